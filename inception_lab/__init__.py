@@ -1,0 +1,50 @@
+"""What an Inception-style CNN costs, sees and holds in memory, before it is trained.
+
+Importing the package imports no torch; each public name is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from inception_lab.analyzers.cost import branch_costs as branch_costs
+    from inception_lab.analyzers.cost import layer_costs as layer_costs
+    from inception_lab.analyzers.cost import module_costs as module_costs
+    from inception_lab.errors import InceptionLabError as InceptionLabError
+    from inception_lab.ir import Trace as Trace
+    from inception_lab.models.registry import create_model as create_model
+    from inception_lab.models.registry import list_models as list_models
+    from inception_lab.record import Record as Record
+    from inception_lab.saving import reduction_saving as reduction_saving
+    from inception_lab.summarising import summarise as summarise
+    from inception_lab.tracing import trace as trace
+
+_HOME = {
+    "InceptionLabError": "errors",
+    "Record": "record",
+    "Trace": "ir",
+    "branch_costs": "analyzers.cost",
+    "create_model": "models.registry",
+    "layer_costs": "analyzers.cost",
+    "list_models": "models.registry",
+    "module_costs": "analyzers.cost",
+    "reduction_saving": "saving",
+    "summarise": "summarising",
+    "trace": "tracing",
+}
+
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

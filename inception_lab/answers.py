@@ -1,0 +1,135 @@
+"""How a dispatched operation is answered: from the cache, by a shape rule, or by its meta kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+from torch._ops import OpOverload
+
+from inception_lab.formulas import Cost, cost_of
+from inception_lab.layouts import Layout, layout_of
+from inception_lab.shapes import Answer, answer
+
+Key = tuple[Any, ...]
+CACHE_LIMIT = 1 << 15
+
+
+class Known(NamedTuple):
+    """What is known of an operation on arguments of these layouts and values.
+
+    Attributes:
+        name: The overload.
+        outputs: Layouts of the outputs; None where the operation has to run, because its outputs
+            share storage with its inputs.
+        args: The arguments that are not tensors, by name.
+        cost: What one run costs.
+        mutates: True where it writes to its arguments.
+    """
+
+    name: str
+    outputs: Layout | tuple[Layout | None, ...] | None
+    args: tuple[tuple[str, Any], ...]
+    cost: Cost
+    mutates: bool
+
+
+class MetaKernels:
+    """Every operation runs its own kernel; the reference that the shortcuts are compared with."""
+
+    def __call__(self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run one operation; returns what is known of it, and its output."""
+        del key
+        out = func(*args, **kwargs)
+        return _known(func, args, kwargs, None, out), out
+
+
+class Shortcuts:
+    """Cache first, then rules, then the kernel. Views and in-place operations always run."""
+
+    def __init__(self) -> None:
+        self.cache: dict[Key, Known] = {}
+
+    def __call__(self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Answer one operation; returns what is known of it, and its output."""
+        try:
+            known = self.cache.get(key)
+        except TypeError:  # an argument that cannot be hashed
+            return MetaKernels()(func, key, args, kwargs)
+        if known is None:
+            return self._first_time(func, key, args, kwargs)
+        if known.outputs is None:
+            return known, func(*args, **kwargs)
+        return known, _make(known.outputs)
+
+    def _first_time(
+        self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Known, Any]:
+        layouts: Answer = answer(func, args, kwargs)
+        out = func(*args, **kwargs) if layouts is None else _make(layouts)
+        if layouts is None and not func._schema.is_mutable and not func.is_view:
+            layouts = _fresh_layouts(out, args, kwargs)
+        known = _known(func, args, kwargs, layouts, out)
+        if len(self.cache) >= CACHE_LIMIT:
+            self.cache.clear()
+        self.cache[key] = known
+        return known, out
+
+
+def _make(layouts: Layout | tuple[Layout | None, ...]) -> Any:
+    if type(layouts) is Layout:
+        return layouts.make()
+    return tuple([x.make() if x is not None else None for x in layouts])
+
+
+def _known(
+    func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Answer, out: Any
+) -> Known:
+    cost = cost_of(func, args, kwargs, out)
+    return Known(str(func), outputs, _plain_args(func, args, kwargs), cost, func._schema.is_mutable)
+
+
+def _fresh_layouts(out: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Answer:
+    """The outputs' layouts, where each is a meta tensor alone in a storage that no input shares."""
+    outputs = out if isinstance(out, tuple) else (out,)
+    tensors = [t for t in outputs if t is not None]
+    if not all(isinstance(t, Tensor) and t.is_meta for t in tensors):
+        return None
+    storages = [t.untyped_storage() for t in tensors]
+    addresses = {s._cdata for s in storages}
+    inputs = {t.untyped_storage()._cdata for t in tensors_in((*args, *kwargs.values()))}
+    exact = all(s.nbytes() == layout_of(t).nbytes for s, t in zip(storages, tensors, strict=True))
+    if len(addresses) < len(tensors) or addresses & inputs or not exact:
+        return None
+    layouts = tuple(None if t is None else layout_of(t) for t in outputs)
+    return layouts if isinstance(out, tuple) else layouts[0]
+
+
+def tensors_in(args: Sequence[Any]) -> list[Tensor]:
+    """The tensors among arguments, those in lists and tuples included."""
+    found: list[Tensor] = []
+    for arg in args:
+        if isinstance(arg, Tensor):
+            found.append(arg)
+        elif isinstance(arg, (list, tuple)):
+            found += tensors_in(arg)
+    return found
+
+
+def _plain_args(
+    func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[tuple[str, Any], ...]:
+    names = [argument.name for argument in func._schema.arguments]
+    named = [*zip(names, args, strict=False), *kwargs.items()]
+    return tuple((name, _plain(value)) for name, value in named if not tensors_in((value,)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_plain, value))
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+SHORTCUTS = Shortcuts()
+"""The process-wide cache: a second trace of a model finds every operation known."""

@@ -1,0 +1,243 @@
+"""The Trace and its parts: what a model did when it ran once, free of tensors, linked by ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+from inception_lab.errors import InceptionLabError
+
+Phase = Literal["forward", "loss", "backward", "optimizer"]
+Mode = Literal["eval", "train"]
+Kind = Literal[
+    "parameter", "buffer", "gradient", "optimizer state", "input", "activation", "saved", "temporary"
+]
+SCHEMA = 1
+
+
+class Op(NamedTuple):
+    """One operation as PyTorch dispatched it.
+
+    Attributes:
+        id: Its place in the order of execution.
+        name: The overload, such as `aten.convolution.default`.
+        phase: The part of the step in which it ran.
+        call: The innermost module call it belongs to; for a backward operation the call whose
+            forward made the autograd node, -1 where there is none.
+        reads: Ids of the values read, in argument order.
+        writes: Ids of the values written.
+        args: The arguments that are not tensors, by name.
+        macs: Multiply-accumulates of convolutions and matrix products.
+        other_flops: Operations of everything else, in the forward pass.
+        counted: False where no formula knows the operation.
+    """
+
+    id: int
+    name: str
+    phase: Phase
+    call: int
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    args: tuple[tuple[str, Any], ...]
+    macs: int
+    other_flops: int
+    counted: bool
+
+    def arg(self, name: str, default: Any = None) -> Any:
+        """The argument of that name, or `default` where the operation was called without it."""
+        return dict(self.args).get(name, default)
+
+
+class Value(NamedTuple):
+    """One version of a tensor: an in-place operation writes a new value into the same storage.
+
+    Attributes:
+        id: Its index in `Trace.values`.
+        storage: The storage it lies in.
+        op: The operation that wrote it, or None for what existed before the first one.
+        shape: Elements along each axis.
+        strides: Distance of neighbours along each axis, in elements.
+        offset: First element within the storage.
+        dtype: Such as `float32`.
+    """
+
+    id: int
+    storage: int
+    op: int | None
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+    dtype: str
+
+
+class Storage(NamedTuple):
+    """One block of memory.
+
+    Attributes:
+        id: Its index in `Trace.storages`.
+        bytes: Its size.
+        kind: What it holds.
+        name: Path of the parameter or buffer that it belongs to, else empty.
+        born: The operation that made it, or None where it existed before the first one.
+        dies: The operation after which it is released, or None where it outlives the trace.
+    """
+
+    id: int
+    bytes: int
+    kind: Kind
+    name: str
+    born: int | None
+    dies: int | None
+
+
+class Call(NamedTuple):
+    """One call of one module, or a module that was never called.
+
+    Attributes:
+        id: Its index in `Trace.calls`.
+        path: Where the module stands in the model, empty for the model itself; in parentheses for
+            what is no part of it, such as `(loss)`.
+        type: Class of the module.
+        number: 0 for the module's first call, 1 for its second.
+        parent: The call from within which it was called, or None.
+        params: Elements of the module's own parameters, each shared tensor at its first owner only.
+        leaf: True where the module has no children.
+        executed: False for a module that was never called.
+        inputs: Values of the tensors passed in.
+        outputs: Values of the tensors returned.
+    """
+
+    id: int
+    path: str
+    type: str
+    number: int
+    parent: int | None
+    params: int
+    leaf: bool
+    executed: bool
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What was traced, and how: it travels with every number.
+
+    Attributes:
+        model: Name of the model.
+        input_shapes: One shape per input, batch included.
+        mode: `eval` for one inference pass, `train` for forward, loss and backward.
+        loss: What was differentiated, or None in eval mode.
+        dtype: Element type of the first floating input.
+        memory_format: Layout of the first input.
+        device: Kind of the device that the tensors were on.
+        torch: Version of PyTorch.
+        tool: Name and version of this tool.
+        uncounted_ops: How often each operation ran that no formula knows.
+    """
+
+    model: str
+    input_shapes: tuple[tuple[int, ...], ...]
+    mode: Mode
+    loss: str | None
+    dtype: str
+    memory_format: str
+    device: str
+    torch: str
+    tool: str
+    uncounted_ops: Mapping[str, int]
+
+    @property
+    def batch_size(self) -> int:
+        """First axis of the first input, 1 where there is none."""
+        return self.input_shapes[0][0] if self.input_shapes and self.input_shapes[0] else 1
+
+    @property
+    def complete(self) -> bool:
+        """True where every operation could be counted."""
+        return not self.uncounted_ops
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Everything that a model did when it ran once; see the parts for what each field means.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> sum(op.macs for op in trace.ops)
+        1582671872
+    """
+
+    context: Context
+    ops: tuple[Op, ...]
+    values: tuple[Value, ...]
+    storages: tuple[Storage, ...]
+    calls: tuple[Call, ...]
+
+    def call_ops(self, *phases: Phase) -> Iterator[tuple[Call | None, Op]]:
+        """Each operation of these phases (of all, where none is named) with the call it belongs to."""
+        for op in self.ops:
+            if not phases or op.phase in phases:
+                yield (self.calls[op.call] if op.call >= 0 else None), op
+
+    def to_dict(self) -> dict[str, Any]:
+        """The trace as plain data: the context, and each part as its field names and its rows."""
+        parts = {name: _table(part, getattr(self, name)) for name, part in _PARTS.items()}
+        return {"schema": SCHEMA, "context": asdict(self.context), **parts}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Trace:
+        """The inverse of `to_dict`.
+
+        Raises:
+            InceptionLabError: The data is not a trace of this schema.
+        """
+        try:
+            if data["schema"] != SCHEMA:
+                raise InceptionLabError(
+                    f"trace of schema {data['schema']!r}, this version reads {SCHEMA}", hint="trace it again"
+                )
+            context = {f.name: _tuples(data["context"][f.name]) for f in fields(Context)}
+            parts = {name: _rows(part, data[name]) for name, part in _PARTS.items()}
+        except (KeyError, TypeError) as error:
+            raise InceptionLabError(f"not a trace: {error!r}", hint="trace the model again") from error
+        return cls(Context(**context), **parts)
+
+    def save(self, path: str | Path) -> None:
+        """Write the trace as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict()), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Trace:
+        """Read a trace that `save` wrote.
+
+        Raises:
+            InceptionLabError: The file cannot be read, or holds no trace of this schema.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            if isinstance(error, InceptionLabError):
+                raise
+            raise InceptionLabError(f"cannot be read as a trace: {error}", where=str(path)) from error
+
+
+_PARTS: Mapping[str, Any] = {"ops": Op, "values": Value, "storages": Storage, "calls": Call}
+
+
+def _table(part: Any, rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
+    return {"columns": list(part._fields), "rows": [list(row) for row in rows]}
+
+
+def _rows(part: Any, table: Mapping[str, Any]) -> tuple[Any, ...]:
+    if tuple(table["columns"]) != part._fields:
+        raise TypeError(f"columns of {part.__name__}: {table['columns']}")
+    return tuple(part(*map(_tuples, row)) for row in table["rows"])
+
+
+def _tuples(data: Any) -> Any:
+    return tuple(map(_tuples, cast("list[Any]", data))) if isinstance(data, list) else data

@@ -1,0 +1,64 @@
+"""Layouts: shape, strides and dtype of a tensor as one object, made once and compared by identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class Layout:
+    """Shape, strides and dtype of tensors of one device kind; equal layouts are the same object."""
+
+    __slots__ = ("dense", "device", "dtype", "dtype_name", "nbytes", "numel", "shape", "strides")
+
+    def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, device: str):
+        self.shape, self.strides, self.dtype, self.device = shape, strides, dtype, device
+        self.dtype_name = str(dtype).removeprefix("torch.")
+        self.numel = 1
+        for size in shape:
+            self.numel *= size
+        self.nbytes = self.numel * dtype.itemsize
+        self.dense = strides == row_major(shape)
+
+    def make(self) -> Tensor:
+        """A new tensor of this layout, in a storage of its own."""
+        return torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device=self.device)
+
+
+_interned: dict[tuple[tuple[int, ...], tuple[int, ...], torch.dtype, str], Layout] = {}
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides of a contiguous tensor, as PyTorch computes them (an empty axis counts as one).
+
+    Example:
+        >>> row_major((2, 3, 4))
+        (12, 4, 1)
+    """
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))
+
+
+def intern_layout(shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, device: str) -> Layout:
+    """The one layout of this shape, strides, dtype and device kind."""
+    key = (shape, strides, dtype, device)
+    layout = _interned.get(key)
+    if layout is None:
+        layout = _interned[key] = Layout(tuple(shape), strides, dtype, device)
+    return layout
+
+
+def layout_of(tensor: Tensor) -> Layout:
+    """The layout of a tensor."""
+    return intern_layout(tensor.shape, tensor.stride(), tensor.dtype, tensor.device.type)
+
+
+def dense_layout(shape: Sequence[int], dtype: torch.dtype) -> Layout:
+    """The layout of a contiguous meta tensor."""
+    size = tuple(shape)
+    return intern_layout(size, row_major(size), dtype, "meta")

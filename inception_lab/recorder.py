@@ -1,0 +1,293 @@
+"""The dispatch mode that writes down what runs: operations, tensor versions, storages and calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from weakref import ref
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from inception_lab.answers import Known, tensors_in
+from inception_lab.ir import Phase
+from inception_lab.layouts import Layout, layout_of
+
+_sequence_number = torch._C._autograd._get_sequence_nr  # type: ignore[attr-defined]
+_current_node = torch._C._current_autograd_node
+NO_CALL = -1
+MARK = "_inception_lab_version"
+
+OpRow = tuple[Known, Phase, int, tuple[int, ...], tuple[int, ...]]
+Answers = Callable[[OpOverload, tuple[Any, ...], Sequence[Any], Mapping[str, Any]], tuple[Known, Any]]
+
+
+class StorageState:
+    """A storage while the trace runs: its current version, and when it was born and died."""
+
+    __slots__ = (
+        "__weakref__", "address", "born", "bytes", "current", "dies", "id", "number", "recorder", "watch",
+        "writer",
+    )  # fmt: skip
+
+    def __init__(self, recorder: Recorder, tensor: Tensor, born: int | None) -> None:
+        storage = tensor.untyped_storage()
+        self.recorder, self.id, self.bytes = recorder, len(recorder.storages), storage.nbytes()
+        self.born = self.writer = born
+        self.dies: int | None = None
+        self.number = 0
+        self.current: list[Version] = []
+        self.address: int = storage._cdata
+        self.watch = ref(storage, self._died)
+        recorder.storages.append(self)
+        recorder.alive[self.address] = self
+
+    def _died(self, _: object) -> None:
+        self.dies = len(self.recorder.ops) - 1
+        if self.recorder.alive.get(self.address) is self:
+            del self.recorder.alive[self.address]
+
+    def written(self, op: int) -> None:
+        """An operation wrote in place: every value read so far is out of date."""
+        self.number += 1
+        self.writer = op
+        self.current.clear()
+
+    def version(self, layout: Layout, offset: int) -> Version:
+        """The newest current value of this layout at this place, made where there is none."""
+        for version in reversed(self.current):
+            if version.layout is layout and version.offset == offset:
+                return version
+        return Version(self, layout, offset, self.writer)
+
+
+class Version:
+    """A value while the trace runs; it is current as long as its storage has the same number."""
+
+    __slots__ = ("id", "layout", "number", "offset", "op", "storage")
+
+    def __init__(self, storage: StorageState, layout: Layout, offset: int, op: int | None) -> None:
+        values = storage.recorder.values
+        self.id, self.storage, self.layout, self.offset, self.op = len(values), storage, layout, offset, op
+        self.number = storage.number
+        values.append(self)
+        storage.current.append(self)
+
+
+class CallState:
+    """A module call while the trace runs."""
+
+    __slots__ = ("id", "inputs", "kind", "module", "number", "outputs", "parent", "path")
+
+    def __init__(self, recorder: Recorder, module: nn.Module | None, path: str, kind: str) -> None:
+        self.id, self.module, self.path, self.kind = len(recorder.calls), module, path, kind
+        self.parent = recorder.stack[-1].id if recorder.stack else None
+        self.inputs: tuple[int, ...] = ()
+        self.outputs: tuple[int, ...] = ()
+        before = recorder.last_call.get(id(module))
+        self.number = before.number + 1 if before else 0
+        recorder.last_call[id(module)] = self
+        recorder.calls.append(self)
+
+
+class Recorder(TorchDispatchMode):
+    """Records every operation dispatched while it is active, and the module calls around it.
+
+    Args:
+        answers: What runs an operation, see `answers`.
+        differentiable: Whether autograd nodes are made, so that backward operations find their call.
+    """
+
+    def __init__(self, answers: Answers, differentiable: bool) -> None:
+        super().__init__()
+        self.answers, self.differentiable = answers, differentiable
+        self.phase: Phase = "forward"
+        self.ops: list[OpRow] = []
+        self.values: list[Version] = []
+        self.storages: list[StorageState] = []
+        self.alive: dict[int, StorageState] = {}
+        self.calls: list[CallState] = []
+        self.stack: list[CallState] = []
+        self.last_call: dict[int, CallState] = {}
+        self.node_calls: dict[int, int] = {}
+        self.owners: dict[int, int] = {}
+        self.failed_in: CallState | None = None
+        self._marked: list[ref[Tensor]] = []
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep the handler bare: wrapped, each call costs more and the first imports the compiler."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Answer one operation and write it down."""
+        reads: list[int] = []
+        key: list[Any] = [func]
+        self._scan(args, reads, key)
+        if kwargs:
+            key += kwargs
+            self._scan(kwargs.values(), reads, key)
+        call = self._current_call()
+        known, out = self.answers(func, tuple(key), args, kwargs or {})
+        if known.mutates:
+            self._wrote_in_place(func, args, kwargs or {})
+        if known.outputs.__class__ is Layout:
+            writes = (self._fresh(out, known.outputs),)
+        else:
+            writes = self._outputs(out)
+        self.ops.append((known, self.phase, call, tuple(reads), writes))
+        return out
+
+    def _scan(self, args: Iterable[Any], reads: list[int], key: list[Any]) -> None:
+        """Collect the values read, and what tells this operation's arguments from others."""
+        for arg in args:
+            if isinstance(arg, Tensor):
+                version = self.version_of(arg)
+                reads.append(version.id)
+                key.append(version.layout)
+            elif isinstance(arg, (list, tuple)):
+                if arg and not isinstance(arg[0], (int, float)):
+                    key.append(len(arg))
+                    self._scan(arg, reads, key)
+                else:
+                    key.append(tuple(arg))
+            else:
+                key += (arg.__class__, arg)
+
+    def version_of(self, tensor: Tensor) -> Version:
+        """The current version of a tensor, made where it was not seen before."""
+        version: Version | None = getattr(tensor, MARK, None)
+        if version is not None:
+            storage = version.storage
+            if version.number == storage.number and storage.recorder is self:
+                return version
+        version = self.storage_of(tensor).version(layout_of(tensor), tensor.storage_offset())
+        setattr(tensor, MARK, version)
+        self._marked.append(ref(tensor))
+        return version
+
+    def storage_of(self, tensor: Tensor) -> StorageState:
+        """The state of a tensor's storage; one not seen before existed before the first operation."""
+        return self.alive.get(tensor.untyped_storage()._cdata) or StorageState(self, tensor, None)
+
+    def _outputs(self, out: Any) -> tuple[int, ...]:
+        """Values of the tensors that an operation returned."""
+        if isinstance(out, Tensor):
+            return (self._output(out),)
+        if isinstance(out, (list, tuple)):
+            return tuple([self._output(tensor) for tensor in out if isinstance(tensor, Tensor)])
+        return ()
+
+    def _output(self, tensor: Tensor) -> int:
+        storage = self.alive.get(tensor.untyped_storage()._cdata)
+        if storage is None:
+            return self._fresh(tensor, layout_of(tensor))
+        version = Version(storage, layout_of(tensor), tensor.storage_offset(), len(self.ops))
+        tensor._inception_lab_version = version  # type: ignore[attr-defined]
+        return version.id
+
+    def _fresh(self, tensor: Tensor, layout: Layout) -> int:
+        """Value of a tensor in a storage that the current operation made."""
+        op = len(self.ops)
+        version = Version(StorageState(self, tensor, op), layout, tensor.storage_offset(), op)
+        tensor._inception_lab_version = version  # type: ignore[attr-defined]
+        return version.id
+
+    def _wrote_in_place(self, func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Every value of the storages written to is out of date from here on."""
+        for place, argument in enumerate(func._schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                written = args[place] if place < len(args) else kwargs.get(argument.name)
+                for tensor in tensors_in((written,)):
+                    self.storage_of(tensor).written(len(self.ops))
+
+    def _current_call(self) -> int:
+        """The call that an operation dispatched now belongs to.
+
+        In the forward pass that is the innermost one. The first operation dispatched at autograd
+        sequence number n made node n - 1; in the backward pass the number of the node that runs
+        leads back to its call, and a node that accumulates a gradient names its parameter.
+        """
+        if self.stack:
+            call = self.stack[-1].id
+            if self.differentiable:
+                self.node_calls.setdefault(_sequence_number() - 1, call)
+            return call
+        node = _current_node() if self.phase == "backward" else None
+        if node is None:
+            return NO_CALL
+        if (parameter := getattr(node, "variable", None)) is not None:
+            owner = self.last_call.get(self.owners.get(id(parameter), 0))
+            return owner.id if owner else NO_CALL
+        return self.node_calls.get(node._sequence_nr(), NO_CALL)
+
+    def values_in(self, items: Iterable[Any]) -> tuple[int, ...]:
+        """Values of the tensors among the items and in their lists, tuples and dictionaries."""
+        found: list[int] = []
+        for item in items:
+            if isinstance(item, Tensor):
+                found.append(self.version_of(item).id)
+            elif isinstance(item, (list, tuple)):
+                found += self.values_in(item)
+            elif isinstance(item, dict):
+                found += self.values_in(item.values())
+        return tuple(found)
+
+    @contextmanager
+    def call(self, module: nn.Module | None, path: str, kind: str) -> Iterator[CallState]:
+        """Make a call the innermost one."""
+        state = CallState(self, module, path, kind)
+        self.stack.append(state)
+        try:
+            yield state
+        except Exception:
+            self.failed_in = self.failed_in or state
+            raise
+        finally:
+            self.stack.pop()
+
+    def watch(self, modules: Mapping[str, nn.Module]) -> None:
+        """Have every module report its calls.
+
+        The reporting function shadows `forward` in the module's own attributes, so that no class and
+        no other model is touched; whoever lent the modules takes it out again.
+        """
+        for path, module in modules.items():
+            module.__dict__["forward"] = self._reporting(module, path)
+
+    def _reporting(self, module: nn.Module, path: str) -> Callable[..., Any]:
+        forward, kind, stack = module.forward, type(module).__name__, self.stack
+
+        def reported(*args: Any, **kwargs: Any) -> Any:
+            state = CallState(self, module, path, kind)
+            state.inputs = self.values_in((*args, *kwargs.values()) if kwargs else args)
+            stack.append(state)
+            try:
+                out = forward(*args, **kwargs)
+            except Exception:
+                self.failed_in = self.failed_in or state
+                raise
+            finally:
+                stack.pop()
+            state.outputs = (
+                (self.version_of(out).id,) if isinstance(out, Tensor) else self.values_in((out,))
+            )
+            return out
+
+        return reported
+
+    def release(self) -> None:
+        """Take the marks off tensors that outlive the trace, and untie what refers to each other."""
+        for reference in self._marked:
+            if (tensor := reference()) is not None and getattr(tensor, MARK, None) is not None:
+                delattr(tensor, MARK)
+        for storage in self.storages:
+            storage.current.clear()
+        self.values.clear()
+        self.storages.clear()
+        self.alive.clear()

@@ -1,0 +1,200 @@
+"""Shape rules: the layout that a hot operation gives, without running its meta kernel.
+
+PyTorch's meta kernels are Python decompositions for many operations and cost up to a millisecond.
+A rule answers the plain case alone (contiguous meta tensors of one floating dtype, valid arguments)
+and returns None for every other one, which the kernel then answers or refuses in its own words.
+Only operations whose outputs never share storage with their inputs have a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+
+from inception_lab.layouts import Layout, dense_layout, layout_of
+
+aten = torch.ops.aten
+
+Answer = Layout | tuple[Layout | None, ...] | None
+Rule = Callable[[Sequence[Any]], Answer]
+
+
+def answer(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
+    """The layouts that `func` would return, or None where no rule is sure."""
+    rule = RULES.get(func)
+    return rule(args) if rule and not kwargs else None
+
+
+def _plain(*tensors: Tensor | None) -> bool:
+    """Contiguous meta tensors of one floating dtype, None among them allowed."""
+    layouts = [layout_of(t) for t in tensors if t is not None]
+    first = layouts[0].dtype
+    return first.is_floating_point and all(
+        x.dense and x.numel and x.device == "meta" and x.dtype is first for x in layouts
+    )
+
+
+def _pairs(sizes: Sequence[int], axes: int) -> list[int]:
+    return list(sizes) if len(sizes) == axes else list(sizes) * axes
+
+
+def _convolution(args: Sequence[Any]) -> Answer:
+    x, weight, bias, stride, padding, dilation, transposed, _, groups = args
+    if transposed or not _plain(x, weight, bias) or x.dim() != weight.dim() or x.dim() < 3:
+        return None
+    if x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
+        return None
+    axes = x.dim() - 2
+    geometry = zip(
+        x.shape[2:],
+        weight.shape[2:],
+        *(_pairs(sizes, axes) for sizes in (stride, padding, dilation)),
+        strict=True,
+    )
+    size = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in geometry]
+    return dense_layout([x.shape[0], weight.shape[0], *size], x.dtype) if min(size) > 0 else None
+
+
+def _convolution_backward(args: Sequence[Any]) -> Answer:
+    grad, x, weight, bias_sizes = args[:4]
+    if not _plain(grad, x, weight):
+        return None
+    shapes = (x.shape, weight.shape, bias_sizes)
+    return tuple(
+        dense_layout(shape, x.dtype) if wanted and shape is not None else None
+        for shape, wanted in zip(shapes, args[10], strict=True)
+    )
+
+
+def _pooled(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) -> int:
+    """Windows along one axis; rounding up, the last one must still begin inside the padded input."""
+    out = (size + 2 * padding - kernel + (stride - 1 if ceil_mode else 0)) // stride + 1
+    return out - 1 if ceil_mode and (out - 1) * stride >= size + padding else out
+
+
+def _pool(
+    axes: int, x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], ceil: bool
+) -> list[int] | None:
+    if x.dim() != axes + 2 or not _plain(x):
+        return None
+    k, p = _pairs(kernel, axes), _pairs(padding, axes)
+    s = _pairs(stride, axes) if stride else k
+    if any(2 * pad > window for pad, window in zip(p, k, strict=True)):
+        return None
+    size = [_pooled(*axis, ceil) for axis in zip(x.shape[2:], k, s, p, strict=True)]
+    return [*x.shape[:2], *size] if min(size) > 0 else None
+
+
+def _defaults(args: Sequence[Any], *defaults: Any) -> list[Any]:
+    """The arguments, those left out at the end filled in from the defaults of the last ones."""
+    missing = len(args) - len(defaults)
+    return [*args, *defaults[missing:]] if missing < 0 else list(args)
+
+
+def _max_pool(axes: int) -> Rule:
+    def rule(args: Sequence[Any]) -> Answer:
+        x, kernel, stride, padding, dilation, ceil = _defaults(args, None, None, [], [0], [1], False)
+        if any(step != 1 for step in dilation):
+            return None
+        shape = _pool(axes, x, kernel, stride, padding, ceil)
+        return shape and (dense_layout(shape, x.dtype), dense_layout(shape, torch.int64)) or None
+
+    return rule
+
+
+def _avg_pool(axes: int) -> Rule:
+    def rule(args: Sequence[Any]) -> Answer:
+        x, kernel, stride, padding, ceil, *_ = _defaults(args, None, None, [], [0], False)
+        shape = _pool(axes, x, kernel, stride, padding, ceil)
+        return shape and dense_layout(shape, x.dtype) or None
+
+    return rule
+
+
+def _same(args: Sequence[Any]) -> Answer:
+    """One tensor in, one of the same layout out; further arguments are Python numbers."""
+    if not _plain(args[0]) or not all(isinstance(a, (int, float)) for a in args[1:]):
+        return None
+    return layout_of(args[0])
+
+
+def _elementwise(args: Sequence[Any]) -> Answer:
+    """Two tensors of one shape, or a tensor and a Python number."""
+    x, y = args[:2]
+    if not isinstance(y, Tensor):
+        return layout_of(x) if isinstance(y, (int, float)) and _plain(x) else None
+    return layout_of(x) if _plain(x, y) and x.shape == y.shape else None
+
+
+def _cat(args: Sequence[Any]) -> Answer:
+    tensors, axis = args[0], args[1] if len(args) > 1 else 0
+    if not _plain(*tensors):
+        return None
+    shape = list(tensors[0].shape)
+    axis %= len(shape)
+    rest = shape[:axis] + shape[axis + 1 :]
+    if any([*t.shape[:axis], *t.shape[axis + 1 :]] != rest for t in tensors):
+        return None
+    shape[axis] = sum(t.shape[axis] for t in tensors)
+    return dense_layout(shape, tensors[0].dtype)
+
+
+def _addmm(args: Sequence[Any]) -> Answer:
+    bias, a, b = args
+    if not _plain(bias, a) or a.dim() != 2 or b.dim() != 2 or b.dtype is not a.dtype or not b.is_meta:
+        return None
+    if a.shape[1] != b.shape[0] or tuple(bias.shape) != (b.shape[1],):
+        return None
+    return dense_layout([a.shape[0], b.shape[1]], a.dtype)
+
+
+def _batch_norm(args: Sequence[Any]) -> Answer:
+    x = args[0]
+    if not _plain(*args[:5]) or x.dim() < 2 or x.dtype not in (torch.float32, torch.float64):
+        return None
+    statistics = dense_layout([x.shape[1]], x.dtype)
+    return layout_of(x), statistics, statistics
+
+
+def _batch_norm_backward(args: Sequence[Any]) -> Answer:
+    grad, x, weight = args[:3]
+    if weight is None or not _plain(grad, x, weight) or x.dtype not in (torch.float32, torch.float64):
+        return None
+    channels = dense_layout([x.shape[1]], x.dtype)
+    layouts = (layout_of(x), channels, channels)
+    return tuple(x if wanted else None for x, wanted in zip(layouts, args[9], strict=True))
+
+
+def _pad(args: Sequence[Any]) -> Answer:
+    x, pad = args[:2]
+    if not _plain(x):
+        return None
+    shape = list(x.shape)
+    for axis, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), start=1):
+        shape[-axis] += before + after
+    return dense_layout(shape, x.dtype) if min(shape) > 0 and any(pad) else None
+
+
+RULES: dict[OpOverload, Rule] = {
+    aten.convolution.default: _convolution,
+    aten.convolution_backward.default: _convolution_backward,
+    aten.max_pool2d_with_indices.default: _max_pool(2),
+    aten.avg_pool2d.default: _avg_pool(2),
+    aten.avg_pool3d.default: _avg_pool(3),
+    aten.relu.default: _same,
+    aten.pow.Tensor_Scalar: _same,
+    aten.threshold_backward.default: lambda args: _elementwise(args[:2]),
+    aten.add.Tensor: _elementwise,
+    aten.mul.Tensor: _elementwise,
+    aten.div.Tensor: _elementwise,
+    aten.cat.default: _cat,
+    aten.addmm.default: _addmm,
+    aten.native_batch_norm.default: _batch_norm,
+    aten.native_batch_norm_backward.default: _batch_norm_backward,
+    aten.constant_pad_nd.default: _pad,
+}
+"""Rules by operation. Each is compared with its meta kernel by the tests."""
