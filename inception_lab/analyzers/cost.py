@@ -1,0 +1,148 @@
+"""What a model costs: parameters, multiply-accumulates, other operations, activations made."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from pandas import DataFrame
+
+from inception_lab.analyzers import Analyzer
+from inception_lab.ir import Op, Trace
+from inception_lab.structure import layer_calls, layer_name, places, weighted_depth
+
+
+def layer_costs(trace: Trace) -> DataFrame:
+    """The cost of each layer call.
+
+    Args:
+        trace: Of any mode.
+
+    Returns:
+        A row per layer call in order of execution, then the layers that were never called: `layer`,
+        `call`, `type`, `executed`, `input_shape`, `output_shape`, `params`, `macs`, `flops`,
+        `other_flops`, `activation_bytes`; in train mode `backward_macs` and `training_macs` too.
+        Each operation and each parameter is in exactly one row, so that columns add up to totals.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> layer_costs(trace).set_index("layer").loc["inception3a.branch1.conv", "macs"]
+        np.int64(9633792)
+    """
+    calls = layer_calls(trace)
+    forward, other, backward = _work(trace)
+    made = _bytes_made(trace)
+    columns: dict[str, Any] = {
+        "layer": [layer_name(c) for c in calls],
+        "call": [c.number for c in calls],
+        "type": [c.type for c in calls],
+        "executed": [c.executed for c in calls],
+        "input_shape": [_shape(trace, c.inputs) for c in calls],
+        "output_shape": [_shape(trace, c.outputs) for c in calls],
+        "params": [c.params for c in calls],
+        "macs": [forward[c.id] for c in calls],
+        "flops": [2 * forward[c.id] for c in calls],
+        "other_flops": [other[c.id] for c in calls],
+        "activation_bytes": [made[c.id] for c in calls],
+    }
+    if trace.context.mode == "train":
+        columns["backward_macs"] = [backward[c.id] for c in calls]
+        columns["training_macs"] = [forward[c.id] + backward[c.id] for c in calls]
+    return DataFrame(columns)
+
+
+def _work(trace: Trace) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+    """Forward MACs, other operations and backward MACs of each call."""
+    forward: dict[int, int] = defaultdict(int)
+    other: dict[int, int] = defaultdict(int)
+    backward: dict[int, int] = defaultdict(int)
+    for op in trace.ops:
+        if op.phase == "backward":
+            backward[op.call] += op.macs
+        else:
+            forward[op.call] += op.macs
+            other[op.call] += op.other_flops
+    return forward, other, backward
+
+
+def _bytes_made(trace: Trace) -> dict[int, int]:
+    """Bytes of the storages that each call's forward operations newly made."""
+    made: dict[int, int] = defaultdict(int)
+    for storage in trace.storages:
+        op = _born_in(trace, storage.born)
+        if op is not None and op.phase == "forward":
+            made[op.call] += storage.bytes
+    return made
+
+
+def _born_in(trace: Trace, born: int | None) -> Op | None:
+    return None if born is None else trace.ops[born]
+
+
+def _shape(trace: Trace, values: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of the first of these values, empty where there is none."""
+    return trace.values[values[0]].shape if values else ()
+
+
+def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:
+    summed = layers.drop(columns=["call", "executed"]).select_dtypes("number").sum()
+    return {name: int(total) for name, total in summed.items()} | {"weighted_layers": weighted_depth(trace)}
+
+
+def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
+    """The costs of whole modules, such as each Inception module of a net.
+
+    Args:
+        trace: Of any mode.
+        depth: How many levels below the model a module may stand; deeper layers count towards it.
+
+    Returns:
+        A row per module in order of execution: `module`, then the sums of `layer_costs`.
+
+    Raises:
+        ValueError: The depth is below 1.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> int(module_costs(trace).set_index("module").loc["inception3a", "params"])
+        163696
+    """
+    if depth < 1:
+        raise ValueError(f"depth {depth} is below 1")
+    names = [".".join(layer_name(c).split(".")[:depth]) for c in layer_calls(trace)]
+    return _rolled_up(trace, {"module": names})
+
+
+def branch_costs(trace: Trace) -> DataFrame:
+    """The costs of parallel branches.
+
+    Args:
+        trace: Of any mode.
+
+    Returns:
+        A row per branch in order of execution: `module` that holds it, `branch` (empty for layers in
+        no branch), then the sums of `layer_costs`.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> costs = branch_costs(trace).set_index(["module", "branch"])
+        >>> int(costs.loc[("inception3a", "branch3"), "macs"])
+        12443648
+    """
+    where = places(trace)
+    found = [where[call.id] for call in layer_calls(trace)]
+    return _rolled_up(trace, {"module": [p.block for p in found], "branch": [p.branch for p in found]})
+
+
+def _rolled_up(trace: Trace, keys: Mapping[str, list[str]]) -> DataFrame:
+    layers = layer_costs(trace).drop(columns=["call", "executed"]).select_dtypes("number")
+    return layers.groupby([pd.Series(v, name=k) for k, v in keys.items()], sort=False).sum().reset_index()
+
+
+ANALYZER = Analyzer("cost", layer_costs, _totals)
+

@@ -1,0 +1,61 @@
+"""From a Trace to a Record: every analyzer's columns beside one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pandas import DataFrame
+
+from inception_lab.analyzers import analyzers
+from inception_lab.ir import Trace
+from inception_lab.record import Record
+
+
+def summarise(trace: Trace) -> Record:
+    """Run every analyzer over a trace.
+
+    Example:
+        >>> import inception_lab as il
+        >>> record = summarise(il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224)))
+        >>> record.totals["macs"], record.layers[0]["layer"]
+        (1582671872, 'conv1.conv')
+    """
+    totals: dict[str, int] = {}
+    columns: dict[str, Any] = {}
+    for analyzer in analyzers():
+        layers = analyzer.layers(trace)
+        totals.update(analyzer.totals(trace, layers))
+        columns.update(layers.items())
+    return Record(
+        context=_context(trace),
+        totals=totals,
+        uncounted_ops=tuple(
+            {"name": name, "count": times} for name, times in trace.context.uncounted_ops.items()
+        ),
+        unexecuted_modules=tuple(call.path for call in trace.calls if not call.executed and call.leaf),
+        layers=_rows(DataFrame(columns)),
+    )
+
+
+def _context(trace: Trace) -> dict[str, Any]:
+    context = trace.context
+    found = {
+        "tool": context.tool,
+        "torch": context.torch,
+        "model": context.model,
+        "input_shapes": [list(shape) for shape in context.input_shapes],
+        "mode": context.mode,
+        "dtype": context.dtype,
+        "complete": context.complete,
+    }
+    return found | ({"loss": context.loss} if context.loss else {})
+
+
+def _rows(layers: DataFrame) -> tuple[dict[str, Any], ...]:
+    """A dictionary a row; the call number only where a module was called again."""
+    rows = [{k: _plain(v) for k, v in row.items()} for row in layers.to_dict("records")]
+    return tuple({k: v for k, v in row.items() if k != "call" or v} for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,95 @@
+"""The one table of metrics, and quantities as people write them: 7 M, 40 MiB, 1.6 G."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from inception_lab.errors import InceptionLabError
+
+Unit = Literal["count", "bytes"]
+
+_DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
+_BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, **_BINARY}
+_QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?|\.\d+)(?:e([+-]?\d+))?\s*([A-Za-z]*)\s*")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One quantity that is computed or measured.
+
+    Attributes:
+        name: As it stands in tables, records and budgets.
+        label: As it stands in headings and plots.
+        unit: What it counts.
+        better: Which way is better; empty where neither is.
+        meaning: What it is, in one line.
+    """
+
+    name: str
+    label: str
+    unit: Unit
+    better: Literal["lower", "higher", ""]
+    meaning: str
+
+
+_ALL = (
+    Metric("params", "Parameters", "count", "lower", "elements of parameters, each shared tensor once"),
+    Metric("macs", "MACs", "count", "lower", "multiply-accumulates of one forward: convolution, linear, matmul"),
+    Metric("flops", "FLOPs", "count", "lower", "2 x macs"),
+    Metric("other_flops", "Other FLOPs", "count", "lower", "operations of everything else in one forward"),
+    Metric("backward_macs", "Backward MACs", "count", "lower", "multiply-accumulates of the backward pass"),
+    Metric("training_macs", "Training MACs", "count", "lower", "forward and backward multiply-accumulates"),
+    Metric("activation_bytes", "Activations", "bytes", "lower", "bytes of the storages that a forward newly makes"),
+    Metric("weighted_layers", "Weighted layers", "count", "", "convolutions and linears on the longest path"),
+)  # fmt: skip
+
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+"""Every metric by its name, read-only."""
+
+
+def parse_quantity(text: str, unit: Unit = "count") -> float:
+    """The number that a quantity stands for.
+
+    Args:
+        text: Such as `7 M`, `1.6G`, `6,998,552`, `1e9`; for bytes `40 MiB`, `2 GB`, `512`.
+        unit: What it counts: the suffixes of counts are powers of 1000, of bytes either kind.
+
+    Raises:
+        InceptionLabError: It is no quantity of this unit.
+
+    Example:
+        >>> parse_quantity("7 M"), parse_quantity("40 MiB", "bytes")
+        (7000000.0, 41943040.0)
+    """
+    known = _BYTES | {"": 1} if unit == "bytes" else _DECIMAL
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match[3] not in known:
+        example = "40 MiB" if unit == "bytes" else "7 M"
+        raise InceptionLabError(f"{text!r} is no quantity of {unit}", hint=f"write it like {example}")
+    return float(match[1].replace(",", "").replace("_", "")) * 10 ** int(match[2] or 0) * known[match[3]]
+
+
+def format_quantity(value: float, unit: Unit = "count") -> str:
+    """A number as people read it, to three significant digits.
+
+    Example:
+        >>> format_quantity(1_582_671_872), format_quantity(0), format_quantity(53_000_000, "bytes")
+        ('1.58 G', '0', '50.5 MiB')
+    """
+    steps = {"B": 1, **_BINARY} if unit == "bytes" else {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+    suffix, scale = "", 1
+    for name, size in steps.items():
+        if round(abs(value) / size, 2 if size > 1 else 0) >= 1 or size == 1:
+            suffix, scale = name, size
+    scaled = value / scale
+    digits = f"{scaled:,.0f}" if scale == 1 and float(value).is_integer() else _three_digits(scaled)
+    return f"{digits} {suffix}".strip() if value else "0"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.{2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0}f}"
