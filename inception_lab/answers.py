@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -38,7 +38,7 @@ class Known(NamedTuple):
 class MetaKernels:
     """Every operation runs its own kernel; the reference that the shortcuts are compared with."""
 
-    def __call__(self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def __call__(self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Run one operation; returns what is known of it, and its output."""
         del key
         out = func(*args, **kwargs)
@@ -51,7 +51,7 @@ class Shortcuts:
     def __init__(self) -> None:
         self.cache: dict[Key, Known] = {}
 
-    def __call__(self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def __call__(self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Answer one operation; returns what is known of it, and its output."""
         try:
             known = self.cache.get(key)
@@ -59,12 +59,13 @@ class Shortcuts:
             return MetaKernels()(func, key, args, kwargs)
         if known is None:
             return self._first_time(func, key, args, kwargs)
-        if known.outputs is None:
+        outputs = known.outputs
+        if outputs is None:
             return known, func(*args, **kwargs)
-        return known, _make(known.outputs)
+        return known, outputs.make() if isinstance(outputs, Layout) else _make(outputs)
 
     def _first_time(
-        self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
     ) -> tuple[Known, Any]:
         layouts: Answer = answer(func, args, kwargs)
         out = func(*args, **kwargs) if layouts is None else _make(layouts)
@@ -78,19 +79,19 @@ class Shortcuts:
 
 
 def _make(layouts: Layout | tuple[Layout | None, ...]) -> Any:
-    if type(layouts) is Layout:
+    if isinstance(layouts, Layout):
         return layouts.make()
     return tuple([x.make() if x is not None else None for x in layouts])
 
 
 def _known(
-    func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Answer, out: Any
+    func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], outputs: Answer, out: Any
 ) -> Known:
     cost = cost_of(func, args, kwargs, out)
     return Known(str(func), outputs, _plain_args(func, args, kwargs), cost, func._schema.is_mutable)
 
 
-def _fresh_layouts(out: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Answer:
+def _fresh_layouts(out: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
     """The outputs' layouts, where each is a meta tensor alone in a storage that no input shares."""
     outputs = out if isinstance(out, tuple) else (out,)
     tensors = [t for t in outputs if t is not None]
@@ -118,7 +119,7 @@ def tensors_in(args: Sequence[Any]) -> list[Tensor]:
 
 
 def _plain_args(
-    func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]
+    func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[tuple[str, Any], ...]:
     names = [argument.name for argument in func._schema.arguments]
     named = [*zip(names, args, strict=False), *kwargs.items()]

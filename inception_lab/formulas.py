@@ -81,7 +81,7 @@ def _first(out: Any) -> Tensor:
 def _convolution(args: Sequence[Any], out: Tensor) -> Cost:
     """MACs of the multiplications alone; the bias is an addition per output element."""
     x, weight, bias, _, _, _, transposed = args[:7]
-    macs = conv_flop_count(x.shape, weight.shape, out.shape, transposed) // 2
+    macs = conv_flop_count(x.shape, weight.shape, list(out.shape), transposed) // 2
     return Cost(macs, 0 if bias is None else out.numel())
 
 
@@ -100,6 +100,16 @@ def _convolution_backward(args: Sequence[Any], _: Any) -> Cost:
 
 def _addmm(args: Sequence[Any], out: Tensor) -> Cost:
     return Cost(macs=out.numel() * args[1].shape[1], other_flops=out.numel())
+
+
+def _matrix_vector(args: Sequence[Any], _: Any) -> Cost:
+    """A multiply-accumulate per element of the matrix, or of the first of two vectors."""
+    return Cost(macs=args[0].numel())
+
+
+def _group_or_layer_norm(weight_arg: int) -> Formula:
+    """4 per element, and 1 more where there is a weight, in both modes: nothing can be folded."""
+    return lambda args, _: Cost(other_flops=args[0].numel() * (4 + (args[weight_arg] is not None)))
 
 
 def _batch_norm(training_arg: int | None) -> Formula:
@@ -129,10 +139,15 @@ FORMULAS: dict[Any, Formula] = {
     aten._convolution: _convolution,
     aten.convolution_backward: _convolution_backward,
     aten.addmm: _addmm,
+    aten.mv: _matrix_vector,
+    aten.dot: _matrix_vector,
+    aten.vdot: _matrix_vector,
     aten.native_batch_norm: _batch_norm(5),
     aten._native_batch_norm_legit: _batch_norm(5),
     aten._native_batch_norm_legit_no_training: _batch_norm(None),
     aten.cudnn_batch_norm: _batch_norm(5),
+    aten.native_group_norm: _group_or_layer_norm(1),
+    aten.native_layer_norm: _group_or_layer_norm(2),
     aten.max_pool2d_with_indices: _window(2),
     aten.max_pool3d_with_indices: _window(3),
     aten.avg_pool2d: _window(2),
@@ -141,7 +156,13 @@ FORMULAS: dict[Any, Formula] = {
     aten._adaptive_avg_pool3d: per_input_element(1),
     aten.mean: per_input_element(1),
     aten.sum: per_input_element(1),
+    aten.hardswish: per_element(1),
+    aten.hardswish_: per_element(1),
+    aten.threshold: per_element(1),
+    aten.threshold_: per_element(1),
+    aten._prelu_kernel: per_element(1),
     aten._softmax: per_element(5),
+    aten._safe_softmax: per_element(5),
     aten._log_softmax: per_element(5),
     aten.nll_loss_forward: per_input_element(0),
 }
@@ -149,6 +170,15 @@ FORMULAS: dict[Any, Formula] = {
 
 FREE_OPS = {
     aten.cat,
+    aten.stack,
+    aten.unsafe_split,
+    aten.pixel_shuffle,
+    aten.pixel_unshuffle,
+    aten.channel_shuffle,
+    aten.im2col,
+    aten.upsample_nearest2d,
+    aten.reflection_pad2d,
+    aten.replication_pad2d,
     aten.constant_pad_nd,
     aten.clone,
     aten.copy_,
@@ -189,6 +219,18 @@ FREE_OPS = {
     aten.avg_pool3d_backward,
     aten._adaptive_avg_pool2d_backward,
     aten._adaptive_avg_pool3d_backward,
+    aten.native_group_norm_backward,
+    aten.native_layer_norm_backward,
+    aten.upsample_nearest2d_backward,
+    aten.reflection_pad2d_backward,
+    aten.replication_pad2d_backward,
+    aten._prelu_kernel_backward,
+    aten.hardtanh_backward,
+    aten.hardswish_backward,
+    aten.hardsigmoid_backward,
+    aten.leaky_relu_backward,
+    aten.elu_backward,
+    aten.softplus_backward,
     aten.nll_loss_backward,
     aten._log_softmax_backward_data,
     aten._softmax_backward_data,

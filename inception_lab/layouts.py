@@ -44,7 +44,9 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-def intern_layout(shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, device: str) -> Layout:
+def intern_layout(
+    shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, device: str
+) -> Layout:
     """The one layout of this shape, strides, dtype and device kind."""
     key = (shape, strides, dtype, device)
     layout = _interned.get(key)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,10 @@ class Record:
             )
         except (KeyError, TypeError) as error:
             raise InceptionLabError(f"damaged record: {error!r}", hint="write it again") from error
+
+    def with_layers(self, rows: Iterable[Row]) -> Record:
+        """The same record with other rows."""
+        return replace(self, layers=tuple(rows))
 
     def to_json(self) -> str:
         """The record as JSON text, the same bytes every time."""

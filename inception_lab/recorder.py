@@ -16,7 +16,7 @@ from inception_lab.answers import Known, tensors_in
 from inception_lab.ir import Phase
 from inception_lab.layouts import Layout, layout_of
 
-_sequence_number = torch._C._autograd._get_sequence_nr  # type: ignore[attr-defined]
+_sequence_number = torch._C._autograd._get_sequence_nr
 _current_node = torch._C._current_autograd_node
 NO_CALL = -1
 MARK = "_inception_lab_version"
@@ -38,17 +38,16 @@ class StorageState:
         self.recorder, self.id, self.bytes = recorder, len(recorder.storages), storage.nbytes()
         self.born = self.writer = born
         self.dies: int | None = None
-        self.number = 0
+        self.number: int = 0
         self.current: list[Version] = []
         self.address: int = storage._cdata
-        self.watch = ref(storage, self._died)
+        self.watch: ref[Any] | None = ref(storage, self._died)
         recorder.storages.append(self)
         recorder.alive[self.address] = self
 
     def _died(self, _: object) -> None:
         self.dies = len(self.recorder.ops) - 1
-        if self.recorder.alive.get(self.address) is self:
-            del self.recorder.alive[self.address]
+        self.recorder.alive.pop(self.address, None)
 
     def written(self, op: int) -> None:
         """An operation wrote in place: every value read so far is out of date."""
@@ -72,7 +71,7 @@ class Version:
     def __init__(self, storage: StorageState, layout: Layout, offset: int, op: int | None) -> None:
         values = storage.recorder.values
         self.id, self.storage, self.layout, self.offset, self.op = len(values), storage, layout, offset, op
-        self.number = storage.number
+        self.number: int = storage.number
         values.append(self)
         storage.current.append(self)
 
@@ -102,7 +101,7 @@ class Recorder(TorchDispatchMode):
     """
 
     def __init__(self, answers: Answers, differentiable: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.answers, self.differentiable = answers, differentiable
         self.phase: Phase = "forward"
         self.ops: list[OpRow] = []
@@ -127,7 +126,7 @@ class Recorder(TorchDispatchMode):
     ) -> Any:
         """Answer one operation and write it down."""
         reads: list[int] = []
-        key: list[Any] = [func]
+        key: list[Any] = [id(func)]  # the overload's own hash is Python code
         self._scan(args, reads, key)
         if kwargs:
             key += kwargs
@@ -136,10 +135,8 @@ class Recorder(TorchDispatchMode):
         known, out = self.answers(func, tuple(key), args, kwargs or {})
         if known.mutates:
             self._wrote_in_place(func, args, kwargs or {})
-        if known.outputs.__class__ is Layout:
-            writes = (self._fresh(out, known.outputs),)
-        else:
-            writes = self._outputs(out)
+        layout = known.outputs
+        writes = (self._fresh(out, layout),) if isinstance(layout, Layout) else self._outputs(out)
         self.ops.append((known, self.phase, call, tuple(reads), writes))
         return out
 
@@ -166,7 +163,7 @@ class Recorder(TorchDispatchMode):
             storage = version.storage
             if version.number == storage.number and storage.recorder is self:
                 return version
-        version = self.storage_of(tensor).version(layout_of(tensor), tensor.storage_offset())
+        version = self.storage_of(tensor).version(layout_of(tensor), int(tensor.storage_offset()))
         setattr(tensor, MARK, version)
         self._marked.append(ref(tensor))
         return version
@@ -186,15 +183,15 @@ class Recorder(TorchDispatchMode):
     def _output(self, tensor: Tensor) -> int:
         storage = self.alive.get(tensor.untyped_storage()._cdata)
         if storage is None:
-            return self._fresh(tensor, layout_of(tensor))
-        version = Version(storage, layout_of(tensor), tensor.storage_offset(), len(self.ops))
+            storage = StorageState(self, tensor, len(self.ops))
+        version = Version(storage, layout_of(tensor), int(tensor.storage_offset()), len(self.ops))
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
         return version.id
 
     def _fresh(self, tensor: Tensor, layout: Layout) -> int:
         """Value of a tensor in a storage that the current operation made."""
         op = len(self.ops)
-        version = Version(StorageState(self, tensor, op), layout, tensor.storage_offset(), op)
+        version = Version(StorageState(self, tensor, op), layout, 0, op)
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
         return version.id
 
@@ -226,8 +223,10 @@ class Recorder(TorchDispatchMode):
             return owner.id if owner else NO_CALL
         return self.node_calls.get(node._sequence_nr(), NO_CALL)
 
-    def values_in(self, items: Iterable[Any]) -> tuple[int, ...]:
+    def values_in(self, items: Sequence[Any]) -> tuple[int, ...]:
         """Values of the tensors among the items and in their lists, tuples and dictionaries."""
+        if len(items) == 1 and isinstance(items[0], Tensor):
+            return (self.version_of(items[0]).id,)
         found: list[int] = []
         for item in items:
             if isinstance(item, Tensor):
@@ -235,7 +234,7 @@ class Recorder(TorchDispatchMode):
             elif isinstance(item, (list, tuple)):
                 found += self.values_in(item)
             elif isinstance(item, dict):
-                found += self.values_in(item.values())
+                found += self.values_in(tuple(item.values()))
         return tuple(found)
 
     @contextmanager
@@ -274,9 +273,7 @@ class Recorder(TorchDispatchMode):
                 raise
             finally:
                 stack.pop()
-            state.outputs = (
-                (self.version_of(out).id,) if isinstance(out, Tensor) else self.values_in((out,))
-            )
+            state.outputs = self.values_in((out,))
             return out
 
         return reported
@@ -288,6 +285,7 @@ class Recorder(TorchDispatchMode):
                 delattr(tensor, MARK)
         for storage in self.storages:
             storage.current.clear()
+            storage.watch = None
         self.values.clear()
         self.storages.clear()
         self.alive.clear()

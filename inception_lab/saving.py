@@ -132,7 +132,7 @@ def _without(trace: Trace, op: Op, gone: Mapping[int, Op], source: int | None) -
     cost = _unchanged(trace, op)
     if op.id in gone:
         return cost._replace(naive_weights=0, naive_macs=0)
-    if source not in gone:
+    if source is None or source not in gone:
         return cost
     narrow, wide = trace.values[gone[source].reads[1]].shape[:2]
     return cost._replace(
@@ -143,9 +143,7 @@ def _without(trace: Trace, op: Op, gone: Mapping[int, Op], source: int | None) -
 def _unchanged(trace: Trace, op: Op) -> Cost:
     sources = [trace.values[value] for value in op.reads]
     weights = sum(
-        prod(v.shape)
-        for v in sources
-        if len(v.shape) > 1 and trace.storages[v.storage].kind == "parameter"
+        prod(v.shape) for v in sources if len(v.shape) > 1 and trace.storages[v.storage].kind == "parameter"
     )
     return Cost(weights, weights, op.macs, op.macs)
 

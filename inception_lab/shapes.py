@@ -24,9 +24,15 @@ Rule = Callable[[Sequence[Any]], Answer]
 
 
 def answer(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
-    """The layouts that `func` would return, or None where no rule is sure."""
+    """The layouts that `func` would return, or None where no rule is sure.
+
+    A rule that stumbles met invalid arguments, which are the kernel's to refuse.
+    """
     rule = RULES.get(func)
-    return rule(args) if rule and not kwargs else None
+    try:
+        return rule(args) if rule and not kwargs else None
+    except (ArithmeticError, LookupError, ValueError):
+        return None
 
 
 def _plain(*tensors: Tensor | None) -> bool:
@@ -61,11 +67,11 @@ def _convolution(args: Sequence[Any]) -> Answer:
 
 def _convolution_backward(args: Sequence[Any]) -> Answer:
     grad, x, weight, bias_sizes = args[:4]
-    if not _plain(grad, x, weight):
+    if not _plain(grad, x, weight) or (bias_sizes is None and args[10][2]):
         return None
     shapes = (x.shape, weight.shape, bias_sizes)
     return tuple(
-        dense_layout(shape, x.dtype) if wanted and shape is not None else None
+        dense_layout(shape, x.dtype) if wanted else None
         for shape, wanted in zip(shapes, args[10], strict=True)
     )
 
@@ -83,7 +89,7 @@ def _pool(
         return None
     k, p = _pairs(kernel, axes), _pairs(padding, axes)
     s = _pairs(stride, axes) if stride else k
-    if any(2 * pad > window for pad, window in zip(p, k, strict=True)):
+    if min(k) < 1 or min(s) < 1 or any(not 0 <= 2 * pad <= window for pad, window in zip(p, k, strict=True)):
         return None
     size = [_pooled(*axis, ceil) for axis in zip(x.shape[2:], k, s, p, strict=True)]
     return [*x.shape[:2], *size] if min(size) > 0 else None
@@ -98,19 +104,19 @@ def _defaults(args: Sequence[Any], *defaults: Any) -> list[Any]:
 def _max_pool(axes: int) -> Rule:
     def rule(args: Sequence[Any]) -> Answer:
         x, kernel, stride, padding, dilation, ceil = _defaults(args, None, None, [], [0], [1], False)
-        if any(step != 1 for step in dilation):
+        if list(dilation) not in ([1], [1] * axes):
             return None
         shape = _pool(axes, x, kernel, stride, padding, ceil)
-        return shape and (dense_layout(shape, x.dtype), dense_layout(shape, torch.int64)) or None
+        return (shape and (dense_layout(shape, x.dtype), dense_layout(shape, torch.int64))) or None
 
     return rule
 
 
 def _avg_pool(axes: int) -> Rule:
     def rule(args: Sequence[Any]) -> Answer:
-        x, kernel, stride, padding, ceil, *_ = _defaults(args, None, None, [], [0], False)
-        shape = _pool(axes, x, kernel, stride, padding, ceil)
-        return shape and dense_layout(shape, x.dtype) or None
+        x, kernel, stride, padding, ceil, _, divisor = _defaults(args, None, None, [], [0], False, True, None)
+        shape = _pool(axes, x, kernel, stride, padding, ceil) if divisor != 0 else None
+        return (shape and dense_layout(shape, x.dtype)) or None
 
     return rule
 
@@ -135,11 +141,11 @@ def _cat(args: Sequence[Any]) -> Answer:
     if not _plain(*tensors):
         return None
     shape = list(tensors[0].shape)
-    axis %= len(shape)
-    rest = shape[:axis] + shape[axis + 1 :]
-    if any([*t.shape[:axis], *t.shape[axis + 1 :]] != rest for t in tensors):
+    along = range(len(shape))[axis]
+    rest = (*shape[:along], None, *shape[along + 1 :])
+    if any((*t.shape[:along], None, *t.shape[along + 1 :]) != rest for t in tensors):
         return None
-    shape[axis] = sum(t.shape[axis] for t in tensors)
+    shape[along] = sum(t.shape[along] for t in tensors)
     return dense_layout(shape, tensors[0].dtype)
 
 
@@ -152,31 +158,45 @@ def _addmm(args: Sequence[Any]) -> Answer:
     return dense_layout([a.shape[0], b.shape[1]], a.dtype)
 
 
+def _per_channel(x: Tensor, *tensors: Tensor | None) -> bool:
+    """All plain, in a precision that batch norm's statistics share, one element per channel of `x`."""
+    if not _plain(x, *tensors) or x.dim() < 2 or x.dtype not in (torch.float32, torch.float64):
+        return False
+    return all(t.shape == x.shape[1:2] for t in tensors if t is not None)
+
+
 def _batch_norm(args: Sequence[Any]) -> Answer:
-    x = args[0]
-    if not _plain(*args[:5]) or x.dim() < 2 or x.dtype not in (torch.float32, torch.float64):
+    x, weight, bias, mean, variance, training = args[:6]
+    if not _per_channel(x, weight, bias, mean, variance):
         return None
-    statistics = dense_layout([x.shape[1]], x.dtype)
+    if x.numel() == x.shape[1] if training else mean is None or variance is None:
+        return None
+    statistics = dense_layout(x.shape[1:2], x.dtype)
     return layout_of(x), statistics, statistics
 
 
 def _batch_norm_backward(args: Sequence[Any]) -> Answer:
-    grad, x, weight = args[:3]
-    if weight is None or not _plain(grad, x, weight) or x.dtype not in (torch.float32, torch.float64):
+    """None for what is not wanted, as the kernels of real devices; the meta kernel makes it all the same."""
+    grad, x, weight, *statistics, training = args[:8]
+    wanted = args[9]
+    normalised_by = statistics[2:] if training else statistics[:2]
+    if not _per_channel(x, weight, *statistics) or not _plain(grad, x) or grad.shape != x.shape:
         return None
-    channels = dense_layout([x.shape[1]], x.dtype)
+    if any(t is None for t in normalised_by) or (weight is None and any(wanted[1:])):
+        return None
+    channels = dense_layout(x.shape[1:2], x.dtype)
     layouts = (layout_of(x), channels, channels)
-    return tuple(x if wanted else None for x, wanted in zip(layouts, args[9], strict=True))
+    return tuple(layout if want else None for layout, want in zip(layouts, wanted, strict=True))
 
 
 def _pad(args: Sequence[Any]) -> Answer:
     x, pad = args[:2]
-    if not _plain(x):
+    if not _plain(x) or min(pad) < 0 or not any(pad):
         return None
     shape = list(x.shape)
     for axis, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), start=1):
         shape[-axis] += before + after
-    return dense_layout(shape, x.dtype) if min(shape) > 0 and any(pad) else None
+    return dense_layout(shape, x.dtype)
 
 
 RULES: dict[OpOverload, Rule] = {

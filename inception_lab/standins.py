@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from weakref import ref
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-_memo: dict[int, tuple[ref[Tensor], Tensor]] = {}
+_twins: dict[int, _Twin] = {}
 _CONTAINERS = frozenset({dict, OrderedDict, list, set})
 
 
@@ -79,57 +79,74 @@ def _walk(module: nn.Module, path: str, found: dict[str, nn.Module], seen: set[n
 class _Snapshot:
     """The attributes of one module, and what their containers hold."""
 
-    __slots__ = ("attributes", "filled", "module")
+    __slots__ = ("attributes", "contents", "module")
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.attributes = module.__dict__.copy()
-        self.filled = {id(x): x.copy() for x in self.attributes.values() if x.__class__ in _CONTAINERS and x}
+        self.contents = [(x, x.copy()) for x in _containers(module)]
 
     def restore(self) -> None:
         attributes = self.module.__dict__
-        if attributes.keys() != self.attributes.keys():
-            attributes.clear()
+        attributes.clear()
         attributes.update(self.attributes)
-        for container in [x for x in attributes.values() if x.__class__ in _CONTAINERS and x]:
+        for container, content in self.contents:
             container.clear()
-            if id(container) in self.filled:
-                _refill(container, self.filled.pop(id(container)))
+            (container.extend if isinstance(container, list) else container.update)(content)
 
 
-def _refill(container: Any, content: Any) -> None:
-    if isinstance(container, list):
-        container.extend(content)
-    else:
-        container.update(content)
+def _containers(module: nn.Module) -> list[Any]:
+    """The attributes of a module that a forward could fill or empty.
+
+    PyTorch's own layers keep nothing but their tensors; only a hook could make them.
+    """
+    attributes = module.__dict__
+    own = type(module).__module__.startswith("torch.nn.modules.")
+    if own and not (attributes["_forward_hooks"] or attributes["_forward_pre_hooks"]):
+        return [attributes["_parameters"], attributes["_buffers"]]
+    return [x for x in attributes.values() if x.__class__ in _CONTAINERS]
 
 
-def _stand_in(tensors: dict[str, Tensor | None], path: str, made: dict[str, Tensor]) -> None:
+def _stand_in(tensors: MutableMapping[str, Any], path: str, made: dict[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if tensor is not None:
             tensors[name] = made[f"{path}.{name}" if path else name] = _twin(tensor)
 
 
+class _Twin(NamedTuple):
+    """A meta tensor, and what the tensor looked like that it stands in for."""
+
+    original: ref[Tensor]
+    shape: torch.Size
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+    requires_grad: bool
+    tensor: Tensor
+
+
 def _twin(tensor: Tensor) -> Tensor:
     """A meta tensor like this one; the same one every time."""
+    known = _twins.get(id(tensor))
+    if (
+        known is not None
+        and known.original() is tensor
+        and known.shape == tensor.shape
+        and known.strides == tensor.stride()
+        and known.dtype is tensor.dtype
+        and known.requires_grad is tensor.requires_grad
+    ):
+        return known.tensor
+    return _new_twin(tensor)
+
+
+def _new_twin(tensor: Tensor) -> Tensor:
     key = id(tensor)
-    known = _memo.get(key)
-    if known is not None and known[0]() is tensor and _alike(known[1], tensor):
-        return known[1]
+    look = tensor.shape, tensor.stride(), tensor.dtype, tensor.requires_grad
     twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     if isinstance(tensor, nn.Parameter):
         twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
-    _memo[key] = ref(tensor, lambda _: _memo.pop(key, None)), twin
+    _twins[key] = _Twin(ref(tensor, lambda _: _twins.pop(key, None)), *look, twin)
     return twin
-
-
-def _alike(twin: Tensor, tensor: Tensor) -> bool:
-    return (
-        twin.shape == tensor.shape
-        and twin.dtype is tensor.dtype
-        and twin.requires_grad is tensor.requires_grad
-        and twin.stride() == tensor.stride()
-    )
 
 
 def _once(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

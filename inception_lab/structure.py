@@ -75,7 +75,9 @@ def places(trace: Trace) -> dict[int, Place]:
     for call in trace.calls:
         above = found.get(call.parent) if call.parent is not None else None
         inside = above is not None and above.branch
-        found.setdefault(call.id, above if above and inside else Place(call.path.partition(".")[0] or ROOT, ""))
+        found.setdefault(
+            call.id, above if above and inside else Place(call.path.partition(".")[0] or ROOT, "")
+        )
         for child, branch in _branches(trace, call, children[call.id]):
             found[child.id] = Place(call.path, branch)
     return found
@@ -99,9 +101,7 @@ def _groups(trace: Trace, block: Call, children: Iterable[Call]) -> list[list[Ca
     maker: dict[int, list[Call]] = {}
     groups: list[list[Call]] = []
     for child in children:
-        feeding = {
-            id(group): group for v in child.inputs if (group := maker.get(_origin(trace, block, v)))
-        }
+        feeding = {id(group): group for v in child.inputs if (group := maker.get(_origin(trace, block, v)))}
         group = next(iter(feeding.values())) if len(feeding) == 1 else []
         if not group:
             groups.append(group)

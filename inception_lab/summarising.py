@@ -25,7 +25,7 @@ def summarise(trace: Trace) -> Record:
     for analyzer in analyzers():
         layers = analyzer.layers(trace)
         totals.update(analyzer.totals(trace, layers))
-        columns.update(layers.items())
+        columns |= {str(name): column for name, column in layers.items()}
     return Record(
         context=_context(trace),
         totals=totals,
@@ -53,7 +53,7 @@ def _context(trace: Trace) -> dict[str, Any]:
 
 def _rows(layers: DataFrame) -> tuple[dict[str, Any], ...]:
     """A dictionary a row; the call number only where a module was called again."""
-    rows = [{k: _plain(v) for k, v in row.items()} for row in layers.to_dict("records")]
+    rows = [{str(k): _plain(v) for k, v in row.items()} for row in layers.to_dict("records")]
     return tuple({k: v for k, v in row.items() if k != "call" or v} for row in rows)
 
 

@@ -80,13 +80,13 @@ def _trace(
     if mode not in ("eval", "train"):
         raise InceptionLabError(f"unknown mode {mode!r}", hint="use 'eval' or 'train'")
     training = mode == "train"
-    with _one_at_a_time, borrowed(model, training) as loan:
+    with _one_at_a_time, _no_collection(), borrowed(model, training) as loan:
         tensors = [_meta_input(given, loan) for given in _several(inputs)]
         recorder = Recorder(answers, differentiable=training)
         named = _register(recorder, loan, tensors)
         recorder.watch(loan.modules)
         try:
-            with _no_collection(), recorder, torch.set_grad_enabled(training):
+            with recorder, torch.set_grad_enabled(training):
                 outputs = model(*tensors)
                 differentiated = _backward(recorder, outputs, loss) if training else None
             context = _context(recorder, name, tensors, mode, differentiated)
@@ -146,7 +146,9 @@ def _register(recorder: Recorder, loan: Borrowed, tensors: Sequence[Tensor]) -> 
 def _backward(recorder: Recorder, outputs: Any, loss: Loss | None) -> str:
     """Compute the loss and run the backward pass; returns what was differentiated."""
     recorder.phase = "loss"
-    name, function = (getattr(loss, "__name__", type(loss).__name__), loss) if loss else _default_loss(outputs)
+    name, function = (
+        (getattr(loss, "__name__", type(loss).__name__), loss) if loss else _default_loss(outputs)
+    )
     with recorder.call(None, "(loss)", name) as call:
         call.inputs = recorder.values_in((outputs,))
         value = function(outputs)
@@ -188,7 +190,9 @@ def _sum_of_floating(outputs: Any) -> Tensor:
     return torch.stack([x.sum() for x in floating]).sum() if len(floating) > 1 else floating[0].sum()
 
 
-def _explained(error: Exception, recorder: Recorder, name: str, inputs: Sequence[Tensor]) -> InceptionLabError:
+def _explained(
+    error: Exception, recorder: Recorder, name: str, inputs: Sequence[Tensor]
+) -> InceptionLabError:
     shapes = ", ".join("x".join(map(str, x.shape)) for x in inputs)
     failed = recorder.failed_in
     place = f" in {failed.path}" if failed and failed.path else ""
@@ -220,9 +224,7 @@ def _context(
     )
 
 
-def _freeze(
-    recorder: Recorder, loan: Borrowed, context: Context, kinds: Sequence[tuple[Kind, str]]
-) -> Trace:
+def _freeze(recorder: Recorder, loan: Borrowed, context: Context, kinds: Sequence[tuple[Kind, str]]) -> Trace:
     """Write down what the recorder saw, while everything that outlives the step is still alive."""
     ops = [
         Op(
@@ -251,7 +253,7 @@ def _kinds(
     """
     phases = [phase for _, phase, *_ in recorder.ops]
     first_backward = phases.index("backward") if "backward" in phases else len(phases)
-    known = {
+    known: dict[int, tuple[Kind, str]] = {
         recorder.storage_of(parameter.grad).id: ("gradient", path)
         for path, parameter in loan.parameters.items()
         if parameter.grad is not None
@@ -260,9 +262,7 @@ def _kinds(
         recorder.values[value].storage.id: ("activation", "") for value in recorder.values_in((outputs,))
     }
     known |= named
-    return [
-        known.get(s.id) or (_kind_by_life(s.born, s.dies, first_backward), "") for s in recorder.storages
-    ]
+    return [known.get(s.id) or (_kind_by_life(s.born, s.dies, first_backward), "") for s in recorder.storages]
 
 
 def _kind_by_life(born: int | None, dies: int | None, first_backward: int) -> Kind:

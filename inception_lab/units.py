@@ -39,12 +39,12 @@ class Metric:
 
 _ALL = (
     Metric("params", "Parameters", "count", "lower", "elements of parameters, each shared tensor once"),
-    Metric("macs", "MACs", "count", "lower", "multiply-accumulates of one forward: convolution, linear, matmul"),
+    Metric("macs", "MACs", "count", "lower", "multiply-accumulates of one forward"),
     Metric("flops", "FLOPs", "count", "lower", "2 x macs"),
     Metric("other_flops", "Other FLOPs", "count", "lower", "operations of everything else in one forward"),
     Metric("backward_macs", "Backward MACs", "count", "lower", "multiply-accumulates of the backward pass"),
     Metric("training_macs", "Training MACs", "count", "lower", "forward and backward multiply-accumulates"),
-    Metric("activation_bytes", "Activations", "bytes", "lower", "bytes of the storages that a forward newly makes"),
+    Metric("activation_bytes", "Activations", "bytes", "lower", "bytes that a forward newly allocates"),
     Metric("weighted_layers", "Weighted layers", "count", "", "convolutions and linears on the longest path"),
 )  # fmt: skip
 
@@ -71,7 +71,8 @@ def parse_quantity(text: str, unit: Unit = "count") -> float:
     if match is None or match[3] not in known:
         example = "40 MiB" if unit == "bytes" else "7 M"
         raise InceptionLabError(f"{text!r} is no quantity of {unit}", hint=f"write it like {example}")
-    return float(match[1].replace(",", "").replace("_", "")) * 10 ** int(match[2] or 0) * known[match[3]]
+    digits = match[1].replace(",", "").replace("_", "")
+    return float(f"{digits}e{match[2] or 0}") * known[match[3]]
 
 
 def format_quantity(value: float, unit: Unit = "count") -> str:
@@ -81,11 +82,11 @@ def format_quantity(value: float, unit: Unit = "count") -> str:
         >>> format_quantity(1_582_671_872), format_quantity(0), format_quantity(53_000_000, "bytes")
         ('1.58 G', '0', '50.5 MiB')
     """
-    steps = {"B": 1, **_BINARY} if unit == "bytes" else {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-    suffix, scale = "", 1
-    for name, size in steps.items():
-        if round(abs(value) / size, 2 if size > 1 else 0) >= 1 or size == 1:
-            suffix, scale = name, size
+    steps = (
+        {"B": 1, **_BINARY} if unit == "bytes" else {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+    )
+    fitting = [(name, size) for name, size in steps.items() if abs(value) >= 0.9995 * size]
+    suffix, scale = fitting[-1] if fitting else (next(iter(steps)), 1)
     scaled = value / scale
     digits = f"{scaled:,.0f}" if scale == 1 and float(value).is_integer() else _three_digits(scaled)
     return f"{digits} {suffix}".strip() if value else "0"

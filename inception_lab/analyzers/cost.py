@@ -89,7 +89,9 @@ def _shape(trace: Trace, values: tuple[int, ...]) -> tuple[int, ...]:
 
 def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:
     summed = layers.drop(columns=["call", "executed"]).select_dtypes("number").sum()
-    return {name: int(total) for name, total in summed.items()} | {"weighted_layers": weighted_depth(trace)}
+    return {str(name): int(total) for name, total in summed.items()} | {
+        "weighted_layers": weighted_depth(trace)
+    }
 
 
 def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
@@ -145,4 +147,3 @@ def _rolled_up(trace: Trace, keys: Mapping[str, list[str]]) -> DataFrame:
 
 
 ANALYZER = Analyzer("cost", layer_costs, _totals)
-

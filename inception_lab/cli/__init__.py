@@ -1,0 +1,93 @@
+"""The command line. Each command is a file of its own, loaded when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from inception_lab import __version__
+from inception_lab.errors import USAGE, InceptionLabError, nearest
+
+COMMANDS = {
+    "models": "The zoo: name, paper, year, input size, parameters, MACs.",
+    "report": "Everything about one or more models, written to folders.",
+    "summary": "The layer table of a model, and its totals.",
+}
+"""Every command with its one line of help, so that `--help` loads none of them."""
+
+INTERRUPTED = 130
+
+
+class _LazyGroup(click.Group):
+    """Commands by name; the file of one is imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise InceptionLabError(f"no command {args[0]!r}", hint=nearest(args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 fine, 1 the answer is no, 2 wrong usage, 3 the model could not be built or traced.",
+)
+@click.version_option(__version__, prog_name="inception_lab")
+def app() -> None:
+    """What a CNN with branches costs, sees and holds in memory, before it is trained."""
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit; every error is one line on standard error.
+
+    Args:
+        args: The arguments, those of the process by default.
+    """
+    try:
+        result = app.main(args, prog_name="inception-lab", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(result if isinstance(result, int) else 0)
+    except InceptionLabError as error:
+        _fail(str(error), error.exit_code)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "inception-lab"
+        _fail(f"{_one_line(error)}; see '{command} --help'", USAGE)
+    except click.ClickException as error:
+        _fail(_one_line(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has left: nothing to say, and nobody to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _one_line(error: click.ClickException) -> str:
+    return " ".join(error.format_message().split()).rstrip(".")
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"inception-lab: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,40 @@
+"""`inception-lab models`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inception_lab import __version__
+from inception_lab.cli.options import emit, format_options
+from inception_lab.models.cards import CARDS, Card
+from inception_lab.models.registry import list_models
+from inception_lab.report.formats import render
+
+COLUMNS = ("name", "family", "paper", "year", "input_size", "params", "macs")
+
+
+@click.command()
+@click.option("--family", help="Only models of this architecture.")
+@format_options
+def command(family: str | None, form: str, output: Path | None) -> None:
+    """The zoo: name, paper, year, input size, parameters, MACs.
+
+    Parameters and MACs hold for the default options and input, auxiliary heads apart.
+    """
+    rows = [_row(CARDS[name]) for name in list_models(family)]
+    if form == "json":
+        data = {"schema": 1, "tool": f"inception_lab {__version__}", "models": rows}
+        emit(json.dumps(data, indent=2), output)
+    else:
+        emit(render(rows, COLUMNS, form), output)
+
+
+def _row(card: Card) -> dict[str, Any]:
+    """A card as plain data, its options by name with their defaults."""
+    options = {name: option.default for name, option in card.options.items()}
+    plain = {field: getattr(card, field) for field in card.__dataclass_fields__ if field != "entry"}
+    return plain | {"options": options}

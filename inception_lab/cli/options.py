@@ -1,0 +1,144 @@
+"""Options that mean the same in every command that has them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.files import write_text
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class SizeType(click.ParamType[Any]):
+    """Sizes such as 3x224x224.
+
+    Example:
+        >>> SizeType().convert("3x224x224", None, None)
+        (3, 224, 224)
+    """
+
+    name = "CxHxW"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """The sizes as numbers.
+
+        Raises:
+            InceptionLabError: The text is no row of positive whole numbers between `x`.
+        """
+        del param, ctx
+        parts = value.lower().split("x")
+        if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+            raise InceptionLabError(f"{value!r} is no input size", hint="write it like 3x224x224")
+        return tuple(map(int, parts))
+
+
+class KeywordType(click.ParamType[Any]):
+    """A keyword of a model, such as num_classes=10: a Python literal, or else a string.
+
+    Example:
+        >>> KeywordType().convert("num_classes=10", None, None)
+        ('num_classes', 10)
+        >>> KeywordType().convert("middle=input", None, None)
+        ('middle', 'input')
+    """
+
+    name = "KEY=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """The keyword and its value.
+
+        Raises:
+            InceptionLabError: There is no name before an equals sign.
+        """
+        del param, ctx
+        key, equals, text = value.partition("=")
+        if not equals or not key.strip().isidentifier():
+            raise InceptionLabError(f"{value!r} is no keyword", hint="write it like num_classes=10")
+        try:
+            return key.strip(), ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError):
+            return key.strip(), text.strip()
+
+
+@dataclass(frozen=True)
+class Tracing:
+    """How models are built and traced.
+
+    Attributes:
+        kwargs: Keywords of the model.
+        input_sizes: Sizes without the batch, one per input; empty for the card's.
+        batch_size: Images in a batch.
+        mode: `eval` or `train`.
+        strict: Whether a partial result is a failure.
+    """
+
+    kwargs: dict[str, Any]
+    input_sizes: tuple[tuple[int, ...], ...]
+    batch_size: int
+    mode: str
+    strict: bool
+
+
+def tracing_options(command: Command) -> Command:
+    """Add the options that say how a model is built and traced; they arrive as a `Tracing`."""
+
+    @wraps(command)
+    def collected(**given: Any) -> Any:
+        how = {field.name: given.pop(field.name) for field in fields(Tracing)}
+        return command(tracing=Tracing(**how | {"kwargs": dict(how["kwargs"])}), **given)
+
+    for option in reversed(_TRACING):
+        collected = option(collected)
+    return cast("Command", collected)
+
+
+_TRACING = (
+    click.option("--kwargs", multiple=True, type=KeywordType(), help="Keyword of the model; repeatable."),
+    click.option(
+        "--input-size",
+        "input_sizes",
+        multiple=True,
+        type=SizeType(),
+        help="Size of an input without the batch; repeatable.  [default: the card's]",
+    ),
+    click.option(
+        "--batch-size", type=click.IntRange(min=1), default=1, show_default=True, help="Images in a batch."
+    ),
+    click.option(
+        "--mode",
+        type=click.Choice(["eval", "train"]),
+        default="eval",
+        show_default=True,
+        help="One inference pass, or forward, loss and backward.",
+    ),
+    click.option("--strict", is_flag=True, help="Exit with 1 where an operation could not be counted."),
+)
+
+
+def format_options(command: Command) -> Command:
+    """Add `--format` and `--output`."""
+    formats = click.Choice(["table", "csv", "json", "markdown"])
+    command = click.option(
+        "-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal."
+    )(command)
+    return click.option("--format", "form", type=formats, default="table", show_default=True)(command)
+
+
+def emit(text: str, output: Path | None) -> None:
+    """Print a text, or write it to a file; one that cannot be written leaves the old one whole."""
+    if output is None:
+        click.echo(text, nl=not text.endswith("\n"))
+    else:
+        write_text(output, text)

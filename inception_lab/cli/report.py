@@ -1,0 +1,78 @@
+"""`inception-lab report`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from inception_lab.cli.options import Tracing, tracing_options
+from inception_lab.errors import InceptionLabError
+
+if TYPE_CHECKING:
+    from inception_lab.ir import Trace
+    from inception_lab.report.data import ReportData
+
+COMPARISON = "comparison"
+
+
+@click.command()
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@tracing_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the report; of several, the folder around theirs.  [default: reports/MODEL]",
+)
+def command(models: Sequence[str], tracing: Tracing, output: Path | None) -> None:
+    """Tables, plots and a page about each MODEL, written to a folder; of several, a comparison too."""
+    from inception_lab.cli.loading import refuse_partial, traced
+    from inception_lab.report.write import write_comparison, write_report
+
+    if len(set(models)) < len(models):
+        raise InceptionLabError(f"named twice: {', '.join(models)}", hint="name each model once")
+    several = len(models) > 1
+    around = output or Path("reports")
+    with _progress(len(models) * 2 + several) as step:
+        traces = []
+        for name in models:
+            step(f"tracing {name}")
+            traces.append(traced(name, tracing))
+        reports = [_data(found) for found in traces]
+        written = [around / name if several or output is None else around for name in models]
+        for report, folder in zip(reports, written, strict=True):
+            step(f"writing {folder}")
+            write_report(report, folder)
+        if several:
+            step(f"writing {around / COMPARISON}")
+            write_comparison([report.record for report in reports], around / COMPARISON)
+            written.append(around / COMPARISON)
+    for folder in written:
+        click.echo(folder / "README.md")
+    for found in traces:
+        refuse_partial(found, tracing)
+
+
+def _data(found: Trace) -> ReportData:
+    from inception_lab.analyzers.cost import branch_costs, module_costs
+    from inception_lab.report.data import ReportData
+    from inception_lab.saving import reduction_saving
+    from inception_lab.summarising import summarise
+
+    return ReportData(summarise(found), module_costs(found), branch_costs(found), reduction_saving(found))
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar on a terminal, nothing in a pipe."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=steps)
+        yield lambda what: bar.update(task, advance=1, description=what)

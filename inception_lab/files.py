@@ -1,0 +1,44 @@
+"""Writing files so that an interruption leaves the old one whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from inception_lab.errors import InceptionLabError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file at once or not at all.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+        text: What it will hold, ending in one line break.
+
+    Raises:
+        InceptionLabError: The file cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(text.rstrip("\n") + "\n")
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise InceptionLabError(
+            f"cannot be written: {error.strerror}", where=str(path), hint="name another file"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

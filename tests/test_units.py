@@ -1,0 +1,76 @@
+"""Quantities as people write and read them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.units import METRICS, format_quantity, parse_quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "number"),
+    [
+        ("7 M", "count", 7e6),
+        ("1.6G", "count", 1.6e9),
+        ("6,998,552", "count", 6_998_552),
+        ("6_998_552", "count", 6_998_552),
+        ("1e9", "count", 1e9),
+        ("2.5e-1", "count", 0.25),
+        (" 12 k ", "count", 12_000),
+        ("3 B", "count", 3e9),
+        ("40 MiB", "bytes", 40 * 2**20),
+        ("2 GB", "bytes", 2e9),
+        ("80GiB", "bytes", 80 * 2**30),
+        ("512", "bytes", 512),
+        ("3 B", "bytes", 3),
+        (".5 KiB", "bytes", 512),
+    ],
+)
+def test_quantities(text, unit, number):
+    assert parse_quantity(text, unit) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"), [("", "count"), ("M", "count"), ("-7 M", "count"), ("7 MiB", "count"), ("7 m", "count"),
+                       ("7 M", "bytes"), ("1.2.3", "count"), ("nan", "count"), ("7 M M", "count")]
+)  # fmt: skip
+def test_what_is_no_quantity_is_named(text, unit):
+    with pytest.raises(InceptionLabError, match="write it like"):
+        parse_quantity(text, unit)
+
+
+@given(st.integers(0, 10**15), st.sampled_from(["count", "bytes"]))
+def test_formatting_keeps_three_digits(number, unit):
+    text = format_quantity(number, unit)
+    assert parse_quantity(text, unit) == pytest.approx(number, rel=0.0051, abs=0.5)
+    assert len(text) <= 9
+
+
+@given(st.text(max_size=12), st.sampled_from(["count", "bytes"]))
+def test_any_text_is_a_number_or_a_clear_error(text, unit):
+    try:
+        number = parse_quantity(text, unit)
+    except InceptionLabError as error:
+        line = str(error)
+    else:
+        line = f"{number:.0f}"
+    assert len(line.splitlines()) == 1
+
+
+def test_every_metric_says_what_it_is():
+    for name, metric in METRICS.items():
+        assert name == metric.name
+        assert metric.label
+        assert metric.meaning
+        assert metric.better in ("lower", "higher", "")
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "text"),
+    [(0, "count", "0"), (999, "count", "999"), (1000, "count", "1.00 K"), (999_999, "count", "1.00 M"),
+     (12_568_061_056, "count", "12.6 G"), (1023, "bytes", "1,023 B"), (1024, "bytes", "1.00 KiB"),
+     (70_348_576, "bytes", "67.1 MiB")],
+)  # fmt: skip
+def test_formatting(number, unit, text):
+    assert format_quantity(number, unit) == text
