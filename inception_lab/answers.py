@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
 from inception_lab.formulas import Cost, cost_of
-from inception_lab.layouts import Layout, layout_of
+from inception_lab.layouts import Layout, forget_layouts, layout_of
 from inception_lab.shapes import Answer, answer
 
 Key = tuple[Any, ...]
@@ -20,7 +23,8 @@ class Known(NamedTuple):
     """What is known of an operation on arguments of these layouts and values.
 
     Attributes:
-        name: The overload.
+        func: The overload; held, so that its identity can stand for it in the cache.
+        name: Its name.
         outputs: Layouts of the outputs; None where the operation has to run, because its outputs
             share storage with its inputs.
         args: The arguments that are not tensors, by name.
@@ -28,6 +32,7 @@ class Known(NamedTuple):
         mutates: True where it writes to its arguments.
     """
 
+    func: OpOverload
     name: str
     outputs: Layout | tuple[Layout | None, ...] | None
     args: tuple[tuple[str, Any], ...]
@@ -38,7 +43,9 @@ class Known(NamedTuple):
 class MetaKernels:
     """Every operation runs its own kernel; the reference that the shortcuts are compared with."""
 
-    def __call__(self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    def __call__(
+        self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> tuple[Known, Any]:
         """Run one operation; returns what is known of it, and its output."""
         del key
         out = func(*args, **kwargs)
@@ -51,7 +58,9 @@ class Shortcuts:
     def __init__(self) -> None:
         self.cache: dict[Key, Known] = {}
 
-    def __call__(self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    def __call__(
+        self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> tuple[Known, Any]:
         """Answer one operation; returns what is known of it, and its output."""
         try:
             known = self.cache.get(key)
@@ -68,14 +77,49 @@ class Shortcuts:
         self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
     ) -> tuple[Known, Any]:
         layouts: Answer = answer(func, args, kwargs)
-        out = func(*args, **kwargs) if layouts is None else _make(layouts)
         if layouts is None and not func._schema.is_mutable and not func.is_view:
-            layouts = _fresh_layouts(out, args, kwargs)
-        known = _known(func, args, kwargs, layouts, out)
-        if len(self.cache) >= CACHE_LIMIT:
-            self.cache.clear()
-        self.cache[key] = known
+            layouts = _probed(func, args, kwargs)
+        out = func(*args, **kwargs) if layouts is None else _make(layouts)
+        known = self.cache[key] = _known(func, args, kwargs, layouts, out)
         return known, out
+
+
+def forget_the_oldest() -> None:
+    """Start afresh where traces of many shapes have filled the cache; never while one is running."""
+    if len(SHORTCUTS.cache) > CACHE_LIMIT:
+        SHORTCUTS.cache.clear()
+        forget_layouts()
+
+
+def _probed(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
+    """The outputs' layouts by running the kernel on stand-ins, None where it has to run for real.
+
+    The first run of a kernel written in Python may import modules, and an error caught on the way
+    leaves cycles that hold the frames of all callers with the tensors in them. These cycles are
+    collected at once, so that they are not seen in the tensors' lifetimes.
+    """
+    tensors = tensors_in((*args, *kwargs.values()))
+    if tensors and not any(tensor.is_meta for tensor in tensors):
+        return None
+    given = _stood_in(args)
+    named = dict(zip(kwargs, _stood_in(tuple(kwargs.values())), strict=True))
+    imported = len(sys.modules)
+    layouts = _fresh_layouts(func(*given, **named), (*given, *named.values()))
+    if len(sys.modules) > imported:
+        gc.collect()
+    return layouts
+
+
+def _stood_in(args: Sequence[Any]) -> list[Any]:
+    """The arguments with a new meta tensor for each tensor."""
+    return [
+        torch.empty_strided(arg.shape, arg.stride(), dtype=arg.dtype, device="meta")
+        if isinstance(arg, Tensor)
+        else _stood_in(arg)
+        if isinstance(arg, (list, tuple))
+        else arg
+        for arg in args
+    ]
 
 
 def _make(layouts: Layout | tuple[Layout | None, ...]) -> Any:
@@ -84,14 +128,12 @@ def _make(layouts: Layout | tuple[Layout | None, ...]) -> Any:
     return tuple([x.make() if x is not None else None for x in layouts])
 
 
-def _known(
-    func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], outputs: Answer, out: Any
-) -> Known:
+def _known(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], outputs: Answer, out: Any) -> Known:
     cost = cost_of(func, args, kwargs, out)
-    return Known(str(func), outputs, _plain_args(func, args, kwargs), cost, func._schema.is_mutable)
+    return Known(func, str(func), outputs, _plain_args(func, args, kwargs), cost, func._schema.is_mutable)
 
 
-def _fresh_layouts(out: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
+def _fresh_layouts(out: Any, args: Sequence[Any]) -> Answer:
     """The outputs' layouts, where each is a meta tensor alone in a storage that no input shares."""
     outputs = out if isinstance(out, tuple) else (out,)
     tensors = [t for t in outputs if t is not None]
@@ -99,7 +141,7 @@ def _fresh_layouts(out: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Ans
         return None
     storages = [t.untyped_storage() for t in tensors]
     addresses = {s._cdata for s in storages}
-    inputs = {t.untyped_storage()._cdata for t in tensors_in((*args, *kwargs.values()))}
+    inputs = {t.untyped_storage()._cdata for t in tensors_in(args)}
     exact = all(s.nbytes() == layout_of(t).nbytes for s, t in zip(storages, tensors, strict=True))
     if len(addresses) < len(tensors) or addresses & inputs or not exact:
         return None
@@ -118,9 +160,7 @@ def tensors_in(args: Sequence[Any]) -> list[Tensor]:
     return found
 
 
-def _plain_args(
-    func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]
-) -> tuple[tuple[str, Any], ...]:
+def _plain_args(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     names = [argument.name for argument in func._schema.arguments]
     named = [*zip(names, args, strict=False), *kwargs.items()]
     return tuple((name, _plain(value)) for name, value in named if not tensors_in((value,)))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 from inception_lab.errors import InceptionLabError
 
@@ -132,7 +132,7 @@ class Context:
         mode: `eval` for one inference pass, `train` for forward, loss and backward.
         loss: What was differentiated, or None in eval mode.
         dtype: Element type of the first floating input.
-        memory_format: Layout of the first input.
+        memory_format: `contiguous`, `channels_last` or `strided`, of the first floating input.
         device: Kind of the device that the tensors were on.
         torch: Version of PyTorch.
         tool: Name and version of this tool.
@@ -240,4 +240,4 @@ def _rows(part: Any, table: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _tuples(data: Any) -> Any:
-    return tuple(map(_tuples, cast("list[Any]", data))) if isinstance(data, list) else data
+    return tuple(map(_tuples, data)) if isinstance(data, list) else data

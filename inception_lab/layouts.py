@@ -64,3 +64,8 @@ def dense_layout(shape: Sequence[int], dtype: torch.dtype) -> Layout:
     """The layout of a contiguous meta tensor."""
     size = tuple(shape)
     return intern_layout(size, row_major(size), dtype, "meta")
+
+
+def forget_layouts() -> None:
+    """Forget every layout; those still in use then equal no new one."""
+    _interned.clear()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 from weakref import ref
 
@@ -20,9 +21,10 @@ _sequence_number = torch._C._autograd._get_sequence_nr
 _current_node = torch._C._current_autograd_node
 NO_CALL = -1
 MARK = "_inception_lab_version"
+META = torch.device("meta")
 
 OpRow = tuple[Known, Phase, int, tuple[int, ...], tuple[int, ...]]
-Answers = Callable[[OpOverload, tuple[Any, ...], Sequence[Any], Mapping[str, Any]], tuple[Known, Any]]
+Answers = Callable[[OpOverload, tuple[Any, ...], Sequence[Any], dict[str, Any]], tuple[Known, Any]]
 
 
 class StorageState:
@@ -35,7 +37,8 @@ class StorageState:
 
     def __init__(self, recorder: Recorder, tensor: Tensor, born: int | None) -> None:
         storage = tensor.untyped_storage()
-        self.recorder, self.id, self.bytes = recorder, len(recorder.storages), storage.nbytes()
+        self.recorder: Any = recorder  # None when the trace is over
+        self.id, self.bytes = len(recorder.storages), storage.nbytes()
         self.born = self.writer = born
         self.dies: int | None = None
         self.number: int = 0
@@ -79,17 +82,16 @@ class Version:
 class CallState:
     """A module call while the trace runs."""
 
-    __slots__ = ("id", "inputs", "kind", "module", "number", "outputs", "parent", "path")
+    __slots__ = ("id", "inputs", "kind", "module", "outputs", "parent", "path")
 
-    def __init__(self, recorder: Recorder, module: nn.Module | None, path: str, kind: str) -> None:
-        self.id, self.module, self.path, self.kind = len(recorder.calls), module, path, kind
-        self.parent = recorder.stack[-1].id if recorder.stack else None
-        self.inputs: tuple[int, ...] = ()
+    def __init__(
+        self, recorder: Recorder, module: nn.Module | None, path: str, kind: str, inputs: tuple[int, ...]
+    ) -> None:
+        calls, stack = recorder.calls, recorder.stack
+        self.id, self.module, self.path, self.kind, self.inputs = len(calls), module, path, kind, inputs
+        self.parent = stack[-1].id if stack else None
         self.outputs: tuple[int, ...] = ()
-        before = recorder.last_call.get(id(module))
-        self.number = before.number + 1 if before else 0
-        recorder.last_call[id(module)] = self
-        recorder.calls.append(self)
+        calls.append(self)
 
 
 class Recorder(TorchDispatchMode):
@@ -110,10 +112,9 @@ class Recorder(TorchDispatchMode):
         self.alive: dict[int, StorageState] = {}
         self.calls: list[CallState] = []
         self.stack: list[CallState] = []
-        self.last_call: dict[int, CallState] = {}
-        self.node_calls: dict[int, int] = {}
-        self.owners: dict[int, int] = {}
-        self.failed_in: CallState | None = None
+        self.boundaries: list[int] = []
+        self.boundary_calls: list[int] = []
+        self.failed_in: tuple[Exception, str] | None = None
         self._marked: list[ref[Tensor]] = []
 
     @classmethod
@@ -132,9 +133,10 @@ class Recorder(TorchDispatchMode):
             key += kwargs
             self._scan(kwargs.values(), reads, key)
         call = self._current_call()
-        known, out = self.answers(func, tuple(key), args, kwargs or {})
+        kwargs = _on_meta(func, reads, kwargs or {})
+        known, out = self.answers(func, tuple(key), args, kwargs)
         if known.mutates:
-            self._wrote_in_place(func, args, kwargs or {})
+            self._wrote_in_place(func, args, kwargs)
         layout = known.outputs
         writes = (self._fresh(out, layout),) if isinstance(layout, Layout) else self._outputs(out)
         self.ops.append((known, self.phase, call, tuple(reads), writes))
@@ -143,18 +145,20 @@ class Recorder(TorchDispatchMode):
     def _scan(self, args: Iterable[Any], reads: list[int], key: list[Any]) -> None:
         """Collect the values read, and what tells this operation's arguments from others."""
         for arg in args:
-            if isinstance(arg, Tensor):
-                version = self.version_of(arg)
-                reads.append(version.id)
-                key.append(version.layout)
-            elif isinstance(arg, (list, tuple)):
+            kind = arg.__class__
+            if kind is list or kind is tuple:
                 if arg and not isinstance(arg[0], (int, float)):
                     key.append(len(arg))
                     self._scan(arg, reads, key)
                 else:
                     key.append(tuple(arg))
+            elif isinstance(arg, Tensor):
+                version = self.version_of(arg)
+                reads.append(version.id)
+                key.append(version.layout)
             else:
-                key += (arg.__class__, arg)
+                key.append(kind)
+                key.append(arg)
 
     def version_of(self, tensor: Tensor) -> Version:
         """The current version of a tensor, made where it was not seen before."""
@@ -206,22 +210,38 @@ class Recorder(TorchDispatchMode):
     def _current_call(self) -> int:
         """The call that an operation dispatched now belongs to.
 
-        In the forward pass that is the innermost one. The first operation dispatched at autograd
-        sequence number n made node n - 1; in the backward pass the number of the node that runs
-        leads back to its call, and a node that accumulates a gradient names its parameter.
+        In the forward pass that is the innermost one. In the backward pass, the sequence number of the
+        autograd node that runs tells within which call it was made, and a node that accumulates a
+        gradient names its parameter, which leads to the call that read it.
         """
         if self.stack:
-            call = self.stack[-1].id
-            if self.differentiable:
-                self.node_calls.setdefault(_sequence_number() - 1, call)
-            return call
+            return self.stack[-1].id
         node = _current_node() if self.phase == "backward" else None
         if node is None:
             return NO_CALL
         if (parameter := getattr(node, "variable", None)) is not None:
-            owner = self.last_call.get(self.owners.get(id(parameter), 0))
-            return owner.id if owner else NO_CALL
-        return self.node_calls.get(node._sequence_nr(), NO_CALL)
+            return self.readers.get(self.storage_of(parameter).id, NO_CALL)
+        last = bisect_right(self.boundaries, node._sequence_nr()) - 1
+        return self.boundary_calls[last] if last >= 0 else NO_CALL
+
+    @cached_property
+    def readers(self) -> dict[int, int]:
+        """The last call that read each storage in the forward pass."""
+        return {self.values[value].storage.id: call for _, _, call, reads, _ in self.ops for value in reads}
+
+    def _enter(self, call: CallState) -> None:
+        self.stack.append(call)
+        self._mark_boundary(call.id)
+
+    def _leave(self) -> None:
+        self.stack.pop()
+        self._mark_boundary(self.stack[-1].id if self.stack else NO_CALL)
+
+    def _mark_boundary(self, call: int) -> None:
+        """Autograd nodes made from here on belong to this call."""
+        if self.differentiable:
+            self.boundaries.append(_sequence_number())
+            self.boundary_calls.append(call)
 
     def values_in(self, items: Sequence[Any]) -> tuple[int, ...]:
         """Values of the tensors among the items and in their lists, tuples and dictionaries."""
@@ -237,18 +257,28 @@ class Recorder(TorchDispatchMode):
                 found += self.values_in(tuple(item.values()))
         return tuple(found)
 
-    @contextmanager
-    def call(self, module: nn.Module | None, path: str, kind: str) -> Iterator[CallState]:
-        """Make a call the innermost one."""
-        state = CallState(self, module, path, kind)
-        self.stack.append(state)
-        try:
-            yield state
-        except Exception:
-            self.failed_in = self.failed_in or state
-            raise
-        finally:
-            self.stack.pop()
+    def reporting(
+        self, function: Callable[..., Any], path: str, kind: str, module: nn.Module | None = None
+    ) -> Callable[..., Any]:
+        """The function, telling the recorder of its calls."""
+        values_in = self.values_in
+
+        def reported(*args: Any, **kwargs: Any) -> Any:
+            given = (*args, *kwargs.values()) if kwargs else args
+            call = CallState(self, module, path, kind, values_in(given))
+            self._enter(call)
+            try:
+                out = function(*args, **kwargs)
+            except Exception as error:
+                if self.failed_in is None or self.failed_in[0] is not error:
+                    self.failed_in = error, path
+                raise
+            finally:
+                self._leave()
+            call.outputs = values_in((out,))
+            return out
+
+        return reported
 
     def watch(self, modules: Mapping[str, nn.Module]) -> None:
         """Have every module report its calls.
@@ -257,26 +287,7 @@ class Recorder(TorchDispatchMode):
         no other model is touched; whoever lent the modules takes it out again.
         """
         for path, module in modules.items():
-            module.__dict__["forward"] = self._reporting(module, path)
-
-    def _reporting(self, module: nn.Module, path: str) -> Callable[..., Any]:
-        forward, kind, stack = module.forward, type(module).__name__, self.stack
-
-        def reported(*args: Any, **kwargs: Any) -> Any:
-            state = CallState(self, module, path, kind)
-            state.inputs = self.values_in((*args, *kwargs.values()) if kwargs else args)
-            stack.append(state)
-            try:
-                out = forward(*args, **kwargs)
-            except Exception:
-                self.failed_in = self.failed_in or state
-                raise
-            finally:
-                stack.pop()
-            state.outputs = self.values_in((out,))
-            return out
-
-        return reported
+            module.__dict__["forward"] = self.reporting(module.forward, path, type(module).__name__, module)
 
     def release(self) -> None:
         """Take the marks off tensors that outlive the trace, and untie what refers to each other."""
@@ -285,7 +296,18 @@ class Recorder(TorchDispatchMode):
                 delattr(tensor, MARK)
         for storage in self.storages:
             storage.current.clear()
-            storage.watch = None
+            storage.recorder = storage.watch = None
         self.values.clear()
         self.storages.clear()
         self.alive.clear()
+
+
+def _on_meta(func: OpOverload, reads: Sequence[int], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keywords, with the meta device for whatever is made on a device of its own choice."""
+    if kwargs.get("device", META) != META or not (reads or "device" in kwargs or not _takes_device(func)):
+        return kwargs | {"device": META}
+    return kwargs
+
+
+def _takes_device(func: OpOverload) -> bool:
+    return any(argument.name == "device" for argument in func._schema.arguments)

@@ -67,7 +67,7 @@ def _convolution(args: Sequence[Any]) -> Answer:
 
 def _convolution_backward(args: Sequence[Any]) -> Answer:
     grad, x, weight, bias_sizes = args[:4]
-    if not _plain(grad, x, weight) or (bias_sizes is None and args[10][2]):
+    if not _plain(grad, x, weight) or (args[10][2] and min(bias_sizes or [0]) < 1):
         return None
     shapes = (x.shape, weight.shape, bias_sizes)
     return tuple(
@@ -90,6 +90,8 @@ def _pool(
     k, p = _pairs(kernel, axes), _pairs(padding, axes)
     s = _pairs(stride, axes) if stride else k
     if min(k) < 1 or min(s) < 1 or any(not 0 <= 2 * pad <= window for pad, window in zip(p, k, strict=True)):
+        return None
+    if any(window > size for window, size in zip(k, x.shape[2:], strict=True)):
         return None
     size = [_pooled(*axis, ceil) for axis in zip(x.shape[2:], k, s, p, strict=True)]
     return [*x.shape[:2], *size] if min(size) > 0 else None
@@ -199,6 +201,18 @@ def _pad(args: Sequence[Any]) -> Answer:
     return dense_layout(shape, x.dtype)
 
 
+def _mean(args: Sequence[Any]) -> Answer:
+    """Over some axes of a tensor, each named once."""
+    x, axes, keep = _defaults(args, None, None, False)
+    if not _plain(x) or not axes:
+        return None
+    gone = {axis % x.dim() for axis in axes}
+    if len(gone) < len(axes) or not all(-x.dim() <= axis < x.dim() for axis in axes):
+        return None
+    sizes = [1 if axis in gone else size for axis, size in enumerate(x.shape) if keep or axis not in gone]
+    return dense_layout(sizes, x.dtype)
+
+
 RULES: dict[OpOverload, Rule] = {
     aten.convolution.default: _convolution,
     aten.convolution_backward.default: _convolution_backward,
@@ -212,6 +226,7 @@ RULES: dict[OpOverload, Rule] = {
     aten.mul.Tensor: _elementwise,
     aten.div.Tensor: _elementwise,
     aten.cat.default: _cat,
+    aten.mean.dim: _mean,
     aten.addmm.default: _addmm,
     aten.native_batch_norm.default: _batch_norm,
     aten.native_batch_norm_backward.default: _batch_norm_backward,

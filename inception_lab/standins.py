@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
-from collections.abc import Iterator, MutableMapping
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from weakref import ref
@@ -12,9 +12,13 @@ from weakref import ref
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
 
 _twins: dict[int, _Twin] = {}
-_CONTAINERS = frozenset({dict, OrderedDict, list, set})
+_UPDATED = (dict, set)
+_CONTAINERS = frozenset({dict, OrderedDict, defaultdict, Counter, list, deque, set})
 
 
 class Borrowed(NamedTuple):
@@ -50,8 +54,7 @@ def borrowed(model: nn.Module, training: bool) -> Iterator[Borrowed]:
     parameters: dict[str, Tensor] = {}
     buffers: dict[str, Tensor] = {}
     try:
-        if any(module.training is not training for module in modules.values()):
-            model.train(training)
+        _set_mode(model, modules.values(), training)
         for path, module in modules.items():
             _stand_in(module._parameters, path, parameters)
             _stand_in(module._buffers, path, buffers)
@@ -64,6 +67,15 @@ def borrowed(model: nn.Module, training: bool) -> Iterator[Borrowed]:
         random.setstate(random_state[0])
         np.random.set_state(random_state[1])
         torch.set_rng_state(random_state[2])
+
+
+def _set_mode(model: nn.Module, modules: Collection[nn.Module], training: bool) -> None:
+    """As `model.train(training)`, which has to be called only where a class overrides it."""
+    if any(type(module).train is not nn.Module.train for module in modules):
+        model.train(training)
+    else:
+        for module in modules:
+            module.__dict__["training"] = training
 
 
 def _walk(module: nn.Module, path: str, found: dict[str, nn.Module], seen: set[nn.Module]) -> None:
@@ -92,19 +104,30 @@ class _Snapshot:
         attributes.update(self.attributes)
         for container, content in self.contents:
             container.clear()
-            (container.extend if isinstance(container, list) else container.update)(content)
+            (container.update if isinstance(container, _UPDATED) else container.extend)(content)
 
 
-def _containers(module: nn.Module) -> list[Any]:
-    """The attributes of a module that a forward could fill or empty.
+def _containers(module: nn.Module) -> Iterable[Any]:
+    """What a forward could fill or empty among a module's attributes.
 
     PyTorch's own layers keep nothing but their tensors; only a hook could make them.
     """
     attributes = module.__dict__
     own = type(module).__module__.startswith("torch.nn.modules.")
     if own and not (attributes["_forward_hooks"] or attributes["_forward_pre_hooks"]):
-        return [attributes["_parameters"], attributes["_buffers"]]
-    return [x for x in attributes.values() if x.__class__ in _CONTAINERS]
+        return attributes["_parameters"], attributes["_buffers"]
+    found: dict[int, Any] = {}
+    _find_containers(attributes.values(), found)
+    return found.values()
+
+
+def _find_containers(values: Iterable[Any], found: dict[int, Any]) -> None:
+    for value in values:
+        kind: type = value.__class__
+        if kind in _CONTAINERS and id(value) not in found:
+            found[id(value)] = value
+            if value:
+                _find_containers(value.values() if isinstance(value, dict) else value, found)
 
 
 def _stand_in(tensors: MutableMapping[str, Any], path: str, made: dict[str, Tensor]) -> None:
@@ -140,6 +163,10 @@ def _twin(tensor: Tensor) -> Tensor:
 
 
 def _new_twin(tensor: Tensor) -> Tensor:
+    if is_lazy(tensor):
+        raise InceptionLabError(
+            "a lazy layer has no shape yet", hint="run the model once on real input", exit_code=MODEL_FAILED
+        )
     key = id(tensor)
     look = tensor.shape, tensor.stride(), tensor.dtype, tensor.requires_grad
     twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")

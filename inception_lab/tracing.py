@@ -6,6 +6,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import index
 from threading import RLock
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from inception_lab import __version__
-from inception_lab.answers import SHORTCUTS
+from inception_lab.answers import SHORTCUTS, forget_the_oldest
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir import Call, Context, Kind, Mode, Op, Storage, Trace, Value
 from inception_lab.layouts import layout_of
@@ -79,8 +80,10 @@ def _trace(
         raise InceptionLabError(f"a {type(model).__name__} is no torch.nn.Module", hint="pass a model")
     if mode not in ("eval", "train"):
         raise InceptionLabError(f"unknown mode {mode!r}", hint="use 'eval' or 'train'")
+    forget_the_oldest()
     training = mode == "train"
-    with _one_at_a_time, _no_collection(), borrowed(model, training) as loan:
+    inference_off = torch.inference_mode(False)
+    with _one_at_a_time, _no_collection(), inference_off, borrowed(model, training) as loan:
         tensors = [_meta_input(given, loan) for given in _several(inputs)]
         recorder = Recorder(answers, differentiable=training)
         named = _register(recorder, loan, tensors)
@@ -112,23 +115,36 @@ def _no_collection() -> Iterator[None]:
 
 
 def _several(inputs: Input | Sequence[Input]) -> Sequence[Input]:
-    one = isinstance(inputs, Tensor) or all(isinstance(size, int) for size in inputs)
+    if isinstance(inputs, Tensor):
+        return [inputs]
+    if not isinstance(inputs, (list, tuple)):
+        raise InceptionLabError(f"{inputs!r} is no input", hint="give a shape such as (1, 3, 224, 224)")
+    one = all(not isinstance(part, (Sequence, Tensor)) for part in inputs)
     return [cast("Input", inputs)] if one else cast("Sequence[Input]", inputs)
 
 
 def _meta_input(given: Input, loan: Borrowed) -> Tensor:
     if isinstance(given, Tensor):
         return torch.empty_strided(given.shape, given.stride(), dtype=given.dtype, device="meta")
-    if any(not isinstance(size, int) or size < 1 for size in given):
-        raise InceptionLabError(
-            f"input shape {tuple(given)} has a size below 1", hint="give every axis, batch included"
-        )
     floating = (t.dtype for t in loan.parameters.values() if t.is_floating_point())
-    return torch.empty(tuple(given), dtype=next(floating, torch.get_default_dtype()), device="meta")
+    return torch.empty(_shape(given), dtype=next(floating, torch.get_default_dtype()), device="meta")
+
+
+def _shape(given: Sequence[int]) -> tuple[int, ...]:
+    """The sizes as plain numbers; those of other libraries' integers are taken too."""
+    try:
+        sizes = tuple(index(size) for size in given)
+    except TypeError:
+        sizes = ()
+    if not sizes or min(sizes) < 1 or any(isinstance(size, bool) for size in given):
+        raise InceptionLabError(
+            f"input shape {given!r} is no row of sizes of 1 or more", hint="write it like (1, 3, 224, 224)"
+        )
+    return sizes
 
 
 def _register(recorder: Recorder, loan: Borrowed, tensors: Sequence[Tensor]) -> dict[int, tuple[Kind, str]]:
-    """Kind and name of the storages that exist before the first operation, and who owns a parameter."""
+    """Kind and name of the storages that exist before the first operation."""
     groups: tuple[tuple[Kind, dict[str, Tensor]], ...] = (
         ("parameter", loan.parameters),
         ("buffer", loan.buffers),
@@ -138,8 +154,6 @@ def _register(recorder: Recorder, loan: Borrowed, tensors: Sequence[Tensor]) -> 
     for kind, group in groups:
         for path, tensor in group.items():
             named.setdefault(recorder.storage_of(tensor).id, (kind, path))
-    for path, parameter in loan.parameters.items():
-        recorder.owners[id(parameter)] = id(loan.modules[path.rpartition(".")[0]])
     return named
 
 
@@ -149,13 +163,10 @@ def _backward(recorder: Recorder, outputs: Any, loss: Loss | None) -> str:
     name, function = (
         (getattr(loss, "__name__", type(loss).__name__), loss) if loss else _default_loss(outputs)
     )
-    with recorder.call(None, "(loss)", name) as call:
-        call.inputs = recorder.values_in((outputs,))
-        value = function(outputs)
-        call.outputs = recorder.values_in((value,))
+    value = recorder.reporting(function, "(loss)", name)(outputs)
     recorder.phase = "backward"
     if value.requires_grad:
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
     return name
 
 
@@ -195,7 +206,7 @@ def _explained(
 ) -> InceptionLabError:
     shapes = ", ".join("x".join(map(str, x.shape)) for x in inputs)
     failed = recorder.failed_in
-    place = f" in {failed.path}" if failed and failed.path else ""
+    place = f" in {failed[1]}" if failed and failed[0] is error and failed[1] else ""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return InceptionLabError(
         f"cannot run on an input of {shapes}: {type(error).__name__}{place}: {reason}",
@@ -209,19 +220,26 @@ def _context(
 ) -> Context:
     first = next((t for t in tensors if t.is_floating_point()), tensors[0] if tensors else None)
     uncounted = Counter(known.name for known, *_ in recorder.ops if not known.cost.counted)
-    channels_last = first is not None and first.dim() == 4 and not first.is_contiguous()
     return Context(
         model=name,
         input_shapes=tuple(tuple(t.shape) for t in tensors),
         mode=mode,
         loss=loss,
         dtype=layout_of(first).dtype_name if first is not None else "none",
-        memory_format="channels_last" if channels_last else "contiguous",
+        memory_format=_memory_format(first),
         device="meta",
         torch=torch.__version__.partition("+")[0],
         tool=f"inception_lab {__version__}",
         uncounted_ops=dict(uncounted),
     )
+
+
+def _memory_format(tensor: Tensor | None) -> str:
+    if tensor is None or tensor.is_contiguous():
+        return "contiguous"
+    channels_last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.dim())
+    last = channels_last is not None and tensor.is_contiguous(memory_format=channels_last)
+    return "channels_last" if last else "strided"
 
 
 def _freeze(recorder: Recorder, loan: Borrowed, context: Context, kinds: Sequence[tuple[Kind, str]]) -> Trace:
@@ -276,16 +294,20 @@ def _kind_by_life(born: int | None, dies: int | None, first_backward: int) -> Ki
 def _calls(recorder: Recorder, loan: Borrowed) -> tuple[Call, ...]:
     """Module calls in order of execution, then the modules that were never called."""
     own = _own_params(loan)
-    called = [
-        Call(
-            state.id, state.path, state.kind, state.number, state.parent,
-            own.get(state.path, 0) if state.number == 0 else 0,
-            state.module is None or not state.module._modules, True, state.inputs, state.outputs,
-        )
-        for state in recorder.calls
-    ]  # fmt: skip
-    seen = {state.path for state in recorder.calls}
-    missing = [(path, module) for path, module in loan.modules.items() if path not in seen]
+    numbers: Counter[str] = Counter()
+    called = []
+    for state in recorder.calls:
+        number = numbers[state.path]
+        numbers[state.path] += 1
+        params = own.get(state.path, 0) if number == 0 else 0
+        leaf = state.module is None or not state.module._modules
+        called.append(
+            Call(
+                state.id, state.path, state.kind, number, state.parent, params, leaf, True,
+                state.inputs, state.outputs,
+            )
+        )  # fmt: skip
+    missing = [(path, module) for path, module in loan.modules.items() if path not in numbers]
     return (
         *called,
         *(

@@ -1,0 +1,162 @@
+"""The trace as data: frozen, free of tensors, written and read without loss."""
+
+import json
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.ir import SCHEMA, Context, Trace
+from inception_lab.models.registry import create_model
+from inception_lab.tracing import trace
+
+
+@pytest.fixture(scope="module")
+def step():
+    model = create_model("googlenet_bn", device="meta", aux_logits=True, num_classes=10)
+    return trace(model, (2, 3, 191, 191), mode="train", name="it")
+
+
+@pytest.fixture(scope="module")
+def odd():
+    """Floats, None, strings and dtypes among the arguments, an uncounted operation, two inputs."""
+
+    class Odd(nn.Module):
+        def forward(self, x, y):
+            x = nn.functional.interpolate(x, scale_factor=0.7, mode="bilinear")
+            return x.to(torch.float64).sum() + y.new_full((2,), float("inf")).cumsum(0)
+
+    return trace(Odd(), [(1, 2, 9, 9), (3,)])
+
+
+def leaves(part):
+    if is_dataclass(part):
+        part = [getattr(part, field.name) for field in fields(part)]
+    if isinstance(part, dict):
+        part = [*part.keys(), *part.values()]
+    if isinstance(part, (tuple, list)):
+        for item in part:
+            yield from leaves(item)
+    else:
+        yield part
+
+
+class TestData:
+    @pytest.mark.parametrize("name", ["step", "odd"])
+    def test_nothing_but_plain_data(self, name, request):
+        kinds = {type(leaf) for leaf in leaves(request.getfixturevalue(name))}
+        assert kinds <= {int, float, str, bool, type(None)}
+
+    def test_ids_are_places(self, step):
+        for part in (step.ops, step.values, step.storages, step.calls):
+            assert [row.id for row in part] == list(range(len(part)))
+
+    def test_every_reference_leads_somewhere(self, step):
+        ops, values = range(len(step.ops)), range(len(step.values))
+        for op in step.ops:
+            assert set(op.reads) | set(op.writes) <= set(values)
+            assert op.call in range(-1, len(step.calls))
+        for value in step.values:
+            assert value.storage in range(len(step.storages))
+            assert value.op is None or value.op in ops
+        for storage in step.storages:
+            assert {storage.born, storage.dies} <= {None, *ops}
+        for call in step.calls:
+            assert call.parent is None or call.parent < call.id
+            assert set(call.inputs) | set(call.outputs) <= set(values)
+
+    def test_it_is_frozen(self, step):
+        with pytest.raises(FrozenInstanceError):
+            step.ops = ()
+        with pytest.raises(FrozenInstanceError):
+            step.context.model = "other"
+        with pytest.raises(AttributeError):
+            step.ops[0].macs = 0
+
+    def test_arguments_by_name(self, step):
+        conv = next(op for op in step.ops if op.name == "aten.convolution.default")
+        assert (conv.arg("stride"), conv.arg("groups"), conv.arg("none", 5)) == ((2, 2), 1, 5)
+
+    def test_operations_with_their_calls(self, step):
+        pairs = list(step.call_ops("loss", "backward"))
+        assert [op.id for _, op in pairs] == [op.id for op in step.ops if op.phase in ("loss", "backward")]
+        assert len(list(step.call_ops())) == len(step.ops)
+        for call, op in pairs:
+            assert (call is None) == (op.call == -1)
+            assert call is None or call.id == op.call
+
+    @pytest.mark.parametrize(("shapes", "size"), [((), 1), (((),), 1), (((7, 3),), 7), (((2, 3), (5, 3)), 2)])
+    def test_batch_size(self, step, shapes, size):
+        context = {field.name: getattr(step.context, field.name) for field in fields(Context)}
+        assert Context(**context | {"input_shapes": shapes}).batch_size == size
+
+
+class TestFile:
+    @pytest.mark.parametrize("name", ["step", "odd"])
+    def test_round_trip(self, name, request, tmp_path):
+        found = request.getfixturevalue(name)
+        found.save(tmp_path / "trace.json")
+        again = Trace.load(tmp_path / "trace.json")
+        assert again == found
+        assert again.ops == found.ops
+        assert again.context.complete is found.context.complete
+        assert [type(x) for x in leaves(again)] == [type(x) for x in leaves(found)]
+
+    def test_it_says_its_schema(self, step):
+        assert step.to_dict()["schema"] == SCHEMA
+        assert json.loads(json.dumps(step.to_dict()))["context"]["input_shapes"] == [[2, 3, 191, 191]]
+
+    def refused(self, data, tmp_path):
+        path = tmp_path / "trace.json"
+        path.write_text(data if isinstance(data, str) else json.dumps(data), encoding="utf-8")
+        with pytest.raises(InceptionLabError) as caught:
+            Trace.load(path)
+        assert caught.value.exit_code == 2
+        assert len(str(caught.value).splitlines()) == 1
+        return str(caught.value)
+
+    def test_a_file_of_another_schema(self, step, tmp_path):
+        message = self.refused({**step.to_dict(), "schema": 99}, tmp_path)
+        assert "schema 99" in message
+        assert str(SCHEMA) in message
+
+    @pytest.mark.parametrize("keep", [0, 1, 100, 0.5, -1])
+    def test_a_file_cut_short(self, step, tmp_path, keep):
+        text = json.dumps(step.to_dict())
+        cut = int(len(text) * keep) if isinstance(keep, float) else keep
+        assert "trace.json" in self.refused(text[:cut], tmp_path)
+
+    @pytest.mark.parametrize("part", ["schema", "context", "ops", "values", "storages", "calls"])
+    def test_a_part_missing(self, step, tmp_path, part):
+        data = step.to_dict()
+        del data[part]
+        assert part in self.refused(data, tmp_path)
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda d: d["ops"]["columns"].reverse(),
+            lambda d: d["ops"]["rows"][3].pop(),
+            lambda d: d["calls"].update(rows=None),
+            lambda d: d.update(values=[]),
+            lambda d: d["context"].pop("loss"),
+            lambda d: d.update(context=None),
+        ],
+    )
+    def test_a_part_damaged(self, step, tmp_path, damage):
+        data = json.loads(json.dumps(step.to_dict()))
+        damage(data)
+        self.refused(data, tmp_path)
+
+    @pytest.mark.parametrize("content", ["[]", "5", "null", '"text"', "{}"])
+    def test_json_that_is_no_trace(self, tmp_path, content):
+        self.refused(content, tmp_path)
+
+    def test_a_file_that_is_not_there_and_one_that_is_no_text(self, tmp_path):
+        with pytest.raises(InceptionLabError, match=r"none\.json"):
+            Trace.load(tmp_path / "none.json")
+        (tmp_path / "image.json").write_bytes(b"\x89PNG\xff")
+        with pytest.raises(InceptionLabError, match=r"image\.json"):
+            Trace.load(tmp_path / "image.json")
