@@ -30,7 +30,7 @@ def command(family: str | None, form: str, output: Path | None) -> None:
         data = {"schema": 1, "tool": f"inception_lab {__version__}", "models": rows}
         emit(json.dumps(data, indent=2), output)
     else:
-        emit(render(rows, COLUMNS, form), output)
+        emit(render([row | {"year": str(row["year"])} for row in rows], COLUMNS, form), output)
 
 
 def _row(card: Card) -> dict[str, Any]:

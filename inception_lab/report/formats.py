@@ -1,0 +1,170 @@
+"""Rows as text: aligned for a terminal, as CSV for programs, as Markdown for a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from math import isnan
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import Any
+
+from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.units import METRICS
+
+Rows = Sequence[Mapping[str, Any]]
+
+_MARKUP = re.compile(r"[\\`*<>\[\]|~]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def render(rows: Rows, columns: Sequence[str], fmt: str) -> str:
+    """Rows as text that ends in a line break.
+
+    Args:
+        rows: A mapping per row; a column that a row lacks, or that is None or NaN, stays empty.
+        columns: Which columns to show, in this order.
+        fmt: A name from `FORMATS`. `table` and `markdown` have headings and thousands separators,
+            `csv` the columns' own names and bare numbers. Shapes are written like 1x64x28x28.
+
+    Raises:
+        InceptionLabError: There is no such format.
+
+    Example:
+        >>> rows = [{"layer": "conv1", "output_shape": [1, 64, 112, 112], "macs": 118013952}]
+        >>> print(render(rows, ["layer", "output_shape", "macs"], "table"), end="")
+        Layer  Output shape         MACs
+        -----  ------------  -----------
+        conv1  1x64x112x112  118,013,952
+    """
+    if fmt not in FORMATS:
+        raise InceptionLabError(f"no format {fmt!r}", hint=nearest(fmt, FORMATS))
+    return FORMATS[fmt](rows, columns)
+
+
+def heading(column: str) -> str:
+    """What stands above a column: the metric's label with its unit, else the name in words.
+
+    Example:
+        >>> heading("activation_bytes"), heading("output_shape"), heading("naive_macs")
+        ('Activations (bytes)', 'Output shape', 'Naive MACs')
+    """
+    if column in METRICS:
+        metric = METRICS[column]
+        return f"{metric.label} (bytes)" if metric.unit == "bytes" else metric.label
+    words = " ".join(METRICS[word].label if word in METRICS else word for word in column.split("_"))
+    return words[:1].upper() + words[1:]
+
+
+def shape_text(shape: Sequence[Any]) -> str:
+    """A shape as 1x64x28x28; several shapes with a space between them.
+
+    Example:
+        >>> shape_text((1, 64, 28, 28)), shape_text([[1, 3, 8, 8], [1, 5]]), shape_text(())
+        ('1x64x28x28', '1x3x8x8 1x5', '')
+    """
+    nested = any(isinstance(part, list | tuple) for part in shape)
+    return " ".join(map(shape_text, shape)) if nested else "x".join(map(str, shape))
+
+
+def _table(rows: Rows, columns: Sequence[str]) -> str:
+    cells = [[one_line(text) for text in line] for line in _cells(rows, columns)]
+    right = _numeric(rows, columns)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rule = ["-" * width for width in widths]
+    lines = [_aligned(line, widths, right) for line in (cells[0], rule, *cells[1:])]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _markdown(rows: Rows, columns: Sequence[str]) -> str:
+    head, *body = [[escaped(text) for text in line] for line in _cells(rows, columns)]
+    rule = ["---:" if right else ":---" for right in _numeric(rows, columns)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *body))
+
+
+def _csv(rows: Rows, columns: Sequence[str]) -> str:
+    lines = [columns, *([_raw(row.get(name)) for name in columns] for row in rows)]
+    return "".join(map(_csv_line, lines))
+
+
+def _csv_line(values: Sequence[str]) -> str:
+    text = io.StringIO()
+    # a lone carriage return is quoted only where lines end in one
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+FORMATS: Mapping[str, Callable[[Rows, Sequence[str]], str]] = MappingProxyType(
+    {"table": _table, "csv": _csv, "markdown": _markdown}
+)
+"""Every format by its name, read-only."""
+
+
+def _cells(rows: Rows, columns: Sequence[str]) -> list[list[str]]:
+    """The headings, then a line of texts per row."""
+    return [list(map(heading, columns)), *([_read(row.get(name)) for name in columns] for row in rows)]
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    cells = zip(line, widths, right, strict=True)
+    return "  ".join(c.rjust(w) if to_right else c.ljust(w) for c, w, to_right in cells).rstrip()
+
+
+def _numeric(rows: Rows, columns: Sequence[str]) -> list[bool]:
+    """Which columns hold numbers and nothing else."""
+    return [_all_numbers([v for row in rows if not _is_empty(v := row.get(name))]) for name in columns]
+
+
+def _all_numbers(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(v, Real) and not _is_flag(v) for v in values)
+
+
+def _read(value: Any) -> str:
+    """A value as people read it."""
+    if _is_empty(value):
+        return ""
+    if _is_flag(value):
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return f"{int(value):,}"
+    return f"{float(value):,.2f}" if isinstance(value, Real) else _text(value)
+
+
+def _raw(value: Any) -> str:
+    """A value as programs read it."""
+    if _is_empty(value):
+        return ""
+    if _is_flag(value):
+        return "true" if value else "false"
+    if isinstance(value, Integral):
+        return str(int(value))
+    return repr(float(value)) if isinstance(value, Real) else _text(value)
+
+
+def _text(value: Any) -> str:
+    return shape_text(value) if isinstance(value, list | tuple) else str(value)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, Real) and isnan(value))
+
+
+def _is_flag(value: Any) -> bool:
+    # numpy's booleans are no bool, and this file does without numpy
+    return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")
+
+
+def one_line(text: str) -> str:
+    """Text that stays on its line."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def escaped(text: str) -> str:
+    r"""Text that Markdown shows as it is.
+
+    Example:
+        >>> print(escaped("a_name with *stars* | and _lines_"))
+        a_name with \*stars\* \| and \_lines\_
+    """
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", one_line(text))

@@ -1,0 +1,122 @@
+"""Comparison: all models side by side, a panel per metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from inception_lab.record import Record
+from inception_lab.report.data import labels
+from inception_lab.report.formats import shape_text
+from inception_lab.report.plots.sheet import (
+    INK,
+    MARGIN,
+    MUTED,
+    TEXT,
+    WIDTH,
+    distinct,
+    headline,
+    new_sheet,
+    text_width,
+)
+from inception_lab.report.plots.words import leader, ratio_text
+from inception_lab.units import METRICS, format_quantity
+
+METRICS_SHOWN = ("macs", "training_macs", "params", "other_flops", "activation_bytes", "weighted_layers")
+BEST, OTHER = "#2f6690", "#9db8cf"
+_PITCH, _BAR, _VALUE = 0.25, 0.68, 0.62
+
+
+def metrics(records: Sequence[Record]) -> list[str]:
+    """The metrics that every record has a total of."""
+    return [name for name in METRICS_SHOWN if all(name in record.totals for record in records)]
+
+
+def by_cost(records: Sequence[Record]) -> list[Record]:
+    """The records, the dearest first."""
+    shown = metrics(records)
+    return sorted(records, key=lambda record: [-record.totals[name] for name in shown])
+
+
+def shown(records: Sequence[Record]) -> bool:
+    """Whether there is a metric that all models have."""
+    return bool(records) and bool(metrics(records))
+
+
+def caption(records: Sequence[Record]) -> str:
+    """Who has the lowest and the highest of each cost, in one sentence."""
+    return f"{'; '.join(_range_text(records, name) for name in metrics(records)[:3])}."
+
+
+def _range_text(records: Sequence[Record], metric: str) -> str:
+    names, values = labels(records), [record.totals[metric] for record in records]
+    low = leader(names, [-value for value in values])
+    ends = [f"{format_quantity(v, METRICS[metric].unit)}" for v in (min(values), max(values))]
+    if min(values) == max(values):
+        return f"{METRICS[metric].label}: {ends[0]} in every model"
+    return f"{METRICS[metric].label}: from {ends[0]} ({low}) to {ends[1]} ({leader(names, values)})"
+
+
+def _title(records: Sequence[Record]) -> str:
+    metric = metrics(records)[0]
+    names, values = labels(records), [record.totals[metric] for record in records]
+    low, high = min(values), max(values)
+    if low == high or not low:
+        return f"{METRICS[metric].label} of {len(records)} model{'s' * (len(records) > 1)}"
+    top, bottom = leader(names, values), leader(names, [-value for value in values])
+    return f"{headline(top)} takes {ratio_text(high / low)} the {METRICS[metric].label} of {headline(bottom)}"
+
+
+def draw(records: Sequence[Record]) -> Figure:
+    """A row per model, the dearest first, and a panel per metric; the best of each is dark."""
+    models = by_cost(records)
+    panels = metrics(records)
+    names = distinct(labels(models), 2.1)
+    rows = _PITCH * len(models)
+    sheet = new_sheet(_title(records), _subtitle(records), 0.55 + rows + 0.1)
+    left = MARGIN + 0.1 + max(map(text_width, names))
+    pitch = (WIDTH - MARGIN - left) / len(panels)
+    for number, metric in enumerate(panels):
+        at = left + number * pitch
+        axes = sheet.axes(at, 0.5, pitch - _VALUE - 0.12, rows)
+        sheet.text(at, 0.4, METRICS[metric].label, weight="bold")
+        _panel(axes, [model.totals[metric] for model in models], metric)
+        axes.set_yticks(range(len(names)), names if number == 0 else [""] * len(names))
+    return sheet.figure
+
+
+def _subtitle(records: Sequence[Record]) -> str:
+    """What all records have in common."""
+    inputs = list(dict.fromkeys(shape_text(r.context["input_shapes"]) for r in records))
+    modes = list(dict.fromkeys(str(r.context["mode"]) for r in records))
+    shape = f"input {inputs[0]}" if len(inputs) == 1 else f"{len(inputs)} different inputs"
+    partial = [name for name, r in zip(labels(records), records, strict=True) if not r.context["complete"]]
+    warning = f", PARTIAL, not every operation is counted: {', '.join(partial)}" if partial else ""
+    order = METRICS[metrics(records)[0]].label
+    return f"Models by {order} · {shape}, {' and '.join(modes)} · dark: the lowest{warning}"
+
+
+def _panel(axes: Axes, values: Sequence[int], metric: str) -> None:
+    best = min(values) if METRICS[metric].better == "lower" and min(values) < max(values) else None
+    colours = [BEST if value == best else OTHER for value in values]
+    axes.barh(range(len(values)), values, _BAR, color=colours)
+    for row, value in enumerate(values):
+        text = format_quantity(value, METRICS[metric].unit)
+        weight = "bold" if value == best else "normal"
+        axes.annotate(
+            text,
+            (value, row),
+            (4, 0),
+            textcoords="offset points",
+            va="center_baseline",
+            size=TEXT,
+            weight=weight,
+        )
+    axes.set_xlim(0, max(values) or 1)
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    axes.set_xticks([])
+    axes.tick_params("y", labelsize=TEXT, labelcolor=INK, pad=6)
+    axes.spines["bottom"].set_visible(False)
+    axes.axvline(0, color=MUTED, lw=0.8)

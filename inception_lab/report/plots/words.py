@@ -1,0 +1,130 @@
+"""Numbers, names and shares as plots and captions say them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import floor, log10
+
+from inception_lab.record import Record
+from inception_lab.report.formats import shape_text
+from inception_lab.units import format_quantity
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def context_line(record: Record) -> str:
+    """What was analysed, in one line.
+
+    Example:
+        >>> context = {"model": "vgg16", "input_shapes": [[1, 3, 224, 224]], "mode": "eval"}
+        >>> context_line(Record(context | {"complete": False}, {}, (), (), ()))
+        'vgg16, input 1x3x224x224, eval, PARTIAL: not every operation is counted'
+    """
+    context = record.context
+    parts = [str(context["model"]), f"input {shape_text(context['input_shapes'])}", str(context["mode"])]
+    return ", ".join(parts if context["complete"] else [*parts, "PARTIAL: not every operation is counted"])
+
+
+def ratio_text(ratio: float) -> str:
+    """A ratio to three digits.
+
+    Example:
+        >>> ratio_text(9.6774), ratio_text(21.43), ratio_text(1.0)
+        ('9.68×', '21.4×', '1×')
+    """
+    if ratio == 1:
+        return f"1{TIMES}"
+    digits = 2 - floor(log10(ratio)) if ratio > 0 else 0
+    return f"{round(ratio, digits):,.{max(digits, 0)}f}{TIMES}"
+
+
+def share_text(part: float, whole: float) -> str:
+    """A share in whole percent that is 0 % or 100 % only where it is nothing or all.
+
+    Example:
+        >>> share_text(1, 3), share_text(1, 1000), share_text(999, 1000), share_text(2, 2)
+        ('33 %', 'under 1 %', 'over 99 %', '100 %')
+    """
+    percent = 100 * part / whole if whole else 0
+    if 0 < percent < 1:
+        return "under 1 %"
+    return "over 99 %" if 99 < percent < 100 else f"{percent:.0f} %"
+
+
+def tick_text(value: float) -> str:
+    """A round number without the zeros behind its point.
+
+    Example:
+        >>> tick_text(2_500_000), tick_text(100_000_000), tick_text(1_000_000_000)
+        ('2.5 M', '100 M', '1 G')
+    """
+    number, _, suffix = format_quantity(value).partition(" ")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {suffix}".strip()
+
+
+def round_steps(top: float, most: int) -> list[float]:
+    """Round numbers from 0 up to `top`, at most `most` steps.
+
+    Example:
+        >>> round_steps(347e6, 4)
+        [0.0, 100000000.0, 200000000.0, 300000000.0]
+    """
+    if top <= 0:
+        return [0.0]
+    size = 10.0 ** floor(log10(top / most))
+    step = next(size * m for m in (1, 2, 2.5, 5, 10, 20) if top / (size * m) <= most)
+    return [step * number for number in range(int(top / step) + 1)]
+
+
+def round_decades(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers on a logarithmic axis.
+
+    Example:
+        >>> round_decades(40, 900)
+        [50.0, 100.0, 200.0, 500.0]
+    """
+    powers = range(floor(log10(low)) - 1, floor(log10(high)) + 2)
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        found = [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
+        if len(found) <= most:
+            return found
+    return found[:: len(found) // most + 1]
+
+
+def leader(names: Sequence[str], values: Sequence[float]) -> str:
+    """Who has the largest value; those who share it are counted.
+
+    Example:
+        >>> leader(["a", "b"], [1, 2]), leader(["a", "b", "c"], [2, 2, 2])
+        ('b', 'a and 2 more')
+    """
+    top = max(values)
+    tied = [name for name, value in zip(names, values, strict=True) if value == top]
+    return tied[0] if len(tied) == 1 else f"{tied[0]} and {len(tied) - 1} more"
+
+
+def series(places: Sequence[tuple[str, str]], most: int) -> dict[tuple[str, str], str]:
+    """What to call the branches of all modules, with at most `most` names.
+
+    Args:
+        places: Module and branch, a pair per branch.
+        most: How many names there may be.
+
+    Returns:
+        Each branch's own name where they are few enough, else its number within its module; the last
+        number then stands for all from there on.
+
+    Example:
+        >>> series([("a", "left"), ("a", "right"), ("b", "left")], 2)[("b", "left")]
+        'left'
+        >>> series([("a", "left"), ("a", "right"), ("b", "up")], 2)[("b", "up")]
+        'branch 1'
+    """
+    if len({branch for _, branch in places}) <= most:
+        return {place: place[1] for place in places}
+    seen: dict[str, int] = {}
+    named: dict[tuple[str, str], str] = {}
+    for place in places:
+        seen[place[0]] = number = seen.get(place[0], 0) + 1
+        named[place] = f"branch {number}" if number < most else f"branch {most}+"
+    return named

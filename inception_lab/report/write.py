@@ -1,0 +1,109 @@
+"""Writing report folders: of one model, and of several side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from inception_lab import __version__
+from inception_lab.errors import InceptionLabError
+from inception_lab.record import SCHEMA, Record, Row
+from inception_lab.report.data import TABLES, ReportData, columns_of, comparison_rows
+from inception_lab.report.folder import MARKERS, replacing
+from inception_lab.report.formats import render
+from inception_lab.report.page import comparison_page, report_page
+from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
+
+PAGE, COMPARISON = "README.md", "comparison"
+SUMMARY_FILE, COMPARISON_FILE = MARKERS
+OURS = frozenset(
+    [PAGE, *MARKERS]
+    + [f"{name}.csv" for name in (*TABLES, COMPARISON)]
+    + [f"{name}.{kind}" for name in (*MODEL_PLOTS, *COMPARISON_PLOTS) for kind in KINDS]
+)
+"""The name of every file that a report may hold."""
+
+Progress = Callable[[str], None]
+Subject = TypeVar("Subject")
+
+
+def _silent(name: str) -> None:
+    """Show no progress."""
+
+
+def write_report(data: ReportData, folder: Path, progress: Progress = _silent) -> None:
+    """Write everything about one model: tables, its record, plots, and the page that shows them.
+
+    The folder is replaced at once or not at all; files in it that no report writes stay.
+
+    Args:
+        data: What to write.
+        folder: Where; missing, empty, or an earlier report.
+        progress: Called with the name of each plot and table before it is made.
+
+    Raises:
+        InceptionLabError: The folder holds something else, or it cannot be written.
+    """
+    tables = {name: rows for name, table in TABLES.items() if (rows := table(data))}
+    with replacing(folder, OURS) as new:
+        files = [_write_table(new, name, rows, progress) for name, rows in tables.items()]
+        files.append(_write_text(new, SUMMARY_FILE, data.record.to_json()))
+        captions = _write_plots(new, MODEL_PLOTS, data, progress)
+        _write_text(new, PAGE, report_page(data, captions, files))
+
+
+def write_comparison(records: Sequence[Record], folder: Path, progress: Progress = _silent) -> None:
+    """Write several models side by side: a table, their totals as JSON, plots, and a page.
+
+    Args:
+        records: One per model, in the order of the table.
+        folder: Where; missing, empty, or an earlier report.
+        progress: Called with the name of each plot and table before it is made.
+
+    Raises:
+        InceptionLabError: There is no record, the folder holds something else, or it cannot be written.
+    """
+    if not records:
+        raise InceptionLabError("no models to compare", hint="name one or more")
+    with replacing(folder, OURS) as new:
+        files = [_write_table(new, COMPARISON, comparison_rows(records), progress)]
+        files.append(_write_text(new, COMPARISON_FILE, comparison_json(records)))
+        captions = _write_plots(new, COMPARISON_PLOTS, records, progress)
+        _write_text(new, PAGE, comparison_page(records, captions, files))
+
+
+def comparison_json(records: Sequence[Record]) -> str:
+    """Context and totals of several models, a line per model, the same bytes every time."""
+    models = ",\n".join(f"    {json.dumps(_without_layers(record))}" for record in records)
+    tool = json.dumps(f"inception_lab {__version__}")
+    return f'{{\n  "schema": {SCHEMA},\n  "tool": {tool},\n  "models": [\n{models}\n  ]\n}}\n'
+
+
+def _without_layers(record: Record) -> Row:
+    return {name: value for name, value in record.to_dict().items() if name not in ("schema", "layers")}
+
+
+def _write_plots(
+    folder: Path, plots: Mapping[str, Plot[Subject]], subject: Subject, progress: Progress
+) -> dict[str, str]:
+    """Draw the plots in which there is anything to see; returns their captions by name."""
+    captions = {}
+    for name, plot in plots.items():
+        if plot.shown(subject):
+            progress(name)
+            for kind, image in plot.images(subject).items():
+                (folder / f"{name}.{kind}").write_bytes(image)
+            captions[name] = plot.caption(subject)
+    return captions
+
+
+def _write_table(folder: Path, name: str, rows: Sequence[Row], progress: Progress) -> str:
+    progress(name)
+    return _write_text(folder, f"{name}.csv", render(rows, columns_of(rows), "csv"))
+
+
+def _write_text(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    return name

@@ -1,0 +1,18 @@
+"""Nets to report on."""
+
+from __future__ import annotations
+
+import pytest
+from report_nets import WEIRD, inception, net
+
+from inception_lab.report.data import ReportData
+
+
+@pytest.fixture(scope="session")
+def data() -> ReportData:
+    return net(inception(), "tiny_inception")
+
+
+@pytest.fixture(params=WEIRD)
+def weird(request: pytest.FixtureRequest) -> ReportData:
+    return WEIRD[request.param]()

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from report_nets import WEIRD, inception, net
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.record import Record
+from inception_lab.report.data import ReportData
+from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
+from inception_lab.report.write import OURS, write_comparison, write_report
+
+TABLES = {"layers.csv", "modules.csv", "branches.csv", "saving.csv"}
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports") / "tiny"
+    write_report(net(inception(), "tiny_inception"), folder)
+    return folder
+
+
+def test_a_report_has_its_files_and_no_others(report: Path) -> None:
+    plots = {f"{name}.{kind}" for name in MODEL_PLOTS for kind in KINDS}
+    assert {path.name for path in report.iterdir()} == TABLES | plots | {"summary.json", "README.md"}
+    assert {path.name for path in report.iterdir()} < OURS
+
+
+def test_the_record_reads_back(report: Path, data: ReportData) -> None:
+    assert Record.load(report / "summary.json") == data.record
+
+
+@pytest.mark.parametrize("name", ["layers", "modules", "branches"])
+@pytest.mark.parametrize("metric", ["params", "macs", "flops", "other_flops", "activation_bytes"])
+def test_columns_add_up_to_the_totals(report: Path, data: ReportData, name: str, metric: str) -> None:
+    with (report / f"{name}.csv").open(newline="") as file:
+        assert sum(int(row[metric]) for row in csv.DictReader(file)) == data.record.totals[metric]
+
+
+def test_the_page_shows_every_total_and_every_plot(report: Path, data: ReportData) -> None:
+    page = (report / "README.md").read_text()
+    assert all(f"{total:,}" in page for total in data.record.totals.values())
+    for name, plot in MODEL_PLOTS.items():
+        assert f"]({name}.svg)" in page
+        assert plot.caption(data) in page
+    assert "PARTIAL" not in page
+    assert "Not executed" not in page
+
+
+def test_every_link_of_the_page_leads_somewhere(report: Path) -> None:
+    links = [part.split(")")[0] for part in (report / "README.md").read_text().split("](")[1:]]
+    assert links
+    assert all((report / link).is_file() for link in links)
+
+
+def test_the_page_says_what_is_missing(tmp_path: Path) -> None:
+    write_report(WEIRD["partial"](), tmp_path / "partial")
+    page = (tmp_path / "partial" / "README.md").read_text()
+    assert "PARTIAL" in page
+    assert "`aten.fft`, ran 3 times" in page
+    write_report(WEIRD["unexecuted"](), tmp_path / "unexecuted")
+    page = (tmp_path / "unexecuted" / "README.md").read_text()
+    assert "## Not executed\n\n* aux_head.conv\n" in page
+
+
+@pytest.mark.parametrize("name", ["chain", "nothing", "markup", "no MACs"])
+def test_any_net_can_be_written(tmp_path: Path, name: str) -> None:
+    weird = WEIRD[name]()
+    write_report(weird, tmp_path / "weird")
+    files = _bytes(tmp_path / "weird")
+    assert ("saving.csv" in files) == (len(weird.saving) > 0)
+    assert ("reduction_saving.svg" in files) == weird.has_saving
+    write_comparison([weird.record, weird.record], tmp_path / "both")
+
+
+def test_a_report_replaces_a_report_and_leaves_nothing_stale(tmp_path: Path, report: Path) -> None:
+    folder = tmp_path / "report"
+    write_report(net(inception(), "tiny_inception"), folder)
+    assert _bytes(folder) == _bytes(report)
+    (folder / "notes.md").write_text("mine")
+    write_report(WEIRD["nothing"](), folder)
+    assert set(_bytes(folder)) == {
+        "layers.csv",
+        "modules.csv",
+        "branches.csv",
+        "summary.json",
+        "README.md",
+        "notes.md",
+    }
+
+
+def test_an_interrupted_report_leaves_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    write_report(WEIRD["nothing"](), folder)
+    before = _bytes(folder)
+    for stop in (*TABLES - {"saving.csv"}, "cost_by_module"):
+
+        def interrupted(name: str, stop: str = stop) -> None:
+            if name == stop.removesuffix(".csv"):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            write_report(net(inception()), folder, interrupted)
+        assert _bytes(folder) == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_failing_page_leaves_the_old_report(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    write_report(WEIRD["nothing"](), folder)
+    before = _bytes(folder)
+    with patch("inception_lab.report.write.report_page", side_effect=MemoryError), pytest.raises(MemoryError):
+        write_report(WEIRD["unexecuted"](), folder)
+    assert _bytes(folder) == before
+
+
+def test_progress_names_what_is_made(tmp_path: Path) -> None:
+    seen: list[str] = []
+    write_report(WEIRD["chain"](), tmp_path / "chain", seen.append)
+    assert seen == ["layers", "modules", "branches", "cost_by_module", "cost_along_depth"]
+
+
+def test_a_comparison_has_a_row_and_a_record_per_model(tmp_path: Path) -> None:
+    records = [net(inception(n), f"model{n}").record for n in (1, 2, 3)]
+    write_comparison(records, tmp_path / "all")
+    with (tmp_path / "all" / "comparison.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    written = json.loads((tmp_path / "all" / "comparison.json").read_text())
+    assert written["schema"] == 1
+    for row, model, record in zip(rows, written["models"], records, strict=True):
+        assert row["model"] == model["model"] == record.context["model"]
+        assert {name: int(row[name]) for name in record.totals} == record.totals == model["totals"]
+    plots = {f"{name}.{kind}" for name in COMPARISON_PLOTS for kind in KINDS}
+    assert set(_bytes(tmp_path / "all")) == {"comparison.csv", "comparison.json", "README.md", *plots}
+
+
+def test_a_comparison_replaces_a_report(tmp_path: Path) -> None:
+    write_report(WEIRD["chain"](), tmp_path / "report")
+    write_comparison([WEIRD["chain"]().record], tmp_path / "report")
+    assert "summary.json" not in _bytes(tmp_path / "report")
+
+
+def test_the_same_model_twice_is_told_apart(tmp_path: Path) -> None:
+    small, large = (net(inception(1), input_shapes=[[1, 3, n, n]]).record for n in (8, 16))
+    write_comparison([small, large], tmp_path / "both")
+    page = (tmp_path / "both" / "README.md").read_text()
+    assert "net 1x3x8x8 eval" in page
+    assert "net 1x3x16x16 eval" in page
+
+
+def test_a_partial_model_is_named_in_the_comparison(tmp_path: Path) -> None:
+    write_comparison([net(inception(1)).record, WEIRD["partial"]().record], tmp_path / "both")
+    page = (tmp_path / "both" / "README.md").read_text()
+    assert "PARTIAL" in page
+    assert "`aten.fft`, ran 3 times" in page
+
+
+def test_writing_a_report_needs_no_torch() -> None:
+    code = "import sys, inception_lab.report.write; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "matplotlib.pyplot", "inception_lab.cli"} & set(loaded.split())
+
+
+def test_no_model_is_no_comparison(tmp_path: Path) -> None:
+    with pytest.raises(InceptionLabError):
+        write_comparison([], tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_plot_is_an_entry_in_the_registry() -> None:
+    assert all(isinstance(plot, Plot) for plot in (*MODEL_PLOTS.values(), *COMPARISON_PLOTS.values()))
+    names = [f"{name}.{kind}" for name in (*MODEL_PLOTS, *COMPARISON_PLOTS) for kind in KINDS]
+    assert set(names) <= OURS
+
+
+def test_the_papers_ratio_can_be_read(tmp_path: Path) -> None:
+    import inception_lab as il
+
+    trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224), name="googlenet")
+    googlenet = ReportData(
+        il.summarise(trace), il.module_costs(trace), il.branch_costs(trace), il.reduction_saving(trace)
+    )
+    write_report(googlenet, tmp_path / "googlenet")
+    page = (tmp_path / "googlenet" / "README.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| inception3a | branch3 |"))
+    assert row.endswith("| 9.68 | 9.68 |")
+    assert "6,998,552" in page
+    assert "1,582,671,872" in page
