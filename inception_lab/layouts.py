@@ -14,7 +14,7 @@ class Layout:
     __slots__ = ("dense", "device", "dtype", "dtype_name", "nbytes", "numel", "shape", "strides")
 
     def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, device: str):
-        self.shape, self.strides, self.dtype, self.device = shape, strides, dtype, device
+        self.shape, self.strides, self.dtype, self.device = shape, strides, dtype, torch.device(device)
         self.dtype_name = str(dtype).removeprefix("torch.")
         self.numel = 1
         for size in shape:

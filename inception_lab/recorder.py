@@ -133,7 +133,9 @@ class Recorder(TorchDispatchMode):
             key += kwargs
             self._scan(kwargs.values(), reads, key)
         call = self._current_call()
-        kwargs = _on_meta(func, reads, kwargs or {})
+        kwargs = kwargs or {}
+        if kwargs or not reads:
+            kwargs = _on_meta(func, reads, kwargs)
         known, out = self.answers(func, tuple(key), args, kwargs)
         if known.mutates:
             self._wrote_in_place(func, args, kwargs)
@@ -171,6 +173,13 @@ class Recorder(TorchDispatchMode):
         setattr(tensor, MARK, version)
         self._marked.append(ref(tensor))
         return version
+
+    def adopt(self, tensor: Tensor) -> int:
+        """Make a tensor known that is there before the first operation; returns its storage's id."""
+        storage = self.storage_of(tensor)
+        version = Version(storage, layout_of(tensor), int(tensor.storage_offset()), None)
+        tensor._inception_lab_version = version  # type: ignore[attr-defined]
+        return storage.id
 
     def storage_of(self, tensor: Tensor) -> StorageState:
         """The state of a tensor's storage; one not seen before existed before the first operation."""
@@ -229,19 +238,10 @@ class Recorder(TorchDispatchMode):
         """The last call that read each storage in the forward pass."""
         return {self.values[value].storage.id: call for _, _, call, reads, _ in self.ops for value in reads}
 
-    def _enter(self, call: CallState) -> None:
-        self.stack.append(call)
-        self._mark_boundary(call.id)
-
-    def _leave(self) -> None:
-        self.stack.pop()
-        self._mark_boundary(self.stack[-1].id if self.stack else NO_CALL)
-
     def _mark_boundary(self, call: int) -> None:
         """Autograd nodes made from here on belong to this call."""
-        if self.differentiable:
-            self.boundaries.append(_sequence_number())
-            self.boundary_calls.append(call)
+        self.boundaries.append(_sequence_number())
+        self.boundary_calls.append(call)
 
     def values_in(self, items: Sequence[Any]) -> tuple[int, ...]:
         """Values of the tensors among the items and in their lists, tuples and dictionaries."""
@@ -261,12 +261,14 @@ class Recorder(TorchDispatchMode):
         self, function: Callable[..., Any], path: str, kind: str, module: nn.Module | None = None
     ) -> Callable[..., Any]:
         """The function, telling the recorder of its calls."""
-        values_in = self.values_in
+        stack, values_in, differentiable = self.stack, self.values_in, self.differentiable
 
         def reported(*args: Any, **kwargs: Any) -> Any:
             given = (*args, *kwargs.values()) if kwargs else args
             call = CallState(self, module, path, kind, values_in(given))
-            self._enter(call)
+            stack.append(call)
+            if differentiable:
+                self._mark_boundary(call.id)
             try:
                 out = function(*args, **kwargs)
             except Exception as error:
@@ -274,7 +276,9 @@ class Recorder(TorchDispatchMode):
                     self.failed_in = error, path
                 raise
             finally:
-                self._leave()
+                stack.pop()
+                if differentiable:
+                    self._mark_boundary(stack[-1].id if stack else NO_CALL)
             call.outputs = values_in((out,))
             return out
 
@@ -290,7 +294,7 @@ class Recorder(TorchDispatchMode):
             module.__dict__["forward"] = self.reporting(module.forward, path, type(module).__name__, module)
 
     def release(self) -> None:
-        """Take the marks off tensors that outlive the trace, and untie what refers to each other."""
+        """Take the marks off other people's tensors, and untie what refers to each other."""
         for reference in self._marked:
             if (tensor := reference()) is not None and getattr(tensor, MARK, None) is not None:
                 delattr(tensor, MARK)

@@ -40,7 +40,7 @@ def _plain(*tensors: Tensor | None) -> bool:
     layouts = [layout_of(t) for t in tensors if t is not None]
     first = layouts[0].dtype
     return first.is_floating_point and all(
-        x.dense and x.numel and x.device == "meta" and x.dtype is first for x in layouts
+        x.dense and x.numel and x.device.type == "meta" and x.dtype is first for x in layouts
     )
 
 

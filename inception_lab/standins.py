@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator, MutableMapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from weakref import ref
@@ -53,13 +53,16 @@ def borrowed(model: nn.Module, training: bool) -> Iterator[Borrowed]:
     random_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
     parameters: dict[str, Tensor] = {}
     buffers: dict[str, Tensor] = {}
+    originals: list[tuple[dict[str, Any], str, Tensor]] = []
     try:
         _set_mode(model, modules.values(), training)
         for path, module in modules.items():
-            _stand_in(module._parameters, path, parameters)
-            _stand_in(module._buffers, path, buffers)
+            _stand_in(module._parameters, path, parameters, originals)
+            _stand_in(module._buffers, path, buffers, originals)
         yield Borrowed(modules, _once(parameters), _once(buffers))
     finally:
+        for tensors, name, tensor in originals:
+            tensors[name] = tensor
         for snapshot in found:
             snapshot.restore()
         for parameter in parameters.values():
@@ -96,26 +99,28 @@ class _Snapshot:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.attributes = module.__dict__.copy()
-        self.contents = [(x, x.copy()) for x in _containers(module)]
+        self.contents = [(x, x.copy() if x else None) for x in _containers(module)]
 
     def restore(self) -> None:
         attributes = self.module.__dict__
         attributes.clear()
         attributes.update(self.attributes)
         for container, content in self.contents:
-            container.clear()
-            (container.update if isinstance(container, _UPDATED) else container.extend)(content)
+            if container:
+                container.clear()
+            if content is not None:
+                (container.update if isinstance(container, _UPDATED) else container.extend)(content)
 
 
 def _containers(module: nn.Module) -> Iterable[Any]:
-    """What a forward could fill or empty among a module's attributes.
-
-    PyTorch's own layers keep nothing but their tensors; only a hook could make them.
-    """
+    """What a forward could fill or empty among a module's attributes; PyTorch's own fill nothing."""
     attributes = module.__dict__
-    own = type(module).__module__.startswith("torch.nn.modules.")
-    if own and not (attributes["_forward_hooks"] or attributes["_forward_pre_hooks"]):
-        return attributes["_parameters"], attributes["_buffers"]
+    if (
+        type(module).forward.__module__.startswith("torch.nn.modules.")
+        and "forward" not in attributes
+        and not (attributes["_forward_hooks"] or attributes["_forward_pre_hooks"])
+    ):
+        return ()
     found: dict[int, Any] = {}
     _find_containers(attributes.values(), found)
     return found.values()
@@ -130,9 +135,15 @@ def _find_containers(values: Iterable[Any], found: dict[int, Any]) -> None:
                 _find_containers(value.values() if isinstance(value, dict) else value, found)
 
 
-def _stand_in(tensors: MutableMapping[str, Any], path: str, made: dict[str, Tensor]) -> None:
+def _stand_in(
+    tensors: dict[str, Any],
+    path: str,
+    made: dict[str, Tensor],
+    originals: list[tuple[dict[str, Any], str, Tensor]],
+) -> None:
     for name, tensor in tensors.items():
         if tensor is not None:
+            originals.append((tensors, name, tensor))
             tensors[name] = made[f"{path}.{name}" if path else name] = _twin(tensor)
 
 

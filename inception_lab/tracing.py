@@ -18,7 +18,8 @@ from torch.utils._pytree import tree_leaves
 from inception_lab import __version__
 from inception_lab.answers import SHORTCUTS, forget_the_oldest
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.ir import Call, Context, Kind, Mode, Op, Storage, Trace, Value
+from inception_lab.freezing import freeze
+from inception_lab.ir import Context, Kind, Mode, Trace
 from inception_lab.layouts import layout_of
 from inception_lab.recorder import Answers, Recorder
 from inception_lab.standins import Borrowed, borrowed
@@ -81,9 +82,20 @@ def _trace(
     if mode not in ("eval", "train"):
         raise InceptionLabError(f"unknown mode {mode!r}", hint="use 'eval' or 'train'")
     forget_the_oldest()
+    with _one_at_a_time, _no_collection(), torch.inference_mode(False):
+        return _recorded(model, inputs, mode, loss, name, answers)
+
+
+def _recorded(
+    model: nn.Module,
+    inputs: Input | Sequence[Input],
+    mode: Mode,
+    loss: Loss | None,
+    name: str,
+    answers: Answers,
+) -> Trace:
     training = mode == "train"
-    inference_off = torch.inference_mode(False)
-    with _one_at_a_time, _no_collection(), inference_off, borrowed(model, training) as loan:
+    with borrowed(model, training) as loan:
         tensors = [_meta_input(given, loan) for given in _several(inputs)]
         recorder = Recorder(answers, differentiable=training)
         named = _register(recorder, loan, tensors)
@@ -93,7 +105,7 @@ def _trace(
                 outputs = model(*tensors)
                 differentiated = _backward(recorder, outputs, loss) if training else None
             context = _context(recorder, name, tensors, mode, differentiated)
-            return _freeze(recorder, loan, context, _kinds(recorder, loan, named, outputs))
+            return freeze(recorder, loan, context, named, outputs)
         except InceptionLabError:
             raise
         except Exception as error:
@@ -153,7 +165,7 @@ def _register(recorder: Recorder, loan: Borrowed, tensors: Sequence[Tensor]) -> 
     named: dict[int, tuple[Kind, str]] = {}
     for kind, group in groups:
         for path, tensor in group.items():
-            named.setdefault(recorder.storage_of(tensor).id, (kind, path))
+            named.setdefault(recorder.adopt(tensor), (kind, path))
     return named
 
 
@@ -240,86 +252,3 @@ def _memory_format(tensor: Tensor | None) -> str:
     channels_last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.dim())
     last = channels_last is not None and tensor.is_contiguous(memory_format=channels_last)
     return "channels_last" if last else "strided"
-
-
-def _freeze(recorder: Recorder, loan: Borrowed, context: Context, kinds: Sequence[tuple[Kind, str]]) -> Trace:
-    """Write down what the recorder saw, while everything that outlives the step is still alive."""
-    ops = [
-        Op(
-            index, known.name, phase, call, reads, writes, known.args, known.cost.macs,
-            known.cost.other_flops if phase in ("forward", "loss") else 0, known.cost.counted,
-        )
-        for index, (known, phase, call, reads, writes) in enumerate(recorder.ops)
-    ]  # fmt: skip
-    values = [
-        Value(v.id, v.storage.id, v.op, v.layout.shape, v.layout.strides, v.offset, v.layout.dtype_name)
-        for v in recorder.values
-    ]
-    storages = [
-        Storage(s.id, s.bytes, kind, name, s.born, s.dies)
-        for s, (kind, name) in zip(recorder.storages, kinds, strict=True)
-    ]
-    return Trace(context, tuple(ops), tuple(values), tuple(storages), _calls(recorder, loan))
-
-
-def _kinds(
-    recorder: Recorder, loan: Borrowed, named: dict[int, tuple[Kind, str]], outputs: Any
-) -> list[tuple[Kind, str]]:
-    """What each storage holds, told by who owns it, where it was born and when it died.
-
-    What the forward pass made and the backward pass released was saved for it.
-    """
-    phases = [phase for _, phase, *_ in recorder.ops]
-    first_backward = phases.index("backward") if "backward" in phases else len(phases)
-    known: dict[int, tuple[Kind, str]] = {
-        recorder.storage_of(parameter.grad).id: ("gradient", path)
-        for path, parameter in loan.parameters.items()
-        if parameter.grad is not None
-    }
-    known |= {
-        recorder.values[value].storage.id: ("activation", "") for value in recorder.values_in((outputs,))
-    }
-    known |= named
-    return [known.get(s.id) or (_kind_by_life(s.born, s.dies, first_backward), "") for s in recorder.storages]
-
-
-def _kind_by_life(born: int | None, dies: int | None, first_backward: int) -> Kind:
-    if born is None:
-        return "buffer"
-    if born >= first_backward:
-        return "temporary"
-    return "activation" if dies is None or dies < first_backward else "saved"
-
-
-def _calls(recorder: Recorder, loan: Borrowed) -> tuple[Call, ...]:
-    """Module calls in order of execution, then the modules that were never called."""
-    own = _own_params(loan)
-    numbers: Counter[str] = Counter()
-    called = []
-    for state in recorder.calls:
-        number = numbers[state.path]
-        numbers[state.path] += 1
-        params = own.get(state.path, 0) if number == 0 else 0
-        leaf = state.module is None or not state.module._modules
-        called.append(
-            Call(
-                state.id, state.path, state.kind, number, state.parent, params, leaf, True,
-                state.inputs, state.outputs,
-            )
-        )  # fmt: skip
-    missing = [(path, module) for path, module in loan.modules.items() if path not in numbers]
-    return (
-        *called,
-        *(
-            Call(index, path, type(m).__name__, 0, None, own.get(path, 0), not m._modules, False, (), ())
-            for index, (path, m) in enumerate(missing, start=len(called))
-        ),
-    )
-
-
-def _own_params(loan: Borrowed) -> dict[str, int]:
-    """Elements of each module's own parameters, a shared tensor at its first owner."""
-    own: Counter[str] = Counter()
-    for path, parameter in loan.parameters.items():
-        own[path.rpartition(".")[0]] += parameter.numel()
-    return own

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas import DataFrame
 
 from inception_lab.analyzers import Analyzer
 from inception_lab.ir import Op, Trace
 from inception_lab.structure import layer_calls, layer_name, places, weighted_depth
+
+IntArray = NDArray[np.int64]
 
 
 def layer_costs(trace: Trace) -> DataFrame:
@@ -37,21 +41,26 @@ def layer_costs(trace: Trace) -> DataFrame:
     made = _bytes_made(trace)
     columns: dict[str, Any] = {
         "layer": [layer_name(c) for c in calls],
-        "call": [c.number for c in calls],
+        "call": _counts(c.number for c in calls),
         "type": [c.type for c in calls],
-        "executed": [c.executed for c in calls],
+        "executed": np.array([c.executed for c in calls], dtype=bool),
         "input_shape": [_shape(trace, c.inputs) for c in calls],
         "output_shape": [_shape(trace, c.outputs) for c in calls],
-        "params": [c.params for c in calls],
-        "macs": [forward[c.id] for c in calls],
-        "flops": [2 * forward[c.id] for c in calls],
-        "other_flops": [other[c.id] for c in calls],
-        "activation_bytes": [made[c.id] for c in calls],
+        "params": _counts(c.params for c in calls),
+        "macs": _counts(forward[c.id] for c in calls),
+        "flops": _counts(2 * forward[c.id] for c in calls),
+        "other_flops": _counts(other[c.id] for c in calls),
+        "activation_bytes": _counts(made[c.id] for c in calls),
     }
     if trace.context.mode == "train":
-        columns["backward_macs"] = [backward[c.id] for c in calls]
-        columns["training_macs"] = [forward[c.id] + backward[c.id] for c in calls]
-    return DataFrame(columns)
+        columns["backward_macs"] = _counts(backward[c.id] for c in calls)
+        columns["training_macs"] = columns["macs"] + columns["backward_macs"]
+    return DataFrame(columns, copy=False)
+
+
+def _counts(numbers: Iterable[int]) -> IntArray:
+    """A column of whole numbers, also where it is empty; pandas would have to guess."""
+    return np.fromiter(numbers, dtype=np.int64)
 
 
 def _work(trace: Trace) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
