@@ -17,7 +17,7 @@ def summarise(trace: Trace) -> Record:
     Example:
         >>> import inception_lab as il
         >>> record = summarise(il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224)))
-        >>> record.totals["macs"], record.layers[0]["layer"]
+        >>> record.totals["macs"], record.layers[1]["layer"]
         (1582671872, 'conv1.conv')
     """
     totals: dict[str, int] = {}

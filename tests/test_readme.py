@@ -48,7 +48,7 @@ def test_the_saving_in_the_text_is_the_one_computed():
         saving.loc[place]
         for place in (("inception3a", "branch3"), ("inception3a", "sum"), ("whole net", "sum"))
     )
-    figures = [f"{branch[name]:,}" for name in ("naive_macs", "reduced_macs")]
+    figures = [f"{int(branch[name]):,}" for name in ("naive_macs", "reduced_macs")]
     figures += [f"{row['macs_ratio']:.2f}" for row in (branch, module, net)]
     for figure in figures:
         assert figure in README

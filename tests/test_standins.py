@@ -248,7 +248,7 @@ class TestLeftAsFound:
 
 
 class TestMarks:
-    def test_none_on_the_models_own_tensors_nor_on_stand_ins(self):
+    def test_none_on_the_models_own_tensors_and_idle_ones_on_stand_ins(self):
         model, stand_ins = Busy(), []
         model.plain_tensor = torch.ones(3)
         model.register_forward_pre_hook(lambda module, _: stand_ins.extend(module.parameters()))
@@ -256,7 +256,8 @@ class TestMarks:
         own = [*model.parameters(), *model.buffers(), model.plain, model.plain_tensor]
         assert len(stand_ins) == 4
         assert all(twin.is_meta and twin.grad is None for twin in stand_ins)
-        assert not any(hasattr(t, recorder_module.MARK) for t in [*own, *stand_ins])
+        assert not any(hasattr(t, recorder_module.MARK) for t in own)
+        assert all(getattr(t, recorder_module.MARK).storage.recorder is None for t in stand_ins)
 
     def test_none_on_an_example_input_nor_on_a_tensor_of_the_loss(self):
         images, weights = torch.zeros(2, 3), torch.ones(())

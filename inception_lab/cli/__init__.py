@@ -15,7 +15,7 @@ from inception_lab.errors import USAGE, InceptionLabError, nearest
 
 COMMANDS = {
     "models": "The zoo: name, paper, year, input size, parameters, MACs.",
-    "report": "Tables, plots and a page about one or more models, written to folders.",
+    "report": "Tables, plots and a page about each model, in folders.",
     "summary": "The layer table of a model, and its totals.",
 }
 """Every command with its one line of help, so that `--help` loads none of them."""
