@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from inception_lab.ir import Call, Context, Kind, Op, Storage, Trace, Value
+from inception_lab.ir import Call, Context, Kind, Op, Storage, Trace
 from inception_lab.recorder import Recorder
 from inception_lab.standins import Borrowed
 
 Named = dict[int, tuple[Kind, str]]
 
-_new: Any = tuple.__new__
-"""Makes a named tuple at half the price of calling its class, whose constructor is Python code."""
+_new: Any = tuple.__new__  # a named tuple at half the price: its own constructor is Python code
 
 
 def freeze(recorder: Recorder, loan: Borrowed, context: Context, named: Named, outputs: Any) -> Trace:
@@ -25,15 +24,10 @@ def freeze(recorder: Recorder, loan: Borrowed, context: Context, named: Named, o
         named: Kind and name of the storages that existed before the first operation.
         outputs: What the model returned.
     """
-    values = [
-        _new(Value, (v.id, v.storage.id, v.op, x.shape, x.strides, v.offset, x.dtype_name))
-        for v in recorder.values
-        for x in (v.layout,)
-    ]
     return Trace(
         context,
         ops=tuple(_ops(recorder)),
-        values=tuple(values),
+        values=tuple(recorder.values),
         storages=tuple(_storages(recorder, _known_kinds(recorder, loan, named, outputs))),
         calls=tuple(_calls(recorder, loan)),
     )
@@ -55,7 +49,7 @@ def _known_kinds(recorder: Recorder, loan: Borrowed, named: Named, outputs: Any)
         if parameter.grad is not None
     }
     returned: dict[int, tuple[Kind, str]] = {
-        recorder.values[value].storage.id: ("activation", "") for value in recorder.values_in((outputs,))
+        recorder.values[value].storage: ("activation", "") for value in recorder.values_in((outputs,))
     }
     return gradients | returned | named
 

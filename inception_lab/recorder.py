@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 import torch
@@ -14,7 +14,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from inception_lab.answers import Known, tensors_in
-from inception_lab.ir import Phase
+from inception_lab.ir import Phase, Value
 from inception_lab.layouts import Layout, layout_of
 
 _sequence_number = torch._C._autograd._get_sequence_nr
@@ -22,6 +22,7 @@ _current_node = torch._C._current_autograd_node
 NO_CALL = -1
 MARK = "_inception_lab_version"
 META = torch.device("meta")
+_new: Any = tuple.__new__  # a named tuple at half the price: its own constructor is Python code
 
 OpRow = tuple[Known, Phase, int, tuple[int, ...], tuple[int, ...]]
 Answers = Callable[[OpOverload, tuple[Any, ...], Sequence[Any], dict[str, Any]], tuple[Known, Any]]
@@ -63,20 +64,26 @@ class StorageState:
         for version in reversed(self.current):
             if version.layout is layout and version.offset == offset:
                 return version
-        return Version(self, layout, offset, self.writer)
+        return self.new_version(layout, offset, self.writer)
+
+    def new_version(self, layout: Layout, offset: int, op: int | None) -> Version:
+        """A new value in this storage."""
+        values: list[Value] = self.recorder.values
+        value, x = len(values), layout
+        values.append(_new(Value, (value, self.id, op, x.shape, x.strides, offset, x.dtype_name)))
+        version: Version = _new(Version, (value, self, self.number, layout, offset))
+        self.current.append(version)
+        return version
 
 
-class Version:
-    """A value while the trace runs; it is current as long as its storage has the same number."""
+class Version(NamedTuple):
+    """What a tensor is marked with: its value, current as long as its storage has this number."""
 
-    __slots__ = ("id", "layout", "number", "offset", "op", "storage")
-
-    def __init__(self, storage: StorageState, layout: Layout, offset: int, op: int | None) -> None:
-        values = storage.recorder.values
-        self.id, self.storage, self.layout, self.offset, self.op = len(values), storage, layout, offset, op
-        self.number: int = storage.number
-        values.append(self)
-        storage.current.append(self)
+    id: int
+    storage: StorageState
+    number: int
+    layout: Layout
+    offset: int
 
 
 class CallState:
@@ -107,7 +114,7 @@ class Recorder(TorchDispatchMode):
         self.answers, self.differentiable = answers, differentiable
         self.phase: Phase = "forward"
         self.ops: list[OpRow] = []
-        self.values: list[Version] = []
+        self.values: list[Value] = []
         self.storages: list[StorageState] = []
         self.alive: dict[int, StorageState] = {}
         self.calls: list[CallState] = []
@@ -177,7 +184,7 @@ class Recorder(TorchDispatchMode):
     def adopt(self, tensor: Tensor) -> int:
         """Make a tensor known that is there before the first operation; returns its storage's id."""
         storage = self.storage_of(tensor)
-        version = Version(storage, layout_of(tensor), int(tensor.storage_offset()), None)
+        version = storage.new_version(layout_of(tensor), int(tensor.storage_offset()), None)
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
         return storage.id
 
@@ -197,14 +204,14 @@ class Recorder(TorchDispatchMode):
         storage = self.alive.get(tensor.untyped_storage()._cdata)
         if storage is None:
             storage = StorageState(self, tensor, len(self.ops))
-        version = Version(storage, layout_of(tensor), int(tensor.storage_offset()), len(self.ops))
+        version = storage.new_version(layout_of(tensor), int(tensor.storage_offset()), len(self.ops))
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
         return version.id
 
     def _fresh(self, tensor: Tensor, layout: Layout) -> int:
         """Value of a tensor in a storage that the current operation made."""
         op = len(self.ops)
-        version = Version(StorageState(self, tensor, op), layout, 0, op)
+        version = StorageState(self, tensor, op).new_version(layout, 0, op)
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
         return version.id
 
@@ -236,7 +243,7 @@ class Recorder(TorchDispatchMode):
     @cached_property
     def readers(self) -> dict[int, int]:
         """The last call that read each storage in the forward pass."""
-        return {self.values[value].storage.id: call for _, _, call, reads, _ in self.ops for value in reads}
+        return {self.values[value].storage: call for _, _, call, reads, _ in self.ops for value in reads}
 
     def _mark_boundary(self, call: int) -> None:
         """Autograd nodes made from here on belong to this call."""
@@ -264,8 +271,9 @@ class Recorder(TorchDispatchMode):
         stack, values_in, differentiable = self.stack, self.values_in, self.differentiable
 
         def reported(*args: Any, **kwargs: Any) -> Any:
-            given = (*args, *kwargs.values()) if kwargs else args
-            call = CallState(self, module, path, kind, values_in(given))
+            call = CallState(
+                self, module, path, kind, values_in((*args, *kwargs.values()) if kwargs else args)
+            )
             stack.append(call)
             if differentiable:
                 self._mark_boundary(call.id)
@@ -308,7 +316,7 @@ class Recorder(TorchDispatchMode):
 
 def _on_meta(func: OpOverload, reads: Sequence[int], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The keywords, with the meta device for whatever is made on a device of its own choice."""
-    if kwargs.get("device", META) != META or not (reads or "device" in kwargs or not _takes_device(func)):
+    if "device" in kwargs or (not reads and _takes_device(func)):
         return kwargs | {"device": META}
     return kwargs
 

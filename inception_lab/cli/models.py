@@ -10,7 +10,8 @@ import click
 
 from inception_lab import __version__
 from inception_lab.cli.options import emit, format_options
-from inception_lab.models.cards import CARDS, Card
+from inception_lab.models.card import Card
+from inception_lab.models.cards import CARDS
 from inception_lab.models.registry import list_models
 from inception_lab.report.formats import render
 

@@ -14,7 +14,8 @@ from torch import nn
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.models import googlenet, registry
-from inception_lab.models.cards import CARDS, Option, check_options, get_card
+from inception_lab.models.card import Option
+from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.models.registry import create_model, list_models
 
 NAMES = list_models()

@@ -1,0 +1,97 @@
+"""What a card of the zoo says of an entry, and the values that an entry's options take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_fraction(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+
+
+_KINDS = {
+    "count": (_is_count, "an integer of 1 or more"),
+    "fraction": (_is_fraction, "a number from 0 up to, but not including, 1"),
+    "flag": (lambda value: isinstance(value, bool), "True or False"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One keyword that an entry takes.
+
+    Args:
+        default: The value it has when it is not given.
+        kind: What values it takes: `count` (an integer >= 1), `fraction` (a number in [0, 1)), `flag`
+            (a bool) or `choice` (one of `choices`).
+        meaning: What it does, in one line.
+        choices: The names that an option of kind `choice` takes.
+
+    Example:
+        >>> width = Option("wide", "choice", "how wide it is", choices=("wide", "narrow"))
+        >>> width.accepts("narrow"), width.accepts("broad"), width.takes
+        (True, False, 'wide or narrow')
+    """
+
+    default: int | float | bool | str
+    kind: str
+    meaning: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def takes(self) -> str:
+        """The values it takes, as an error message says them."""
+        return " or ".join(self.choices) or _KINDS[self.kind][1]
+
+    def accepts(self, value: object) -> bool:
+        """Whether `value` is one that it takes."""
+        if self.choices:
+            return isinstance(value, str) and value in self.choices
+        return _KINDS[self.kind][0](value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What is known of an entry before it is built.
+
+    Args:
+        name: What `create_model` calls it.
+        family: The architecture that it is a version of.
+        title: The paper's title.
+        paper: The paper's arXiv number.
+        follows: The table or figure of the paper that it follows.
+        year: When the paper appeared.
+        input_size: The default input, channels x height x width, without the batch.
+        params: Parameters with the default options, auxiliary heads apart.
+        macs: Multiply-accumulates of one forward of one default input in eval mode, heads apart.
+        smallest_input: Side of the smallest square input, in pixels, that it takes in eval mode.
+        entry: The file in `models/` and the function in it, as `file:function`.
+        options: The keywords that the entry takes, by name.
+        notes: What a reader of the paper would not expect.
+        top1_error: Published error of the first guess on ImageNet's validation images, in percent.
+        top5_error: Published error of the first five guesses, in percent.
+        error_source: Where the errors are published, and for how many crops and nets.
+
+    Example:
+        >>> from inception_lab.models.cards import get_card
+        >>> card = get_card("googlenet")
+        >>> card.paper, card.params, card.options["num_classes"].default
+        ('1409.4842', 6998552, 1000)
+    """
+
+    name: str
+    family: str
+    title: str
+    paper: str
+    follows: str
+    year: int
+    input_size: tuple[int, int, int]
+    params: int
+    macs: int
+    smallest_input: int
+    entry: str
+    options: Mapping[str, Option] = field(hash=False)
+    notes: str = ""
