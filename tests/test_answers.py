@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from zoo import small_image
 
 from inception_lab.answers import CACHE_LIMIT, SHORTCUTS, MetaKernels, Shortcuts
 from inception_lab.models.registry import create_model, list_models
@@ -59,9 +60,9 @@ class TestContract:
     @pytest.mark.parametrize("batch", [1, 2])
     def test_zoo(self, name, mode, batch):
         model, answers = create_model(name, device="meta"), Shortcuts()
-        expected = traced(model, (batch, 3, 64, 96), mode, MetaKernels())
-        assert_same(traced(model, (batch, 3, 64, 96), mode, answers), expected)
-        assert_same(traced(model, (batch, 3, 64, 96), mode, answers), expected)
+        expected = traced(model, small_image(name, batch), mode, MetaKernels())
+        for _ in range(2):
+            assert_same(traced(model, small_image(name, batch), mode, answers), expected)
 
     @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
     def test_heads(self, name):

@@ -9,6 +9,8 @@ import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from zoo import heads, image, small_image
 
 import inception_lab as il
 from inception_lab.analyzers import analyzers
@@ -84,27 +86,31 @@ def _window(trace, op):
 
 
 @pytest.mark.parametrize("name", il.list_models())
-def test_convolutions_and_linears_equal_fvcore(name):
+def test_products_equal_fvcore_layer_by_layer_and_torchs_counter_in_sum(name):
+    """Real weights and a real forward: nothing of these two counters runs on our stand-ins."""
     logging.getLogger("fvcore").setLevel(logging.ERROR)
-    shape = (2, 3, 64, 64)
+    images = torch.zeros(small_image(name))
     model = il.create_model(name, num_classes=10, init_weights=False).eval()
-    analysis = FlopCountAnalysis(model, torch.zeros(shape)).unsupported_ops_warnings(False)
+    analysis = FlopCountAnalysis(model, images).unsupported_ops_warnings(False)
     theirs = {
-        path: count["conv"] + count["linear"] for path, count in analysis.by_module_and_operator().items()
+        path: sum(count[kind] for kind in ("conv", "linear", "addmm", "matmul"))
+        for path, count in analysis.by_module_and_operator().items()
     }
-    ours = il.layer_costs(il.trace(model, shape)).set_index("layer")["macs"]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(images)
+    ours = il.layer_costs(il.trace(model, tuple(images.shape))).set_index("layer")["macs"]
     products = ours[ours > 0]
     assert {path: theirs[path] for path in products.index} == products.to_dict()
-    assert ours.sum() == theirs[""]
+    assert ours.sum() == theirs[""] == counter.get_total_flops() / 2
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("name", il.list_models())
 @pytest.mark.parametrize("analyzer", analyzers(), ids=lambda a: a.name)
 def test_contract_of_every_analyzer_over_every_model(analyzer, name, mode):
-    model = il.create_model(name, device="meta", aux_logits=True)
+    model = il.create_model(name, device="meta", **heads(name))
     state = {key: id(value) for key, value in model.state_dict(keep_vars=True).items()}
-    trace = il.trace(model, (2, 3, 224, 224), mode=mode)
+    trace = il.trace(model, image(name, 2), mode=mode)
     rows = analyzer.layers(trace)
     assert list(rows.columns[:2]) == ["layer", "call"]
     assert len(rows) == len(layer_calls(trace))
@@ -118,9 +124,9 @@ def test_contract_of_every_analyzer_over_every_model(analyzer, name, mode):
 
 @pytest.mark.parametrize("name", il.list_models())
 def test_rows_partition_operations_and_parameters(name):
-    model = il.create_model(name, device="meta", aux_logits=True)
+    model = il.create_model(name, device="meta", **heads(name))
     for mode in ("eval", "train"):
-        trace = il.trace(model, (2, 3, 224, 224), mode=mode)
+        trace = il.trace(model, image(name, 2), mode=mode)
         rows = il.layer_costs(trace)
         forward = [op for op in trace.ops if op.phase in ("forward", "loss")]
         assert rows["macs"].sum() == sum(op.macs for op in forward)
@@ -135,7 +141,7 @@ def test_rows_partition_operations_and_parameters(name):
 
 @pytest.mark.parametrize("name", il.list_models())
 def test_cost_scales_with_the_batch_and_parameters_do_not(name):
-    one, five = (il.layer_costs(traced(name, (n, 3, 96, 96))) for n in (1, 5))
+    one, five = (il.layer_costs(traced(name, small_image(name, n))) for n in (1, 5))
     assert (five["params"] == one["params"]).all()
     for column in ("macs", "other_flops"):
         assert (five[column] == 5 * one[column]).all()
