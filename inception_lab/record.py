@@ -74,6 +74,10 @@ class Record:
         """The same record with other rows."""
         return replace(self, layers=tuple(rows))
 
+    def with_context(self, **facts: Any) -> Record:
+        """The same record with more said of what was analysed."""
+        return replace(self, context={**self.context, **facts})
+
     def to_json(self) -> str:
         """The record as JSON text, the same bytes every time."""
         return _json(self.to_dict())

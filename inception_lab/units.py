@@ -10,7 +10,7 @@ from typing import Literal
 
 from inception_lab.errors import InceptionLabError
 
-Unit = Literal["count", "bytes"]
+Unit = Literal["count", "bytes", "percent"]
 
 _DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 _BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -45,6 +45,7 @@ _ALL = (
     Metric("backward_macs", "Backward MACs", "count", "lower", "multiply-accumulates of the backward pass"),
     Metric("training_macs", "Training MACs", "count", "lower", "forward and backward multiply-accumulates"),
     Metric("activation_bytes", "Activations", "bytes", "lower", "bytes that a forward newly allocates"),
+    Metric("top5_error", "Published top-5 error", "percent", "lower", "ImageNet error in its paper"),
     Metric("weighted_layers", "Weighted layers", "count", "", "convolutions and linears on the longest path"),
 )  # fmt: skip
 
@@ -66,10 +67,10 @@ def parse_quantity(text: str, unit: Unit = "count") -> float:
         >>> parse_quantity("7 M"), parse_quantity("40 MiB", "bytes")
         (7000000.0, 41943040.0)
     """
-    known = _BYTES | {"": 1} if unit == "bytes" else _DECIMAL
+    known = {"count": _DECIMAL, "bytes": _BYTES | {"": 1}, "percent": {"": 1}}[unit]
     match = _QUANTITY.fullmatch(text)
     if match is None or match[3] not in known:
-        example = "40 MiB" if unit == "bytes" else "7 M"
+        example = {"count": "7 M", "bytes": "40 MiB", "percent": "6.67"}[unit]
         raise InceptionLabError(f"{text!r} is no quantity of {unit}", hint=f"write it like {example}")
     digits = match[1].replace(",", "").replace("_", "")
     return float(f"{digits}e{match[2] or 0}") * known[match[3]]
@@ -82,6 +83,8 @@ def format_quantity(value: float, unit: Unit = "count") -> str:
         >>> format_quantity(1_582_671_872), format_quantity(0), format_quantity(53_000_000, "bytes")
         ('1.58 G', '0', '50.5 MiB')
     """
+    if unit == "percent":
+        return f"{value:.3g} %"
     steps = (
         {"B": 1, **_BINARY} if unit == "bytes" else {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
     )

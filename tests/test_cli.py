@@ -123,7 +123,7 @@ def test_output_goes_to_a_file(capsys, tmp_path):
         ("summary googlenet_bn --mode train --input-size 3x31x31", 3, "Expected more than 1 value"),
         ("summary googlenet -o /dev/null/x", 2, "/dev/null/x"),
         ("models --family gogle", 2, "googlenet"),
-        ("report", 2, "MODEL"),
+        ("report", 2, "--all"),
         ("report googlenet nothing", 2, "no model 'nothing'"),
         ("report googlenet googlenet", 2, "twice"),
         ("report googlenet -o /dev/null/x", 2, "/dev/null/x"),

@@ -11,16 +11,20 @@ import click
 
 from inception_lab.cli.options import Tracing, tracing_options
 from inception_lab.errors import InceptionLabError
+from inception_lab.models.cards import get_card
+from inception_lab.models.registry import list_models
 
 if TYPE_CHECKING:
     from inception_lab.ir import Trace
+    from inception_lab.record import Record
     from inception_lab.report.data import ReportData
 
 COMPARISON = "comparison"
 
 
 @click.command()
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.argument("models", metavar="[MODEL...]", nargs=-1)
+@click.option("--all", "whole_zoo", is_flag=True, help="Every model of the zoo.")
 @tracing_options
 @click.option(
     "-o",
@@ -28,8 +32,11 @@ COMPARISON = "comparison"
     type=click.Path(path_type=Path),
     help="Folder of the report; of several, the folder around theirs.  [default: reports/MODEL]",
 )
-def command(models: Sequence[str], tracing: Tracing, output: Path | None) -> None:
+def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Path | None) -> None:
     """Tables, plots and a page about each MODEL, written to a folder; of several, a comparison too."""
+    models = list_models() if whole_zoo else models
+    if not models:
+        raise InceptionLabError("no model", hint="name one or more, see 'inception-lab models', or use --all")
     from inception_lab.cli.loading import refuse_partial, traced
     from inception_lab.report.write import write_comparison, write_report
 
@@ -49,7 +56,7 @@ def command(models: Sequence[str], tracing: Tracing, output: Path | None) -> Non
             write_report(report, folder)
         if several:
             step(f"writing {around / COMPARISON}")
-            write_comparison([report.record for report in reports], around / COMPARISON)
+            write_comparison([_with_error(report.record) for report in reports], around / COMPARISON)
             written.append(around / COMPARISON)
     for folder in written:
         click.echo(folder / "README.md")
@@ -64,6 +71,12 @@ def _data(found: Trace) -> ReportData:
     from inception_lab.summarising import summarise
 
     return ReportData(summarise(found), module_costs(found), branch_costs(found), reduction_saving(found))
+
+
+def _with_error(record: Record) -> Record:
+    """The record with the error that its paper publishes, where it does."""
+    error = get_card(record.context["model"]).top5_error
+    return record if error is None else record.with_context(top5_error=error)
 
 
 @contextmanager

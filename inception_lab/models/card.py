@@ -95,3 +95,6 @@ class Card:
     entry: str
     options: Mapping[str, Option] = field(hash=False)
     notes: str = ""
+    top1_error: float | None = None
+    top5_error: float | None = None
+    error_source: str = ""

@@ -62,8 +62,12 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(column for row in rows for column in row))
 
 
+PUBLISHED = "top5_error"
+"""What the context of a record may say of a model that no trace can tell: a published error."""
+
+
 def comparison_rows(records: Sequence[Record]) -> list[Row]:
-    """A row per model: what was analysed, then all its totals."""
+    """A row per model: what was analysed, then all its totals, then its published error."""
     return [
         {
             "model": record.context["model"],
@@ -71,6 +75,7 @@ def comparison_rows(records: Sequence[Record]) -> list[Row]:
             "mode": record.context["mode"],
             "complete": record.context["complete"],
             **record.totals,
+            **{name: value for name, value in record.context.items() if name == PUBLISHED},
         }
         for record in records
     ]

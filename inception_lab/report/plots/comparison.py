@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from inception_lab.record import Record
-from inception_lab.report.data import labels
+from inception_lab.report.data import PUBLISHED, labels
 from inception_lab.report.formats import shape_text
 from inception_lab.report.plots.sheet import (
     INK,
@@ -30,14 +30,20 @@ _PITCH, _BAR, _VALUE = 0.25, 0.68, 0.62
 
 
 def metrics(records: Sequence[Record]) -> list[str]:
-    """The metrics that every record has a total of."""
-    return [name for name in METRICS_SHOWN if all(name in record.totals for record in records)]
+    """The metrics that every record has a total of, and the published error where there is one."""
+    found = [name for name in METRICS_SHOWN if all(name in record.totals for record in records)]
+    return found + [PUBLISHED] * any(PUBLISHED in record.context for record in records)
+
+
+def _value(record: Record, metric: str) -> float | None:
+    value: float | None = record.totals.get(metric, record.context.get(metric))
+    return value
 
 
 def by_cost(records: Sequence[Record]) -> list[Record]:
     """The records, the dearest first."""
     shown = metrics(records)
-    return sorted(records, key=lambda record: [-record.totals[name] for name in shown])
+    return sorted(records, key=lambda record: [-(_value(record, name) or 0) for name in shown])
 
 
 def shown(records: Sequence[Record]) -> bool:
@@ -82,7 +88,7 @@ def draw(records: Sequence[Record]) -> Figure:
         at = left + number * pitch
         axes = sheet.axes(at, 0.5, pitch - _VALUE - 0.12, rows)
         sheet.text(at, 0.4, METRICS[metric].label, weight="bold")
-        _panel(axes, [model.totals[metric] for model in models], metric)
+        _panel(axes, [_value(model, metric) for model in models], metric)
         axes.set_yticks(range(len(names)), names if number == 0 else [""] * len(names))
     return sheet.figure
 
@@ -98,23 +104,24 @@ def _subtitle(records: Sequence[Record]) -> str:
     return f"Models by {order} · {shape}, {' and '.join(modes)} · dark: the lowest{warning}"
 
 
-def _panel(axes: Axes, values: Sequence[int], metric: str) -> None:
-    best = min(values) if METRICS[metric].better == "lower" and min(values) < max(values) else None
-    colours = [BEST if value == best else OTHER for value in values]
-    axes.barh(range(len(values)), values, _BAR, color=colours)
+def _panel(axes: Axes, values: Sequence[float | None], metric: str) -> None:
+    known = [value for value in values if value is not None]
+    best = min(known) if METRICS[metric].better == "lower" and min(known) < max(known) else None
     for row, value in enumerate(values):
-        text = format_quantity(value, METRICS[metric].unit)
-        weight = "bold" if value == best else "normal"
+        if value is None:
+            continue
+        dark = value == best
+        axes.barh(row, value, _BAR, color=BEST if dark else OTHER)
         axes.annotate(
-            text,
+            format_quantity(value, METRICS[metric].unit),
             (value, row),
             (4, 0),
             textcoords="offset points",
             va="center_baseline",
             size=TEXT,
-            weight=weight,
+            weight="bold" if dark else "normal",
         )
-    axes.set_xlim(0, max(values) or 1)
+    axes.set_xlim(0, max(known) or 1)
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xticks([])
     axes.tick_params("y", labelsize=TEXT, labelcolor=INK, pad=6)
