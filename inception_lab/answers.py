@@ -84,8 +84,8 @@ class Shortcuts:
         return known, out
 
 
-def forget_the_oldest() -> None:
-    """Start afresh where traces of many shapes have filled the cache; never while one is running."""
+def forget_when_full() -> None:
+    """Start afresh where traces of many shapes have filled the cache; not to be called during a trace."""
     if len(SHORTCUTS.cache) > CACHE_LIMIT:
         SHORTCUTS.cache.clear()
         forget_layouts()

@@ -13,7 +13,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file at once or not at all.
 
     Args:
-        path: The file; its folder is made where it is missing.
+        path: The file, or a link to it; its folder is made where it is missing.
         text: What it will hold, ending in one line break.
 
     Raises:
@@ -21,6 +21,10 @@ def write_text(path: Path, text: str) -> None:
     """
     temporary: Path | None = None
     try:
+        path = path.resolve()
+        if path.exists() and not path.is_file():  # a device or a pipe is written to, never replaced
+            path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(
             "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
@@ -29,9 +33,11 @@ def write_text(path: Path, text: str) -> None:
             file.write(text.rstrip("\n") + "\n")
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # before Python 3.13 a loop of links is a RuntimeError
         raise InceptionLabError(
-            f"cannot be written: {error.strerror}", where=str(path), hint="name another file"
+            f"cannot be written: {getattr(error, 'strerror', None) or error}",
+            where=str(path),
+            hint="name another file",
         ) from error
     finally:
         if temporary is not None:

@@ -164,11 +164,24 @@ FORMULAS: dict[Any, Formula] = {
     aten._softmax: per_element(5),
     aten._safe_softmax: per_element(5),
     aten._log_softmax: per_element(5),
-    aten.nll_loss_forward: per_input_element(0),
+    aten.amax: per_input_element(1),
+    aten.amin: per_input_element(1),
+    aten.max: per_input_element(1),
+    aten.min: per_input_element(1),
+    aten.prod: per_input_element(1),
+    aten.cumsum: per_input_element(1),
 }
 """Formulas by operation. To count one more, add its row."""
 
 FREE_OPS = {
+    aten.nll_loss_forward,
+    aten.roll,
+    aten.flip,
+    aten.repeat,
+    aten.index,
+    aten.index_select,
+    aten.gather,
+    aten.embedding,
     aten.cat,
     aten.stack,
     aten.unsafe_split,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from inception_lab.errors import InceptionLabError
+from inception_lab.files import write_text
 
 Phase = Literal["forward", "loss", "backward", "optimizer"]
 Mode = Literal["eval", "train"]
@@ -80,7 +81,7 @@ class Storage(NamedTuple):
         id: Its index in `Trace.storages`.
         bytes: Its size.
         kind: What it holds.
-        name: Path of the parameter or buffer that it belongs to, else empty.
+        name: Path of the parameter or buffer that it belongs to, place of the input, else empty.
         born: The operation that made it, or None where it existed before the first one.
         dies: The operation after which it is released, or None where it outlives the trace.
     """
@@ -178,12 +179,6 @@ class Trace:
     storages: tuple[Storage, ...]
     calls: tuple[Call, ...]
 
-    def call_ops(self, *phases: Phase) -> Iterator[tuple[Call | None, Op]]:
-        """Each operation of these phases (of all, where none is named) with the call it belongs to."""
-        for op in self.ops:
-            if not phases or op.phase in phases:
-                yield (self.calls[op.call] if op.call >= 0 else None), op
-
     def to_dict(self) -> dict[str, Any]:
         """The trace as plain data: the context, and each part as its field names and its rows."""
         parts = {name: _table(part, getattr(self, name)) for name, part in _PARTS.items()}
@@ -208,8 +203,12 @@ class Trace:
         return cls(Context(**context), **parts)
 
     def save(self, path: str | Path) -> None:
-        """Write the trace as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict()), encoding="utf-8")
+        """Write the trace as JSON, at once or not at all.
+
+        Raises:
+            InceptionLabError: The file cannot be written.
+        """
+        write_text(Path(path), json.dumps(self.to_dict()))
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,7 @@ class Record:
         if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
             found = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
             raise InceptionLabError(f"no record of schema {SCHEMA}: found {found!r}", hint="write it again")
+        _check_kinds(data)
         rest = dict(data)
         del rest["schema"]
         try:
@@ -69,10 +70,6 @@ class Record:
             )
         except (KeyError, TypeError) as error:
             raise InceptionLabError(f"damaged record: {error!r}", hint="write it again") from error
-
-    def with_layers(self, rows: Iterable[Row]) -> Record:
-        """The same record with other rows."""
-        return replace(self, layers=tuple(rows))
 
     def with_context(self, **facts: Any) -> Record:
         """The same record with more said of what was analysed."""
@@ -91,7 +88,7 @@ class Record:
         """
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InceptionLabError(f"cannot be read: {error}", where=str(path)) from error
         return cls.from_dict(data)
 
@@ -100,6 +97,24 @@ class Record:
         from pandas import DataFrame
 
         return DataFrame([{"call": 0} | dict(row) for row in self.layers])
+
+
+def _check_kinds(data: Mapping[str, Any]) -> None:
+    """Refuse parts of another kind than a record has."""
+    rows = [*_list(data, "layers"), *_list(data, "uncounted_ops")]
+    names = _list(data, "unexecuted_modules")
+    totals = data.get("totals")
+    numbers = isinstance(totals, Mapping) and all(isinstance(x, (int, float)) for x in totals.values())
+    plain = all(isinstance(row, Mapping) for row in rows) and all(isinstance(name, str) for name in names)
+    if not (numbers and plain and isinstance(data.get("model"), str)):
+        raise InceptionLabError("damaged record", hint="write it again")
+
+
+def _list(data: Mapping[str, Any], name: str) -> list[Any]:
+    part = data.get(name)
+    if not isinstance(part, list):
+        raise InceptionLabError(f"damaged record: {name} is no list", hint="write it again")
+    return part
 
 
 def _json(data: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from inception_lab.layouts import Layout, layout_of
 _sequence_number = torch._C._autograd._get_sequence_nr
 _current_node = torch._C._current_autograd_node
 NO_CALL = -1
+ROOT_CALL = 0
 MARK = "_inception_lab_version"
 META = torch.device("meta")
 _new: Any = tuple.__new__  # a named tuple at half the price: its own constructor is Python code
@@ -113,6 +114,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.answers, self.differentiable = answers, differentiable
         self.phase: Phase = "forward"
+        self.nobody = NO_CALL
         self.ops: list[OpRow] = []
         self.values: list[Value] = []
         self.storages: list[StorageState] = []
@@ -232,13 +234,21 @@ class Recorder(TorchDispatchMode):
         """
         if self.stack:
             return self.stack[-1].id
+        if self.phase == "forward":
+            return ROOT_CALL  # a hook of the model itself
         node = _current_node() if self.phase == "backward" else None
         if node is None:
-            return NO_CALL
+            return self.nobody
         if (parameter := getattr(node, "variable", None)) is not None:
-            return self.readers.get(self.storage_of(parameter).id, NO_CALL)
+            return self.readers.get(self.storage_of(parameter).id, self.nobody)
         last = bisect_right(self.boundaries, node._sequence_nr()) - 1
-        return self.boundary_calls[last] if last >= 0 else NO_CALL
+        call = self.boundary_calls[last] if last >= 0 else NO_CALL
+        return self.nobody if call == NO_CALL else call
+
+    def begin_backward(self) -> None:
+        """From here on operations run backward; those without a call have one of their own."""
+        self.phase = "backward"
+        self.nobody = CallState(self, None, "(backward)", "backward", ()).id
 
     @cached_property
     def readers(self) -> dict[int, int]:

@@ -23,7 +23,7 @@ ALL_MODULES = "all modules"
 WHOLE_NET = "whole net"
 
 
-class Cost(NamedTuple):
+class Sides(NamedTuple):
     """Weights and multiply-accumulates without and with reductions."""
 
     naive_weights: int
@@ -52,8 +52,9 @@ def reduction_saving(trace: Trace) -> DataFrame:
         [120422400, 12443648]
     """
     branches, outside = _products_by_branch(trace)
-    costs = {place: _cost(trace, ops) for place, ops in branches.items()}
-    rows: list[tuple[str, str, Cost]] = []
+    first = _first_readers(trace)
+    costs = {place: _cost(trace, ops, first) for place, ops in branches.items()}
+    rows: list[tuple[str, str, Sides]] = []
     for module in dict.fromkeys(module for module, _ in costs):
         inside = {branch: cost for (block, branch), cost in costs.items() if block == module}
         rows += [(module, branch, cost) for branch, cost in inside.items()]
@@ -61,8 +62,8 @@ def reduction_saving(trace: Trace) -> DataFrame:
     if rows:
         modules = _sum(list(costs.values()))
         rows.append((ALL_MODULES, SUM, modules))
-        rows.append((WHOLE_NET, SUM, _sum([modules, *(_unchanged(trace, op) for op in outside)])))
-    table = DataFrame([(m, b, *cost) for m, b, cost in rows], columns=["module", "branch", *Cost._fields])
+        rows.append((WHOLE_NET, SUM, _sum([modules, *(_unchanged(trace, op, first) for op in outside)])))
+    table = DataFrame([(m, b, *cost) for m, b, cost in rows], columns=["module", "branch", *Sides._fields])
     table["weights_ratio"] = table["naive_weights"] / table["reduced_weights"]
     table["macs_ratio"] = table["naive_macs"] / table["reduced_macs"]
     return table
@@ -84,7 +85,7 @@ def _products_by_branch(trace: Trace) -> tuple[Mapping[tuple[str, str], list[Op]
     return branches, outside
 
 
-def _cost(trace: Trace, branch: Sequence[Op]) -> Cost:
+def _cost(trace: Trace, branch: Sequence[Op], first: Mapping[int, int]) -> Sides:
     """Cost of one branch, without and with its reductions."""
     products = [op for op in branch if op.macs]
     source, pooled = _sources(branch)
@@ -96,7 +97,7 @@ def _cost(trace: Trace, branch: Sequence[Op]) -> Cost:
         for op in readers[None]
         if _is_reduction(trace, op, readers[op.id]) or (_is_pointwise(trace, op) and op.reads[0] in pooled)
     }
-    return _sum([_without(trace, op, gone, source.get(op.reads[0])) for op in products])
+    return _sum([_without(trace, op, first, gone, source.get(op.reads[0])) for op in products])
 
 
 def _sources(branch: Sequence[Op]) -> tuple[dict[int, int], set[int]]:
@@ -127,9 +128,11 @@ def _is_reduction(trace: Trace, op: Op, readers: Sequence[Op]) -> bool:
     return bool(readers) and len(fed) == len(readers) and _is_pointwise(trace, op)
 
 
-def _without(trace: Trace, op: Op, gone: Mapping[int, Op], source: int | None) -> Cost:
+def _without(
+    trace: Trace, op: Op, first: Mapping[int, int], gone: Mapping[int, Op], source: int | None
+) -> Sides:
     """Cost of a product where those that are `gone` leave its input as wide as theirs."""
-    cost = _unchanged(trace, op)
+    cost = _unchanged(trace, op, first)
     if op.id in gone:
         return cost._replace(naive_weights=0, naive_macs=0)
     if source is None or source not in gone:
@@ -140,13 +143,23 @@ def _without(trace: Trace, op: Op, gone: Mapping[int, Op], source: int | None) -
     )
 
 
-def _unchanged(trace: Trace, op: Op) -> Cost:
+def _unchanged(trace: Trace, op: Op, first: Mapping[int, int]) -> Sides:
+    """Cost of a product; a weight counts where it is first read."""
     sources = [trace.values[value] for value in op.reads]
-    weights = sum(
-        prod(v.shape) for v in sources if len(v.shape) > 1 and trace.storages[v.storage].kind == "parameter"
-    )
-    return Cost(weights, weights, op.macs, op.macs)
+    own = [v for v in sources if len(v.shape) > 1 and trace.storages[v.storage].kind == "parameter"]
+    weights = sum(prod(v.shape) for v in own if first[v.storage] == op.id)
+    return Sides(weights, weights, op.macs, op.macs)
 
 
-def _sum(costs: Sequence[Cost]) -> Cost:
-    return Cost(*(sum(column) for column in zip(*costs, strict=True))) if costs else Cost(0, 0, 0, 0)
+def _first_readers(trace: Trace) -> Mapping[int, int]:
+    """The first product that reads each storage."""
+    readers: dict[int, int] = {}
+    for op in trace.ops:
+        if op.macs:
+            for value in op.reads:
+                readers.setdefault(trace.values[value].storage, op.id)
+    return readers
+
+
+def _sum(costs: Sequence[Sides]) -> Sides:
+    return Sides(*(sum(column) for column in zip(*costs, strict=True))) if costs else Sides(0, 0, 0, 0)

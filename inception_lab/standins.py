@@ -17,6 +17,7 @@ from torch.nn.parameter import is_lazy
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 
 _twins: dict[int, _Twin] = {}
+_TRUSTED = ("torch.nn.modules.", "inception_lab.models.")
 _UPDATED = (dict, set)
 _CONTAINERS = frozenset({dict, OrderedDict, defaultdict, Counter, list, deque, set})
 
@@ -49,16 +50,16 @@ def borrowed(model: nn.Module, training: bool) -> Iterator[Borrowed]:
     """
     modules: dict[str, nn.Module] = {}
     _walk(model, "", modules, set())
-    found = [_Snapshot(module) for module in modules.values()]
+    found = _snapshots(modules.values())
     random_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
     parameters: dict[str, Tensor] = {}
     buffers: dict[str, Tensor] = {}
     originals: list[tuple[dict[str, Any], str, Tensor]] = []
     try:
-        _set_mode(model, modules.values(), training)
         for path, module in modules.items():
             _stand_in(module._parameters, path, parameters, originals)
             _stand_in(module._buffers, path, buffers, originals)
+        _set_mode(model, modules.values(), training)
         yield Borrowed(modules, _once(parameters), _once(buffers))
     finally:
         for tensors, name, tensor in originals:
@@ -96,10 +97,10 @@ class _Snapshot:
 
     __slots__ = ("attributes", "contents", "module")
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, containers: Iterable[Any]) -> None:
         self.module = module
         self.attributes = module.__dict__.copy()
-        self.contents = [(x, x.copy() if x else None) for x in _containers(module)]
+        self.contents = [(x, x.copy() if x else None) for x in containers]
 
     def restore(self) -> None:
         attributes = self.module.__dict__
@@ -112,17 +113,27 @@ class _Snapshot:
                 (container.update if isinstance(container, _UPDATED) else container.extend)(content)
 
 
-def _containers(module: nn.Module) -> Iterable[Any]:
-    """What a forward could fill or empty among a module's attributes; PyTorch's own fill nothing."""
+def _snapshots(modules: Collection[nn.Module]) -> list[_Snapshot]:
+    """What every module looks like, inside its containers too where a forward is not known to spare them."""
+    if all(map(_keeps_nothing, modules)):
+        return [_Snapshot(module, ()) for module in modules]
+    return [_Snapshot(module, _containers(module)) for module in modules]
+
+
+def _keeps_nothing(module: nn.Module) -> bool:
+    """Whether a module runs PyTorch's code or this zoo's alone, which fill and empty no container."""
     attributes = module.__dict__
-    if (
-        type(module).forward.__module__.startswith("torch.nn.modules.")
+    return (
+        type(module).forward.__module__.startswith(_TRUSTED)
+        and type(module).train is nn.Module.train
         and "forward" not in attributes
         and not (attributes["_forward_hooks"] or attributes["_forward_pre_hooks"])
-    ):
-        return ()
+    )
+
+
+def _containers(module: nn.Module) -> Iterable[Any]:
     found: dict[int, Any] = {}
-    _find_containers(attributes.values(), found)
+    _find_containers(module.__dict__.values(), found)
     return found.values()
 
 
@@ -148,29 +159,27 @@ def _stand_in(
 
 
 class _Twin(NamedTuple):
-    """A meta tensor, and what the tensor looked like that it stands in for."""
+    """A meta tensor, and the tensor that it stands in for."""
 
     original: ref[Tensor]
-    shape: torch.Size
-    strides: tuple[int, ...]
-    dtype: torch.dtype
-    requires_grad: bool
     tensor: Tensor
 
 
 def _twin(tensor: Tensor) -> Tensor:
-    """A meta tensor like this one; the same one every time."""
+    """A meta tensor like this one; the same one every time, unless one of the two has changed."""
     known = _twins.get(id(tensor))
-    if (
-        known is not None
-        and known.original() is tensor
-        and known.shape == tensor.shape
-        and known.strides == tensor.stride()
-        and known.dtype is tensor.dtype
-        and known.requires_grad is tensor.requires_grad
-    ):
+    if known is not None and known.original() is tensor and _alike(known.tensor, tensor):
         return known.tensor
     return _new_twin(tensor)
+
+
+def _alike(twin: Tensor, tensor: Tensor) -> bool:
+    return (
+        twin.shape == tensor.shape
+        and twin.stride() == tensor.stride()
+        and twin.dtype is tensor.dtype
+        and twin.requires_grad is tensor.requires_grad
+    )
 
 
 def _new_twin(tensor: Tensor) -> Tensor:
@@ -179,11 +188,10 @@ def _new_twin(tensor: Tensor) -> Tensor:
             "a lazy layer has no shape yet", hint="run the model once on real input", exit_code=MODEL_FAILED
         )
     key = id(tensor)
-    look = tensor.shape, tensor.stride(), tensor.dtype, tensor.requires_grad
     twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     if isinstance(tensor, nn.Parameter):
         twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
-    _twins[key] = _Twin(ref(tensor, lambda _: _twins.pop(key, None)), *look, twin)
+    _twins[key] = _Twin(ref(tensor, lambda _: _twins.pop(key, None)), twin)
     return twin
 
 

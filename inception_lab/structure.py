@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from inception_lab.ir import Call, Trace
 
-CONTRACTIONS = ("aten.convolution.", "aten._convolution.", "aten.addmm.", "aten.mm.", "aten.bmm.")
 ROOT = "(model)"
 
 
@@ -43,7 +42,8 @@ def layer_name(call: Call) -> str:
 def weighted_depth(trace: Trace) -> int:
     """Convolutions and linear layers on the longest path from an input to an output.
 
-    Only products with a parameter count. Modules that run in parallel count once, the longest.
+    Only products with a parameter count, or with what is made of parameters alone. Modules that run in
+    parallel count once, the longest.
 
     Example:
         >>> import inception_lab as il
@@ -52,12 +52,15 @@ def weighted_depth(trace: Trace) -> int:
     """
     parameters = {s.id for s in trace.storages if s.kind == "parameter"}
     depth: dict[int | None, int] = {None: 0}
+    derived: set[int | None] = set()
     for op in trace.ops:
         if op.phase != "forward":
             break
         sources = [trace.values[value] for value in op.reads]
-        weighted = op.name.startswith(CONTRACTIONS) and any(v.storage in parameters for v in sources)
-        depth[op.id] = max((depth[v.op] for v in sources), default=0) + weighted
+        weights = [v for v in sources if v.storage in parameters or v.op in derived]
+        if sources and len(weights) == len(sources):
+            derived.add(op.id)
+        depth[op.id] = max((depth[v.op] for v in sources), default=0) + bool(op.macs and weights)
     return max(depth.values())
 
 

@@ -9,6 +9,7 @@ from pandas import DataFrame
 from inception_lab.analyzers import analyzers
 from inception_lab.ir import Trace
 from inception_lab.record import Record
+from inception_lab.structure import layer_calls
 
 
 def summarise(trace: Trace) -> Record:
@@ -32,7 +33,7 @@ def summarise(trace: Trace) -> Record:
         uncounted_ops=tuple(
             {"name": name, "count": times} for name, times in trace.context.uncounted_ops.items()
         ),
-        unexecuted_modules=tuple(call.path for call in trace.calls if not call.executed and call.leaf),
+        unexecuted_modules=tuple(call.path for call in layer_calls(trace) if not call.executed),
         layers=_rows(DataFrame(columns)),
     )
 

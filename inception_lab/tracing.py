@@ -13,10 +13,11 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode
 from torch.utils._pytree import tree_leaves
 
 from inception_lab import __version__
-from inception_lab.answers import SHORTCUTS, forget_the_oldest
+from inception_lab.answers import SHORTCUTS, forget_when_full
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.freezing import freeze
 from inception_lab.ir import Context, Kind, Mode, Trace
@@ -81,8 +82,13 @@ def _trace(
         raise InceptionLabError(f"a {type(model).__name__} is no torch.nn.Module", hint="pass a model")
     if mode not in ("eval", "train"):
         raise InceptionLabError(f"unknown mode {mode!r}", hint="use 'eval' or 'train'")
-    forget_the_oldest()
     with _one_at_a_time, _no_collection(), torch.inference_mode(False):
+        if (
+            _get_current_dispatch_mode() is not None
+        ):  # within another trace, or somebody's mode: none of its business
+            with _disable_current_modes():
+                return _recorded(model, inputs, mode, loss, name, answers)
+        forget_when_full()
         return _recorded(model, inputs, mode, loss, name, answers)
 
 
@@ -137,9 +143,18 @@ def _several(inputs: Input | Sequence[Input]) -> Sequence[Input]:
 
 def _meta_input(given: Input, loan: Borrowed) -> Tensor:
     if isinstance(given, Tensor):
-        return torch.empty_strided(given.shape, given.stride(), dtype=given.dtype, device="meta")
+        twin = torch.empty_strided(given.shape, given.stride(), dtype=given.dtype, device="meta")
+        return twin.requires_grad_(given.requires_grad)
     floating = (t.dtype for t in loan.parameters.values() if t.is_floating_point())
-    return torch.empty(_shape(given), dtype=next(floating, torch.get_default_dtype()), device="meta")
+    shape, dtype = _shape(given), next(floating, torch.get_default_dtype())
+    try:
+        return torch.empty(shape, dtype=dtype, device="meta")
+    except (RuntimeError, TypeError) as error:
+        raise InceptionLabError(
+            f"an input of {len(shape)} axes up to {max(shape):.2e} is too large",
+            hint="take a smaller one",
+            exit_code=MODEL_FAILED,
+        ) from error
 
 
 def _shape(given: Sequence[int]) -> tuple[int, ...]:
@@ -176,9 +191,12 @@ def _backward(recorder: Recorder, outputs: Any, loss: Loss | None) -> str:
         (getattr(loss, "__name__", type(loss).__name__), loss) if loss else _default_loss(outputs)
     )
     value = recorder.reporting(function, "(loss)", name)(outputs)
-    recorder.phase = "backward"
+    if not isinstance(value, Tensor) or value.dim():
+        what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise InceptionLabError(f"the loss {name} gave {what}", hint="return a scalar tensor")
+    recorder.begin_backward()
     if value.requires_grad:
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
     return name
 
 

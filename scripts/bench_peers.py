@@ -564,7 +564,7 @@ def targets_table(results: Results) -> str:
         for target in TARGETS:
             figure = target.measure(results, model)
             required = f"{'>=' if target.at_least else '<='} {target.limit:g}"
-            body.append((model, target.text, required, _shown(figure), target.verdict(figure)))
+            body.append((model, target.text, required, _shown(figure, digits=3), target.verdict(figure)))
     return table(header, body)
 
 

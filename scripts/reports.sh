@@ -1,6 +1,6 @@
 #!/bin/sh
 # The main job: GoogLeNet and its counterparts, analysed into reports/.
-extras=test
+extras=test  # the same environment serves the tests
 . "$(dirname "$0")/environment.sh"
 exec .venv/bin/inception-lab report \
     googlenet googlenet_bn googlenet_3x3 googlenet_naive googlenet_v2 googlenet_v3

@@ -85,8 +85,9 @@ def test_summary_options(capsys):
 def test_summary_by_depth_adds_up(capsys):
     _, out, _ = run(capsys, "summary", "googlenet", "--depth", "1", "--format", "json")
     data = json.loads(out)
-    assert [row["layer"] for row in data["layers"]][-1] == "fc"
-    assert sum(row["macs"] for row in data["layers"]) == data["totals"]["macs"] == 1582671872
+    assert "layers" not in data
+    assert [row["module"] for row in data["modules"]][-1] == "fc"
+    assert sum(row["macs"] for row in data["modules"]) == data["totals"]["macs"] == 1582671872
 
 
 def test_output_goes_to_a_file(capsys, tmp_path):
@@ -122,6 +123,8 @@ def test_output_goes_to_a_file(capsys, tmp_path):
         ("summary googlenet --mode train --input-size 3x64x64 --kwargs aux_logits=True", 3, "191 to 238"),
         ("summary googlenet_bn --mode train --input-size 3x31x31", 3, "Expected more than 1 value"),
         ("summary googlenet -o /dev/null/x", 2, "/dev/null/x"),
+        ("summary googlenet --kwargs device=cuda", 2, "no option 'device'"),
+        ("summary googlenet --kwargs name=x", 2, "no option 'name'"),
         ("models --family gogle", 2, "googlenet"),
         ("report", 2, "--all"),
         ("report googlenet nothing", 2, "no model 'nothing'"),

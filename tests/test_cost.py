@@ -128,11 +128,13 @@ def test_rows_partition_operations_and_parameters(name):
     for mode in ("eval", "train"):
         trace = il.trace(model, image(name, 2), mode=mode)
         rows = il.layer_costs(trace)
-        forward = [op for op in trace.ops if op.phase in ("forward", "loss")]
+        forward = [op for op in trace.ops if op.phase == "forward"]
         assert rows["macs"].sum() == sum(op.macs for op in forward)
         assert rows["other_flops"].sum() == sum(op.other_flops for op in forward)
         assert rows["params"].sum() == sum(p.numel() for p in model.parameters())
         assert (rows["flops"] == 2 * rows["macs"]).all()
+        if mode == "train":
+            assert rows["training_macs"].sum() == sum(op.macs for op in trace.ops)
         made = sum(
             s.bytes for s in trace.storages if s.born is not None and trace.ops[s.born].phase == "forward"
         )
@@ -214,6 +216,21 @@ def test_training_of_a_depthwise_net_costs_three_forwards():
     assert rows["training_macs"].iloc[0] == 2 * rows["macs"].iloc[0]
     assert rest["training_macs"].sum() == pytest.approx(3 * rest["macs"].sum(), rel=0.01)
     assert (rest["training_macs"] == 3 * rest["macs"]).all()
+
+
+def test_macs_of_a_loss_are_training_macs_alone():
+    trace = il.trace(nn.Linear(10, 20), (4, 10), mode="train", loss=lambda out: (out @ out.t()).sum())
+    rows = il.layer_costs(trace)
+    forward, loss = 4 * 10 * 20, 4 * 20 * 4
+    assert rows["macs"].sum() == forward
+    assert rows["backward_macs"].sum() == forward + 2 * loss
+    assert rows["training_macs"].sum() == 2 * forward + 3 * loss
+
+
+def test_a_net_without_rows_has_totals_of_zero():
+    totals = il.summarise(il.trace(nn.Identity(), (1, 3))).totals
+    assert set(totals.values()) == {0}
+    assert set(totals) == {"params", *WORK, "weighted_layers"}
 
 
 def test_activation_bytes_by_hand():

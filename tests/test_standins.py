@@ -337,3 +337,62 @@ class TestMemory:
         found = trace(model, (1, 3))
         assert found.values[found.calls[0].outputs[0]].shape == (1, 5)
         assert {value.dtype for value in trace(model.double(), (1, 3)).values} == {"float64"}
+
+
+class TestAfterwards:
+    """What a forward does to the stand-ins does not reach the model or the next trace."""
+
+    @staticmethod
+    def backward_macs(model):
+        step = trace(model, (2, 3, 8, 8), mode="train")
+        return [op.macs for op in step.ops if op.phase == "backward" and op.macs]
+
+    def test_a_forward_that_freezes_a_weight_does_not_freeze_the_next_trace(self):
+        class Freezing(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first, self.conv, self.frozen = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), False
+
+            def forward(self, x):
+                if self.frozen:
+                    self.conv.weight.requires_grad_(False)
+                return self.conv(self.first(x))
+
+        model = Freezing()
+        expected = self.backward_macs(model)
+        model.frozen = True
+        assert self.backward_macs(model) != expected
+        model.frozen = False
+        assert self.backward_macs(model) == expected
+        assert all(p.requires_grad for p in model.parameters())
+
+    def test_a_train_method_that_freezes_leaves_the_weights_as_they_were(self):
+        class Backbone(nn.Sequential):
+            def train(self, mode=True):
+                super().train(mode)
+                for parameter in self[0].parameters():
+                    parameter.requires_grad = False
+                return self
+
+        model = Backbone(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
+        trace(model, (2, 3, 8, 8), mode="train")
+        assert all(p.requires_grad for p in model.parameters())
+
+    def test_what_a_parent_does_to_its_children_is_undone(self):
+        class Meddling(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.conv, self.layers = nn.Conv2d(3, 4, 3), nn.ModuleList([nn.ReLU()])
+
+            def forward(self, x):
+                self.conv.register_buffer("mask", torch.ones(1, device=x.device))
+                self.conv.register_forward_hook(lambda *_: None)
+                self.layers.append(nn.Linear(2, 2))
+                return self.layers[0](self.conv(x))
+
+        model = Meddling()
+        keys = list(model.state_dict())
+        trace(model, (2, 3, 8, 8))
+        assert list(model.state_dict()) == keys
+        assert not model.conv._forward_hooks
+        assert len(model.layers) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from inception_lab.analyzers import Analyzer
-from inception_lab.ir import Op, Trace
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.ir import Op, Phase, Trace
 from inception_lab.structure import layer_calls, layer_name, places, weighted_depth
+from inception_lab.units import METRICS
 
 IntArray = NDArray[np.int64]
+_LARGEST = np.iinfo(np.int64).max
+_PASSES: tuple[Phase, ...] = ("forward", "loss", "backward")
 
 
 def layer_costs(trace: Trace) -> DataFrame:
@@ -37,7 +41,8 @@ def layer_costs(trace: Trace) -> DataFrame:
         np.int64(9633792)
     """
     calls = layer_calls(trace)
-    forward, other, backward = _work(trace)
+    macs, other = _work(trace)
+    forward, backward = macs["forward"], macs["backward"]
     made = _bytes_made(trace)
     columns: dict[str, Any] = {
         "layer": [layer_name(c) for c in calls],
@@ -54,27 +59,35 @@ def layer_costs(trace: Trace) -> DataFrame:
     }
     if trace.context.mode == "train":
         columns["backward_macs"] = _counts(backward[c.id] for c in calls)
-        columns["training_macs"] = columns["macs"] + columns["backward_macs"]
+        columns["training_macs"] = _counts(sum(macs[p][c.id] for p in _PASSES) for c in calls)
     return DataFrame(columns, copy=False)
 
 
 def _counts(numbers: Iterable[int]) -> IntArray:
-    """A column of whole numbers, also where it is empty; pandas would have to guess."""
-    return np.fromiter(numbers, dtype=np.int64)
+    """A column of whole numbers, also where it is empty; pandas would have to guess.
+
+    Raises:
+        InceptionLabError: Their sum does not fit into 64 bits (exit code 3).
+    """
+    column = list(numbers)
+    if sum(column) > _LARGEST:
+        raise InceptionLabError(
+            f"a total of {sum(column):.2e} is beyond 64 bits",
+            hint="take a smaller input",
+            exit_code=MODEL_FAILED,
+        )
+    return np.array(column, dtype=np.int64)
 
 
-def _work(trace: Trace) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
-    """Forward MACs, other operations and backward MACs of each call."""
-    forward: dict[int, int] = defaultdict(int)
+def _work(trace: Trace) -> tuple[dict[Phase, dict[int, int]], dict[int, int]]:
+    """MACs of each call by phase, and its other operations in the forward pass of the model."""
+    macs: dict[Phase, dict[int, int]] = {phase: defaultdict(int) for phase in get_args(Phase)}
     other: dict[int, int] = defaultdict(int)
-    backward: dict[int, int] = defaultdict(int)
     for op in trace.ops:
-        if op.phase == "backward":
-            backward[op.call] += op.macs
-        else:
-            forward[op.call] += op.macs
+        macs[op.phase][op.call] += op.macs
+        if op.phase == "forward":
             other[op.call] += op.other_flops
-    return forward, other, backward
+    return macs, other
 
 
 def _bytes_made(trace: Trace) -> dict[int, int]:
@@ -97,10 +110,14 @@ def _shape(trace: Trace, values: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:
-    summed = layers.drop(columns=["call", "executed"]).select_dtypes("number").sum()
+    summed = layers[_metrics(layers)].sum()
     return {str(name): int(total) for name, total in summed.items()} | {
         "weighted_layers": weighted_depth(trace)
     }
+
+
+def _metrics(layers: DataFrame) -> list[str]:
+    return [name for name in layers.columns if name in METRICS]
 
 
 def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
@@ -114,7 +131,7 @@ def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
         A row per module in order of execution: `module`, then the sums of `layer_costs`.
 
     Raises:
-        ValueError: The depth is below 1.
+        InceptionLabError: The depth is below 1 (exit code 2).
 
     Example:
         >>> import inception_lab as il
@@ -123,7 +140,7 @@ def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
         163696
     """
     if depth < 1:
-        raise ValueError(f"depth {depth} is below 1")
+        raise InceptionLabError(f"depth {depth} is below 1", hint="use 1 for the model's own children")
     names = [".".join(layer_name(c).split(".")[:depth]) for c in layer_calls(trace)]
     return _rolled_up(trace, {"module": names})
 
@@ -151,8 +168,13 @@ def branch_costs(trace: Trace) -> DataFrame:
 
 
 def _rolled_up(trace: Trace, keys: Mapping[str, list[str]]) -> DataFrame:
-    layers = layer_costs(trace).drop(columns=["call", "executed"]).select_dtypes("number")
-    return layers.groupby([pd.Series(v, name=k) for k, v in keys.items()], sort=False).sum().reset_index()
+    layers = layer_costs(trace)
+    return (
+        layers[_metrics(layers)]
+        .groupby([pd.Series(v, name=k) for k, v in keys.items()], sort=False)
+        .sum()
+        .reset_index()
+    )
 
 
 ANALYZER = Analyzer("cost", layer_costs, _totals)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
@@ -67,21 +69,47 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         args: The arguments, those of the process by default.
     """
     try:
-        result = app.main(args, prog_name="inception-lab", standalone_mode=False)
-        sys.stdout.flush()
-        sys.exit(result if isinstance(result, int) else 0)
+        _ending_in_order()
+        _run(list(sys.argv[1:] if args is None else args))
+    except click.exceptions.Exit as left:
+        sys.exit(left.exit_code)
+    except click.ClickException as error:
+        _refuse(error)
     except InceptionLabError as error:
         _fail(str(error), error.exit_code)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "inception-lab"
-        _fail(f"{_one_line(error)}; see '{command} --help'", USAGE)
-    except click.ClickException as error:
-        _fail(_one_line(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # whoever read our output has left: nothing to say, and nobody to say it to
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        if not isinstance(error, BrokenPipeError):  # else whoever read our output has left: nothing to say
+            _fail(f"cannot write: {error.strerror or error}", USAGE)
+    sys.exit(0)
+
+
+def _run(args: list[str]) -> None:
+    with app.make_context("inception-lab", args) as context:
+        app.invoke(context)
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _refuse(error: click.ClickException) -> NoReturn:
+    """Say in one line what click has to say, and where help is."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        sys.exit(USAGE)
+    if not isinstance(error, click.UsageError):
+        _fail(_one_line(error), error.exit_code)
+    command = error.ctx.command_path if error.ctx else "inception-lab"
+    _fail(f"{_one_line(error)}; see '{command} --help'", USAGE)
+
+
+def _ending_in_order() -> None:
+    """Have a request to end unwind the program, so that nothing half written is left behind."""
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
 
 
 def _one_line(error: click.ClickException) -> str:

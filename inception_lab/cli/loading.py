@@ -6,7 +6,7 @@ from inception_lab import create_model, trace
 from inception_lab.cli.options import Tracing
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir import Trace
-from inception_lab.models.cards import get_card
+from inception_lab.models.cards import check_options, get_card
 
 
 def traced(name: str, how: Tracing) -> Trace:
@@ -16,9 +16,10 @@ def traced(name: str, how: Tracing) -> Trace:
         InceptionLabError: No such model or keyword (exit code 2), or it cannot run on this input (3).
     """
     card = get_card(name)
+    check_options(card, how.kwargs)
     model = create_model(name, device="meta", **how.kwargs)
     sizes = how.input_sizes or (card.input_size,)
-    return trace(model, [(how.batch_size, *size) for size in sizes], mode=how.mode, name=name)  # type: ignore[arg-type]
+    return trace(model, [(how.batch_size, *size) for size in sizes], mode=how.mode, name=name)
 
 
 def refuse_partial(found: Trace, how: Tracing) -> None:

@@ -13,6 +13,7 @@ import click
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import write_text
+from inception_lab.ir import Mode
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,7 +38,7 @@ class SizeType(click.ParamType[Any]):
         """
         del param, ctx
         parts = value.lower().split("x")
-        if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        if not all(part.isascii() and part.isdigit() and len(part) < 16 and int(part) for part in parts):
             raise InceptionLabError(f"{value!r} is no input size", hint="write it like 3x224x224")
         return tuple(map(int, parts))
 
@@ -87,7 +88,7 @@ class Tracing:
     kwargs: dict[str, Any]
     input_sizes: tuple[tuple[int, ...], ...]
     batch_size: int
-    mode: str
+    mode: Mode
     strict: bool
 
 
@@ -114,7 +115,7 @@ _TRACING = (
         help="Size of an input without the batch; repeatable.  [default: the card's]",
     ),
     click.option(
-        "--batch-size", type=click.IntRange(min=1), default=1, show_default=True, help="Images in a batch."
+        "--batch-size", type=click.IntRange(1, 2**31), default=1, show_default=True, help="Images in a batch."
     ),
     click.option(
         "--mode",

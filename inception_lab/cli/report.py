@@ -44,7 +44,7 @@ def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Pa
         raise InceptionLabError(f"named twice: {', '.join(models)}", hint="name each model once")
     several = len(models) > 1
     around = output or Path("reports")
-    with _progress(len(models) * 2 + several) as step:
+    with _progress(len(models) * 2 + several) as (step, say):
         traces = []
         for name in models:
             step(f"tracing {name}")
@@ -53,10 +53,10 @@ def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Pa
         written = [around / name if several or output is None else around for name in models]
         for report, folder in zip(reports, written, strict=True):
             step(f"writing {folder}")
-            write_report(report, folder)
+            write_report(report, folder, say)
         if several:
             step(f"writing {around / COMPARISON}")
-            write_comparison([_with_error(report.record) for report in reports], around / COMPARISON)
+            write_comparison([_with_error(report.record) for report in reports], around / COMPARISON, say)
             written.append(around / COMPARISON)
     for folder in written:
         click.echo(folder / "README.md")
@@ -80,12 +80,15 @@ def _with_error(record: Record) -> Record:
 
 
 @contextmanager
-def _progress(steps: int) -> Iterator[Callable[[str], None]]:
-    """A progress bar on a terminal, nothing in a pipe."""
+def _progress(steps: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """A progress bar on a terminal, nothing in a pipe: how to end a step, and how to say what is done."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=steps)
-        yield lambda what: bar.update(task, advance=1, description=what)
+        yield (
+            lambda what: bar.update(task, advance=1, description=what),
+            lambda what: bar.update(task, description=what),
+        )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import click
 
 from inception_lab.cli.options import Tracing, emit, format_options, tracing_options
 from inception_lab.record import Record, Row
+from inception_lab.report.data import columns_of
 from inception_lab.report.formats import render
 from inception_lab.units import METRICS, format_quantity
 
@@ -27,22 +29,26 @@ def command(model: str, tracing: Tracing, depth: int | None, form: str, output: 
 
     found = traced(model, tracing)
     record = summarise(found)
-    if depth is not None:
-        modules = module_costs(found, depth).rename(columns={"module": "layer"})
-        record = record.with_layers(cast("list[Row]", modules.to_dict("records")))
-    emit(record.to_json() if form == "json" else _shown(record, form), output)
+    if depth is None:
+        emit(record.to_json() if form == "json" else _shown(record, record.layers, form), output)
+    else:
+        modules = cast("list[Row]", module_costs(found, depth).to_dict("records"))
+        emit(_by_module(record, modules) if form == "json" else _shown(record, modules, form), output)
     refuse_partial(found, tracing)
 
 
-def _shown(record: Record, form: str) -> str:
-    rows = render(record.layers, _columns(record.layers), form)
-    return rows if form == "csv" else f"{rows.rstrip()}\n\n{_totals(record)}"
+def _by_module(record: Record, modules: Sequence[Row]) -> str:
+    """The record with modules in place of layers."""
+    data = record.to_dict()
+    del data["layers"]
+    return json.dumps(data | {"modules": modules}, indent=2)
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Every column that a row has, in order; what can be read off another one is left out."""
-    found = dict.fromkeys(column for row in rows for column in row)
-    return [column for column in found if column not in ("executed", "flops")]
+def _shown(record: Record, rows: Sequence[Row], form: str) -> str:
+    if form == "csv":
+        return render(rows, columns_of(rows), form)
+    columns = [column for column in columns_of(rows) if column not in ("executed", "flops")]
+    return f"{render(rows, columns, form).rstrip()}\n\n{_totals(record)}"
 
 
 def _totals(record: Record) -> str:

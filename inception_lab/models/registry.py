@@ -33,7 +33,7 @@ def list_models(family: str | None = None) -> list[str]:
     return [card.name for card in CARDS.values() if family in (None, card.family)]
 
 
-def create_model(name: str, *, device: str | torch.device | None = None, **kwargs: Any) -> nn.Module:
+def create_model(name: str, /, *, device: str | torch.device | None = None, **kwargs: Any) -> nn.Module:
     """Build a network of the zoo, in train mode as torch builds all modules.
 
     Args:
@@ -57,8 +57,20 @@ def create_model(name: str, *, device: str | torch.device | None = None, **kwarg
     check_options(card, kwargs)
     file, entry = card.entry.split(":")
     build = getattr(import_module(f"inception_lab.models.{file}"), entry)
-    with _on(device):
-        return cast("nn.Module", build(**kwargs))
+    try:
+        with _on(device):
+            return cast("nn.Module", build(**kwargs))
+    except (
+        AssertionError,
+        RuntimeError,
+        TypeError,
+        OverflowError,
+    ) as error:  # torch's own words for a device that is not there
+        if device is None:
+            raise
+        raise InceptionLabError(
+            f"cannot build on {str(device)!r}: {error}", where=name, hint="it takes cpu, cuda or meta"
+        ) from error
 
 
 def _on(device: str | torch.device | None) -> AbstractContextManager[object]:
