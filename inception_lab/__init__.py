@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from inception_lab.ir import Trace as Trace
     from inception_lab.models.registry import create_model as create_model
     from inception_lab.models.registry import list_models as list_models
+    from inception_lab.models.weights import load_timm_state_dict as load_timm_state_dict
+    from inception_lab.models.weights import load_torchvision_state_dict as load_torchvision_state_dict
     from inception_lab.record import Record as Record
     from inception_lab.saving import reduction_saving as reduction_saving
     from inception_lab.summarising import summarise as summarise
@@ -29,6 +31,8 @@ _HOME = {
     "create_model": "models.registry",
     "layer_costs": "analyzers.cost",
     "list_models": "models.registry",
+    "load_timm_state_dict": "models.weights",
+    "load_torchvision_state_dict": "models.weights",
     "module_costs": "analyzers.cost",
     "reduction_saving": "saving",
     "summarise": "summarising",

@@ -45,7 +45,8 @@ _ALL = (
     Metric("backward_macs", "Backward MACs", "count", "lower", "multiply-accumulates of the backward pass"),
     Metric("training_macs", "Training MACs", "count", "lower", "forward and backward multiply-accumulates"),
     Metric("activation_bytes", "Activations", "bytes", "lower", "bytes that a forward newly allocates"),
-    Metric("top5_error", "Published top-5 error", "percent", "lower", "ImageNet error in its paper"),
+    Metric("top1_error", "Published top-1", "percent", "lower", "ImageNet error as published"),
+    Metric("top5_error", "Published top-5", "percent", "lower", "ImageNet error as published"),
     Metric("weighted_layers", "Weighted layers", "count", "", "convolutions and linears on the longest path"),
 )  # fmt: skip
 
@@ -84,7 +85,7 @@ def format_quantity(value: float, unit: Unit = "count") -> str:
         ('1.58 G', '0', '50.5 MiB')
     """
     if unit == "percent":
-        return f"{value:.3g} %"
+        return f"{value:.1f} %"
     steps = (
         {"B": 1, **_BINARY} if unit == "bytes" else {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
     )

@@ -7,6 +7,7 @@ from inception_lab.cli.options import Tracing
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir import Trace
 from inception_lab.models.cards import check_options, get_card
+from inception_lab.record import Record
 
 
 def traced(name: str, how: Tracing) -> Trace:
@@ -20,6 +21,12 @@ def traced(name: str, how: Tracing) -> Trace:
     model = create_model(name, device="meta", **how.kwargs)
     sizes = how.input_sizes or (card.input_size,)
     return trace(model, [(how.batch_size, *size) for size in sizes], mode=how.mode, name=name)
+
+
+def said_of(name: str, record: Record) -> Record:
+    """The record with what its card says that no trace can: that it is a reconstruction."""
+    card = get_card(name)
+    return record.with_context(note=card.notes) if card.reconstructed else record
 
 
 def refuse_partial(found: Trace, how: Tracing) -> None:

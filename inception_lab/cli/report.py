@@ -66,11 +66,13 @@ def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Pa
 
 def _data(found: Trace) -> ReportData:
     from inception_lab.analyzers.cost import branch_costs, module_costs
+    from inception_lab.cli.loading import said_of
     from inception_lab.report.data import ReportData
     from inception_lab.saving import reduction_saving
     from inception_lab.summarising import summarise
 
-    return ReportData(summarise(found), module_costs(found), branch_costs(found), reduction_saving(found))
+    record = said_of(found.context.model, summarise(found))
+    return ReportData(record, module_costs(found), branch_costs(found), reduction_saving(found))
 
 
 def _with_error(record: Record) -> Record:

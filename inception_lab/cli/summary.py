@@ -24,11 +24,11 @@ from inception_lab.units import METRICS, format_quantity
 def command(model: str, tracing: Tracing, depth: int | None, form: str, output: Path | None) -> None:
     """The layer table of MODEL, and its totals under it."""
     from inception_lab.analyzers.cost import module_costs
-    from inception_lab.cli.loading import refuse_partial, traced
+    from inception_lab.cli.loading import refuse_partial, said_of, traced
     from inception_lab.summarising import summarise
 
     found = traced(model, tracing)
-    record = summarise(found)
+    record = said_of(model, summarise(found))
     if depth is None:
         emit(record.to_json() if form == "json" else _shown(record, record.layers, form), output)
     else:
@@ -60,4 +60,6 @@ def _totals(record: Record) -> str:
     lines += [f"NOT COUNTED      {row['name']}, ran {row['count']} times" for row in record.uncounted_ops]
     if record.unexecuted_modules:
         lines.append(f"Not executed     {', '.join(record.unexecuted_modules)}")
+    if "note" in record.context:
+        lines.append(f"Note             {record.context['note']}")
     return "\n".join(lines) + "\n"

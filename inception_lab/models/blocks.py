@@ -1,10 +1,11 @@
 """What several architectures share: convolutions, parallel branches, heads, and the guard of the input."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +35,14 @@ class ConvStyle:
     Args:
         batch_norm: Batch normalisation instead of the convolution's bias.
         eps: What the normalisation adds to the variance.
+        keep_bias: The convolution has its bias beside the normalisation too.
+        relu: A ReLU follows; without it the block is linear.
     """
 
     batch_norm: bool = False
     eps: float = 1e-5
+    keep_bias: bool = False
+    relu: bool = True
 
 
 PLAIN = ConvStyle()
@@ -68,6 +73,7 @@ class ConvBlock(nn.Sequential):
         kernel: Side of the kernel, or its height and width.
         stride: Step of the kernel.
         padding: Zeros on each side; by default half the kernel, which keeps the size at stride 1.
+        groups: Parts of the channels that do not see each other.
         style: Bias or batch normalisation.
 
     Example:
@@ -83,18 +89,64 @@ class ConvBlock(nn.Sequential):
         *,
         stride: Size = 1,
         padding: Size | None = None,
+        groups: int = 1,
         style: ConvStyle = PLAIN,
     ) -> None:
         super().__init__()
         padding = _half(kernel) if padding is None else padding
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=not style.batch_norm)
+        bias = style.keep_bias or not style.batch_norm
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=bias)
         if style.batch_norm:
             self.bn = nn.BatchNorm2d(out_channels, eps=style.eps)
-        self.relu = nn.ReLU()
+        if style.relu:
+            self.relu = nn.ReLU()
 
 
 def _half(kernel: Size) -> Size:
     return kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """One convolution of a chain, as a row of a table.
+
+    Args:
+        name: Its name in the chain.
+        out_channels: Channels of its output.
+        kernel: Side of the kernel, or its height and width.
+        stride: Step of the kernel.
+        padding: Zeros on each side; by default half the kernel, which keeps the size at stride 1.
+    """
+
+    name: str
+    out_channels: int
+    kernel: Size = 1
+    stride: int = 1
+    padding: Size | None = None
+
+
+def conv_chain(in_channels: int, *rows: Conv, style: ConvStyle = PLAIN) -> nn.Sequential:
+    """Convolution blocks one after another, each as wide as its row says.
+
+    Args:
+        in_channels: Channels of the input of the first.
+        *rows: The convolutions in order.
+        style: Bias or batch normalisation after each.
+
+    Example:
+        >>> branch = conv_chain(192, Conv("reduce", 16), Conv("conv5x5", 32, 5))
+        >>> branch.conv5x5.conv.weight.shape
+        torch.Size([32, 16, 5, 5])
+    """
+    widths = [in_channels, *(row.out_channels for row in rows)]
+    return chain(
+        {
+            row.name: ConvBlock(
+                before, row.out_channels, row.kernel, stride=row.stride, padding=row.padding, style=style
+            )
+            for before, row in zip(widths, rows, strict=False)
+        }
+    )
 
 
 class Branches(nn.Module):
@@ -130,6 +182,7 @@ class AuxiliaryHead(nn.Module):
         in_channels: Channels of the layer it looks at.
         num_classes: Classes to tell apart.
         style: Bias or batch normalisation after its convolution.
+        dropout: Share dropped before the last linear layer.
 
     Example:
         >>> AuxiliaryHead(512, 10)(torch.zeros(2, 512, 14, 14)).shape
@@ -138,13 +191,15 @@ class AuxiliaryHead(nn.Module):
 
     SIDE = 4
 
-    def __init__(self, in_channels: int, num_classes: int, style: ConvStyle = PLAIN) -> None:
+    def __init__(
+        self, in_channels: int, num_classes: int, style: ConvStyle = PLAIN, dropout: float = 0.7
+    ) -> None:
         super().__init__()
         self.pool = nn.AvgPool2d(5, 3, ceil_mode=True)
         self.conv = ConvBlock(in_channels, 128, 1, style=style)
         self.fc1 = nn.Linear(128 * self.SIDE**2, 1024)
         self.relu = nn.ReLU()
-        self.dropout = nn.Dropout(0.7)
+        self.dropout = nn.Dropout(dropout)
         self.fc2 = nn.Linear(1024, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -154,6 +209,10 @@ class AuxiliaryHead(nn.Module):
         return logits
 
 
+UNBOUNDED = sys.maxsize
+"""The end of a range of sides of which none is too long."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputLimits:
     """The images that a network takes.
@@ -161,12 +220,15 @@ class InputLimits:
     Args:
         channels: Channels of an image.
         smallest: Shortest side, in pixels.
-        with_heads: The sides that auxiliary heads take; empty where there are none.
+        with_heads: The sides that auxiliary heads take, up to `UNBOUNDED` where no side is too long;
+            empty where there are none.
+        largest: Longest side, in pixels; None where any is taken.
     """
 
     channels: int
     smallest: int
     with_heads: range = range(0)
+    largest: int | None = None
 
 
 def check_input(images: Tensor, limits: InputLimits, *, where: str, heads: bool) -> None:
@@ -192,9 +254,12 @@ the smallest is N x 3 x 31 x 31
         problem = f"is not N x {limits.channels} x H x W"
     elif min(images.shape[2:]) < limits.smallest:
         problem = "is too small"
+    elif limits.largest is not None and max(images.shape[2:]) > limits.largest:
+        problem = f"is too large; sides {limits.smallest} to {limits.largest} fit"
     elif heads and not all(side in limits.with_heads for side in images.shape[2:]):
         fitting = limits.with_heads
-        problem = f"does not fit the auxiliary heads, which train on sides {fitting[0]} to {fitting[-1]}"
+        sides = f"{fitting[0]} or more" if fitting.stop == UNBOUNDED else f"{fitting[0]} to {fitting[-1]}"
+        problem = f"does not fit the auxiliary heads, which train on sides {sides}"
     else:
         return
     shape = " x ".join(map(str, images.shape)) or "of no dimension"
@@ -238,7 +303,7 @@ def _height(size: Any) -> int:
     return int(size[0] if isinstance(size, tuple) else size)
 
 
-def initialise(network: nn.Module) -> None:
+def initialise(network: nn.Module, nonlinearity: Literal["relu", "linear"] = "relu") -> None:
     """Draw weights for ReLU networks, biases zero.
 
     Convolutions are He-normal over the fan-in (1502.01852), linear layers normal with deviation 0.01, so
@@ -246,6 +311,7 @@ def initialise(network: nn.Module) -> None:
 
     Args:
         network: Its convolutions and linear layers are changed in place.
+        nonlinearity: What follows its convolutions; after one without ReLU nothing halves the variance.
 
     Example:
         >>> layer = nn.Linear(4, 2)
@@ -257,11 +323,114 @@ def initialise(network: nn.Module) -> None:
         if not isinstance(layer, nn.Conv2d | nn.Linear) or layer.weight.is_meta:
             continue
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.kaiming_normal_(layer.weight, nonlinearity=nonlinearity)
         else:
             nn.init.normal_(layer.weight, std=0.01)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+class Classifier(nn.Module):
+    """Named layers one after another, then a global average, dropout and a linear layer.
+
+    An auxiliary head stands right after the layer that it looks at, and runs in train mode alone.
+
+    Args:
+        layers: The layers by name, in the order in which they run.
+        channels: Channels that the last of them gives.
+        narrowing: Paths of the convolutions and pools that a small image does not survive, in order.
+        num_classes: Classes to tell apart.
+        dropout: Share dropped before the linear layer.
+        init_weights: Whether to draw weights as `initialise` does; otherwise torch's own stay.
+        heads: Which of the layers are auxiliary heads; a subclass says in `limits` what they take.
+
+    Example:
+        >>> layers = {"conv": nn.Conv2d(3, 8, 5)}
+        >>> net = Classifier(
+        ...     layers.items(), 8, ["conv"], num_classes=10, dropout=0.2, init_weights=True
+        ... )
+        >>> net(torch.zeros(1, 3, 32, 32)).shape, net.limits.smallest
+        (torch.Size([1, 10]), 5)
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[tuple[str, nn.Module]],
+        channels: int,
+        narrowing: Sequence[str],
+        *,
+        num_classes: int,
+        dropout: float,
+        init_weights: bool,
+        heads: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        for name, layer in layers:
+            self.add_module(name, layer)
+        self._heads = tuple(heads)
+        self._body = tuple(name for name, _ in self.named_children())
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(channels, num_classes)
+        windows = [cast(Window, self.get_submodule(name)) for name in narrowing]
+        self.limits = InputLimits(3, first_side(windows, 1))
+        if init_weights:
+            initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor | Outputs:
+        """Logits of N x num_classes from images of N x 3 x H x W; `Outputs` where heads train.
+
+        Raises:
+            InceptionLabError: The network cannot take images of this shape (exit code 3).
+        """
+        train_heads = self.training and bool(self._heads)
+        check_input(images, self.limits, where=type(self).__name__, heads=train_heads)
+        x, aux = images, []
+        for name in self._body:
+            if name not in self._heads:
+                x = getattr(self, name)(x)
+            elif train_heads:
+                aux.append(getattr(self, name)(x))
+        logits: Tensor = self.fc(self.dropout(self.avgpool(x).flatten(1)))
+        return Outputs(logits, tuple(aux)) if aux else logits
+
+
+class Stack(nn.Module):
+    """A network that is named layers one after another, behind a guard of its input.
+
+    The smallest image is the one of which its convolutions and pools, in order, still make one cell;
+    modules whose branches keep the size do not change that.
+
+    Args:
+        layers: The layers by name, in the order in which they run.
+        init_weights: Whether to draw weights as `initialise` does; otherwise torch's own stay.
+
+    Example:
+        >>> net = Stack({"conv": nn.Conv2d(3, 8, 5), "pool": nn.MaxPool2d(2)}.items(), init_weights=True)
+        >>> net(torch.zeros(1, 3, 32, 32)).shape, net.limits.smallest
+        (torch.Size([1, 8, 14, 14]), 6)
+    """
+
+    def __init__(self, layers: Iterable[tuple[str, nn.Module]], *, init_weights: bool) -> None:
+        super().__init__()
+        for name, layer in layers:
+            self.add_module(name, layer)
+        windows = [layer for layer in self.modules() if isinstance(layer, Window)]
+        self.limits = InputLimits(3, first_side(windows, 1))
+        if init_weights:
+            initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """What the last layer makes of images of N x 3 x H x W.
+
+        Raises:
+            InceptionLabError: The network cannot take images of this shape (exit code 3).
+        """
+        check_input(images, self.limits, where=type(self).__name__, heads=False)
+        x = images
+        for layer in self.children():
+            x = layer(x)
+        return x
 
 
 @contextmanager

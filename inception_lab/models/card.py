@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 
 def _is_count(value: object) -> bool:
@@ -54,6 +55,26 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """What other options make of an entry.
+
+    Args:
+        options: The options that differ from the defaults.
+        params: Parameters with them, auxiliary heads included where they are built.
+        macs: Multiply-accumulates of one forward in eval mode with them.
+        input_size: The input of these multiply-accumulates, channels x height x width.
+    """
+
+    options: Mapping[str, int | float | bool | str] = field(hash=False)
+    params: int
+    macs: int
+    input_size: tuple[int, int, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """What is known of an entry before it is built.
 
@@ -71,6 +92,9 @@ class Card:
         entry: The file in `models/` and the function in it, as `file:function`.
         options: The keywords that the entry takes, by name.
         notes: What a reader of the paper would not expect.
+        variants: What options make of it whose figures are published or known.
+        reconstructed: Whether the paper leaves open what this entry had to choose, so that its numbers are a
+            reading of the paper and not the paper's.
         top1_error: Published error of the first guess on ImageNet's validation images, in percent.
         top5_error: Published error of the first five guesses, in percent.
         error_source: Where the errors are published, and for how many crops and nets.
@@ -95,6 +119,8 @@ class Card:
     entry: str
     options: Mapping[str, Option] = field(hash=False)
     notes: str = ""
+    variants: tuple[Variant, ...] = ()
+    reconstructed: bool = False
     top1_error: float | None = None
     top5_error: float | None = None
     error_source: str = ""

@@ -52,7 +52,8 @@ def heading(column: str) -> str:
     """
     if column in METRICS:
         metric = METRICS[column]
-        return f"{metric.label} (bytes)" if metric.unit == "bytes" else metric.label
+        unit = {"bytes": " (bytes)", "percent": " (%)"}.get(metric.unit, "")
+        return metric.label + unit
     words = " ".join(METRICS[word].label if word in METRICS else word for word in column.split("_"))
     return words[:1].upper() + words[1:]
 

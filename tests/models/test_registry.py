@@ -4,6 +4,7 @@ import inspect
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from inception_lab.models import googlenet, registry
 from inception_lab.models.card import Option
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.models.registry import create_model, list_models
+from inception_lab.tracing import trace
 
 NAMES = list_models()
 ROOT = Path(registry.__file__).parents[2]
@@ -51,14 +53,24 @@ class TestCards:
         assert card.params == sum(p.numel() for p in net.parameters())
         assert card.macs == sum(macs)
 
+    @pytest.mark.parametrize(
+        ("name", "variant"), [(n, v) for n in NAMES for v in CARDS[n].variants], ids=lambda x: str(x)[:20]
+    )
+    def test_the_costs_of_a_variant_are_those_of_the_network(self, name, variant):
+        net = create_model(name, device="meta", **variant.options)
+        assert variant.params == sum(p.numel() for p in net.parameters())
+        assert variant.macs == sum(op.macs for op in trace(net, (1, *variant.input_size)).ops)
+
     @pytest.mark.parametrize("name", NAMES)
     def test_the_options_are_those_of_the_entry(self, name):
-        signature = inspect.signature(getattr(googlenet, name))
-        common = inspect.signature(googlenet.GoogLeNet).parameters
-        entry = {n: p.default for n, p in signature.parameters.items() if n != "options"}
-        entry |= {n: p.default for n, p in common.items() if n != "design"}
+        file, function = CARDS[name].entry.split(":")
+        build = getattr(import_module(f"inception_lab.models.{file}"), function)
+        entry = {n: p.default for n, p in inspect.signature(build).parameters.items() if n != "options"}
+        if file == "googlenet":
+            common = inspect.signature(googlenet.GoogLeNet).parameters
+            entry |= {n: p.default for n, p in common.items() if n != "design"}
+            assert set(googlenet.Options.__annotations__) == set(common) - {"design"}
         assert entry == {n: option.default for n, option in CARDS[name].options.items()}
-        assert set(googlenet.Options.__annotations__) == set(common) - {"design"}
 
     @pytest.mark.parametrize("name", NAMES)
     def test_every_default_is_one_that_is_taken(self, name):
@@ -101,8 +113,8 @@ class TestNames:
         ("ask", "message"),
         [
             (lambda: create_model("gogglenet"), "no model 'gogglenet'; did you mean googlenet"),
-            (lambda: get_card("zzz"), "no model 'zzz'; known: googlenet, "),
-            (lambda: list_models("gogglenet"), "no family 'gogglenet'; did you mean googlenet?"),
+            (lambda: get_card("zzz"), "no model 'zzz'; known: alexnet, "),
+            (lambda: list_models("gogglenet"), "no family 'gogglenet'; did you mean googlenet or alexnet?"),
             (lambda: create_model("googlenet", device="cdua"), "device is 'cdua'; it takes cpu, cuda"),
         ],
     )

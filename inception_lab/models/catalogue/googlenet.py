@@ -3,7 +3,7 @@
 from functools import partial
 from types import MappingProxyType
 
-from inception_lab.models.card import Card, Option
+from inception_lab.models.card import Card, Option, Variant
 
 GOOGLENET_OPTIONS = {
     "num_classes": Option(1000, "count", "classes that the classifier and the heads tell apart"),
@@ -41,6 +41,9 @@ _rethought = partial(
     options=MappingProxyType(_FACTORS_OPTIONS),
 )
 
+
+_with_heads = partial(Variant, options={"aux_logits": True}, input_size=(3, 224, 224))
+
 CARDS = (
     _googlenet(
         name="googlenet",
@@ -49,6 +52,7 @@ CARDS = (
         macs=1_582_671_872,
         entry="googlenet:googlenet",
         notes="Biases, LRN and 5x5 branches, as in the paper; its stem is one dense 7x7.",
+        variants=(_with_heads(params=13_378_280, macs=1_582_671_872),),
         top5_error=10.07,
         error_source="1409.4842 Table 3: one net, one crop",
     ),
@@ -65,6 +69,7 @@ CARDS = (
         follows="Table 1, as torchvision builds it",
         params=6_624_904,
         macs=1_498_376_192,
+        variants=(_with_heads(params=13_004_888, macs=1_498_376_192),),
         smallest_input=15,
         entry="googlenet:googlenet_3x3",
         notes="3x3 in the 5x5 branch, batch norm with eps 1e-3, the fourth pool 2x2/2.",

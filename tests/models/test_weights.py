@@ -1,0 +1,624 @@
+"""State dicts in the naming of the public ports, typed here from the ports' own structure."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.models import weights
+from inception_lab.models.blocks import shapes_only
+from inception_lab.models.googlenet import googlenet, googlenet_3x3, googlenet_bn, googlenet_v3
+from inception_lab.models.inception_resnet import inception_resnet_v1, inception_resnet_v2
+from inception_lab.models.inception_v3 import inception_v3
+from inception_lab.models.inception_v4 import inception_v4
+from inception_lab.models.weights import Carried, load_timm_state_dict, load_torchvision_state_dict
+from inception_lab.models.xception import xception
+
+CLASSES = 6
+
+# ------------------------------------------------------- the ports' keys and shapes, in their order
+
+
+def norm(name, channels):
+    for key in ("weight", "bias", "running_mean", "running_var"):
+        yield f"{name}.{key}", (channels,)
+    yield f"{name}.num_batches_tracked", ()
+
+
+def conv(name, before, after, height, width=None):
+    """A convolution and its norm under one name."""
+    yield f"{name}.conv.weight", (after, before, height, width or height)
+    yield from norm(f"{name}.bn", after)
+
+
+def linear(name, before, after):
+    yield f"{name}.weight", (after, before)
+    yield f"{name}.bias", (after,)
+
+
+def torchvision_googlenet():
+    yield from conv("conv1", 3, 64, 7)
+    yield from conv("conv2", 64, 64, 1)
+    yield from conv("conv3", 64, 192, 3)
+    for name, before, one, three_in, three, five_in, five, pool in (
+        ("3a", 192, 64, 96, 128, 16, 32, 32),
+        ("3b", 256, 128, 128, 192, 32, 96, 64),
+        ("4a", 480, 192, 96, 208, 16, 48, 64),
+        ("4b", 512, 160, 112, 224, 24, 64, 64),
+        ("4c", 512, 128, 128, 256, 24, 64, 64),
+        ("4d", 512, 112, 144, 288, 32, 64, 64),
+        ("4e", 528, 256, 160, 320, 32, 128, 128),
+        ("5a", 832, 256, 160, 320, 32, 128, 128),
+        ("5b", 832, 384, 192, 384, 48, 128, 128),
+    ):
+        module = f"inception{name}"
+        yield from conv(f"{module}.branch1", before, one, 1)
+        yield from conv(f"{module}.branch2.0", before, three_in, 1)
+        yield from conv(f"{module}.branch2.1", three_in, three, 3)
+        yield from conv(f"{module}.branch3.0", before, five_in, 1)
+        yield from conv(f"{module}.branch3.1", five_in, five, 3)
+        yield from conv(f"{module}.branch4.1", before, pool, 1)
+    yield from linear("fc", 1024, CLASSES)
+
+
+def torchvision_googlenet_heads():
+    for name, before in (("aux1", 512), ("aux2", 528)):
+        yield from conv(f"{name}.conv", before, 128, 1)
+        yield from linear(f"{name}.fc1", 2048, 1024)
+        yield from linear(f"{name}.fc2", 1024, CLASSES)
+
+
+def inception3(aux=False):
+    """torchvision's, and timm's too."""
+    yield from conv("Conv2d_1a_3x3", 3, 32, 3)
+    yield from conv("Conv2d_2a_3x3", 32, 32, 3)
+    yield from conv("Conv2d_2b_3x3", 32, 64, 3)
+    yield from conv("Conv2d_3b_1x1", 64, 80, 1)
+    yield from conv("Conv2d_4a_3x3", 80, 192, 3)
+    for m, before, pool in (("Mixed_5b", 192, 32), ("Mixed_5c", 256, 64), ("Mixed_5d", 288, 64)):
+        yield from conv(f"{m}.branch1x1", before, 64, 1)
+        yield from conv(f"{m}.branch5x5_1", before, 48, 1)
+        yield from conv(f"{m}.branch5x5_2", 48, 64, 5)
+        yield from conv(f"{m}.branch3x3dbl_1", before, 64, 1)
+        yield from conv(f"{m}.branch3x3dbl_2", 64, 96, 3)
+        yield from conv(f"{m}.branch3x3dbl_3", 96, 96, 3)
+        yield from conv(f"{m}.branch_pool", before, pool, 1)
+    yield from conv("Mixed_6a.branch3x3", 288, 384, 3)
+    yield from conv("Mixed_6a.branch3x3dbl_1", 288, 64, 1)
+    yield from conv("Mixed_6a.branch3x3dbl_2", 64, 96, 3)
+    yield from conv("Mixed_6a.branch3x3dbl_3", 96, 96, 3)
+    for m, c in (("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160), ("Mixed_6e", 192)):
+        yield from conv(f"{m}.branch1x1", 768, 192, 1)
+        yield from conv(f"{m}.branch7x7_1", 768, c, 1)
+        yield from conv(f"{m}.branch7x7_2", c, c, 1, 7)
+        yield from conv(f"{m}.branch7x7_3", c, 192, 7, 1)
+        yield from conv(f"{m}.branch7x7dbl_1", 768, c, 1)
+        yield from conv(f"{m}.branch7x7dbl_2", c, c, 7, 1)
+        yield from conv(f"{m}.branch7x7dbl_3", c, c, 1, 7)
+        yield from conv(f"{m}.branch7x7dbl_4", c, c, 7, 1)
+        yield from conv(f"{m}.branch7x7dbl_5", c, 192, 1, 7)
+        yield from conv(f"{m}.branch_pool", 768, 192, 1)
+    if aux:
+        yield from conv("AuxLogits.conv0", 768, 128, 1)
+        yield from conv("AuxLogits.conv1", 128, 768, 5)
+        yield from linear("AuxLogits.fc", 768, CLASSES)
+    yield from conv("Mixed_7a.branch3x3_1", 768, 192, 1)
+    yield from conv("Mixed_7a.branch3x3_2", 192, 320, 3)
+    yield from conv("Mixed_7a.branch7x7x3_1", 768, 192, 1)
+    yield from conv("Mixed_7a.branch7x7x3_2", 192, 192, 1, 7)
+    yield from conv("Mixed_7a.branch7x7x3_3", 192, 192, 7, 1)
+    yield from conv("Mixed_7a.branch7x7x3_4", 192, 192, 3)
+    for m, before in (("Mixed_7b", 1280), ("Mixed_7c", 2048)):
+        yield from conv(f"{m}.branch1x1", before, 320, 1)
+        yield from conv(f"{m}.branch3x3_1", before, 384, 1)
+        yield from conv(f"{m}.branch3x3_2a", 384, 384, 1, 3)
+        yield from conv(f"{m}.branch3x3_2b", 384, 384, 3, 1)
+        yield from conv(f"{m}.branch3x3dbl_1", before, 448, 1)
+        yield from conv(f"{m}.branch3x3dbl_2", 448, 384, 3)
+        yield from conv(f"{m}.branch3x3dbl_3a", 384, 384, 1, 3)
+        yield from conv(f"{m}.branch3x3dbl_3b", 384, 384, 3, 1)
+        yield from conv(f"{m}.branch_pool", before, 192, 1)
+    yield from linear("fc", 2048, CLASSES)
+
+
+def timm_inception_v4():
+    f = "features"
+    yield from conv(f"{f}.0", 3, 32, 3)
+    yield from conv(f"{f}.1", 32, 32, 3)
+    yield from conv(f"{f}.2", 32, 64, 3)
+    yield from conv(f"{f}.3.conv", 64, 96, 3)
+    yield from conv(f"{f}.4.branch0.0", 160, 64, 1)
+    yield from conv(f"{f}.4.branch0.1", 64, 96, 3)
+    yield from conv(f"{f}.4.branch1.0", 160, 64, 1)
+    yield from conv(f"{f}.4.branch1.1", 64, 64, 1, 7)
+    yield from conv(f"{f}.4.branch1.2", 64, 64, 7, 1)
+    yield from conv(f"{f}.4.branch1.3", 64, 96, 3)
+    yield from conv(f"{f}.5.conv", 192, 192, 3)
+    for n in (6, 7, 8, 9):
+        yield from conv(f"{f}.{n}.branch0", 384, 96, 1)
+        yield from conv(f"{f}.{n}.branch1.0", 384, 64, 1)
+        yield from conv(f"{f}.{n}.branch1.1", 64, 96, 3)
+        yield from conv(f"{f}.{n}.branch2.0", 384, 64, 1)
+        yield from conv(f"{f}.{n}.branch2.1", 64, 96, 3)
+        yield from conv(f"{f}.{n}.branch2.2", 96, 96, 3)
+        yield from conv(f"{f}.{n}.branch3.1", 384, 96, 1)
+    yield from conv(f"{f}.10.branch0", 384, 384, 3)
+    yield from conv(f"{f}.10.branch1.0", 384, 192, 1)
+    yield from conv(f"{f}.10.branch1.1", 192, 224, 3)
+    yield from conv(f"{f}.10.branch1.2", 224, 256, 3)
+    for n in range(11, 18):
+        yield from conv(f"{f}.{n}.branch0", 1024, 384, 1)
+        yield from conv(f"{f}.{n}.branch1.0", 1024, 192, 1)
+        yield from conv(f"{f}.{n}.branch1.1", 192, 224, 1, 7)
+        yield from conv(f"{f}.{n}.branch1.2", 224, 256, 7, 1)
+        yield from conv(f"{f}.{n}.branch2.0", 1024, 192, 1)
+        yield from conv(f"{f}.{n}.branch2.1", 192, 192, 7, 1)
+        yield from conv(f"{f}.{n}.branch2.2", 192, 224, 1, 7)
+        yield from conv(f"{f}.{n}.branch2.3", 224, 224, 7, 1)
+        yield from conv(f"{f}.{n}.branch2.4", 224, 256, 1, 7)
+        yield from conv(f"{f}.{n}.branch3.1", 1024, 128, 1)
+    yield from conv(f"{f}.18.branch0.0", 1024, 192, 1)
+    yield from conv(f"{f}.18.branch0.1", 192, 192, 3)
+    yield from conv(f"{f}.18.branch1.0", 1024, 256, 1)
+    yield from conv(f"{f}.18.branch1.1", 256, 256, 1, 7)
+    yield from conv(f"{f}.18.branch1.2", 256, 320, 7, 1)
+    yield from conv(f"{f}.18.branch1.3", 320, 320, 3)
+    for n in (19, 20, 21):
+        yield from conv(f"{f}.{n}.branch0", 1536, 256, 1)
+        yield from conv(f"{f}.{n}.branch1_0", 1536, 384, 1)
+        yield from conv(f"{f}.{n}.branch1_1a", 384, 256, 1, 3)
+        yield from conv(f"{f}.{n}.branch1_1b", 384, 256, 3, 1)
+        yield from conv(f"{f}.{n}.branch2_0", 1536, 384, 1)
+        yield from conv(f"{f}.{n}.branch2_1", 384, 448, 3, 1)
+        yield from conv(f"{f}.{n}.branch2_2", 448, 512, 1, 3)
+        yield from conv(f"{f}.{n}.branch2_3a", 512, 256, 1, 3)
+        yield from conv(f"{f}.{n}.branch2_3b", 512, 256, 3, 1)
+        yield from conv(f"{f}.{n}.branch3.1", 1536, 256, 1)
+    yield from linear("last_linear", 1536, CLASSES)
+
+
+def timm_inception_resnet_v2():
+    yield from conv("conv2d_1a", 3, 32, 3)
+    yield from conv("conv2d_2a", 32, 32, 3)
+    yield from conv("conv2d_2b", 32, 64, 3)
+    yield from conv("conv2d_3b", 64, 80, 1)
+    yield from conv("conv2d_4a", 80, 192, 3)
+    yield from conv("mixed_5b.branch0", 192, 96, 1)
+    yield from conv("mixed_5b.branch1.0", 192, 48, 1)
+    yield from conv("mixed_5b.branch1.1", 48, 64, 5)
+    yield from conv("mixed_5b.branch2.0", 192, 64, 1)
+    yield from conv("mixed_5b.branch2.1", 64, 96, 3)
+    yield from conv("mixed_5b.branch2.2", 96, 96, 3)
+    yield from conv("mixed_5b.branch3.1", 192, 64, 1)
+    for n in range(10):
+        yield from conv(f"repeat.{n}.branch0", 320, 32, 1)
+        yield from conv(f"repeat.{n}.branch1.0", 320, 32, 1)
+        yield from conv(f"repeat.{n}.branch1.1", 32, 32, 3)
+        yield from conv(f"repeat.{n}.branch2.0", 320, 32, 1)
+        yield from conv(f"repeat.{n}.branch2.1", 32, 48, 3)
+        yield from conv(f"repeat.{n}.branch2.2", 48, 64, 3)
+        yield from expand(f"repeat.{n}.conv2d", 128, 320)
+    yield from conv("mixed_6a.branch0", 320, 384, 3)
+    yield from conv("mixed_6a.branch1.0", 320, 256, 1)
+    yield from conv("mixed_6a.branch1.1", 256, 256, 3)
+    yield from conv("mixed_6a.branch1.2", 256, 384, 3)
+    for n in range(20):
+        yield from conv(f"repeat_1.{n}.branch0", 1088, 192, 1)
+        yield from conv(f"repeat_1.{n}.branch1.0", 1088, 128, 1)
+        yield from conv(f"repeat_1.{n}.branch1.1", 128, 160, 1, 7)
+        yield from conv(f"repeat_1.{n}.branch1.2", 160, 192, 7, 1)
+        yield from expand(f"repeat_1.{n}.conv2d", 384, 1088)
+    yield from conv("mixed_7a.branch0.0", 1088, 256, 1)
+    yield from conv("mixed_7a.branch0.1", 256, 384, 3)
+    yield from conv("mixed_7a.branch1.0", 1088, 256, 1)
+    yield from conv("mixed_7a.branch1.1", 256, 288, 3)
+    yield from conv("mixed_7a.branch2.0", 1088, 256, 1)
+    yield from conv("mixed_7a.branch2.1", 256, 288, 3)
+    yield from conv("mixed_7a.branch2.2", 288, 320, 3)
+    for block in (*(f"repeat_2.{n}" for n in range(9)), "block8"):
+        yield from conv(f"{block}.branch0", 2080, 192, 1)
+        yield from conv(f"{block}.branch1.0", 2080, 192, 1)
+        yield from conv(f"{block}.branch1.1", 192, 224, 1, 3)
+        yield from conv(f"{block}.branch1.2", 224, 256, 3, 1)
+        yield from expand(f"{block}.conv2d", 448, 2080)
+    yield from conv("conv2d_7b", 2080, 1536, 1)
+    yield from linear("classif", 1536, CLASSES)
+
+
+def expand(name, before, after):
+    yield f"{name}.weight", (after, before, 1, 1)
+    yield f"{name}.bias", (after,)
+
+
+def timm_xception():
+    """A shortcut is listed after its block's body, for it is there in the zoo's network."""
+    yield "conv1.weight", (32, 3, 3, 3)
+    yield from norm("bn1", 32)
+    yield "conv2.weight", (64, 32, 3, 3)
+    yield from norm("bn2", 64)
+    blocks = [(1, 64, 128, 128), (2, 128, 256, 256), (3, 256, 728, 728)]
+    blocks += [(n, 728, 728, 728) for n in range(4, 12)] + [(12, 728, 728, 1024)]
+    for n, before, middle, after in blocks:
+        strided = n in (1, 2, 3, 12)
+        widths = [before, middle, after] if strided else [728, 728, 728, 728]
+        at = [0, 3] if n == 1 else [1, 4] if strided else [1, 4, 7]
+        for i, one, other in zip(at, widths, widths[1:], strict=False):
+            yield from separable(f"block{n}.rep.{i}", one, other)
+            yield from norm(f"block{n}.rep.{i + 1}", other)
+        if strided:
+            yield f"block{n}.skip.weight", (after, before, 1, 1)
+            yield from norm(f"block{n}.skipbn", after)
+    yield from separable("conv3", 1024, 1536)
+    yield from norm("bn3", 1536)
+    yield from separable("conv4", 1536, 2048)
+    yield from norm("bn4", 2048)
+    yield from linear("fc", 2048, CLASSES)
+
+
+def separable(name, before, after):
+    yield f"{name}.conv1.weight", (before, 1, 3, 3)
+    yield f"{name}.pointwise.weight", (after, before, 1, 1)
+
+
+# ------------------------------------------------------------------------------------ the tests
+
+PORTS = {
+    "torchvision googlenet": (googlenet_3x3, {}, torchvision_googlenet, load_torchvision_state_dict, 40),
+    "timm inception_v3": (
+        inception_v3,
+        {"aux_logits": True},
+        lambda: inception3(aux=True),
+        load_timm_state_dict,
+        80,
+    ),
+    "timm inception_v4": (inception_v4, {}, timm_inception_v4, load_timm_state_dict, 80),
+    "timm inception_resnet_v2": (
+        inception_resnet_v2,
+        {},
+        timm_inception_resnet_v2,
+        load_timm_state_dict,
+        80,
+    ),
+    "timm xception": (xception, {}, timm_xception, load_timm_state_dict, 40),
+}
+
+
+def build(entry, **options):
+    """A network of zeros, which takes no time to draw."""
+    with shapes_only():
+        net = entry(num_classes=CLASSES, **options)
+    net = net.to_empty(device="cpu").eval()
+    for tensor in net.state_dict().values():
+        tensor.zero_()
+    return net
+
+
+def lively(net):
+    """Weights and statistics that let something through, no two alike."""
+    torch.manual_seed(1)
+    for weight in net.parameters():
+        weight.uniform_(-1, 1).mul_(weight[0].numel() ** -0.5 * (3 if weight.dim() > 1 else 0.1))
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.2, 0.6)
+            nn.init.uniform_(layer.weight, 0.8, 1.2)
+            nn.init.normal_(layer.bias, 0, 0.1)
+            layer.num_batches_tracked.fill_(7)
+    return net
+
+
+def by_position(net, keys):
+    """The weights of `net` under the port's keys, taken one after another."""
+    state = net.state_dict()
+    assert len(state) == len(keys)
+    carried = dict(zip(keys, state.values(), strict=True))
+    assert {key: tuple(value.shape) for key, value in carried.items()} == dict(keys)
+    return carried
+
+
+class Port:
+    """Functions on a state dict in torchvision's naming, written as the port computes."""
+
+    def __init__(self, state):
+        self.state = state
+
+    def conv(self, name, x, stride=1, padding=0):
+        x = F.conv2d(x, self.state[f"{name}.conv.weight"], None, stride, padding)
+        mean, var, weight, bias = (
+            self.state[f"{name}.bn.{key}"] for key in ("running_mean", "running_var", "weight", "bias")
+        )
+        return F.relu(F.batch_norm(x, mean, var, weight, bias, eps=0.001))
+
+    def chain(self, x, *steps):
+        for name, *args in steps:
+            x = self.conv(name, x, *args)
+        return x
+
+    def module_5(self, m, x):
+        pool = F.avg_pool2d(x, 3, 1, 1)
+        return torch.cat(
+            [
+                self.conv(f"{m}.branch1x1", x),
+                self.chain(x, (f"{m}.branch5x5_1",), (f"{m}.branch5x5_2", 1, 2)),
+                self.chain(
+                    x, (f"{m}.branch3x3dbl_1",), (f"{m}.branch3x3dbl_2", 1, 1), (f"{m}.branch3x3dbl_3", 1, 1)
+                ),
+                self.conv(f"{m}.branch_pool", pool),
+            ],
+            1,
+        )
+
+    def module_6(self, m, x):
+        wide, tall = (1, (0, 3)), (1, (3, 0))
+        return torch.cat(
+            [
+                self.conv(f"{m}.branch1x1", x),
+                self.chain(
+                    x, (f"{m}.branch7x7_1",), (f"{m}.branch7x7_2", *wide), (f"{m}.branch7x7_3", *tall)
+                ),
+                self.chain(
+                    x,
+                    (f"{m}.branch7x7dbl_1",),
+                    (f"{m}.branch7x7dbl_2", *tall),
+                    (f"{m}.branch7x7dbl_3", *wide),
+                    (f"{m}.branch7x7dbl_4", *tall),
+                    (f"{m}.branch7x7dbl_5", *wide),
+                ),
+                self.conv(f"{m}.branch_pool", F.avg_pool2d(x, 3, 1, 1)),
+            ],
+            1,
+        )
+
+    def module_7(self, m, x):
+        single = self.conv(f"{m}.branch3x3_1", x)
+        double = self.chain(x, (f"{m}.branch3x3dbl_1",), (f"{m}.branch3x3dbl_2", 1, 1))
+        return torch.cat(
+            [
+                self.conv(f"{m}.branch1x1", x),
+                self.conv(f"{m}.branch3x3_2a", single, 1, (0, 1)),
+                self.conv(f"{m}.branch3x3_2b", single, 1, (1, 0)),
+                self.conv(f"{m}.branch3x3dbl_3a", double, 1, (0, 1)),
+                self.conv(f"{m}.branch3x3dbl_3b", double, 1, (1, 0)),
+                self.conv(f"{m}.branch_pool", F.avg_pool2d(x, 3, 1, 1)),
+            ],
+            1,
+        )
+
+    def inception3(self, x):
+        x = self.chain(x, ("Conv2d_1a_3x3", 2), ("Conv2d_2a_3x3",), ("Conv2d_2b_3x3", 1, 1))
+        x = self.chain(F.max_pool2d(x, 3, 2), ("Conv2d_3b_1x1",), ("Conv2d_4a_3x3",))
+        x = F.max_pool2d(x, 3, 2)
+        for m in ("Mixed_5b", "Mixed_5c", "Mixed_5d"):
+            x = self.module_5(m, x)
+        m = "Mixed_6a"
+        double = (f"{m}.branch3x3dbl_1",), (f"{m}.branch3x3dbl_2", 1, 1), (f"{m}.branch3x3dbl_3", 2)
+        x = torch.cat([self.conv(f"{m}.branch3x3", x, 2), self.chain(x, *double), F.max_pool2d(x, 3, 2)], 1)
+        for m in ("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"):
+            x = self.module_6(m, x)
+        m = "Mixed_7a"
+        single = (f"{m}.branch3x3_1",), (f"{m}.branch3x3_2", 2)
+        seven = (
+            (f"{m}.branch7x7x3_1",),
+            (f"{m}.branch7x7x3_2", 1, (0, 3)),
+            (f"{m}.branch7x7x3_3", 1, (3, 0)),
+            (f"{m}.branch7x7x3_4", 2),
+        )
+        x = torch.cat([self.chain(x, *single), self.chain(x, *seven), F.max_pool2d(x, 3, 2)], 1)
+        for m in ("Mixed_7b", "Mixed_7c"):
+            x = self.module_7(m, x)
+        return F.linear(x.mean((2, 3)), self.state["fc.weight"], self.state["fc.bias"])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", PORTS)
+def test_outputs_are_carried_over(name):
+    entry, options, keys, load, side = PORTS[name]
+    average = {"last_pool": "average"} if entry is inception_v3 else {}
+    given = lively(build(entry, **options, **average))
+    taking = build(entry, **options)
+    done = load(taking, by_position(given, dict(keys())))
+    changed = ("mixed_7c.branch4.pool",) if average else ()
+    assert done == Carried(len(given.state_dict()), (), changed)
+    x = torch.randn(1, 3, side, side)
+    logits = given(x)
+    assert logits.isfinite().all()
+    assert logits.std() > 0
+    assert torch.equal(taking(x), logits)
+    assert all(torch.equal(a, b) for a, b in zip(given.buffers(), taking.buffers(), strict=True))
+
+
+@torch.no_grad()
+def test_the_port_s_own_arithmetic_gives_the_same_logits():
+    torch.manual_seed(0)
+    state = {key: torch.randn(shape) * 0.05 if shape else torch.tensor(3) for key, shape in inception3()}
+    for key in state:
+        if key.endswith(("running_var", "bn.weight")):
+            state[key] = state[key].abs() + 0.2
+        elif key.endswith("conv.weight"):
+            state[key] = state[key] * (20 / state[key][0].numel() ** 0.5)
+    net = build(inception_v3)
+    load_torchvision_state_dict(net, state)
+    x = torch.randn(2, 3, 150, 139)
+    expected = Port(state).inception3(x)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(net(x), expected, rtol=1e-3, atol=1e-4)
+
+
+def synthetic(keys):
+    return {key: torch.zeros(shape) for key, shape in keys}
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The smallest of the networks, and zeros in its port's naming."""
+    return build(googlenet_3x3), synthetic(torchvision_googlenet())
+
+
+def refused(load, net, state):
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    with pytest.raises(InceptionLabError) as error:
+        load(net, state)
+    assert error.value.exit_code == 2
+    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+    return str(error.value)
+
+
+class TestWhatDoesNotFit:
+    def test_a_missing_key(self, small):
+        net, state = small
+        lacking = {key: value for key, value in state.items() if key != "inception4b.branch3.1.bn.bias"}
+        assert refused(load_torchvision_state_dict, net, lacking) == (
+            "torchvision's googlenet_3x3: the weights do not fit: "
+            "1 key missing (inception4b.branch3.1.bn.bias)"
+        )
+
+    def test_many_missing_keys(self, small):
+        net, state = small
+        lacking = {key: value for key, value in state.items() if not key.startswith("inception")}
+        message = refused(load_torchvision_state_dict, net, lacking)
+        assert "270 keys missing (inception3a.branch1.conv.weight, " in message
+        assert message.endswith(", ...)")
+
+    def test_an_unknown_key(self, small):
+        net, state = small
+        message = refused(load_torchvision_state_dict, net, state | {"conv4.conv.weight": torch.zeros(1)})
+        assert message.endswith("the weights do not fit: 1 key unknown (conv4.conv.weight)")
+
+    def test_another_shape(self, small):
+        net, state = small
+        wrong = state | {"fc.weight": torch.zeros(1000, 1024), "fc.bias": 3.0}
+        message = refused(load_torchvision_state_dict, net, wrong)
+        assert message.endswith(
+            "2 keys of another shape (fc.weight 1000 x 1024 in place of 6 x 1024, "
+            "fc.bias (float) in place of 6)"
+        )
+
+    def test_all_at_once(self, small):
+        net, state = small
+        wrong = state | {"x": torch.zeros(1), "fc.bias": torch.zeros(7)}
+        del wrong["conv1.bn.weight"]
+        message = refused(load_torchvision_state_dict, net, wrong)
+        assert message.endswith(
+            "1 key missing (conv1.bn.weight), 1 key unknown (x), "
+            "1 key of another shape (fc.bias 7 in place of 6)"
+        )
+
+    @pytest.mark.parametrize("entry", [googlenet, googlenet_bn, googlenet_v3])
+    def test_a_relative_of_the_network(self, entry):
+        message = refused(load_torchvision_state_dict, build(entry), synthetic(torchvision_googlenet()))
+        assert message.startswith("torchvision's googlenet_3x3: ")
+        if entry is not googlenet_v3:
+            assert "no counterpart of inception3a.branch3.conv5x5.conv.weight" in message
+        assert message.endswith("in GoogLeNet; build the model as googlenet_3x3")
+
+    @pytest.mark.parametrize(
+        "build_other", [inception_resnet_v1, lambda **kw: inception_resnet_v2(reading="paper", **kw)]
+    )
+    def test_another_reading(self, build_other):
+        with shapes_only():
+            net = build_other(num_classes=CLASSES)
+        with pytest.raises(InceptionLabError, match="build the model as inception_resnet_v2"):
+            load_timm_state_dict(net, synthetic(timm_inception_resnet_v2()))
+
+    @pytest.mark.parametrize(
+        ("load", "message"),
+        [
+            (
+                load_torchvision_state_dict,
+                "torchvision: no counterpart of Linear; it has googlenet_3x3, incep",
+            ),
+            (load_timm_state_dict, "timm: no counterpart of Linear; it has inception_v3, inception_v4, "),
+        ],
+    )
+    def test_any_other_model(self, load, message):
+        assert refused(load, nn.Linear(2, 2), {}).startswith(message)
+
+    def test_a_model_on_meta(self):
+        with shapes_only():
+            net = xception(num_classes=CLASSES)
+        with pytest.raises(InceptionLabError, match='no memory for weights; build it with device="cpu"'):
+            load_timm_state_dict(net, synthetic(timm_xception()))
+
+
+class TestHeads:
+    def test_those_that_the_model_lacks_are_dropped_and_named(self, small):
+        net, state = small
+        heads = synthetic(torchvision_googlenet_heads())
+        done = load_torchvision_state_dict(net, heads | state)
+        assert done == Carried(len(state), tuple(heads))
+        assert "aux1.conv.bn.num_batches_tracked" in done.dropped
+
+    def test_those_that_it_has_are_carried_over(self, small):
+        net = build(googlenet_3x3, aux_logits=True)
+        heads = {key: torch.full(shape, 0.5) for key, shape in torchvision_googlenet_heads()}
+        done = load_torchvision_state_dict(net, small[1] | heads)
+        assert done == Carried(len(net.state_dict()))
+        assert (net.aux2.fc2.weight == 0.5).all()
+
+    def test_those_that_are_not_there_are_missing(self, small):
+        message = refused(load_torchvision_state_dict, build(googlenet_3x3, aux_logits=True), small[1])
+        assert "keys missing (aux1.conv.conv.weight" in message
+        assert message.endswith("; build the model with aux_logits=False")
+
+    def test_an_unknown_key_of_a_head_that_is_there(self, small):
+        net = build(googlenet_3x3, aux_logits=True)
+        state = small[1] | synthetic(torchvision_googlenet_heads()) | {"aux1.fc3.bias": torch.zeros(1)}
+        assert refused(load_torchvision_state_dict, net, state).endswith("1 key unknown (aux1.fc3.bias)")
+
+
+class TestFiles:
+    def test_a_file_of_tensors(self, small, tmp_path):
+        net, state = small
+        state = state | {"fc.bias": torch.arange(float(CLASSES))}
+        torch.save(state, tmp_path / "weights.pth")
+        for path in (tmp_path / "weights.pth", str(tmp_path / "weights.pth")):
+            net.fc.bias.data.zero_()
+            assert load_torchvision_state_dict(net, path).loaded == len(state)
+            assert net.fc.bias.tolist() == list(range(CLASSES))
+
+    def test_old_files_have_no_counters(self, small):
+        net, state = small
+        old = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+        assert load_torchvision_state_dict(net, old).loaded == len(old) < len(state)
+        assert net.conv1.bn.num_batches_tracked == 0
+
+    def test_it_is_read_as_tensors_alone(self, small, tmp_path, monkeypatch):
+        asked = {}
+
+        def load(_, **options):
+            asked.update(options)
+            return small[1]
+
+        monkeypatch.setattr(torch, "load", load)
+        load_torchvision_state_dict(small[0], tmp_path / "weights.pth")
+        assert asked == {"map_location": "cpu", "weights_only": True}
+
+    def test_a_pickled_module_is_refused(self, small, tmp_path):
+        path = tmp_path / "model.pth"
+        torch.save(nn.Linear(2, 2), path)
+        message = refused(load_torchvision_state_dict, small[0], path)
+        assert message == f"{path} is not a file of tensors alone; save a state dict with torch.save"
+
+    @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a file"])
+    def test_a_damaged_file_is_refused(self, small, tmp_path, content):
+        path = tmp_path / "damaged.pth"
+        path.write_bytes(content)
+        assert "is not a file of tensors alone" in refused(load_torchvision_state_dict, small[0], path)
+
+    def test_a_file_that_is_not_there(self, small, tmp_path):
+        path = tmp_path / "none.pth"
+        message = refused(load_torchvision_state_dict, small[0], path)
+        assert message == f"cannot read {path}; No such file or directory"
+
+    def test_a_list_is_no_state_dict(self, small, tmp_path):
+        torch.save([torch.zeros(1)], tmp_path / "list.pth")
+        message = refused(load_torchvision_state_dict, small[0], tmp_path / "list.pth")
+        assert message == "the weights are a list; a state dict is wanted"
+
+
+@pytest.mark.parametrize("table", [weights.TORCHVISION, weights.TIMM])
+def test_no_map_leads_to_one_layer_twice(table):
+    for port in table.values():
+        assert len(set(port.names.values())) == len(port.names)
