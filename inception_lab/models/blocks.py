@@ -249,7 +249,7 @@ def check_input(images: Tensor, limits: InputLimits, *, where: str, heads: bool)
         inception_lab.errors.InceptionLabError: Net: input 1 x 3 x 8 x 32 is too small; \
 the smallest is N x 3 x 31 x 31
     """
-    smallest = f"the smallest is N x {limits.channels} x {limits.smallest} x {limits.smallest}"
+    hint = f"the smallest is N x {limits.channels} x {limits.smallest} x {limits.smallest}"
     if images.dim() != 4 or images.shape[1] != limits.channels:
         problem = f"is not N x {limits.channels} x H x W"
     elif min(images.shape[2:]) < limits.smallest:
@@ -259,11 +259,12 @@ the smallest is N x 3 x 31 x 31
     elif heads and not all(side in limits.with_heads for side in images.shape[2:]):
         fitting = limits.with_heads
         sides = f"{fitting[0]} or more" if fitting.stop == UNBOUNDED else f"{fitting[0]} to {fitting[-1]}"
-        problem = f"does not fit the auxiliary heads, which train on sides {sides}"
+        problem = "does not fit the auxiliary heads"
+        hint = f"they train on sides {sides}"
     else:
         return
     shape = " x ".join(map(str, images.shape)) or "of no dimension"
-    raise InceptionLabError(f"input {shape} {problem}", where=where, hint=smallest, exit_code=MODEL_FAILED)
+    raise InceptionLabError(f"input {shape} {problem}", where=where, hint=hint, exit_code=MODEL_FAILED)
 
 
 Window = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d

@@ -82,13 +82,16 @@ def comparison_rows(records: Sequence[Record]) -> list[Row]:
 
 
 def labels(records: Sequence[Record]) -> list[str]:
-    """What to call each model: its name, with input and mode where a name stands twice."""
+    """What to call each model: its name, with input and mode where needed, and a star where noted."""
     from inception_lab.report.formats import shape_text
 
     names = [str(record.context["model"]) for record in records]
     return [
-        name
-        if names.count(name) == 1
-        else f"{name} {shape_text(record.context['input_shapes'])} {record.context['mode']}"
+        (
+            name
+            if names.count(name) == 1
+            else f"{name} {shape_text(record.context['input_shapes'])} {record.context['mode']}"
+        )
+        + " *" * ("note" in record.context)
         for name, record in zip(names, records, strict=True)
     ]

@@ -155,8 +155,8 @@ class TestInputs:
         net = HEADED.train()
         assert net(images(299, 342, batch=2)).aux_logits[0].shape == (2, 7)
         message = (
-            r"^InceptionV3: input 2 x 3 x 298 x 299 does not fit the auxiliary heads, which train on sides "
-            r"299 or more; the smallest is N x 3 x 75 x 75$"
+            r"^InceptionV3: input 2 x 3 x 298 x 299 does not fit the auxiliary heads; "
+            r"they train on sides 299 or more$"
         )
         with pytest.raises(InceptionLabError, match=message):
             net(images(298, 299, batch=2))

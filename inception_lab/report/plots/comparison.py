@@ -101,7 +101,8 @@ def _subtitle(records: Sequence[Record]) -> str:
     partial = [name for name, r in zip(labels(records), records, strict=True) if not r.context["complete"]]
     warning = f", PARTIAL, not every operation is counted: {', '.join(partial)}" if partial else ""
     order = METRICS[metrics(records)[0]].label
-    return f"Models by {order} · {shape}, {' and '.join(modes)} · dark: the lowest{warning}"
+    noted = " · *: a reconstruction" * any("note" in r.context for r in records)
+    return f"Models by {order} · {shape}, {' and '.join(modes)} · dark: the lowest{noted}{warning}"
 
 
 def _panel(axes: Axes, values: Sequence[float | None], metric: str) -> None:
