@@ -18,6 +18,7 @@ from inception_lab.errors import MODEL_FAILED, InceptionLabError
 
 _twins: dict[int, _Twin] = {}
 _TRUSTED = ("torch.nn.modules.", "inception_lab.models.")
+_trusted: set[type[nn.Module]] = set()
 _UPDATED = (dict, set)
 _CONTAINERS = frozenset({dict, OrderedDict, defaultdict, Counter, list, deque, set})
 
@@ -50,8 +51,9 @@ def borrowed(model: nn.Module, training: bool) -> Iterator[Borrowed]:
     """
     modules: dict[str, nn.Module] = {}
     _walk(model, "", modules, set())
-    found = _snapshots(modules.values())
-    random_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    trusted = all(map(_keeps_nothing, modules.values()))
+    found = [_Flag(m) if trusted else _Snapshot(m) for m in modules.values()]
+    random_state = _RandomState(torch_alone=trusted)
     parameters: dict[str, Tensor] = {}
     buffers: dict[str, Tensor] = {}
     originals: list[tuple[dict[str, Any], str, Tensor]] = []
@@ -68,9 +70,7 @@ def borrowed(model: nn.Module, training: bool) -> Iterator[Borrowed]:
             snapshot.restore()
         for parameter in parameters.values():
             parameter.grad = None
-        random.setstate(random_state[0])
-        np.random.set_state(random_state[1])
-        torch.set_rng_state(random_state[2])
+        random_state.restore()
 
 
 def _set_mode(model: nn.Module, modules: Collection[nn.Module], training: bool) -> None:
@@ -92,15 +92,41 @@ def _walk(module: nn.Module, path: str, found: dict[str, nn.Module], seen: set[n
             _walk(child, prefix + name, found, seen)
 
 
+class _RandomState:
+    """The state of the random generators that a forward may draw from."""
+
+    def __init__(self, torch_alone: bool) -> None:
+        self.torch = torch.get_rng_state()
+        self.others = None if torch_alone else (random.getstate(), np.random.get_state())
+
+    def restore(self) -> None:
+        torch.set_rng_state(self.torch)
+        if self.others is not None:
+            random.setstate(self.others[0])
+            np.random.set_state(self.others[1])
+
+
+class _Flag:
+    """What can change on a module whose forward keeps nothing: its mode, and the forward put before it."""
+
+    __slots__ = ("attributes", "training")
+
+    def __init__(self, module: nn.Module) -> None:
+        self.attributes = module.__dict__
+        self.training = module.training
+
+    def restore(self) -> None:
+        self.attributes["training"] = self.training
+        self.attributes.pop("forward", None)
+
+
 class _Snapshot:
     """The attributes of one module, and what their containers hold."""
 
-    __slots__ = ("attributes", "contents", "module")
-
-    def __init__(self, module: nn.Module, containers: Iterable[Any]) -> None:
+    def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.attributes = module.__dict__.copy()
-        self.contents = [(x, x.copy() if x else None) for x in containers]
+        self.contents = [(x, x.copy() if x else None) for x in _containers(module)]
 
     def restore(self) -> None:
         attributes = self.module.__dict__
@@ -113,22 +139,22 @@ class _Snapshot:
                 (container.update if isinstance(container, _UPDATED) else container.extend)(content)
 
 
-def _snapshots(modules: Collection[nn.Module]) -> list[_Snapshot]:
-    """What every module looks like, inside its containers too where a forward is not known to spare them."""
-    if all(map(_keeps_nothing, modules)):
-        return [_Snapshot(module, ()) for module in modules]
-    return [_Snapshot(module, _containers(module)) for module in modules]
-
-
 def _keeps_nothing(module: nn.Module) -> bool:
-    """Whether a module runs PyTorch's code or this zoo's alone, which fill and empty no container."""
+    """Whether a module runs PyTorch's code or this zoo's alone, which sets no attribute in a forward."""
     attributes = module.__dict__
     return (
-        type(module).forward.__module__.startswith(_TRUSTED)
-        and type(module).train is nn.Module.train
+        (type(module) in _trusted or _is_trusted(type(module)))
         and "forward" not in attributes
         and not (attributes["_forward_hooks"] or attributes["_forward_pre_hooks"])
     )
+
+
+def _is_trusted(kind: type[nn.Module]) -> bool:
+    """Whether a class has its forward and its `train` from there; such a class is remembered."""
+    trusted = kind.forward.__module__.startswith(_TRUSTED) and kind.train is nn.Module.train
+    if trusted and kind.__module__.startswith(_TRUSTED):
+        _trusted.add(kind)
+    return trusted
 
 
 def _containers(module: nn.Module) -> Iterable[Any]:
