@@ -150,9 +150,10 @@ def _keeps_nothing(module: nn.Module) -> bool:
 
 
 def _is_trusted(kind: type[nn.Module]) -> bool:
-    """Whether a class has its forward and its `train` from there; such a class is remembered."""
-    trusted = kind.forward.__module__.startswith(_TRUSTED) and kind.train is nn.Module.train
-    if trusted and kind.__module__.startswith(_TRUSTED):
+    """Whether a class is from there, with its forward and its `train`; such a class is remembered."""
+    homes = kind.__module__, kind.forward.__module__
+    trusted = all(home.startswith(_TRUSTED) for home in homes) and kind.train is nn.Module.train
+    if trusted:
         _trusted.add(kind)
     return trusted
 

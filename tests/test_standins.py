@@ -396,3 +396,13 @@ class TestAfterwards:
         assert list(model.state_dict()) == keys
         assert not model.conv._forward_hooks
         assert len(model.layers) == 1
+
+    def test_what_a_subclass_of_torchs_own_layer_keeps_is_taken_out(self):
+        class Keeping(nn.Conv2d):
+            def _conv_forward(self, x, weight, bias):
+                self.last = super()._conv_forward(x, weight, bias)
+                return self.last
+
+        model = nn.Sequential(Keeping(3, 4, 3))
+        trace(model, (2, 3, 8, 8))
+        assert not hasattr(model[0], "last")
