@@ -40,8 +40,8 @@ class Known(NamedTuple):
     mutates: bool
 
 
-class MetaKernels:
-    """Every operation runs its own kernel; the reference that the shortcuts are compared with."""
+class Kernels:
+    """Every operation runs its own kernel, on meta or for real; what the shortcuts are compared with."""
 
     def __call__(
         self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
@@ -65,7 +65,7 @@ class Shortcuts:
         try:
             known = self.cache.get(key)
         except TypeError:  # an argument that cannot be hashed
-            return MetaKernels()(func, key, args, kwargs)
+            return Kernels()(func, key, args, kwargs)
         if known is None:
             return self._first_time(func, key, args, kwargs)
         outputs = known.outputs

@@ -134,7 +134,8 @@ class Context:
         loss: What was differentiated, or None in eval mode.
         dtype: Element type of the first floating input.
         memory_format: `contiguous`, `channels_last` or `strided`, of the first floating input.
-        device: Kind of the device that the tensors were on.
+        device: Kind of the device that the tensors were on: `meta`, or `cpu` for a real run.
+        fallback: Why the model could not run on meta; empty where it did.
         torch: Version of PyTorch.
         tool: Name and version of this tool.
         uncounted_ops: How often each operation ran that no formula knows.
@@ -147,6 +148,7 @@ class Context:
     dtype: str
     memory_format: str
     device: str
+    fallback: str
     torch: str
     tool: str
     uncounted_ops: Mapping[str, int]

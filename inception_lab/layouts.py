@@ -11,10 +11,11 @@ from torch import Tensor
 class Layout:
     """Shape, strides and dtype of tensors of one device kind; equal layouts are the same object."""
 
-    __slots__ = ("dense", "device", "dtype", "dtype_name", "nbytes", "numel", "shape", "strides")
+    __slots__ = ("dense", "device", "dtype", "dtype_name", "nbytes", "numel", "on_meta", "shape", "strides")
 
     def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, device: str):
         self.shape, self.strides, self.dtype, self.device = shape, strides, dtype, torch.device(device)
+        self.on_meta = device == "meta"
         self.dtype_name = str(dtype).removeprefix("torch.")
         self.numel = 1
         for size in shape:

@@ -16,17 +16,32 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from inception_lab.answers import Known, tensors_in
 from inception_lab.ir import Phase, Value
 from inception_lab.layouts import Layout, layout_of
+from inception_lab.nesting import tensors_within
 
 _sequence_number = torch._C._autograd._get_sequence_nr
 _current_node = torch._C._current_autograd_node
 NO_CALL = -1
 ROOT_CALL = 0
 MARK = "_inception_lab_version"
-META = torch.device("meta")
 _new: Any = tuple.__new__  # a named tuple at half the price: its own constructor is Python code
 
 OpRow = tuple[Known, Phase, int, tuple[int, ...], tuple[int, ...]]
 Answers = Callable[[OpOverload, tuple[Any, ...], Sequence[Any], dict[str, Any]], tuple[Known, Any]]
+Adapt = Callable[[OpOverload, Sequence[Any], dict[str, Any]], "Adapted"]
+
+
+class Adapted(NamedTuple):
+    """The arguments with which an operation runs.
+
+    Attributes:
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        originals: The tensors in whose place others were put, by the id of what took it.
+    """
+
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+    originals: Mapping[int, Tensor]
 
 
 class StorageState:
@@ -107,12 +122,13 @@ class Recorder(TorchDispatchMode):
 
     Args:
         answers: What runs an operation, see `answers`.
+        adapt: Changes the arguments of operations that make or meet a tensor of another device.
         differentiable: Whether autograd nodes are made, so that backward operations find their call.
     """
 
-    def __init__(self, answers: Answers, differentiable: bool) -> None:
+    def __init__(self, answers: Answers, adapt: Adapt, differentiable: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.answers, self.differentiable = answers, differentiable
+        self.answers, self.adapt, self.differentiable = answers, adapt, differentiable
         self.phase: Phase = "forward"
         self.nobody = NO_CALL
         self.ops: list[OpRow] = []
@@ -125,6 +141,7 @@ class Recorder(TorchDispatchMode):
         self.boundary_calls: list[int] = []
         self.failed_in: tuple[Exception, str] | None = None
         self._marked: list[ref[Tensor]] = []
+        self._met_data = False
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -137,21 +154,31 @@ class Recorder(TorchDispatchMode):
         """Answer one operation and write it down."""
         reads: list[int] = []
         key: list[Any] = [id(func)]  # the overload's own hash is Python code
+        self._met_data = False
         self._scan(args, reads, key)
         if kwargs:
             key += kwargs
             self._scan(kwargs.values(), reads, key)
         call = self._current_call()
         kwargs = kwargs or {}
-        if kwargs or not reads:
-            kwargs = _on_meta(func, reads, kwargs)
-        known, out = self.answers(func, tuple(key), args, kwargs)
+        if kwargs or self._met_data or not reads:
+            known, out = self._adapted(func, key, args, kwargs)
+        else:
+            known, out = self.answers(func, tuple(key), args, kwargs)
         if known.mutates:
             self._wrote_in_place(func, args, kwargs)
         layout = known.outputs
         writes = (self._fresh(out, layout),) if isinstance(layout, Layout) else self._outputs(out)
         self.ops.append((known, self.phase, call, tuple(reads), writes))
         return out
+
+    def _adapted(
+        self, func: OpOverload, key: list[Any], args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> tuple[Known, Any]:
+        """Answer an operation whose arguments may have to change first."""
+        adapted = self.adapt(func, args, kwargs)
+        known, out = self.answers(func, tuple(key), adapted.args, adapted.kwargs)
+        return known, adapted.originals.get(id(out), out)
 
     def _scan(self, args: Iterable[Any], reads: list[int], key: list[Any]) -> None:
         """Collect the values read, and what tells this operation's arguments from others."""
@@ -167,6 +194,8 @@ class Recorder(TorchDispatchMode):
                 version = self.version_of(arg)
                 reads.append(version.id)
                 key.append(version.layout)
+                if not version.layout.on_meta:
+                    self._met_data = True
             else:
                 key.append(kind)
                 key.append(arg)
@@ -261,7 +290,7 @@ class Recorder(TorchDispatchMode):
         self.boundary_calls.append(call)
 
     def values_in(self, items: Sequence[Any]) -> tuple[int, ...]:
-        """Values of the tensors among the items and in their lists, tuples and dictionaries."""
+        """Values of the tensors among the items and within them."""
         if len(items) == 1 and isinstance(items[0], Tensor):
             return (self.version_of(items[0]).id,)
         found: list[int] = []
@@ -270,8 +299,8 @@ class Recorder(TorchDispatchMode):
                 found.append(self.version_of(item).id)
             elif isinstance(item, (list, tuple)):
                 found += self.values_in(item)
-            elif isinstance(item, dict):
-                found += self.values_in(tuple(item.values()))
+            elif item is not None:
+                found += [self.version_of(tensor).id for tensor in tensors_within(item)]
         return tuple(found)
 
     def reporting(
@@ -322,14 +351,3 @@ class Recorder(TorchDispatchMode):
         self.values.clear()
         self.storages.clear()
         self.alive.clear()
-
-
-def _on_meta(func: OpOverload, reads: Sequence[int], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keywords, with the meta device for whatever is made on a device of its own choice."""
-    if "device" in kwargs or (not reads and _takes_device(func)):
-        return kwargs | {"device": META}
-    return kwargs
-
-
-def _takes_device(func: OpOverload) -> bool:
-    return any(argument.name == "device" for argument in func._schema.arguments)

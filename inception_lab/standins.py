@@ -1,10 +1,10 @@
-"""Meta tensors in place of a model's weights, and the model left exactly as it was found."""
+"""Other tensors in place of a model's weights, and the model left exactly as it was found."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from weakref import ref
@@ -16,6 +16,8 @@ from torch.nn.parameter import is_lazy
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 
+StandIn = Callable[[Tensor], Tensor]
+
 _twins: dict[int, _Twin] = {}
 _TRUSTED = ("torch.nn.modules.", "inception_lab.models.")
 _trusted: set[type[nn.Module]] = set()
@@ -24,7 +26,7 @@ _CONTAINERS = frozenset({dict, OrderedDict, defaultdict, Counter, list, deque, s
 
 
 class Borrowed(NamedTuple):
-    """A model that stands on meta tensors.
+    """A model that stands on other tensors than its own.
 
     Attributes:
         modules: Each module once, by path.
@@ -38,39 +40,104 @@ class Borrowed(NamedTuple):
 
 
 @contextmanager
-def borrowed(model: nn.Module, training: bool) -> Iterator[Borrowed]:
-    """Put meta tensors into a model and set its mode; take all of it back at the end.
+def borrowed(model: nn.Module, training: bool, stand_in: StandIn) -> Iterator[Borrowed]:
+    """Put stand-ins into a model and set its mode; take all of it back at the end.
 
     What is restored: parameters, buffers, training flags, hooks, every attribute of every module
     with the contents of its dictionaries, lists and sets, and the random state of torch, numpy and
-    Python. Weights are neither copied nor moved.
+    Python.
 
     Args:
         model: Any module, on any device.
         training: The mode to put it into.
+        stand_in: Makes what stands in for a parameter or buffer, see `twin` and `duplicate`.
+
+    Raises:
+        InceptionLabError: A parameter has no shape yet, or the module is scripted (exit code 3).
     """
     modules: dict[str, nn.Module] = {}
     _walk(model, "", modules, set())
+    _refuse_scripted(modules)
     trusted = all(map(_keeps_nothing, modules.values()))
     found = [_Flag(m) if trusted else _Snapshot(m) for m in modules.values()]
     random_state = _RandomState(torch_alone=trusted)
-    parameters: dict[str, Tensor] = {}
-    buffers: dict[str, Tensor] = {}
-    originals: list[tuple[dict[str, Any], str, Tensor]] = []
+    loan = _Loan(stand_in)
     try:
         for path, module in modules.items():
-            _stand_in(module._parameters, path, parameters, originals)
-            _stand_in(module._buffers, path, buffers, originals)
+            loan.replace(module._parameters, path, loan.parameters)
+            loan.replace(module._buffers, path, loan.buffers)
+        if not trusted:
+            for module in modules.values():
+                loan.replace_elsewhere(module)
         _set_mode(model, modules.values(), training)
-        yield Borrowed(modules, _once(parameters), _once(buffers))
+        yield Borrowed(modules, _once(loan.parameters), _once(loan.buffers))
     finally:
-        for tensors, name, tensor in originals:
+        for tensors, name, tensor in loan.originals:
             tensors[name] = tensor
         for snapshot in found:
             snapshot.restore()
-        for parameter in parameters.values():
+        for parameter in loan.parameters.values():
             parameter.grad = None
         random_state.restore()
+
+
+class _Loan:
+    """What stands in for which tensor, and where the originals belong."""
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self.stand_in = stand_in
+        self.parameters: dict[str, Tensor] = {}
+        self.buffers: dict[str, Tensor] = {}
+        self.originals: list[tuple[dict[str, Any], str, Tensor]] = []
+        self._known: dict[int, Tensor] = {}
+
+    def replace(self, tensors: dict[str, Any], path: str, made: dict[str, Tensor]) -> None:
+        """Put stand-ins in the place of a module's own parameters or buffers."""
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                self.originals.append((tensors, name, tensor))
+                tensors[name] = made[f"{path}.{name}" if path else name] = self._for(tensor)
+
+    def _for(self, tensor: Tensor) -> Tensor:
+        known = self._known.get(id(tensor))
+        if known is None:
+            known = self._known[id(tensor)] = self.stand_in(tensor)
+        return known
+
+    def replace_elsewhere(self, module: nn.Module) -> None:
+        """Put tensors in the place of those in plain attributes too; a snapshot takes them out again.
+
+        A parameter found there, as recurrent layers hold theirs, gets the stand-in that it has; any
+        other tensor a copy, whose data may be asked for, and which a forward may write to.
+        """
+        registries = module._parameters, module._buffers, module._modules
+        for container in (module.__dict__, *_containers(module)):
+            if not any(container is registry for registry in registries):
+                self._replace_in(container)
+
+    def _replace_in(self, container: Any) -> None:
+        if isinstance(container, dict):
+            container.update({key: self._replaced(value) for key, value in container.items()})
+        elif isinstance(container, list):
+            container[:] = [self._replaced(value) for value in container]
+
+    def _replaced(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            if not value.requires_grad:
+                self._known.setdefault(id(value), value.clone())
+            return self._for(value)
+        return tuple([self._replaced(item) for item in value]) if type(value) is tuple else value
+
+
+def _refuse_scripted(modules: dict[str, nn.Module]) -> None:
+    for path, module in modules.items():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise InceptionLabError(
+                "a scripted module hides what it runs",
+                where=path or type(module).__name__,
+                hint="pass the module that it was scripted from",
+                exit_code=MODEL_FAILED,
+            )
 
 
 def _set_mode(model: nn.Module, modules: Collection[nn.Module], training: bool) -> None:
@@ -150,9 +217,13 @@ def _keeps_nothing(module: nn.Module) -> bool:
 
 
 def _is_trusted(kind: type[nn.Module]) -> bool:
-    """Whether a class is from there, with its forward and its `train`; such a class is remembered."""
+    """Whether a class is from there, with its forward and its `train`; such a class is remembered.
+
+    Recurrent layers are not: they hold their parameters in a list too.
+    """
     homes = kind.__module__, kind.forward.__module__
-    trusted = all(home.startswith(_TRUSTED) for home in homes) and kind.train is nn.Module.train
+    own = all(home.startswith(_TRUSTED) for home in homes) and kind.train is nn.Module.train
+    trusted = own and not issubclass(kind, nn.RNNBase)
     if trusted:
         _trusted.add(kind)
     return trusted
@@ -173,18 +244,6 @@ def _find_containers(values: Iterable[Any], found: dict[int, Any]) -> None:
                 _find_containers(value.values() if isinstance(value, dict) else value, found)
 
 
-def _stand_in(
-    tensors: dict[str, Any],
-    path: str,
-    made: dict[str, Tensor],
-    originals: list[tuple[dict[str, Any], str, Tensor]],
-) -> None:
-    for name, tensor in tensors.items():
-        if tensor is not None:
-            originals.append((tensors, name, tensor))
-            tensors[name] = made[f"{path}.{name}" if path else name] = _twin(tensor)
-
-
 class _Twin(NamedTuple):
     """A meta tensor, and the tensor that it stands in for."""
 
@@ -192,7 +251,7 @@ class _Twin(NamedTuple):
     tensor: Tensor
 
 
-def _twin(tensor: Tensor) -> Tensor:
+def twin(tensor: Tensor) -> Tensor:
     """A meta tensor like this one; the same one every time, unless one of the two has changed."""
     known = _twins.get(id(tensor))
     if known is not None and known.original() is tensor and _alike(known.tensor, tensor):
@@ -209,17 +268,36 @@ def _alike(twin: Tensor, tensor: Tensor) -> bool:
     )
 
 
+def duplicate(tensor: Tensor) -> Tensor:
+    """A copy of this tensor on the CPU.
+
+    Raises:
+        InceptionLabError: The tensor is on meta and has no data (exit code 3).
+    """
+    if tensor.is_meta:
+        raise InceptionLabError(
+            "a model on meta cannot run for real", hint="build it on cpu", exit_code=MODEL_FAILED
+        )
+    return _as_parameter(tensor.detach().to("cpu", copy=True), tensor)
+
+
 def _new_twin(tensor: Tensor) -> Tensor:
     if is_lazy(tensor):
         raise InceptionLabError(
             "a lazy layer has no shape yet", hint="run the model once on real input", exit_code=MODEL_FAILED
         )
     key = id(tensor)
-    twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-    if isinstance(tensor, nn.Parameter):
-        twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
-    _twins[key] = _Twin(ref(tensor, lambda _: _twins.pop(key, None)), twin)
-    return twin
+    empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    made = _as_parameter(empty, tensor)
+    _twins[key] = _Twin(ref(tensor, lambda _: _twins.pop(key, None)), made)
+    return made
+
+
+def _as_parameter(made: Tensor, original: Tensor) -> Tensor:
+    """The tensor as what it stands in for: a parameter, or one that takes a gradient."""
+    if isinstance(original, nn.Parameter):
+        return nn.Parameter(made, requires_grad=original.requires_grad)
+    return made.requires_grad_(original.requires_grad)
 
 
 def _once(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

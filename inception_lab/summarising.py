@@ -49,7 +49,8 @@ def _context(trace: Trace) -> dict[str, Any]:
         "dtype": context.dtype,
         "complete": context.complete,
     }
-    return found | ({"loss": context.loss} if context.loss else {})
+    real = {"device": context.device, "note": f"ran for real, as on meta: {context.fallback}"}
+    return found | ({"loss": context.loss} if context.loss else {}) | (real if context.fallback else {})
 
 
 def _rows(layers: DataFrame) -> tuple[dict[str, Any], ...]:

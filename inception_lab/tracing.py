@@ -1,45 +1,46 @@
-"""Run a model once on meta tensors and keep what happened as a Trace."""
+"""Run a model once, on meta tensors wherever it can, and keep what happened as a Trace."""
 
 from __future__ import annotations
 
 import gc
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from operator import index
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from threading import RLock
-from typing import Any, cast
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode
-from torch.utils._pytree import tree_leaves
 
 from inception_lab import __version__
-from inception_lab.answers import SHORTCUTS, forget_when_full
+from inception_lab.answers import forget_when_full
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.freezing import freeze
+from inception_lab.grounds import FOR_REAL, ON_META, Ground
+from inception_lab.inputs import Arguments, Inputs, arguments
 from inception_lab.ir import Context, Kind, Mode, Trace
 from inception_lab.layouts import layout_of
-from inception_lab.recorder import Answers, Recorder
+from inception_lab.losses import Loss, default_loss
+from inception_lab.recorder import Recorder
 from inception_lab.standins import Borrowed, borrowed
 
-Input = Sequence[int] | Tensor
-Loss = Callable[[Any], Tensor]
-HEAD_WEIGHT = 0.3
-"""Weight of an auxiliary head's loss (1409.4842 section 5)."""
+SOON_REACHED = 10**10
+"""MACs that a real run makes in about a second."""
 
 _one_at_a_time = RLock()
 
 
 def trace(
     model: nn.Module,
-    inputs: Input | Sequence[Input],
+    inputs: Inputs,
     *,
     mode: Mode = "eval",
     loss: Loss | None = None,
     name: str = "",
+    meta_only: bool = False,
 ) -> Trace:
     """Run a model once on meta tensors: no weights, no arithmetic, no batch-sized memory.
 
@@ -48,13 +49,20 @@ def trace(
     named tuple (`logits`, then fields that begin with `aux`) at 0.3 each (1409.4842 section 5); else
     the sum of all floating outputs. The model is left exactly as it was found.
 
+    A model that cannot run on meta tensors, because what it does depends on data or because a kernel of
+    its own knows no meta tensor, runs for real: on the CPU, on copies of its weights and inputs (random
+    numbers where a shape is given, zeros for whole ones). The context then says `cpu` and why.
+
     Args:
-        model: Any module, on any device; its weights are neither read nor moved.
-        inputs: Shape of the input, batch included, or an example tensor; a sequence of these for a
-            model that takes several. Shapes stand for the model's own floating dtype.
+        model: Any module, on any device; its weights are neither changed nor moved.
+        inputs: Shape of the input, batch included, or an example tensor; a list of positional inputs, or
+            a dictionary of keyword inputs, each a shape, a tensor, or a list, tuple or dictionary of
+            these; `[]` for a model that takes none. Shapes stand for the model's own floating dtype;
+            for another one give a tensor, such as `torch.zeros(1, 128, dtype=torch.int64)`.
         mode: `eval` or `train`.
         loss: A function of the model's outputs that gives a scalar, in place of the default.
         name: Name of the model in the result; its class where none is given.
+        meta_only: Raise an error where the model would have to run for real.
 
     Returns:
         The trace: operations, values, storages and module calls.
@@ -67,57 +75,119 @@ def trace(
         >>> trace(torch.nn.Linear(10, 20), (4, 10)).ops[-1].macs
         800
     """
-    return _trace(model, inputs, mode, loss, name or type(model).__name__, SHORTCUTS)
-
-
-def _trace(
-    model: nn.Module,
-    inputs: Input | Sequence[Input],
-    mode: Mode,
-    loss: Loss | None,
-    name: str,
-    answers: Answers,
-) -> Trace:
     if not isinstance(model, nn.Module):
         raise InceptionLabError(f"a {type(model).__name__} is no torch.nn.Module", hint="pass a model")
     if mode not in ("eval", "train"):
         raise InceptionLabError(f"unknown mode {mode!r}", hint="use 'eval' or 'train'")
-    with _one_at_a_time, _no_collection(), torch.inference_mode(False):
-        if (
-            _get_current_dispatch_mode() is not None
-        ):  # within another trace, or somebody's mode: none of its business
-            with _disable_current_modes():
-                return _recorded(model, inputs, mode, loss, name, answers)
-        forget_when_full()
-        return _recorded(model, inputs, mode, loss, name, answers)
+    run = partial(_trace, model, inputs, mode, loss, name or type(model).__name__)
+    try:
+        return run(ON_META)
+    except _TraceError as failure:
+        if meta_only or not failure.may_run_for_real(model):
+            raise
+        return run(FOR_REAL, failure.reason)
+
+
+class _TraceError(InceptionLabError):
+    """A model that raised while it was traced.
+
+    Args:
+        error: What it raised.
+        recorder: What saw the run.
+        name: Name of the model.
+        inputs: What it was called with.
+    """
+
+    def __init__(self, error: Exception, recorder: Recorder, name: str, inputs: Mapping[str, Tensor]) -> None:
+        shapes = ", ".join("x".join(map(str, x.shape)) for x in inputs.values())
+        failed = recorder.failed_in
+        place = f" in {failed[1]}" if failed and failed[0] is error and failed[1] else ""
+        lines = str(error).strip().splitlines()
+        self.reason = f"{type(error).__name__}{place}: {lines[0]}" if lines else type(error).__name__
+        self.error = error
+        self.macs = sum(known.cost.macs for known, *_ in recorder.ops)
+        super().__init__(
+            f"cannot run on an input of {shapes}: {self.reason}", where=name, exit_code=MODEL_FAILED
+        )
+
+    def may_run_for_real(self, model: nn.Module) -> bool:
+        """Whether meta tensors may be to blame, and a real run is possible.
+
+        Where nothing in the message speaks of them, a real run that reaches the same point soon tells.
+        """
+        text = str(self.error).lower()
+        named = isinstance(self.error, NotImplementedError) or "meta" in text or "data pointer" in text
+        has_data = not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
+        return has_data and (named or self.macs < SOON_REACHED)
+
+
+def _trace(
+    model: nn.Module,
+    inputs: Inputs,
+    mode: Mode,
+    loss: Loss | None,
+    name: str,
+    ground: Ground,
+    fallback: str = "",
+) -> Trace:
+    with _one_at_a_time, _no_collection(), torch.inference_mode(False), ExitStack() as others:
+        if _get_current_dispatch_mode() is not None:  # another trace, or somebody's mode
+            others.enter_context(_disable_current_modes())
+        else:
+            forget_when_full()
+        return _recorded(model, inputs, mode, loss, name, ground, fallback)
 
 
 def _recorded(
     model: nn.Module,
-    inputs: Input | Sequence[Input],
+    inputs: Inputs,
     mode: Mode,
     loss: Loss | None,
     name: str,
-    answers: Answers,
+    ground: Ground,
+    fallback: str,
 ) -> Trace:
     training = mode == "train"
-    with borrowed(model, training) as loan:
-        tensors = [_meta_input(given, loan) for given in _several(inputs)]
-        recorder = Recorder(answers, differentiable=training)
-        named = _register(recorder, loan, tensors)
+    with borrowed(model, training, ground.stand_in) as loan, _operation_by_operation(loan.modules):
+        called = arguments(inputs, _floating_dtype(loan), ground.likeness)
+        recorder = Recorder(ground.answers, ground.adapt, differentiable=training)
+        named = _register(recorder, loan, called.tensors)
         recorder.watch(loan.modules)
         try:
             with recorder, torch.set_grad_enabled(training):
-                outputs = model(*tensors)
+                outputs = model(*called.args, **called.kwargs)
                 differentiated = _backward(recorder, outputs, loss) if training else None
-            context = _context(recorder, name, tensors, mode, differentiated)
+            context = _context(recorder, name, called, mode, differentiated, ground.device, fallback)
             return freeze(recorder, loan, context, named, outputs)
         except InceptionLabError:
             raise
         except Exception as error:
-            raise _explained(error, recorder, name, tensors) from error
+            raise _TraceError(error, recorder, name, called.tensors) from error
         finally:
             recorder.release()
+
+
+def _floating_dtype(loan: Borrowed) -> torch.dtype:
+    """The dtype of the first floating parameter."""
+    floating = (t.dtype for t in loan.parameters.values() if t.is_floating_point())
+    return next(floating, torch.get_default_dtype())
+
+
+@contextmanager
+def _operation_by_operation(modules: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Switch off what hides operations: the encoder's fused path, compilation, replicas."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        for module in modules.values():
+            if isinstance(module, nn.DataParallel):
+                module.device_ids = []  # the loan puts it back
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
 
 
 @contextmanager
@@ -132,50 +202,14 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _several(inputs: Input | Sequence[Input]) -> Sequence[Input]:
-    if isinstance(inputs, Tensor):
-        return [inputs]
-    if not isinstance(inputs, (list, tuple)):
-        raise InceptionLabError(f"{inputs!r} is no input", hint="give a shape such as (1, 3, 224, 224)")
-    one = all(not isinstance(part, (Sequence, Tensor)) for part in inputs)
-    return [cast("Input", inputs)] if one else cast("Sequence[Input]", inputs)
-
-
-def _meta_input(given: Input, loan: Borrowed) -> Tensor:
-    if isinstance(given, Tensor):
-        twin = torch.empty_strided(given.shape, given.stride(), dtype=given.dtype, device="meta")
-        return twin.requires_grad_(given.requires_grad)
-    floating = (t.dtype for t in loan.parameters.values() if t.is_floating_point())
-    shape, dtype = _shape(given), next(floating, torch.get_default_dtype())
-    try:
-        return torch.empty(shape, dtype=dtype, device="meta")
-    except (RuntimeError, TypeError) as error:
-        raise InceptionLabError(
-            f"an input of {len(shape)} axes up to {max(shape):.2e} is too large",
-            hint="take a smaller one",
-            exit_code=MODEL_FAILED,
-        ) from error
-
-
-def _shape(given: Sequence[int]) -> tuple[int, ...]:
-    """The sizes as plain numbers; those of other libraries' integers are taken too."""
-    try:
-        sizes = tuple(index(size) for size in given)
-    except TypeError:
-        sizes = ()
-    if not sizes or min(sizes) < 1 or any(isinstance(size, bool) for size in given):
-        raise InceptionLabError(
-            f"input shape {given!r} is no row of sizes of 1 or more", hint="write it like (1, 3, 224, 224)"
-        )
-    return sizes
-
-
-def _register(recorder: Recorder, loan: Borrowed, tensors: Sequence[Tensor]) -> dict[int, tuple[Kind, str]]:
+def _register(
+    recorder: Recorder, loan: Borrowed, tensors: Mapping[str, Tensor]
+) -> dict[int, tuple[Kind, str]]:
     """Kind and name of the storages that exist before the first operation."""
-    groups: tuple[tuple[Kind, dict[str, Tensor]], ...] = (
+    groups: tuple[tuple[Kind, Mapping[str, Tensor]], ...] = (
         ("parameter", loan.parameters),
         ("buffer", loan.buffers),
-        ("input", {str(place): tensor for place, tensor in enumerate(tensors)}),
+        ("input", tensors),
     )
     named: dict[int, tuple[Kind, str]] = {}
     for kind, group in groups:
@@ -187,9 +221,7 @@ def _register(recorder: Recorder, loan: Borrowed, tensors: Sequence[Tensor]) -> 
 def _backward(recorder: Recorder, outputs: Any, loss: Loss | None) -> str:
     """Compute the loss and run the backward pass; returns what was differentiated."""
     recorder.phase = "loss"
-    name, function = (
-        (getattr(loss, "__name__", type(loss).__name__), loss) if loss else _default_loss(outputs)
-    )
+    name, function = (getattr(loss, "__name__", type(loss).__name__), loss) if loss else default_loss(outputs)
     value = recorder.reporting(function, "(loss)", name)(outputs)
     if not isinstance(value, Tensor) or value.dim():
         what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
@@ -200,54 +232,16 @@ def _backward(recorder: Recorder, outputs: Any, loss: Loss | None) -> str:
     return name
 
 
-def _default_loss(outputs: Any) -> tuple[str, Loss]:
-    heads = _heads(outputs)
-    if all(isinstance(x, Tensor) and x.dim() == 2 and x.is_floating_point() for x in heads):
-        return "cross_entropy", lambda outputs: _cross_entropy(_heads(outputs))
-    return "sum", _sum_of_floating
-
-
-def _heads(outputs: Any) -> list[Any]:
-    """The logits, then those of the auxiliary heads where a named tuple has some."""
-    if not hasattr(outputs, "_fields") or "logits" not in outputs._fields:
-        return [outputs]
-    heads = [getattr(outputs, field) for field in outputs._fields if field.startswith("aux")]
-    flat = [x for head in heads for x in (head if isinstance(head, (list, tuple)) else [head])]
-    return [outputs.logits, *(x for x in flat if x is not None)]
-
-
-def _cross_entropy(heads: Sequence[Tensor]) -> Tensor:
-    target = torch.empty(heads[0].shape[0], dtype=torch.int64, device=heads[0].device)
-    main, *auxiliary = [F.cross_entropy(logits, target) for logits in heads]
-    for value in auxiliary:
-        main = main + HEAD_WEIGHT * value
-    return main
-
-
-def _sum_of_floating(outputs: Any) -> Tensor:
-    floating = [x for x in tree_leaves(outputs) if isinstance(x, Tensor) and x.is_floating_point()]
-    if not floating:
-        raise InceptionLabError("the model returned no floating tensor", hint="pass loss=")
-    return torch.stack([x.sum() for x in floating]).sum() if len(floating) > 1 else floating[0].sum()
-
-
-def _explained(
-    error: Exception, recorder: Recorder, name: str, inputs: Sequence[Tensor]
-) -> InceptionLabError:
-    shapes = ", ".join("x".join(map(str, x.shape)) for x in inputs)
-    failed = recorder.failed_in
-    place = f" in {failed[1]}" if failed and failed[0] is error and failed[1] else ""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return InceptionLabError(
-        f"cannot run on an input of {shapes}: {type(error).__name__}{place}: {reason}",
-        where=name,
-        exit_code=MODEL_FAILED,
-    )
-
-
 def _context(
-    recorder: Recorder, name: str, tensors: Sequence[Tensor], mode: Mode, loss: str | None
+    recorder: Recorder,
+    name: str,
+    called: Arguments,
+    mode: Mode,
+    loss: str | None,
+    device: str,
+    fallback: str,
 ) -> Context:
+    tensors = list(called.tensors.values())
     first = next((t for t in tensors if t.is_floating_point()), tensors[0] if tensors else None)
     uncounted = Counter(known.name for known, *_ in recorder.ops if not known.cost.counted)
     return Context(
@@ -257,7 +251,8 @@ def _context(
         loss=loss,
         dtype=layout_of(first).dtype_name if first is not None else "none",
         memory_format=_memory_format(first),
-        device="meta",
+        device=device,
+        fallback=fallback,
         torch=torch.__version__.partition("+")[0],
         tool=f"inception_lab {__version__}",
         uncounted_ops=dict(uncounted),

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from zoo import small_image
 
-from inception_lab.answers import CACHE_LIMIT, SHORTCUTS, MetaKernels, Shortcuts
+from inception_lab.answers import CACHE_LIMIT, SHORTCUTS, Kernels, Shortcuts
+from inception_lab.grounds import ON_META
 from inception_lab.models.registry import create_model, list_models
 from inception_lab.tracing import _trace, trace
 
@@ -16,7 +17,7 @@ aten = torch.ops.aten
 
 
 def traced(model, shape, mode, answers):
-    return _trace(model, shape, mode, None, "it", answers)
+    return _trace(model, shape, mode, None, "it", ON_META._replace(answers=answers))
 
 
 def assert_same(found, expected):
@@ -32,7 +33,7 @@ def kernels_that_ran_before():
     """The first run of some kernels keeps its arguments alive, see `TestFreshProcess`."""
     for mode in ("eval", "train"):
         for name in ("googlenet", "googlenet_bn"):
-            traced(create_model(name, device="meta"), (1, 3, 64, 64), mode, MetaKernels())
+            traced(create_model(name, device="meta"), (1, 3, 64, 64), mode, Kernels())
 
 
 TWICE = """
@@ -60,14 +61,14 @@ class TestContract:
     @pytest.mark.parametrize("batch", [1, 2])
     def test_zoo(self, name, mode, batch):
         model, answers = create_model(name, device="meta"), Shortcuts()
-        expected = traced(model, small_image(name, batch), mode, MetaKernels())
+        expected = traced(model, small_image(name, batch), mode, Kernels())
         for _ in range(2):
             assert_same(traced(model, small_image(name, batch), mode, answers), expected)
 
     @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
     def test_heads(self, name):
         model, answers = create_model(name, device="meta", aux_logits=True), Shortcuts()
-        expected = traced(model, (2, 3, 191, 238), "train", MetaKernels())
+        expected = traced(model, (2, 3, 191, 238), "train", Kernels())
         for _ in range(2):
             assert_same(traced(model, (2, 3, 191, 238), "train", answers), expected)
 
@@ -88,7 +89,7 @@ class TestContract:
         )  # fmt: skip
         net.to(dtype=dtype, memory_format=memory_format)
         images = torch.zeros(2, 3, 16, 16, dtype=dtype).contiguous(memory_format=memory_format)
-        answers, expected = Shortcuts(), traced(net, images, mode, MetaKernels())
+        answers, expected = Shortcuts(), traced(net, images, mode, Kernels())
         for _ in range(2):
             assert_same(traced(net, images, mode, answers), expected)
 
@@ -99,7 +100,7 @@ class TestContract:
         for model in [*models, *models]:
             for mode in ("eval", "train"):
                 shape = (1, 3, 64, 64)
-                assert_same(traced(model, shape, mode, answers), traced(model, shape, mode, MetaKernels()))
+                assert_same(traced(model, shape, mode, answers), traced(model, shape, mode, Kernels()))
 
 
 class Applied(nn.Module):
@@ -134,7 +135,7 @@ def test_operations_that_resemble_each_other_are_told_apart(functions):
     for function in [*functions, *functions]:
         for x in (torch.zeros(4, 4), torch.zeros(4, 4, dtype=torch.int64), torch.zeros(4, 4).t()[:]):
             found = traced(Applied(function), x, "eval", answers)
-            assert_same(found, traced(Applied(function), x, "eval", MetaKernels()))
+            assert_same(found, traced(Applied(function), x, "eval", Kernels()))
 
 
 class TestShortcuts:

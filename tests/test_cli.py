@@ -195,13 +195,14 @@ def test_a_reader_that_leaves_early_is_no_error():
 
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=4))
 def test_sizes_are_read_as_written(sizes):
-    assert SizeType().convert("x".join(map(str, sizes)), None, None) == tuple(sizes)
+    assert SizeType().convert("x".join(map(str, sizes)), None, None) == (tuple(sizes), "")
+    assert SizeType().convert("x".join(map(str, sizes)) + ":int64", None, None) == (tuple(sizes), "int64")
 
 
 @given(st.text(max_size=12))
 def test_any_size_is_read_or_refused_in_one_line(text):
     try:
-        sizes = SizeType().convert(text, None, None)
+        sizes, _ = SizeType().convert(text, None, None)
     except InceptionLabError as error:
         sizes = (1,)
         assert len(str(error).splitlines()) == 1  # noqa: PT017

@@ -288,7 +288,8 @@ class TestMemory:
         except InceptionLabError:
             assert isinstance(model, Raising)
         gc.collect()
-        assert [ref() for ref in made] == [None]
+        assert made
+        assert not any(ref() for ref in made)
 
     @MODES
     def test_repeated_traces_do_not_grow(self, mode):

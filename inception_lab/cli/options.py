@@ -7,40 +7,62 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import click
 
-from inception_lab.errors import InceptionLabError
+from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.files import write_text
 from inception_lab.ir import Mode
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+DTYPES = (
+    "float32", "float64", "float16", "bfloat16", "complex64", "complex128",
+    "int64", "int32", "int16", "int8", "uint8", "bool",
+)  # fmt: skip
+
+
+class InputSize(NamedTuple):
+    """The size of one input.
+
+    Attributes:
+        sizes: Without the batch.
+        dtype: Name of the element type; empty for that of the model.
+    """
+
+    sizes: tuple[int, ...]
+    dtype: str = ""
+
+
 class SizeType(click.ParamType[Any]):
-    """Sizes such as 3x224x224.
+    """Sizes such as 3x224x224, with the element type where it is not the model's, such as 128:int64.
 
     Example:
         >>> SizeType().convert("3x224x224", None, None)
-        (3, 224, 224)
+        InputSize(sizes=(3, 224, 224), dtype='')
+        >>> SizeType().convert("128:int64", None, None)
+        InputSize(sizes=(128,), dtype='int64')
     """
 
     name = "CxHxW"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> InputSize:
         """The sizes as numbers.
 
         Raises:
-            InceptionLabError: The text is no row of positive whole numbers between `x`.
+            InceptionLabError: The text is no row of positive whole numbers between `x`, or names an
+                unknown element type.
         """
         del param, ctx
-        parts = value.lower().split("x")
+        text, colon, dtype = value.lower().partition(":")
+        parts = text.split("x")
         if not all(part.isascii() and part.isdigit() and len(part) < 16 and int(part) for part in parts):
             raise InceptionLabError(f"{value!r} is no input size", hint="write it like 3x224x224")
-        return tuple(map(int, parts))
+        if colon and dtype not in DTYPES:
+            raise InceptionLabError(f"no element type {dtype!r}", hint=nearest(dtype, DTYPES))
+        return InputSize(tuple(map(int, parts)), dtype)
 
 
 class KeywordType(click.ParamType[Any]):
@@ -79,17 +101,21 @@ class Tracing:
 
     Attributes:
         kwargs: Keywords of the model.
-        input_sizes: Sizes without the batch, one per input; empty for the card's.
+        input_sizes: One per input; empty for the size on the card, or that the model itself tells.
         batch_size: Images in a batch.
         mode: `eval` or `train`.
         strict: Whether a partial result is a failure.
+        meta_only: Whether a model that has to run for real is a failure.
+        traceback: Whether to show where a model raised.
     """
 
     kwargs: dict[str, Any]
-    input_sizes: tuple[tuple[int, ...], ...]
+    input_sizes: tuple[InputSize, ...]
     batch_size: int
     mode: Mode
     strict: bool
+    meta_only: bool
+    traceback: bool
 
 
 def tracing_options(command: Command) -> Command:
@@ -112,7 +138,8 @@ _TRACING = (
         "input_sizes",
         multiple=True,
         type=SizeType(),
-        help="Size of an input without the batch; repeatable.  [default: the card's]",
+        help="Size of an input without the batch, and its element type where it is not the model's, "
+        "such as 128:int64; repeatable.  [default: the card's]",
     ),
     click.option(
         "--batch-size", type=click.IntRange(1, 2**31), default=1, show_default=True, help="Images in a batch."
@@ -125,6 +152,8 @@ _TRACING = (
         help="One inference pass, or forward, loss and backward.",
     ),
     click.option("--strict", is_flag=True, help="Exit with 1 where an operation could not be counted."),
+    click.option("--meta-only", is_flag=True, help="Exit with 3 where a model would have to run for real."),
+    click.option("--traceback", is_flag=True, help="Show where a model raised."),
 )
 
 

@@ -11,7 +11,7 @@ import click
 
 from inception_lab.cli.options import Tracing, tracing_options
 from inception_lab.errors import InceptionLabError
-from inception_lab.models.cards import get_card
+from inception_lab.models.cards import CARDS
 from inception_lab.models.registry import list_models
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ COMPARISON = "comparison"
     help="Folder of the report; of several, the folder around theirs.  [default: reports/MODEL]",
 )
 def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Path | None) -> None:
-    """Tables, plots and a page about each MODEL, written to a folder; of several, a comparison too."""
+    """Tables, plots and a page about each MODEL, written to a folder; of several, a comparison too.
+
+    MODEL is an entry of the zoo, or package.module:factory.
+    """
     models = list_models() if whole_zoo else models
     if not models:
         raise InceptionLabError("no model", hint="name one or more, see 'inception-lab models', or use --all")
@@ -49,8 +52,10 @@ def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Pa
         for name in models:
             step(f"tracing {name}")
             traces.append(traced(name, tracing))
-        reports = [_data(found) for found in traces]
-        written = [around / name if several or output is None else around for name in models]
+        reports = [_data(found, tracing) for found in traces]
+        written = [
+            around / name.replace(":", ".") if several or output is None else around for name in models
+        ]
         for report, folder in zip(reports, written, strict=True):
             step(f"writing {folder}")
             write_report(report, folder, say)
@@ -64,21 +69,21 @@ def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Pa
         refuse_partial(found, tracing)
 
 
-def _data(found: Trace) -> ReportData:
+def _data(found: Trace, tracing: Tracing) -> ReportData:
     from inception_lab.analyzers.cost import branch_costs, module_costs
     from inception_lab.cli.loading import said_of
     from inception_lab.report.data import ReportData
     from inception_lab.saving import reduction_saving
     from inception_lab.summarising import summarise
 
-    record = said_of(found.context.model, summarise(found))
+    record = said_of(found.context.model, tracing, summarise(found))
     return ReportData(record, module_costs(found), branch_costs(found), reduction_saving(found))
 
 
 def _with_error(record: Record) -> Record:
     """The record with the error that its paper publishes, where it does."""
-    error = get_card(record.context["model"]).top5_error
-    return record if error is None else record.with_context(top5_error=error)
+    card = CARDS.get(record.context["model"])
+    return record.with_context(top5_error=card.top5_error) if card and card.top5_error else record
 
 
 @contextmanager

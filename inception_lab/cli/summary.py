@@ -22,13 +22,16 @@ from inception_lab.units import METRICS, format_quantity
 @click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this.")
 @format_options
 def command(model: str, tracing: Tracing, depth: int | None, form: str, output: Path | None) -> None:
-    """The layer table of MODEL, and its totals under it."""
+    """The layer table of MODEL, and its totals under it.
+
+    MODEL is an entry of the zoo, or package.module:factory.
+    """
     from inception_lab.analyzers.cost import module_costs
     from inception_lab.cli.loading import refuse_partial, said_of, traced
     from inception_lab.summarising import summarise
 
     found = traced(model, tracing)
-    record = said_of(model, summarise(found))
+    record = said_of(model, tracing, summarise(found))
     if depth is None:
         emit(record.to_json() if form == "json" else _shown(record, record.layers, form), output)
     else:

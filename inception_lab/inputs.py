@@ -1,0 +1,124 @@
+"""From what the user gives to the arguments that a model is called with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import index
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+
+Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
+"""A shape, an example tensor, a sequence of inputs, or a mapping of keyword inputs."""
+
+Likeness = Callable[[Tensor], Tensor]
+
+
+class Arguments(NamedTuple):
+    """What a model is called with.
+
+    Attributes:
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        tensors: Each tensor among them once, by its place: `0`, `1`, a keyword, `0.mask`.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def arguments(given: Inputs, dtype: torch.dtype, likeness: Likeness) -> Arguments:
+    """Put a tensor in the place of each shape and of each example tensor.
+
+    Args:
+        given: A shape with the batch, an example tensor, a sequence of positional inputs (empty for
+            none), or a mapping of keyword inputs. Inputs may be lists, tuples and mappings of shapes
+            and tensors in turn; what is none of these is passed on as it is.
+        dtype: Element type of the inputs that are given as shapes.
+        likeness: Makes the tensor that stands in for an example.
+
+    Raises:
+        InceptionLabError: A shape is no row of sizes of 1 or more (exit code 2), or too large (3).
+    """
+    prepare = _Preparation(dtype, likeness)
+    if isinstance(given, Mapping):
+        kwargs = {name: prepare(value, name) for name, value in given.items()}
+        return Arguments((), kwargs, prepare.tensors)
+    if not isinstance(given, (Tensor, list, tuple)):
+        raise InceptionLabError(f"{given!r} is no input", hint="give a shape such as (1, 3, 224, 224)")
+    several = [given] if isinstance(given, Tensor) or _is_shape(given) else given
+    args = tuple([prepare(value, str(place)) for place, value in enumerate(several)])
+    return Arguments(args, {}, prepare.tensors)
+
+
+class _Preparation:
+    """Stands tensors in for shapes and examples, one for each example however often it is given."""
+
+    def __init__(self, dtype: torch.dtype, likeness: Likeness) -> None:
+        self.dtype, self.likeness = dtype, likeness
+        self.tensors: dict[str, Tensor] = {}
+        self._known: dict[int, Tensor] = {}
+
+    def __call__(self, given: Any, name: str) -> Any:
+        if isinstance(given, Tensor):
+            return self._like(given, name)
+        if isinstance(given, Mapping):
+            return {key: self(value, f"{name}.{key}") for key, value in given.items()}
+        if not isinstance(given, (list, tuple)):
+            return given
+        if _is_shape(given):
+            self.tensors[name] = made = self.likeness(_of_shape(given, self.dtype))
+            return made
+        parts = [self(value, f"{name}.{place}") for place, value in enumerate(given)]
+        return type(given)(*parts) if hasattr(given, "_fields") else type(given)(parts)
+
+    def _like(self, example: Tensor, name: str) -> Tensor:
+        if id(example) not in self._known:
+            self._known[id(example)] = self.tensors[name] = self.likeness(example)
+        return self._known[id(example)]
+
+
+def _is_shape(given: Sequence[Any]) -> bool:
+    """Whether a sequence is a row of numbers rather than of inputs."""
+    parts = (Sequence, Mapping, Tensor, type(None))
+    return bool(given) and not any(isinstance(part, parts) for part in given)
+
+
+def _of_shape(given: Sequence[Any], dtype: torch.dtype) -> Tensor:
+    """A meta tensor of this shape; sizes may be other libraries' integers."""
+    try:
+        sizes = tuple(index(size) for size in given)
+    except TypeError:
+        sizes = ()
+    if not sizes or min(sizes) < 1 or any(isinstance(size, bool) for size in given):
+        raise InceptionLabError(
+            f"input shape {given!r} is no row of sizes of 1 or more", hint="write it like (1, 3, 224, 224)"
+        )
+    try:
+        return torch.empty(sizes, dtype=dtype, device="meta")
+    except (RuntimeError, TypeError) as error:
+        raise InceptionLabError(
+            f"an input of {len(sizes)} axes up to {max(sizes):.2e} is too large",
+            hint="take a smaller one",
+            exit_code=MODEL_FAILED,
+        ) from error
+
+
+def on_meta(example: Tensor) -> Tensor:
+    """A meta tensor of the layout of an example."""
+    twin = torch.empty_strided(example.shape, example.stride(), dtype=example.dtype, device="meta")
+    return twin.requires_grad_(example.requires_grad)
+
+
+def on_cpu(example: Tensor) -> Tensor:
+    """A copy of an example; of one without data, random numbers, or zeros where they are whole."""
+    if not example.is_meta:
+        return example.detach().to("cpu", copy=True).requires_grad_(example.requires_grad)
+    made = torch.zeros(example.shape, dtype=example.dtype)
+    if made.is_floating_point() or made.is_complex():
+        made.copy_(torch.rand(example.shape))
+    return torch.empty_like(example, device="cpu").copy_(made).requires_grad_(example.requires_grad)

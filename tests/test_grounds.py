@@ -1,0 +1,182 @@
+"""Models that cannot run on meta tensors run for real, and say so; all others do not."""
+
+import numpy as np
+import pytest
+import torch
+from test_standins import assert_left_as_found, fingerprint, same
+from torch import nn
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.grounds import FOR_REAL
+from inception_lab.ir import Trace
+from inception_lab.models.registry import create_model
+from inception_lab.summarising import summarise
+from inception_lab.tracing import _trace, trace
+
+MODES = pytest.mark.parametrize("mode", ["eval", "train"])
+
+
+class Linear(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+
+class Asking(Linear):
+    """Goes one of two ways, by what its input holds."""
+
+    def forward(self, x):
+        return self.linear(x) if x.sum().item() > 0 else self.linear(self.linear(x))
+
+
+class Masking(Linear):
+    def forward(self, x):
+        return self.linear(x[x[:, 0] > 0])
+
+
+class Numpy(Linear):
+    def forward(self, x):
+        return self.linear(x) + torch.from_numpy(np.tanh(x.detach().numpy()))
+
+
+class Strict(Linear):
+    """Refuses what is not on a processor, in words that do not name meta tensors."""
+
+    def forward(self, x):
+        assert x.device.type in ("cpu", "cuda")
+        return self.linear(x)
+
+
+@MODES
+@pytest.mark.parametrize("kind", [Asking, Masking, Numpy, Strict])
+def test_runs_for_real_and_says_why(kind, mode):
+    found = assert_left_as_found(kind(), (2, 4), mode)
+    assert found.context.device == "cpu"
+    assert found.context.fallback.split(":")[0].split(" ")[0].endswith("Error")
+    assert sum(op.macs for op in found.ops if op.phase == "forward") == 2 * 4 * 4
+    record = summarise(found)
+    assert record.context["device"] == "cpu"
+    assert found.context.fallback in record.context["note"]
+    with pytest.raises(InceptionLabError) as caught:
+        trace(kind(), (2, 4), mode=mode, meta_only=True)
+    assert caught.value.exit_code == 3
+
+
+def test_an_example_decides_the_way():
+    for sign, calls in ((1.0, 1), (-1.0, 2)):
+        found = trace(Asking(), sign * torch.ones(2, 4))
+        assert [call.path for call in found.calls].count("linear") == calls
+
+
+def test_the_numbers_of_a_real_run_are_the_same_every_time():
+    found = [trace(Masking(), (64, 4)) for _ in range(3)]
+    assert found[0].ops == found[1].ops == found[2].ops
+
+
+@MODES
+@pytest.mark.parametrize("name", ["googlenet", "googlenet_bn", "xception"])
+def test_a_real_run_traces_what_meta_tensors_trace(name, mode):
+    """All operations but those that PyTorch itself does otherwise: eval batch norm returns no statistics."""
+    model, shape = create_model(name, num_classes=5), (2, 3, 71, 71)
+    real = _trace(model, shape, mode, None, name, FOR_REAL, "asked for")
+    meta = trace(model, shape, mode=mode, name=name)
+    outline = [[(op.name, op.phase, op.call, op.macs, op.other_flops) for op in t.ops] for t in (real, meta)]
+    assert outline[0] == outline[1]
+    assert [(c.path, c.number, c.params) for c in real.calls] == [
+        (c.path, c.number, c.params) for c in meta.calls
+    ]
+    assert Trace.from_dict(real.to_dict()) == real
+
+
+def test_a_model_without_data_cannot_run_for_real():
+    model = Asking().to("meta")
+    with pytest.raises(InceptionLabError, match="meta") as caught:
+        trace(model, (2, 4))
+    assert caught.value.exit_code == 3
+
+
+@MODES
+def test_tensors_in_plain_attributes_meet_meta_tensors(mode):
+    class Plain(Linear):
+        def __init__(self):
+            super().__init__()
+            self.mask, self.shifts = torch.arange(4.0), {"a": [torch.ones(2, 4)]}
+            self.pair = (self.linear.weight, torch.tensor(3))
+            self.count = torch.zeros(2, dtype=torch.int64)
+
+        def forward(self, x):
+            self.count += 1
+            self.count[0] = x.shape[0]
+            y = self.linear(x) * self.mask + self.shifts["a"][0] + int(self.pair[1])
+            self.shifts["a"].append(y)
+            return y @ self.pair[0]
+
+    found = assert_left_as_found(Plain(), (2, 4), mode)
+    assert found.context.device == "meta"
+    assert sum(op.macs for op in found.ops if op.phase == "forward") == 2 * (2 * 4 * 4)
+    gradients = [s for s in found.storages if s.kind == "gradient"]
+    assert len(gradients) == (2 if mode == "train" else 0)
+
+
+def test_a_cache_kept_in_an_attribute_is_not_left_on_meta():
+    class Caching(Linear):
+        def __init__(self):
+            super().__init__()
+            self.cache = {}
+
+        def forward(self, x):
+            key = str(x.device)
+            if key not in self.cache:
+                self.cache[key] = self.linear.weight[:, 0]
+            return self.linear(x) + self.cache[key]
+
+    model = Caching().eval()
+    trace(model, (2, 4))
+    assert model.cache == {}
+    images = torch.rand(2, 4)
+    assert torch.equal(model(images), model.linear(images) + model.linear.weight[:, 0])
+
+
+def test_recurrent_layers_know_their_parameters():
+    step = trace(nn.LSTM(3, 5, 2, bidirectional=True), (7, 2, 3), mode="train")
+    parameters = {name for name, _ in nn.LSTM(3, 5, 2, bidirectional=True).named_parameters()}
+    assert {s.name for s in step.storages if s.kind == "gradient"} == parameters
+
+
+class TestSwitches:
+    @MODES
+    def test_the_encoders_fused_path_is_off_while_counting_and_on_again(self, mode):
+        torch.backends.mha.set_fastpath_enabled(True)
+        encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
+        for found in (trace(encoder, (2, 5, 8), mode=mode), real_run(encoder, (2, 5, 8), mode)):
+            projections = 4 * 8 * 8 + 2 * 8 * 16
+            products = 2 * 5 * 8
+            forward = sum(op.macs for op in found.ops if op.phase == "forward")
+            assert forward == 2 * (2 * 5) * (projections + products)
+        assert torch.backends.mha.get_fastpath_enabled()
+
+    @MODES
+    def test_a_compiled_model_runs_operation_by_operation(self, mode):
+        model = torch.compile(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)))
+        found = trace(model, (2, 3), mode=mode)
+        owners = {found.calls[op.call].path for op in found.ops if op.macs}
+        assert owners == {"_orig_mod.0", "_orig_mod.2"}
+        assert sum(op.macs for op in found.ops if op.phase == "forward") == 2 * (12 + 8)
+
+    def test_replicas_are_left_alone(self):
+        model = nn.DataParallel(nn.Linear(3, 4))
+        model.device_ids = [0, 1]
+        assert sum(op.macs for op in assert_left_as_found(model, (2, 3), "eval").ops) == 24
+        assert model.device_ids == [0, 1]
+
+    def test_a_scripted_module_is_refused(self):
+        with pytest.raises(InceptionLabError, match="scripted") as caught:
+            trace(nn.Sequential(torch.jit.script(nn.Linear(3, 4))), (2, 3))
+        assert caught.value.exit_code == 3
+
+
+def real_run(model, shape, mode):
+    before = fingerprint(model)
+    found = _trace(model, shape, mode, None, "it", FOR_REAL, "asked for")
+    assert same(before, fingerprint(model))
+    return found
