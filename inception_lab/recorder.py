@@ -152,6 +152,9 @@ class Recorder(TorchDispatchMode):
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Answer one operation and write it down."""
+        if _is_composite(func):  # as on tensors made in inference mode: on all others it is taken apart
+            with self:
+                return func.decompose(*args, **(kwargs or {}))
         reads: list[int] = []
         key: list[Any] = [id(func)]  # the overload's own hash is Python code
         self._met_data = False
@@ -351,3 +354,16 @@ class Recorder(TorchDispatchMode):
         self.values.clear()
         self.storages.clear()
         self.alive.clear()
+
+
+_composite: dict[int, bool] = {}
+
+
+def _is_composite(func: OpOverload) -> bool:
+    """Whether an operation is nothing but others."""
+    known = _composite.get(id(func))
+    if known is None:
+        keys = torch._C.DispatchKey
+        has = func.has_kernel_for_dispatch_key
+        known = _composite[id(func)] = has(keys.CompositeImplicitAutograd) and not has(keys.CPU)
+    return known

@@ -1,5 +1,6 @@
 """What operations cost, against torch's and fvcore's counters, real sums of ones, and arithmetic by hand."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -8,8 +9,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
 
+from inception_lab.formula_tables.free import is_free
 from inception_lab.formulas import FORMULAS, FREE_OPS, Cost, cost_of
 from inception_lab.models.registry import create_model
 from inception_lab.tracing import trace
@@ -58,11 +60,11 @@ class TestZoo:
 
 @st.composite
 def convolutions(draw):
-    """Arguments of a 1-d or 2-d convolution without padding, transposed or not."""
-    axes, transposed = draw(st.integers(1, 2)), draw(st.booleans())
+    """Arguments of a 1-d, 2-d or 3-d convolution without padding, transposed or not."""
+    axes, transposed = draw(st.integers(1, 3)), draw(st.booleans())
     groups, inside, outside = (draw(st.integers(1, 3)) for _ in range(3))
     kernel, dilation, stride = ([draw(st.integers(1, 3)) for _ in range(axes)] for _ in range(3))
-    image = [d * (k - 1) + draw(st.integers(1, 5)) for k, d in zip(kernel, dilation, strict=True)]
+    image = [d * (k - 1) + draw(st.integers(1, 6 - axes)) for k, d in zip(kernel, dilation, strict=True)]
     channels = (inside * groups, outside) if transposed else (outside * groups, inside)
     x = torch.ones(draw(st.integers(1, 2)), inside * groups, *image, dtype=torch.float64)
     weight = torch.ones(*channels, *kernel, dtype=torch.float64)
@@ -127,35 +129,6 @@ class TestDepthwise:
         depthwise = sum(op.macs for op in step.ops if op.phase == "forward" and op.arg("groups") == 16)
         excess = counter.get_total_flops() / 2 - total(step, "forward", "backward")
         assert excess == 15 * depthwise
-
-
-class TestMatrixProducts:
-    @pytest.mark.parametrize(
-        ("layer", "shape", "macs", "bias"),
-        [
-            (nn.Linear(10, 20), (4, 10), 4 * 10 * 20, 4 * 20),
-            (nn.Linear(10, 20, bias=False), (4, 10), 4 * 10 * 20, 0),
-            (nn.Linear(10, 20), (2, 3, 10), 6 * 10 * 20, 6 * 20),
-            (nn.Linear(10, 20), (2, 3, 5, 10), 30 * 10 * 20, 30 * 20),
-            (nn.Linear(10, 20), (10,), 10 * 20, 20),
-            (nn.Conv2d(3, 4, 1), (3, 5, 5), 3 * 4 * 25, 4 * 25),
-        ],
-    )
-    def test_linear_layers(self, layer, shape, macs, bias):
-        ops = trace(layer, shape).ops
-        assert (sum(op.macs for op in ops), sum(op.other_flops for op in ops)) == (macs, bias)
-
-    @pytest.mark.parametrize(
-        ("op", "shapes", "macs"),
-        [
-            (aten.mm.default, [(2, 3), (3, 4)], 24),
-            (aten.bmm.default, [(5, 2, 3), (5, 3, 4)], 120),
-            (aten.mv.default, [(2, 3), (3,)], 6),
-            (aten.dot.default, [(7,), (7,)], 7),
-        ],
-    )
-    def test_products(self, op, shapes, macs):
-        assert cost(op, *(meta(*shape) for shape in shapes)) == Cost(macs)
 
 
 # ------------------------------------------------------------------------------ by hand: all the rest
@@ -283,8 +256,35 @@ class TestTables:
         assert not FREE_OPS & set(FORMULAS)
 
     def test_an_unknown_operation_is_said_to_be_unknown(self):
-        op = aten.logcumsumexp.default
-        assert cost(op, meta(4, 4), 1) == Cost(counted=False)
+        op = aten.linalg_inv_ex.default
+        assert cost(op, meta(4, 4)) == Cost(counted=False)
+
+    def test_an_operation_of_another_library_is_unknown_until_it_registers_a_formula(self):
+        with torch.library._scoped_library("formulas_test", "DEF") as library:
+            library.define("scale_(Tensor(a!) x) -> ()")
+            library.define("product_backward(Tensor x) -> Tensor")
+            library.impl("product_backward", lambda x: x.clone(), "CompositeExplicitAutograd")
+            ops = torch.ops.formulas_test
+            assert cost_of(ops.scale_.default, (meta(2),), {}, None) == Cost(counted=False)
+            assert cost(ops.product_backward.default, meta(3)) == Cost(counted=False)
+            register_flop_formula(ops.product_backward)(lambda shape, **_: 2 * 7 * shape[0])
+            assert cost(ops.product_backward.default, meta(3)) == Cost(21)
+            del flop_registry[ops.product_backward]
+
+    def test_an_in_place_operation_costs_what_the_other_form_does(self):
+        assert cost(aten.addmm_.default, meta(2, 4), meta(2, 3), meta(3, 4)) == Cost(24, 8)
+        assert cost(aten.cumsum_.default, meta(2, 4), 1) == Cost(0, 8)
+        assert cost(aten.squeeze_.dim, meta(2, 1), 1) == Cost()
+
+    def test_no_backward_that_multiplies_matrices_is_free_by_its_name(self):
+        names = {name[6:].partition(".")[0] for name in torch._C._dispatch_get_all_op_names()}
+        of_products = re.compile(
+            "(conv|matmul|matrix|mm_|rnn|lstm_mps|attention|(?<!bi|ri)linear_).*backward"
+        )
+        found = [getattr(aten, name) for name in names if of_products.search(name) and hasattr(aten, name)]
+        assert len(found) > 20
+        for packet in found:
+            assert packet in FORMULAS or not is_free(getattr(packet, packet.overloads()[0])), packet
 
     @pytest.mark.parametrize(
         "layer",

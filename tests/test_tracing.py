@@ -109,7 +109,8 @@ class TestAgainstRealRuns:
 
     def both(self, net, mode):
         model, shape = net
-        trace(model, shape, mode=mode, loss=loss_of)  # so that every kernel has run once
+        trace(model, shape, mode=mode, loss=loss_of)  # so that every kernel has run once, here
+        run_for_real(model, shape, mode)  # and there
         found = trace(model, shape, mode=mode, loss=loss_of)
         for parameter in model.parameters():
             parameter.grad = None
@@ -565,6 +566,28 @@ class TestContext:
         assert trace(conv(), SMALL).context.memory_format == "contiguous"
         tokens = trace(nn.Embedding(10, 4), torch.zeros(2, 3, dtype=torch.int64))
         assert tokens.values[tokens.calls[0].outputs[0]].shape == (2, 3, 4)
+
+
+class TestInferenceMode:
+    @pytest.mark.parametrize("mode", ["eval", "train"])
+    def test_a_forward_that_enters_it_is_traced_operation_by_operation(self, mode):
+        class Inferring(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.Dropout(), nn.Flatten())
+
+            @torch.inference_mode()
+            def forward(self, x):
+                return self.net(x)
+
+        model = Inferring()
+        inside = trace(model, SMALL, mode=mode)
+        with torch.no_grad():
+            outside = trace(model.net, SMALL)
+        assert inside.context.complete
+        names = [op.name for op in inside.ops if op.phase == "forward"]
+        assert {"aten.convolution.default", "aten.max_pool2d_with_indices.default"} <= set(names)
+        assert sum(op.macs for op in inside.ops) == sum(op.macs for op in outside.ops) > 0
 
 
 class TestErrors:

@@ -1,0 +1,168 @@
+"""Convolutions and matrix products: the operations that are made of multiply-accumulates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from torch import Tensor
+from torch._ops import OpOverloadPacket
+from torch.utils.flop_counter import conv_flop_count
+
+from inception_lab.formula_tables.terms import Cost, Formula, given, rows
+
+
+def _convolution(args: Sequence[Any], out: Tensor) -> Cost:
+    """MACs of the multiplications alone; the bias is an addition per output element."""
+    x, weight, bias, _, _, _, transposed = args[:7]
+    macs = conv_flop_count(x.shape, weight.shape, list(out.shape), transposed) // 2
+    return Cost(macs, 0 if bias is None else out.numel())
+
+
+def _kernel_of_a_backend(bias_arg: int | None, transposed: bool, extra: int = 0) -> Formula:
+    """The same for the kernel of one backend, which may fuse `extra` element-wise operations."""
+
+    def formula(args: Sequence[Any], out: Tensor) -> Cost:
+        bias = bias_arg is not None and given(args, bias_arg) is not None
+        macs = conv_flop_count(args[0].shape, args[1].shape, list(out.shape), transposed) // 2
+        return Cost(macs, out.numel() * (bias + extra))
+
+    return formula
+
+
+def _convolution_backward(transposed_arg: int) -> Formula:
+    """As much as the forward, once for the input's gradient and once for the weight's.
+
+    Both gradients run over the same pairs of an output element and a weight as the forward, grouped
+    or not (Rumelhart et al., 1986; torch's own formula leaves the groups out, see pytorch/pytorch
+    `conv_backward_flop`). The bias's gradient is a sum.
+    """
+
+    def formula(args: Sequence[Any], _: Any) -> Cost:
+        grad, x, weight = args[:3]
+        needs_input, needs_weight, _ = args[transposed_arg + 3]
+        forward = conv_flop_count(x.shape, weight.shape, grad.shape, args[transposed_arg]) // 2
+        return Cost(macs=forward * (needs_input + needs_weight))
+
+    return formula
+
+
+def _convolution_over_time(args: Sequence[Any], out: Tensor) -> Cost:
+    """Input of time x batch x channels, weight of kernel x channels in x channels out."""
+    return Cost(out.numel() * prod(args[1].shape[:2]), out.numel())
+
+
+def _product(args: Sequence[Any], out: Tensor) -> Cost:
+    """Each output element is a sum along the last axis of the first factor."""
+    return Cost(macs=out.numel() * args[0].shape[-1])
+
+
+def _linear(bias_arg: int) -> Formula:
+    """A product, and an addition per output element where there is a bias."""
+
+    def formula(args: Sequence[Any], out: Tensor) -> Cost:
+        biases = 0 if given(args, bias_arg) is None else out.numel()
+        return Cost(out.numel() * args[0].shape[-1], biases)
+
+    return formula
+
+
+def _sum_with_product(operations: int) -> Formula:
+    """The second argument times the third, and so many operations per output element."""
+
+    def formula(args: Sequence[Any], out: Tensor) -> Cost:
+        columns = args[2].shape[-1] if args[2].dim() > 1 else 1
+        return Cost(args[1].numel() * columns, operations * out.numel())
+
+    return formula
+
+
+def _outer(args: Sequence[Any], out: Tensor) -> Cost:
+    """The product of a column and a row, added to a matrix."""
+    return Cost(args[1].numel() * args[2].numel(), out.numel())
+
+
+def _grouped_product(args: Sequence[Any], out: Tensor) -> Cost:
+    """Groups divide the rows, the columns, or, with a matrix on either side, the axis summed over."""
+    groups = out.shape[0] if out.dim() > args[0].dim() else 1
+    return Cost(macs=out.numel() // groups * args[0].shape[-1])
+
+
+def _products(args: Sequence[Any], out: Sequence[Tensor]) -> Cost:
+    return Cost(macs=sum(_product((x,), y).macs for x, y in zip(args[0], out, strict=True)))
+
+
+def _linear_backward(grad_arg: int, input_arg: int) -> Formula:
+    """As much as the forward for each of the two gradients that is wanted."""
+
+    def formula(args: Sequence[Any], _: Any) -> Cost:
+        forward: int = args[grad_arg].numel() * args[input_arg].shape[-1]
+        return Cost(macs=forward * sum(args[3][:2]))
+
+    return formula
+
+
+def _one_gradient_of_linear(grad_arg: int) -> Formula:
+    return lambda args, _: Cost(macs=args[grad_arg].numel() * args[2].shape[-1])
+
+
+def _trilinear(args: Sequence[Any], _: Any) -> Cost:
+    """Two factors multiplied and summed over the axes that the third lacks, then that by the third.
+
+    This is the order in which PyTorch's kernel contracts (`Linear.cpp`, `_trilinear`).
+    """
+    expanded = [set(axes) for axes in args[3:6]]
+    shapes = [_with_ones(x.shape, axes) for x, axes in zip(args[:3], expanded, strict=True)]
+    summed_first = set(args[6]) & expanded[2]
+    first = list(map(max, shapes[0], shapes[1]))
+    left = [1 if axis in summed_first else size for axis, size in enumerate(first)]
+    return Cost(macs=prod(first) + prod(map(max, left, shapes[2])))
+
+
+def _with_ones(shape: Sequence[int], axes: set[int]) -> list[int]:
+    sizes = iter(shape)
+    return [1 if axis in axes else next(sizes) for axis in range(len(shape) + len(axes))]
+
+
+_BACKENDS: dict[tuple[int | None, bool], str] = {
+    (None, False): "cudnn_convolution",
+    (None, True): "cudnn_convolution_transpose",
+    (
+        2,
+        False,
+    ): "mkldnn_convolution miopen_convolution miopen_depthwise_convolution _nnpack_spatial_convolution",
+    (2, True): "miopen_convolution_transpose",
+    (
+        3,
+        False,
+    ): """_conv_depthwise2d conv_depthwise3d _slow_conv2d_forward slow_conv3d_forward slow_conv_dilated2d
+        slow_conv_dilated3d""",
+    (3, True): "slow_conv_transpose2d slow_conv_transpose3d",
+}
+"""Kernels by the place of the bias and by whether they are transposed."""
+
+PRODUCTS: dict[OpOverloadPacket, Formula] = {
+    **rows(_convolution, "convolution _convolution convolution_overrideable"),
+    **rows(_convolution_backward(7), "convolution_backward"),
+    **rows(_convolution_backward(6), "convolution_backward_overrideable"),
+    **{p: f for key, names in _BACKENDS.items() for p, f in rows(_kernel_of_a_backend(*key), names).items()},
+    **rows(_kernel_of_a_backend(2, False, 1), "cudnn_convolution_relu miopen_convolution_relu"),
+    **rows(_kernel_of_a_backend(4, False, 2), "cudnn_convolution_add_relu miopen_convolution_add_relu"),
+    **rows(_convolution_over_time, "conv_tbc"),
+    **rows(_product, "mm bmm mv dot vdot matmul _int_mm _weight_int8pack_mm _weight_int4pack_mm"),
+    **rows(_product, "_weight_int4pack_mm_for_cpu affine_grid_generator"),
+    **rows(_linear(2), "linear mkldnn_linear"),
+    **rows(_linear(4), "_scaled_mm"),
+    **rows(_linear(8), "_scaled_mm_v2"),
+    **rows(_sum_with_product(1), "addmm addmv addbmm baddbmm"),
+    **rows(_sum_with_product(2), "_addmm_activation"),
+    **rows(_outer, "addr"),
+    **rows(_grouped_product, "_grouped_mm _scaled_grouped_mm _scaled_grouped_mm_v2"),
+    **rows(_products, "_foreach_mm"),
+    **rows(_linear_backward(1, 0), "linear_backward mkldnn_linear_backward"),
+    **rows(_linear_backward(0, 1), "matmul_backward"),
+    **rows(_one_gradient_of_linear(1), "mkldnn_linear_backward_input"),
+    **rows(_one_gradient_of_linear(0), "mkldnn_linear_backward_weights"),
+    **rows(_trilinear, "_trilinear"),
+}

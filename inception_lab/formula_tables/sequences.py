@@ -1,0 +1,191 @@
+"""Attention and recurrent layers: kernels that hide products which other devices dispatch one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+from torch import Tensor
+from torch._ops import OpOverloadPacket
+
+from inception_lab.formula_tables.terms import Cost, Formula, rows
+
+_SOFTMAX = 5
+
+
+# --------------------------------------------------------------------------------------- attention
+
+
+def _attention(args: Sequence[Any], _: Any) -> Cost:
+    """Queries by keys, scores by values; queries of batch x heads x length x width.
+
+    Every query meets every key: a mask, causal or not, saves nothing, as in torch's own formula.
+    Heads are the queries': grouped queries share keys, not products.
+    """
+    query, key, value = args[:3]
+    scores = prod(query.shape[:-1]) * key.shape[-2]
+    return Cost(scores * (query.shape[-1] + value.shape[-1]), _SOFTMAX * scores)
+
+
+def _attention_of_tokens(offsets_arg: int, query_arg: int = 0) -> Formula:
+    """The same on batch x length x heads x width, or on sequences laid end to end between offsets."""
+
+    def formula(args: Sequence[Any], _: Any) -> Cost:
+        query, key, value = args[query_arg : query_arg + 3]
+        if args[offsets_arg] is None:
+            pairs = query.shape[0] * query.shape[1] * key.shape[1]
+        else:
+            lengths = (_lengths(args[at], args[at + 2]) for at in (offsets_arg, offsets_arg + 1))
+            pairs = sum(q * k for q, k in zip(*lengths, strict=True))
+        scores = pairs * query.shape[-2]
+        return Cost(scores * (query.shape[-1] + value.shape[-1]), _SOFTMAX * scores)
+
+    return formula
+
+
+def _lengths(offsets: Tensor, longest: int) -> list[int]:
+    """Lengths between offsets; the longest for each where the offsets have no data."""
+    if offsets.is_meta:
+        return [longest] * (offsets.numel() - 1)
+    return [int(length) for length in offsets.diff()]
+
+
+def _backward(forward: Formula) -> Formula:
+    """The gradients of queries, keys, values and scores: four products, twice the forward.
+
+    A fused kernel computes the scores once more, for it has not kept them. That fifth product, which
+    `torch.utils.flop_counter` adds, is no part of the cost here: training costs the same by every
+    kernel that PyTorch may choose, and as much as the decomposition on other devices.
+    """
+    return lambda args, out: Cost(macs=2 * forward(args[1:], out).macs)
+
+
+def _multi_head(args: Sequence[Any], _: Any) -> Cost:
+    """Projections of queries, keys and values, the attention, and the projection of the result."""
+    query, key, value, width, heads = args[:5]
+    pairs = sum(q * k for q, k in zip(_sizes(query), _sizes(key), strict=True))
+    projected = 2 * query.numel() + key.numel() + value.numel()
+    return Cost(width * (projected + 2 * pairs), _SOFTMAX * heads * pairs + projected)
+
+
+def _sizes(tokens: Tensor) -> list[int]:
+    """Length of each sequence of a batch, nested or not."""
+    if tokens.is_nested:
+        return [int(length) for length in tokens._nested_tensor_size()[:, 0]]
+    return [tokens.shape[1]] * tokens.shape[0]
+
+
+def _encoder_layer(args: Sequence[Any], out: Any) -> Cost:
+    """Attention and two linear layers; two norms of 5, two sums, and an activation in the middle."""
+    source, width, heads = args[:3]
+    attention = _multi_head((source, source, source, width, heads), out)
+    hidden, tokens = args[14].shape[0], source.numel() // width
+    other = source.numel() * (2 * 5 + 2 + 1) + 2 * tokens * hidden
+    return Cost(attention.macs + 2 * hidden * source.numel(), attention.other_flops + other)
+
+
+# --------------------------------------------------------------------------------- recurrent layers
+
+
+class _Cell(NamedTuple):
+    """Gates, and element-wise operations per hidden unit and step: sums of gates, activations, state."""
+
+    gates: int
+    operations: int
+
+
+_RNN, _LSTM, _GRU = _Cell(1, 2), _Cell(4, 13), _Cell(3, 10)
+_CUDNN_MODES = (_RNN, _RNN, _LSTM, _GRU)
+
+
+def _recurrent(tokens: Tensor, weights: Iterable[Tensor], cell: _Cell) -> Cost:
+    """Every matrix meets every row of the input once, padding excluded where sequences are packed.
+
+    That holds for any number of layers, directions and projections: each has matrices of its own. A
+    second or reverse layer reads as many rows as the first. The bias is an addition per output.
+    """
+    rows = tokens.numel() // tokens.shape[-1]
+    weights = list(weights)
+    matrices = [w for w in weights if w.dim() == 2]
+    gates = max(w.shape[0] for w in matrices)
+    units = sum(w.shape[0] for w in matrices if w.shape[0] == gates) // 2 // cell.gates
+    biases = sum(w.numel() for w in weights if w.dim() == 1)
+    return Cost(rows * sum(w.numel() for w in matrices), rows * (units * cell.operations + biases))
+
+
+def _listed(args: Sequence[Any]) -> Iterable[Tensor]:
+    """Weights and biases among the lists of tensors; states have three axes."""
+    lists = (arg for arg in args if isinstance(arg, (list, tuple)))
+    return [w for items in lists for w in items if isinstance(w, Tensor) and w.dim() < 3]
+
+
+def _layers(cell: _Cell) -> Formula:
+    return lambda args, _: _recurrent(args[0], _listed(args), cell)
+
+
+def _layers_of_mode(mode_arg: int) -> Formula:
+    """CuDNN's and MIOpen's numbers for ReLU, tanh, LSTM and GRU."""
+    return lambda args, _: _recurrent(args[0], _listed(args), _CUDNN_MODES[args[mode_arg]])
+
+
+def _layers_backward(args: Sequence[Any], _: Any) -> Cost:
+    """As much as the forward for inputs and states, and once more for the weights where wanted."""
+    forward = _recurrent(args[0], _listed(args), _RNN)
+    return Cost(macs=forward.macs * (1 + args[-1][3]))
+
+
+def _mkldnn_layer(args: Sequence[Any], _: Any) -> Cost:
+    """One LSTM layer in one direction; biases are passed as zeros where there are none."""
+    biased = args[12]
+    return _recurrent(args[0], args[1 : 5 if biased else 3], _LSTM)
+
+
+def _mkldnn_layer_backward(args: Sequence[Any], _: Any) -> Cost:
+    """Twice the forward. The kernel makes the gradient of the first state too, wanted or not."""
+    return Cost(macs=2 * _recurrent(args[0], args[1:3], _LSTM).macs)
+
+
+def _fused_cell(cell: _Cell) -> Formula:
+    """What follows the two products of a step: their biases, gates and the new state."""
+
+    def formula(args: Sequence[Any], _: Any) -> Cost:
+        state, *biases = args[2:]
+        added = args[0].numel() * sum(bias is not None for bias in biases)
+        return Cost(other_flops=cell.operations * state.numel() + added)
+
+    return formula
+
+
+SEQUENCES: dict[OpOverloadPacket, Formula] = {
+    **rows(
+        _attention,
+        """scaled_dot_product_attention _scaled_dot_product_attention_math
+        _scaled_dot_product_attention_math_for_mps _scaled_dot_product_flash_attention
+        _scaled_dot_product_flash_attention_for_cpu
+        _scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention
+        _scaled_dot_product_fused_attention_overrideable _triton_scaled_dot_attention""",
+    ),
+    **rows(
+        _backward(_attention),
+        """_scaled_dot_product_flash_attention_backward _scaled_dot_product_flash_attention_for_cpu_backward
+        _scaled_dot_product_efficient_attention_backward _scaled_dot_product_cudnn_attention_backward
+        _scaled_dot_product_fused_attention_overrideable_backward""",
+    ),
+    **rows(_attention_of_tokens(3), "_flash_attention_forward"),
+    **rows(_attention_of_tokens(4, 1), "_flash_attention_forward_no_dropout_inplace"),
+    **rows(_attention_of_tokens(4), "_efficient_attention_forward"),
+    **rows(_backward(_attention_of_tokens(5)), "_flash_attention_backward _efficient_attention_backward"),
+    **rows(_multi_head, "_native_multi_head_attention _triton_multi_head_attention"),
+    **rows(_encoder_layer, "_transformer_encoder_layer_fwd"),
+    **rows(_layers(_RNN), "rnn_tanh rnn_relu"),
+    **rows(_layers(_LSTM), "lstm _lstm_mps"),
+    **rows(_layers(_GRU), "gru"),
+    **rows(_layers_of_mode(6), "_cudnn_rnn"),
+    **rows(_layers_of_mode(5), "miopen_rnn"),
+    **rows(_layers_backward, "_cudnn_rnn_backward miopen_rnn_backward"),
+    **rows(_mkldnn_layer, "mkldnn_rnn_layer"),
+    **rows(_mkldnn_layer_backward, "mkldnn_rnn_layer_backward"),
+    **rows(_fused_cell(_LSTM), "_thnn_fused_lstm_cell"),
+    **rows(_fused_cell(_GRU), "_thnn_fused_gru_cell"),
+}
