@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from inception_lab.analyzers.cost import branch_costs as branch_costs
     from inception_lab.analyzers.cost import layer_costs as layer_costs
     from inception_lab.analyzers.cost import module_costs as module_costs
+    from inception_lab.counters.comparison import Crosscheck as Crosscheck
+    from inception_lab.counters.comparison import crosscheck as crosscheck
     from inception_lab.errors import InceptionLabError as InceptionLabError
     from inception_lab.ir import Trace as Trace
     from inception_lab.models.registry import create_model as create_model
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
     from inception_lab.tracing import trace as trace
 
 _HOME = {
+    "Crosscheck": "counters.comparison",
     "InceptionLabError": "errors",
     "Record": "record",
     "Trace": "ir",
     "branch_costs": "analyzers.cost",
     "create_model": "models.registry",
+    "crosscheck": "counters.comparison",
     "layer_costs": "analyzers.cost",
     "list_models": "models.registry",
     "load_timm_state_dict": "models.weights",

@@ -7,9 +7,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ from inception_lab.standins import Borrowed, borrowed
 SOON_REACHED = 10**10
 """MACs that a real run makes in about a second."""
 
-_one_at_a_time = RLock()
+one_at_a_time = RLock()
 
 
 def trace(
@@ -79,13 +78,23 @@ def trace(
         raise InceptionLabError(f"a {type(model).__name__} is no torch.nn.Module", hint="pass a model")
     if mode not in ("eval", "train"):
         raise InceptionLabError(f"unknown mode {mode!r}", hint="use 'eval' or 'train'")
-    run = partial(_trace, model, inputs, mode, loss, name or type(model).__name__)
+    asked = Request(model, inputs, mode, loss, name or type(model).__name__)
     try:
-        return run(ON_META)
+        return trace_on(ON_META, asked)
     except _TraceError as failure:
         if meta_only or not failure.may_run_for_real(model):
             raise
-        return run(FOR_REAL, failure.reason)
+        return trace_on(FOR_REAL, asked, failure.reason)
+
+
+class Request(NamedTuple):
+    """What is to be traced; see `trace`."""
+
+    model: nn.Module
+    inputs: Inputs
+    mode: Mode
+    loss: Loss | None
+    name: str
 
 
 class _TraceError(InceptionLabError):
@@ -121,60 +130,45 @@ class _TraceError(InceptionLabError):
         return has_data and (named or self.macs < SOON_REACHED)
 
 
-def _trace(
-    model: nn.Module,
-    inputs: Inputs,
-    mode: Mode,
-    loss: Loss | None,
-    name: str,
-    ground: Ground,
-    fallback: str = "",
-) -> Trace:
-    with _one_at_a_time, _no_collection(), torch.inference_mode(False), ExitStack() as others:
+def trace_on(ground: Ground, asked: Request, fallback: str = "") -> Trace:
+    """Trace a model on one ground; `fallback` says why it is not meta."""
+    with one_at_a_time, _no_collection(), torch.inference_mode(False), ExitStack() as others:
         if _get_current_dispatch_mode() is not None:  # another trace, or somebody's mode
             others.enter_context(_disable_current_modes())
         else:
             forget_when_full()
-        return _recorded(model, inputs, mode, loss, name, ground, fallback)
+        return _recorded(ground, asked, fallback)
 
 
-def _recorded(
-    model: nn.Module,
-    inputs: Inputs,
-    mode: Mode,
-    loss: Loss | None,
-    name: str,
-    ground: Ground,
-    fallback: str,
-) -> Trace:
-    training = mode == "train"
-    with borrowed(model, training, ground.stand_in) as loan, _operation_by_operation(loan.modules):
-        called = arguments(inputs, _floating_dtype(loan), ground.likeness)
+def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
+    training = asked.mode == "train"
+    with borrowed(asked.model, training, ground.stand_in) as loan, operation_by_operation(loan.modules):
+        called = arguments(asked.inputs, floating_dtype(loan), ground.likeness)
         recorder = Recorder(ground.answers, ground.adapt, differentiable=training)
         named = _register(recorder, loan, called.tensors)
         recorder.watch(loan.modules)
         try:
             with recorder, torch.set_grad_enabled(training):
-                outputs = model(*called.args, **called.kwargs)
-                differentiated = _backward(recorder, outputs, loss) if training else None
-            context = _context(recorder, name, called, mode, differentiated, ground.device, fallback)
-            return freeze(recorder, loan, context, named, outputs)
+                outputs = asked.model(*called.args, **called.kwargs)
+                differentiated = _backward(recorder, outputs, asked.loss) if training else None
+            facts = {"loss": differentiated, "device": ground.device, "fallback": fallback}
+            return freeze(recorder, loan, _context(recorder, asked, called, **facts), named, outputs)
         except InceptionLabError:
             raise
         except Exception as error:
-            raise _TraceError(error, recorder, name, called.tensors) from error
+            raise _TraceError(error, recorder, asked.name, called.tensors) from error
         finally:
             recorder.release()
 
 
-def _floating_dtype(loan: Borrowed) -> torch.dtype:
+def floating_dtype(loan: Borrowed) -> torch.dtype:
     """The dtype of the first floating parameter."""
     floating = (t.dtype for t in loan.parameters.values() if t.is_floating_point())
     return next(floating, torch.get_default_dtype())
 
 
 @contextmanager
-def _operation_by_operation(modules: Mapping[str, nn.Module]) -> Iterator[None]:
+def operation_by_operation(modules: Mapping[str, nn.Module]) -> Iterator[None]:
     """Switch off what hides operations: the encoder's fused path, compilation, replicas."""
     fused = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
@@ -232,30 +226,20 @@ def _backward(recorder: Recorder, outputs: Any, loss: Loss | None) -> str:
     return name
 
 
-def _context(
-    recorder: Recorder,
-    name: str,
-    called: Arguments,
-    mode: Mode,
-    loss: str | None,
-    device: str,
-    fallback: str,
-) -> Context:
+def _context(recorder: Recorder, asked: Request, called: Arguments, **facts: Any) -> Context:
     tensors = list(called.tensors.values())
     first = next((t for t in tensors if t.is_floating_point()), tensors[0] if tensors else None)
     uncounted = Counter(known.name for known, *_ in recorder.ops if not known.cost.counted)
     return Context(
-        model=name,
+        model=asked.name,
         input_shapes=tuple(tuple(t.shape) for t in tensors),
-        mode=mode,
-        loss=loss,
+        mode=asked.mode,
         dtype=layout_of(first).dtype_name if first is not None else "none",
         memory_format=_memory_format(first),
-        device=device,
-        fallback=fallback,
         torch=torch.__version__.partition("+")[0],
         tool=f"inception_lab {__version__}",
         uncounted_ops=dict(uncounted),
+        **facts,
     )
 
 

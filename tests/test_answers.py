@@ -11,13 +11,13 @@ from zoo import small_image
 from inception_lab.answers import CACHE_LIMIT, SHORTCUTS, Kernels, Shortcuts
 from inception_lab.grounds import ON_META
 from inception_lab.models.registry import create_model, list_models
-from inception_lab.tracing import _trace, trace
+from inception_lab.tracing import Request, trace, trace_on
 
 aten = torch.ops.aten
 
 
 def traced(model, shape, mode, answers):
-    return _trace(model, shape, mode, None, "it", ON_META._replace(answers=answers))
+    return trace_on(ON_META._replace(answers=answers), Request(model, shape, mode, None, "it"))
 
 
 def assert_same(found, expected):

@@ -11,7 +11,7 @@ from inception_lab.grounds import FOR_REAL
 from inception_lab.ir import Trace
 from inception_lab.models.registry import create_model
 from inception_lab.summarising import summarise
-from inception_lab.tracing import _trace, trace
+from inception_lab.tracing import Request, trace, trace_on
 
 MODES = pytest.mark.parametrize("mode", ["eval", "train"])
 
@@ -78,7 +78,7 @@ def test_the_numbers_of_a_real_run_are_the_same_every_time():
 def test_a_real_run_traces_what_meta_tensors_trace(name, mode):
     """All operations but those that PyTorch itself does otherwise: eval batch norm returns no statistics."""
     model, shape = create_model(name, num_classes=5), (2, 3, 71, 71)
-    real = _trace(model, shape, mode, None, name, FOR_REAL, "asked for")
+    real = trace_on(FOR_REAL, Request(model, shape, mode, None, name), "asked for")
     meta = trace(model, shape, mode=mode, name=name)
     outline = [[(op.name, op.phase, op.call, op.macs, op.other_flops) for op in t.ops] for t in (real, meta)]
     assert outline[0] == outline[1]
@@ -177,6 +177,6 @@ class TestSwitches:
 
 def real_run(model, shape, mode):
     before = fingerprint(model)
-    found = _trace(model, shape, mode, None, "it", FOR_REAL, "asked for")
+    found = trace_on(FOR_REAL, Request(model, shape, mode, None, "it"), "asked for")
     assert same(before, fingerprint(model))
     return found

@@ -16,6 +16,7 @@ from inception_lab import __version__
 from inception_lab.errors import USAGE, InceptionLabError, nearest
 
 COMMANDS = {
+    "crosscheck": "MACs beside those of fvcore and torch, differences explained.",
     "models": "The zoo: name, paper, year, input size, parameters, MACs.",
     "report": "Tables, plots and a page about each model, in folders.",
     "summary": "The layer table of a model, and its totals.",

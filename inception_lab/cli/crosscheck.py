@@ -1,0 +1,65 @@
+"""`inception-lab crosscheck`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from inception_lab.cli.options import Tracing, emit, format_options, tracing_options
+from inception_lab.errors import InceptionLabError
+from inception_lab.record import Record
+from inception_lab.report.data import columns_of
+from inception_lab.report.formats import heading, render
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from inception_lab.counters.comparison import Crosscheck
+    from inception_lab.inputs import Inputs
+
+
+@click.command()
+@click.argument("model")
+@tracing_options
+@format_options
+def command(model: str, tracing: Tracing, form: str, output: Path | None) -> None:
+    """The MACs of MODEL beside those of fvcore and torch, layer by layer, differences explained.
+
+    Exits with 1 where a count differs and no rule explains by exactly how much.
+    """
+    from inception_lab.cli.loading import refuse_partial, said_of, with_model
+    from inception_lab.counters.comparison import crosscheck
+
+    def use(net: nn.Module, inputs: Inputs) -> Crosscheck:
+        return crosscheck(net, inputs, mode=tracing.mode, name=model, meta_only=tracing.meta_only)
+
+    found = with_model(model, tracing, use)
+    record = said_of(model, tracing, found.record)
+    emit(record.to_json() if form == "json" else _shown(record, form), output)
+    if found.unexplained:
+        layers = ", ".join(row["layer"] for row in found.unexplained)
+        raise InceptionLabError(f"unexplained differences in {layers}", where=model, exit_code=1)
+    refuse_partial(found.trace, tracing)
+
+
+def _shown(record: Record, form: str) -> str:
+    table = render(record.layers, columns_of(record.layers), form)
+    return table if form == "csv" else f"{table.rstrip()}\n\n{_totals(record)}"
+
+
+def _totals(record: Record) -> str:
+    """A line per total and per rule that explains a difference, then what was left out."""
+    names = [name for name in record.totals if name.endswith("macs") and name != "training_macs"]
+    lines = [f"{heading(name):<20} {record.totals[name]:>20,}" for name in names]
+    lines += [
+        f"{heading(row['column']):<20} {row['macs']:>+20,}   {row['why']} (layers: {row['layers']})"
+        for row in record.context["differences"]
+    ]
+    lines += [
+        f"{counter} could not run it: {why}" for counter, why in record.context.get("not_run", {}).items()
+    ]
+    lines += [f"NOT COUNTED          {row['name']}, ran {row['count']} times" for row in record.uncounted_ops]
+    lines.append(f"Verdict              {record.context['verdict']}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,228 @@
+"""Our counts beside those of fvcore and of torch, each difference explained by a rule or reported."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from torch import nn
+
+from inception_lab.analyzers.cost import layer_costs
+from inception_lab.counters.counts import Count
+from inception_lab.counters.fvcore_counts import fvcore_counts
+from inception_lab.counters.torch_counts import flop_counter_mode_counts
+from inception_lab.errors import InceptionLabError
+from inception_lab.inputs import Inputs
+from inception_lab.ir import Mode, Phase, Trace
+from inception_lab.losses import Loss
+from inception_lab.record import Record, Row
+from inception_lab.summarising import summarise
+from inception_lab.tracing import trace
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Verdict = Literal["agree", "explained", "unexplained"]
+_FROM_BEST: tuple[Verdict, ...] = ("agree", "explained", "unexplained")
+
+COUNTERS: Mapping[str, Callable[[Trace, nn.Module, Inputs, Loss | None], list[Count]]] = MappingProxyType(
+    {"fvcore": fvcore_counts, "FlopCounterMode": flop_counter_mode_counts}
+)
+"""The other counters by name, read-only. To compare with one more, add its row and its columns."""
+
+
+class Column(NamedTuple):
+    """A column of another counter.
+
+    Attributes:
+        name: As it stands in rows and totals.
+        counter: Whose figures they are.
+        ours: The column of ours that it is compared with.
+        phase: The part of the step whose operations are in it.
+    """
+
+    name: str
+    counter: str
+    ours: str
+    phase: Phase
+
+
+COLUMNS = (
+    Column("fvcore_macs", "fvcore", "macs", "forward"),
+    Column("torch_macs", "FlopCounterMode", "macs", "forward"),
+    Column("torch_backward_macs", "FlopCounterMode", "backward_macs", "backward"),
+)
+
+Ledger = Mapping[Column, Mapping[str, Sequence[Count]]]
+"""By column and layer, what was counted."""
+
+
+@dataclass(frozen=True)
+class Crosscheck:
+    """Our counts beside those of other counters.
+
+    Attributes:
+        trace: The trace that was compared.
+        record: Context and totals of the trace's summary, with the other counters' totals, and a row per
+            layer, its calls summed up: `layer`, `type`, `macs`, `fvcore_macs`, `torch_macs`, in train mode
+            `backward_macs` and `torch_backward_macs`, then `verdict` (`agree`, `explained` or
+            `unexplained`) and `explanation`. The context adds the worst `verdict`; `differences`, a row
+            per rule that explains some: `column`, `why`, `macs`, `layers`; and `not_run`, the reason by
+            counter, where one could not run the model. Its columns are then absent.
+    """
+
+    trace: Trace
+    record: Record
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all layers."""
+        verdict: Verdict = self.record.context["verdict"]
+        return verdict
+
+    @property
+    def unexplained(self) -> tuple[Row, ...]:
+        """The layers in which a count differs and no rule says why."""
+        return tuple(row for row in self.record.layers if row["verdict"] == "unexplained")
+
+    def frame(self) -> DataFrame:
+        """The layers as a DataFrame."""
+        from pandas import DataFrame
+
+        return DataFrame(list(self.record.layers))
+
+
+def crosscheck(
+    model: nn.Module,
+    inputs: Inputs,
+    *,
+    mode: Mode = "eval",
+    loss: Loss | None = None,
+    name: str = "",
+    meta_only: bool = False,
+) -> Crosscheck:
+    """Count a model's multiply-accumulates, and have fvcore and torch's FlopCounterMode count them too.
+
+    Both run the model by themselves, on stand-ins for its weights, and each gives the figures that it
+    gives everybody; to which layer an operation belongs is told the same way for all. A difference counts
+    as explained where rules about single operations, worked out from their shapes and not from our
+    figure, add up to exactly that difference. The loss's own operations are not compared.
+
+    Args:
+        model: Any module, on any device; it is left as it was found.
+        inputs: As for `trace`.
+        mode: `eval` or `train`.
+        loss: A function of the model's outputs that gives a scalar, in place of the default.
+        name: Name of the model in the result; its class where none is given.
+        meta_only: Raise an error where the model would have to run for real.
+
+    Raises:
+        InceptionLabError: The model cannot be traced (exit code 3), or no other counter can run it (1).
+
+    Example:
+        >>> import inception_lab as il
+        >>> found = crosscheck(il.create_model("googlenet_bn", device="meta"), (1, 3, 64, 64))
+        >>> found.verdict
+        'explained'
+    """
+    found = trace(model, inputs, mode=mode, loss=loss, name=name, meta_only=meta_only)
+    counts: dict[str, list[Count]] = {}
+    not_run: dict[str, str] = {}
+    for counter, count in COUNTERS.items():
+        try:
+            counts[counter] = count(found, model, inputs, loss)
+        except Exception as error:
+            not_run[counter] = _one_line(error)
+    if not counts:
+        reasons = "; ".join(f"{counter} could not run it: {why}" for counter, why in not_run.items())
+        raise InceptionLabError(reasons, where=found.context.model, exit_code=1)
+    return _compared(found, counts, not_run)
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _compared(found: Trace, counts: Mapping[str, Sequence[Count]], not_run: Mapping[str, str]) -> Crosscheck:
+    phases = ("forward", "backward") if found.context.mode == "train" else ("forward",)
+    ledger = {
+        c: _by_layer(counts[c.counter], c.phase) for c in COLUMNS if c.counter in counts and c.phase in phases
+    }
+    ours = _ours(found)
+    layers = dict.fromkeys([*ours, *(layer for by_layer in ledger.values() for layer in by_layer)])
+    rows = [_row(layer, ours.get(layer, {}), ledger) for layer in layers]
+    totals = {column.name: sum(row[column.name] for row in rows) for column in ledger}
+    facts: dict[str, Any] = {
+        "verdict": _worst([row["verdict"] for row in rows]),
+        "differences": list(_differences(ledger)),
+    }
+    facts |= {"not_run": dict(not_run)} if not_run else {}
+    record = summarise(found).with_context(**facts)
+    return Crosscheck(found, replace(record, totals={**record.totals, **totals}, layers=tuple(rows)))
+
+
+def _by_layer(counts: Sequence[Count], phase: Phase) -> dict[str, list[Count]]:
+    """The counts of a phase that are not nothing, by layer."""
+    found: dict[str, list[Count]] = defaultdict(list)
+    for count in counts:
+        if count.phase == phase and (count.macs or count.surplus):
+            found[count.layer].append(count)
+    return found
+
+
+def _ours(found: Trace) -> dict[str, dict[str, Any]]:
+    """Type and MACs of each layer, its calls summed up."""
+    costs = layer_costs(found)
+    sums = {name: "sum" for name in ("macs", "backward_macs") if name in costs.columns}
+    table = costs.groupby("layer", sort=False).agg({"type": "first", **sums})
+    return {
+        str(layer): {str(name): row[name] if name == "type" else int(row[name]) for name in row}
+        for layer, row in table.to_dict("index").items()
+    }
+
+
+def _row(layer: str, ours: Mapping[str, Any], ledger: Ledger) -> Row:
+    row: dict[str, Any] = {"layer": layer, "type": ours.get("type", "")}
+    judged: list[tuple[Verdict, str]] = []
+    for column, by_layer in ledger.items():
+        counts = by_layer.get(layer, [])
+        row[column.ours] = ours.get(column.ours, 0)
+        row[column.name] = sum(count.macs for count in counts)
+        judged.append(_judged(column.name, row[column.name] - row[column.ours], counts))
+    verdicts, texts = zip(*judged, strict=True)
+    return row | {"verdict": _worst(verdicts), "explanation": "; ".join(filter(None, texts))}
+
+
+def _judged(column: str, difference: int, counts: Sequence[Count]) -> tuple[Verdict, str]:
+    """Whether the rules that applied to single operations add up to the whole difference, and how."""
+    if not difference:
+        return "agree", ""
+    by_rule: Counter[str] = Counter()
+    for count in counts:
+        by_rule[count.why] += count.surplus
+    explained = by_rule.total()
+    if explained == difference:
+        return "explained", "; ".join(f"{why} ({surplus:+,})" for why, surplus in by_rule.items() if why)
+    return "unexplained", f"{column} differs by {difference:+,}, of which rules explain {explained:+,}"
+
+
+def _worst(verdicts: Sequence[Verdict]) -> Verdict:
+    return max(verdicts, key=_FROM_BEST.index, default="agree")
+
+
+def _differences(ledger: Ledger) -> Iterator[Row]:
+    """What each rule explains in all layers together."""
+    for column, by_layer in ledger.items():
+        macs: Counter[str] = Counter()
+        layers: dict[str, set[str]] = defaultdict(set)
+        for layer, counts in by_layer.items():
+            for count in filter(attrgetter("why"), counts):
+                macs[count.why] += count.surplus
+                layers[count.why].add(layer)
+        for why, surplus in macs.items():
+            yield {"column": column.name, "why": why, "macs": surplus, "layers": len(layers[why])}

@@ -1,0 +1,327 @@
+"""Crosscheck as a whole: where all agree, over the zoo, when a counter fails, its JSON and its manners."""
+
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+from test_cli import run
+from test_counters import (
+    IMAGE,
+    NORMALISATION,
+    POOLING,
+    PROJECTIONS,
+    SCORES,
+    Net,
+    flop_counter_totals,
+    fvcore_total,
+    of,
+)  # fmt: skip
+from torch import nn
+from zoo import heads, small_image
+
+import inception_lab as il
+from inception_lab import formulas
+from inception_lab.answers import SHORTCUTS
+from inception_lab.counters import comparison
+from inception_lab.formulas import Cost
+
+aten = torch.ops.aten
+
+
+class Direct(nn.Module):
+    """Calls a part's forward, past its hooks."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.part.forward(x)
+
+
+class Shared(nn.Module):
+    """One layer under two names, in two parents, called three times at two sizes."""
+
+    def __init__(self):
+        super().__init__()
+        conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.one, self.two = nn.Sequential(conv), nn.Sequential(nn.ReLU(), conv)
+
+    def forward(self, x):
+        return self.two(self.one(self.one(x)[..., :3]))
+
+
+AGREEING = [
+    (nn.Conv2d(4, 6, (3, 1), (1, 2), dilation=2, groups=2), of(IMAGE), 2 * 2 * 3 * 6 * 2 * 3),
+    (nn.Conv1d(4, 6, 3), of((2, 4, 9)), 2 * 7 * 6 * 4 * 3),
+    (nn.Conv3d(4, 6, 3), of((2, 4, 4, 5, 6)), 2 * 24 * 6 * 4 * 27),
+    (nn.ConvTranspose1d(4, 6, 3, 2, output_padding=1), of((2, 4, 9)), 2 * 9 * 4 * 6 * 3),
+    (nn.ConvTranspose2d(4, 6, 3, groups=2), of(IMAGE), 2 * 36 * 4 * 3 * 9),
+    (nn.ConvTranspose3d(4, 6, 3), of((2, 4, 4, 5, 6)), 2 * 120 * 4 * 6 * 27),
+    (nn.Conv2d(4, 6, 3), of((4, 6, 6)), 16 * 6 * 4 * 9),
+    (Net(lambda x: F.conv2d(x, x.new_zeros(5, 4, 1, 1), stride=2)), of(IMAGE), 2 * 9 * 5 * 4),
+    (nn.Linear(4, 5), of((2, 3, 4)), 2 * 3 * 4 * 5),
+    (nn.Linear(4, 5), of((4,)), 20),
+    (nn.LSTMCell(4, 5), of((2, 4)), 2 * 20 * (4 + 5)),
+    (nn.Embedding(10, 4), [torch.zeros(2, 3, dtype=torch.int64)], 0),
+    (Net(lambda a, b: a @ b), of((2, 3, 4), (2, 4, 5)), 2 * 60),
+    (Net(lambda a, b: a @ b), of((4,), (4, 5)), 20),
+    (Net(lambda bias, a, b: torch.addmm(bias, a, b)), of((5,), (3, 4), (4, 5)), 60),
+    (Direct(), of((2, 4)), 2 * 4 * 5),
+    (Shared(), of(IMAGE), (36 + 18 + 18) * 2 * 4 * 4 * 9),
+]
+
+
+@pytest.mark.parametrize(("net", "inputs", "macs"), AGREEING)
+def test_what_all_agree_on(net, inputs, macs):
+    assert fvcore_total(net, inputs) == macs
+    assert flop_counter_totals(net, inputs, training=False)[0] == macs
+    found = il.crosscheck(net, inputs)
+    assert found.verdict == "agree"
+    assert "not_run" not in found.record.context
+    assert {found.record.totals[name] for name in ("macs", "fvcore_macs", "torch_macs")} == {macs}
+
+
+def test_calls_of_a_layer_are_summed_and_direct_calls_stay_where_they_run():
+    shared = il.crosscheck(Shared(), IMAGE).frame().set_index("layer")["fvcore_macs"]
+    assert shared["one.0"] == (36 + 18 + 18) * 2 * 4 * 4 * 9
+    assert shared.drop("one.0").sum() == 0
+    assert il.crosscheck(Direct(), (2, 4)).frame()["layer"].tolist() == ["part"]
+
+
+def test_the_encoder_shows_its_products_to_all():
+    """Self-attention and the two layers after it, for 2 sequences of 7 tokens of width 8."""
+    net = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    found = il.crosscheck(net, (2, 7, 8), mode="eval")
+    rows = found.frame().set_index("layer")
+    assert rows.loc["self_attn", "macs"] == PROJECTIONS + 2 * SCORES
+    assert rows.loc["self_attn", "torch_macs"] == PROJECTIONS + 2 * SCORES
+    assert rows.loc["self_attn", "fvcore_macs"] == PROJECTIONS
+    assert rows.loc["linear1", "fvcore_macs"] == rows.loc["linear2", "macs"] == 14 * 8 * 16
+    assert found.verdict == "explained"
+    assert il.crosscheck(net, (2, 7, 8), mode="train").verdict == "explained"
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize("name", il.list_models())
+def test_nothing_of_the_zoo_is_unexplained_in_eval_mode(name):
+    model = il.create_model(name, device="meta", **heads(name))
+    found = il.crosscheck(model, small_image(name))
+    assert found.verdict in ("agree", "explained")
+    assert found.record.totals["macs"] == found.record.totals["torch_macs"]
+    normalised = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    pooled = any(isinstance(module, nn.AdaptiveAvgPool2d) for module in model.children())
+    whys = {difference["why"] for difference in found.record.context["differences"]}
+    assert whys == {why for why, there in ((NORMALISATION, normalised), (POOLING, pooled)) if there}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["googlenet", "googlenet_bn", "googlenet_v3", "inception_v3", "inception_resnet_v1", "xception",
+     "alexnet", "googlenet_notebook", "googlenet_cifar10"],
+)  # fmt: skip
+def test_nothing_of_the_zoo_is_unexplained_in_train_mode(name):
+    model, shape = il.create_model(name, device="meta"), small_image(name, 2)
+    found = il.crosscheck(model, shape, mode="train")
+    assert found.verdict in ("agree", "explained")
+    totals = found.record.totals
+    counted = flop_counter_totals(model.train(), [torch.zeros(shape, device="meta")], training=True)
+    assert (totals["torch_macs"], totals["torch_backward_macs"]) == counted
+
+
+def test_auxiliary_heads_are_counted_by_all_in_train_mode():
+    model = il.create_model("googlenet", device="meta", aux_logits=True)
+    found = il.crosscheck(model, (2, 3, 224, 224), mode="train")
+    rows = found.frame().set_index("layer")
+    head = rows[rows.index.str.startswith("aux")]
+    assert (head["macs"] == head["fvcore_macs"]).all()
+    assert head["macs"].sum() > 0
+    assert found.unexplained == ()
+
+
+def test_dictionaries_in_and_out():
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.left, self.right = nn.Linear(4, 5), nn.Linear(3, 5)
+
+        def forward(self, a, parts):
+            return {"sum": self.left(a) + self.right(parts["b"]), "none": None}
+
+    found = il.crosscheck(Pair(), {"a": (2, 4), "parts": {"b": (2, 3)}}, mode="train")
+    assert found.verdict == "agree"
+    assert found.record.totals["fvcore_macs"] == 2 * 5 * (4 + 3)
+
+
+def test_a_counter_that_cannot_run_the_model_has_no_column():
+    """fvcore's matmul takes no vector on the right."""
+    net = Net(torch.matmul)
+    with pytest.raises(IndexError):
+        fvcore_total(net, of((3, 4), (4,)))
+    found = il.crosscheck(net, of((3, 4), (4,)))
+    assert found.record.context["not_run"] == {"fvcore": "IndexError: list index out of range"}
+    assert "fvcore_macs" not in found.frame()
+    assert "fvcore_macs" not in found.record.totals
+    assert found.verdict == "explained"
+
+
+def test_a_model_that_no_counter_can_run_is_an_error(monkeypatch):
+    def cannot(*_):
+        raise RuntimeError("no\nmore")
+
+    monkeypatch.setattr(comparison, "COUNTERS", {"one": cannot, "other": cannot})
+    with pytest.raises(il.InceptionLabError, match="one could not run it: RuntimeError: no; other") as raised:
+        il.crosscheck(nn.Linear(3, 4), (2, 3))
+    assert raised.value.exit_code == 1
+
+
+def test_a_model_that_depends_on_data_is_run_for_real():
+    class Choosing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            return self.conv(x) if x.sum() > -1 else x
+
+    found = il.crosscheck(Choosing(), (1, 3, 8, 8), mode="train")
+    assert found.verdict == "agree"
+    assert found.record.totals["fvcore_macs"] == 36 * 4 * 27
+
+
+class Custom(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x, weight):
+        context.save_for_backward(x, weight)
+        return x @ weight
+
+    @staticmethod
+    def backward(context, gradient):
+        x, weight = context.saved_tensors
+        return gradient @ weight.t(), x.t() @ gradient
+
+
+def test_what_no_rule_explains_is_unexplained():
+    """The tracer does not see into a function with a backward of its own."""
+    found = il.crosscheck(Net(Custom.apply), of((2, 3), (3, 4)))
+    (row,) = found.unexplained
+    assert (row["macs"], row["torch_macs"], row["fvcore_macs"]) == (24, 24, 0)
+    assert row["explanation"] == "fvcore_macs differs by -24, of which rules explain +0"
+    assert found.verdict == "unexplained"
+
+
+@pytest.fixture
+def wrong(monkeypatch):
+    """Makes one formula count twice; nothing of it stays in the cache."""
+    monkeypatch.setattr(SHORTCUTS, "cache", {})
+
+    def doubled(operation):
+        right = formulas.FORMULAS[operation]
+
+        def formula(args, out):
+            cost = right(args, out)
+            return Cost(2 * cost.macs, cost.other_flops)
+
+        monkeypatch.setitem(formulas.FORMULAS, operation, formula)
+
+    return doubled
+
+
+def test_a_wrong_count_is_reported_even_where_a_rule_applies(wrong):
+    wrong(aten.convolution_backward)
+    found = il.crosscheck(nn.Conv2d(4, 4, 3, groups=4), (2, 4, 8, 8), mode="train")
+    forward = 2 * 36 * 4 * 9
+    (row,) = found.unexplained
+    assert (row["backward_macs"], row["torch_backward_macs"]) == (2 * forward, 4 * forward)
+    assert row["explanation"] == (
+        f"torch_backward_macs differs by {2 * forward:+,}, of which rules explain {3 * forward:+,}"
+    )
+
+
+def test_a_wrong_count_ends_the_command_with_1(wrong, capsys):
+    wrong(aten.convolution)
+    code, out, err = run(capsys, "crosscheck", "googlenet", "--input-size", "3x64x64", "--format", "json")
+    assert code == 1
+    assert err.startswith("inception-lab: googlenet: unexplained differences in conv1.conv, ")
+    data = json.loads(out)
+    first = next(row for row in data["layers"] if row["layer"] == "conv1.conv")
+    assert data["verdict"] == first["verdict"] == "unexplained"
+    assert first["macs"] == 2 * first["fvcore_macs"] == 2 * first["torch_macs"]
+
+
+def test_json_has_the_context_and_totals_of_the_summary(capsys):
+    options = ("googlenet_bn", "--input-size", "3x64x64", "--mode", "train", "--format", "json")
+    code, out, err = run(capsys, "crosscheck", *options)
+    assert (code, err) == (0, "")
+    data, summary = json.loads(out), json.loads(run(capsys, "summary", *options)[1])
+    assert {key: data[key] for key in summary if key not in ("totals", "layers")} == {
+        key: summary[key] for key in summary if key not in ("totals", "layers")
+    }
+    assert data["totals"].items() >= summary["totals"].items()
+    assert set(data["totals"]) - set(summary["totals"]) == {
+        "fvcore_macs", "torch_macs", "torch_backward_macs",
+    }  # fmt: skip
+    assert list(data["layers"][0]) == [
+        "layer", "type", "macs", "fvcore_macs", "torch_macs", "backward_macs", "torch_backward_macs",
+        "verdict", "explanation",
+    ]  # fmt: skip
+    for name in ("macs", "fvcore_macs", "torch_macs", "backward_macs", "torch_backward_macs"):
+        assert sum(row[name] for row in data["layers"]) == data["totals"][name]
+    assert il.Record.from_dict(data).to_dict() == data
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv"])
+def test_tables_show_rows_and_what_explains_them(capsys, form):
+    code, out, _ = run(capsys, "crosscheck", "googlenet_bn", "--input-size", "3x64x64", "--format", form)
+    assert code == 0
+    assert "inception3a.branch1.bn" in out
+    assert NORMALISATION in out
+    assert ("Verdict              explained" in out) == (form != "csv")
+
+
+def state_of(model):
+    """What a caller could see changed."""
+    tensors = {
+        name: (id(tensor), tensor.clone(), tensor.grad)
+        for name, tensor in model.state_dict(keep_vars=True).items()
+    }
+    return tensors, [
+        (module.training, dict(module._forward_hooks), dict(module._forward_pre_hooks), sorted(vars(module)))
+        for module in model.modules()
+    ]
+
+
+def assert_left_as_found(model, before):
+    (tensors, modules), (before_tensors, before_modules) = state_of(model), before
+    assert modules == before_modules
+    for name, (identity, value, gradient) in tensors.items():
+        assert (identity, gradient) == (before_tensors[name][0], before_tensors[name][2])
+        assert torch.equal(value, before_tensors[name][1])
+
+
+def refuse_jit(*_):
+    if torch._C._get_tracing_state() is not None:
+        raise RuntimeError("not under jit")
+
+
+@pytest.mark.parametrize("hooked", [True, False])
+def test_the_model_is_left_as_found(hooked):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.Flatten()).train()
+    model[1].eval()
+    if hooked:
+        model[2].register_forward_hook(refuse_jit)
+    before, random_state = state_of(model), torch.get_rng_state()
+    for mode in ("eval", "train"):
+        found = il.crosscheck(model, (2, 3, 8, 8), mode=mode)
+        assert found.record.context.get("not_run", {}) == (
+            {"fvcore": "RuntimeError: not under jit"} if hooked else {}
+        )
+        assert_left_as_found(model, before)
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+def test_hooks_of_fvcore_are_taken_out_where_the_tracer_fails():
+    net = Net(lambda conv, x: (conv(x), refuse_jit())[0], nn.Conv2d(3, 4, 3))
+    il.crosscheck(net, (1, 3, 8, 8))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
