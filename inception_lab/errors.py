@@ -31,8 +31,11 @@ class InceptionLabError(ValueError):
         return f"{line}; {self.hint}" if self.hint else line
 
 
+SHOWN = 30
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The hint that offers the known names nearest to `name`, or all of them where none is near.
+    """The hint that offers the known names nearest to `name`, or the first of them where none is near.
 
     Example:
         >>> nearest("gogglenet", ["googlenet", "vgg16"])
@@ -42,4 +45,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     choices = sorted(known)
     close = get_close_matches(name, choices, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(choices) or 'none'}"
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    more = f" and {len(choices) - SHOWN} more" if len(choices) > SHOWN else ""
+    return f"known: {', '.join(choices[:SHOWN]) or 'none'}{more}"

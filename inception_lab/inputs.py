@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Number
 from operator import index
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import SymInt, Tensor
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 
@@ -84,8 +85,7 @@ class _Preparation:
 
 def _is_shape(given: Sequence[Any]) -> bool:
     """Whether a sequence is a row of numbers rather than of inputs."""
-    parts = (Sequence, Mapping, Tensor, type(None))
-    return bool(given) and not any(isinstance(part, parts) for part in given)
+    return bool(given) and all(isinstance(part, (Number, SymInt)) for part in given)
 
 
 def _of_shape(given: Sequence[Any], dtype: torch.dtype) -> Tensor:

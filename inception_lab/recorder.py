@@ -5,15 +5,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from threading import get_ident
 from typing import Any, NamedTuple
 from weakref import ref
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from inception_lab.answers import Known, tensors_in
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir import Phase, Value
 from inception_lab.layouts import Layout, layout_of
 from inception_lab.nesting import tensors_within
@@ -53,7 +56,7 @@ class StorageState:
     )  # fmt: skip
 
     def __init__(self, recorder: Recorder, tensor: Tensor, born: int | None) -> None:
-        storage = tensor.untyped_storage()
+        storage = _memory_of(tensor)
         self.recorder: Any = recorder  # None when the trace is over
         self.id, self.bytes = len(recorder.storages), storage.nbytes()
         self.born = self.writer = born
@@ -210,6 +213,8 @@ class Recorder(TorchDispatchMode):
             storage = version.storage
             if version.number == storage.number and storage.recorder is self:
                 return version
+        if is_functorch_wrapped_tensor(tensor):
+            return self.version_of(get_unwrapped(tensor))
         version = self.storage_of(tensor).version(layout_of(tensor), int(tensor.storage_offset()))
         setattr(tensor, MARK, version)
         self._marked.append(ref(tensor))
@@ -224,7 +229,7 @@ class Recorder(TorchDispatchMode):
 
     def storage_of(self, tensor: Tensor) -> StorageState:
         """The state of a tensor's storage; one not seen before existed before the first operation."""
-        return self.alive.get(tensor.untyped_storage()._cdata) or StorageState(self, tensor, None)
+        return self.alive.get(_memory_of(tensor)._cdata) or StorageState(self, tensor, None)
 
     def _outputs(self, out: Any) -> tuple[int, ...]:
         """Values of the tensors that an operation returned."""
@@ -235,7 +240,7 @@ class Recorder(TorchDispatchMode):
         return ()
 
     def _output(self, tensor: Tensor) -> int:
-        storage = self.alive.get(tensor.untyped_storage()._cdata)
+        storage = self.alive.get(_memory_of(tensor)._cdata)
         if storage is None:
             storage = StorageState(self, tensor, len(self.ops))
         version = storage.new_version(layout_of(tensor), int(tensor.storage_offset()), len(self.ops))
@@ -311,8 +316,15 @@ class Recorder(TorchDispatchMode):
     ) -> Callable[..., Any]:
         """The function, telling the recorder of its calls."""
         stack, values_in, differentiable = self.stack, self.values_in, self.differentiable
+        thread = get_ident()
 
         def reported(*args: Any, **kwargs: Any) -> Any:
+            if get_ident() != thread:
+                raise InceptionLabError(
+                    f"{path or kind} runs in another thread, where operations are not seen",
+                    hint="call it in the thread of the model's forward",
+                    exit_code=MODEL_FAILED,
+                )
             call = CallState(
                 self, module, path, kind, values_in((*args, *kwargs.values()) if kwargs else args)
             )
@@ -354,6 +366,18 @@ class Recorder(TorchDispatchMode):
         self.values.clear()
         self.storages.clear()
         self.alive.clear()
+
+
+def _memory_of(tensor: Tensor) -> torch.UntypedStorage:
+    try:
+        return tensor.untyped_storage()
+    except NotImplementedError as error:
+        kind = str(tensor.layout).removeprefix("torch.")
+        raise InceptionLabError(
+            f"a tensor of layout {kind} has no storage to follow",
+            hint="make it dense, as by sparse=False",
+            exit_code=MODEL_FAILED,
+        ) from error
 
 
 _composite: dict[int, bool] = {}

@@ -230,18 +230,33 @@ def _is_trusted(kind: type[nn.Module]) -> bool:
 
 
 def _containers(module: nn.Module) -> Iterable[Any]:
+    """The containers in a module's attributes, and the attributes of objects of its own package."""
     found: dict[int, Any] = {}
-    _find_containers(module.__dict__.values(), found)
+    _find_containers(module.__dict__.values(), _package(module), found)
     return found.values()
 
 
-def _find_containers(values: Iterable[Any], found: dict[int, Any]) -> None:
+def _find_containers(values: Iterable[Any], package: str, found: dict[int, Any]) -> None:
     for value in values:
         kind: type = value.__class__
-        if kind in _CONTAINERS and id(value) not in found:
-            found[id(value)] = value
-            if value:
-                _find_containers(value.values() if isinstance(value, dict) else value, found)
+        container = value if kind in _CONTAINERS else _attributes(value, package)
+        if container is not None and id(container) not in found:
+            found[id(container)] = container
+            if container:
+                inner = container.values() if isinstance(container, dict) else container
+                _find_containers(inner, package, found)
+
+
+def _attributes(value: Any, package: str) -> dict[str, Any] | None:
+    """The attributes of an object such as a cache, which a forward may write to."""
+    if isinstance(value, (nn.Module, Tensor, type)) or callable(value) or _package(value) != package:
+        return None
+    attributes: dict[str, Any] | None = getattr(value, "__dict__", None)
+    return attributes
+
+
+def _package(value: Any) -> str:
+    return str(value.__class__.__module__).partition(".")[0]
 
 
 class _Twin(NamedTuple):
@@ -296,7 +311,8 @@ def _new_twin(tensor: Tensor) -> Tensor:
 def _as_parameter(made: Tensor, original: Tensor) -> Tensor:
     """The tensor as what it stands in for: a parameter, or one that takes a gradient."""
     if isinstance(original, nn.Parameter):
-        return nn.Parameter(made, requires_grad=original.requires_grad)
+        made = nn.Parameter(made, requires_grad=original.requires_grad)
+    made.__dict__.update(original.__dict__)
     return made.requires_grad_(original.requires_grad)
 
 

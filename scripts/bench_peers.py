@@ -522,7 +522,7 @@ def machine(results: Results) -> dict[str, str]:
     options = results.options
     probes = [p for found in results.probes.values() for p in found]
     return {
-        "CPU": _cpu(),
+        "CPU": cpu_name(),
         "threads": str(torch.get_num_threads()),
         "Python": platform.python_version(),
         "torch": torch.__version__,
@@ -537,7 +537,7 @@ def machine(results: Results) -> dict[str, str]:
     }
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
