@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     from inception_lab.analyzers.cost import branch_costs as branch_costs
     from inception_lab.analyzers.cost import layer_costs as layer_costs
     from inception_lab.analyzers.cost import module_costs as module_costs
+    from inception_lab.analyzers.receptive_field import receptive_field as receptive_field
     from inception_lab.counters.comparison import Crosscheck as Crosscheck
     from inception_lab.counters.comparison import crosscheck as crosscheck
     from inception_lab.errors import InceptionLabError as InceptionLabError
+    from inception_lab.fields.field import Field as Field
+    from inception_lab.fields.field import field_of as field_of
+    from inception_lab.fields.projective import projective_field as projective_field
+    from inception_lab.fields.resolution import resolution_fit as resolution_fit
+    from inception_lab.fields.spectrum import field_spectrum as field_spectrum
+    from inception_lab.fitting import smallest_input as smallest_input
     from inception_lab.ir import Trace as Trace
     from inception_lab.models.registry import create_model as create_model
     from inception_lab.models.registry import list_models as list_models
@@ -27,18 +34,25 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Crosscheck": "counters.comparison",
+    "Field": "fields.field",
     "InceptionLabError": "errors",
     "Record": "record",
     "Trace": "ir",
     "branch_costs": "analyzers.cost",
     "create_model": "models.registry",
     "crosscheck": "counters.comparison",
+    "field_of": "fields.field",
+    "field_spectrum": "fields.spectrum",
     "layer_costs": "analyzers.cost",
     "list_models": "models.registry",
     "load_timm_state_dict": "models.weights",
     "load_torchvision_state_dict": "models.weights",
     "module_costs": "analyzers.cost",
+    "projective_field": "fields.projective",
+    "receptive_field": "analyzers.receptive_field",
     "reduction_saving": "saving",
+    "resolution_fit": "fields.resolution",
+    "smallest_input": "fitting",
     "summarise": "summarising",
     "trace": "tracing",
 }

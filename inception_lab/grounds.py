@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +15,8 @@ from inception_lab.answers import SHORTCUTS, Kernels, tensors_in
 from inception_lab.recorder import Adapt, Adapted, Answers
 
 META = torch.device("meta")
+LONGEST_RUN = 10**12
+"""MACs of a real run of a minute or two."""
 
 
 class Ground(NamedTuple):
@@ -25,6 +28,7 @@ class Ground(NamedTuple):
         likeness: Makes what stands in for an example input.
         answers: Runs an operation.
         adapt: Changes the arguments of operations that make or meet a tensor of another device.
+        most_macs: After how many multiply-accumulates to give up.
     """
 
     device: str
@@ -32,6 +36,7 @@ class Ground(NamedTuple):
     likeness: inputs.Likeness
     answers: Answers
     adapt: Adapt
+    most_macs: float
 
 
 def _unchanged(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Adapted:
@@ -77,5 +82,5 @@ def _takes_device(func: OpOverload) -> bool:
     return any(argument.name == "device" for argument in func._schema.arguments)
 
 
-ON_META = Ground("meta", standins.twin, inputs.on_meta, SHORTCUTS, _onto_meta)
-FOR_REAL = Ground("cpu", standins.duplicate, inputs.on_cpu, Kernels(), _unchanged)
+ON_META = Ground("meta", standins.twin, inputs.on_meta, SHORTCUTS, _onto_meta, inf)
+FOR_REAL = Ground("cpu", standins.duplicate, inputs.on_cpu, Kernels(), _unchanged, LONGEST_RUN)

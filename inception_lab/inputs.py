@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Number
+from copy import copy
+from dataclasses import fields, is_dataclass
+from numbers import Integral, Number
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import SymInt, Tensor
@@ -51,7 +53,9 @@ def arguments(given: Inputs, dtype: torch.dtype, likeness: Likeness) -> Argument
         return Arguments((), kwargs, prepare.tensors)
     if not isinstance(given, (Tensor, list, tuple)):
         raise InceptionLabError(f"{given!r} is no input", hint="give a shape such as (1, 3, 224, 224)")
-    several = [given] if isinstance(given, Tensor) or _is_shape(given) else given
+    several = [given] if isinstance(given, Tensor) else given
+    if _is_shape(several):
+        several = [of_shape(several, dtype)]
     args = tuple([prepare(value, str(place)) for place, value in enumerate(several)])
     return Arguments(args, {}, prepare.tensors)
 
@@ -68,14 +72,29 @@ class _Preparation:
         if isinstance(given, Tensor):
             return self._like(given, name)
         if isinstance(given, Mapping):
-            return {key: self(value, f"{name}.{key}") for key, value in given.items()}
+            return self._mapping(given, name)
+        if is_dataclass(given) and not isinstance(given, type):
+            return self._dataclass(given, name)
         if not isinstance(given, (list, tuple)):
             return given
-        if _is_shape(given):
-            self.tensors[name] = made = self.likeness(_of_shape(given, self.dtype))
+        if given and all(isinstance(part, (Integral, SymInt)) for part in given):
+            self.tensors[name] = made = self.likeness(of_shape(given, self.dtype))
             return made
         parts = [self(value, f"{name}.{place}") for place, value in enumerate(given)]
         return type(given)(*parts) if hasattr(given, "_fields") else type(given)(parts)
+
+    def _mapping(self, given: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
+        found: Any = {} if type(given) is dict else copy(given)
+        for key, value in given.items():
+            found[key] = self(value, f"{name}.{key}")
+        return cast("Mapping[Any, Any]", found)
+
+    def _dataclass(self, given: Any, name: str) -> Any:
+        found = copy(given)
+        for part in fields(given):
+            value = self(getattr(given, part.name), f"{name}.{part.name}")
+            object.__setattr__(found, part.name, value)  # frozen ones too
+        return found
 
     def _like(self, example: Tensor, name: str) -> Tensor:
         if id(example) not in self._known:
@@ -84,12 +103,16 @@ class _Preparation:
 
 
 def _is_shape(given: Sequence[Any]) -> bool:
-    """Whether a sequence is a row of numbers rather than of inputs."""
+    """Whether a sequence is a row of numbers rather than of inputs, even if they are no sizes."""
     return bool(given) and all(isinstance(part, (Number, SymInt)) for part in given)
 
 
-def _of_shape(given: Sequence[Any], dtype: torch.dtype) -> Tensor:
-    """A meta tensor of this shape; sizes may be other libraries' integers."""
+def of_shape(given: Sequence[Any], dtype: torch.dtype) -> Tensor:
+    """A meta tensor of this shape; sizes may be other libraries' integers.
+
+    Raises:
+        InceptionLabError: It is no row of sizes of 1 or more (exit code 2), or too large (3).
+    """
     try:
         sizes = tuple(index(size) for size in given)
     except TypeError:

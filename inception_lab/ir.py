@@ -132,7 +132,7 @@ class Context:
         input_shapes: One shape per input, batch included.
         mode: `eval` for one inference pass, `train` for forward, loss and backward.
         loss: What was differentiated, or None in eval mode.
-        dtype: Element type of the first floating input.
+        dtype: Element type of the first floating input, of the parameters where there is none.
         memory_format: `contiguous`, `channels_last` or `strided`, of the first floating input.
         device: Kind of the device that the tensors were on: `meta`, or `cpu` for a real run.
         fallback: Why the model could not run on meta; empty where it did.

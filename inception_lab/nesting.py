@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
@@ -27,5 +27,5 @@ def tensors_within(item: Any) -> Iterator[Tensor]:
         for value in item:
             yield from tensors_within(value)
     elif is_dataclass(item) and not isinstance(item, type):
-        for value in vars(item).values() if hasattr(item, "__dict__") else ():
-            yield from tensors_within(value)
+        for field in fields(item):
+            yield from tensors_within(getattr(item, field.name, None))

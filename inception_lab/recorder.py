@@ -127,11 +127,13 @@ class Recorder(TorchDispatchMode):
         answers: What runs an operation, see `answers`.
         adapt: Changes the arguments of operations that make or meet a tensor of another device.
         differentiable: Whether autograd nodes are made, so that backward operations find their call.
+        most_macs: After how many multiply-accumulates on data to give up.
     """
 
-    def __init__(self, answers: Answers, adapt: Adapt, differentiable: bool) -> None:
+    def __init__(self, answers: Answers, adapt: Adapt, differentiable: bool, most_macs: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.answers, self.adapt, self.differentiable = answers, adapt, differentiable
+        self.macs_left = most_macs
         self.phase: Phase = "forward"
         self.nobody = NO_CALL
         self.ops: list[OpRow] = []
@@ -145,6 +147,8 @@ class Recorder(TorchDispatchMode):
         self.failed_in: tuple[Exception, str] | None = None
         self._marked: list[ref[Tensor]] = []
         self._met_data = False
+        self._adopted = 0
+        self._strangers: list[tuple[Tensor, Tensor | None]] = []
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -184,6 +188,13 @@ class Recorder(TorchDispatchMode):
         """Answer an operation whose arguments may have to change first."""
         adapted = self.adapt(func, args, kwargs)
         known, out = self.answers(func, tuple(key), adapted.args, adapted.kwargs)
+        self.macs_left -= known.cost.macs
+        if self.macs_left < 0:
+            raise InceptionLabError(
+                "it cannot run on meta tensors, and for real it takes too long",
+                hint="trace it on a smaller input",
+                exit_code=MODEL_FAILED,
+            )
         return known, adapted.originals.get(id(out), out)
 
     def _scan(self, args: Iterable[Any], reads: list[int], key: list[Any]) -> None:
@@ -215,9 +226,13 @@ class Recorder(TorchDispatchMode):
                 return version
         if is_functorch_wrapped_tensor(tensor):
             return self.version_of(get_unwrapped(tensor))
-        version = self.storage_of(tensor).version(layout_of(tensor), int(tensor.storage_offset()))
+        state = self.storage_of(tensor)
+        version = state.version(layout_of(tensor), int(tensor.storage_offset()))
         setattr(tensor, MARK, version)
         self._marked.append(ref(tensor))
+        if tensor.requires_grad and tensor.is_leaf and state.born is None and state.id >= self._adopted:
+            self._strangers.append((tensor, tensor.grad))
+            tensor.grad = None
         return version
 
     def adopt(self, tensor: Tensor) -> int:
@@ -225,6 +240,7 @@ class Recorder(TorchDispatchMode):
         storage = self.storage_of(tensor)
         version = storage.new_version(layout_of(tensor), int(tensor.storage_offset()), None)
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
+        self._adopted = len(self.storages)
         return storage.id
 
     def storage_of(self, tensor: Tensor) -> StorageState:
@@ -360,6 +376,11 @@ class Recorder(TorchDispatchMode):
         for reference in self._marked:
             if (tensor := reference()) is not None and getattr(tensor, MARK, None) is not None:
                 delattr(tensor, MARK)
+        for stranger, gradient in self._strangers:
+            stranger.grad = gradient
+        self.failed_in = None
+        for part in (self._strangers, self.calls, self.stack):
+            part.clear()
         for storage in self.storages:
             storage.current.clear()
             storage.recorder = storage.watch = None

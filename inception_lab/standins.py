@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -22,6 +24,8 @@ _twins: dict[int, _Twin] = {}
 _TRUSTED = ("torch.nn.modules.", "inception_lab.models.")
 _trusted: set[type[nn.Module]] = set()
 _UPDATED = (dict, set)
+_OTHERS_BUSINESS = {*sys.stdlib_module_names, "torch", "numpy"}
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _CONTAINERS = frozenset({dict, OrderedDict, defaultdict, Counter, list, deque, set})
 
 
@@ -40,17 +44,21 @@ class Borrowed(NamedTuple):
 
 
 @contextmanager
-def borrowed(model: nn.Module, training: bool, stand_in: StandIn) -> Iterator[Borrowed]:
+def borrowed(
+    model: nn.Module, training: bool, stand_in: StandIn, others: Sequence[nn.Module] = ()
+) -> Iterator[Borrowed]:
     """Put stand-ins into a model and set its mode; take all of it back at the end.
 
     What is restored: parameters, buffers, training flags, hooks, every attribute of every module
-    with the contents of its dictionaries, lists and sets, and the random state of torch, numpy and
-    Python.
+    with the contents of its containers and of the objects in it, and the random state of torch, numpy
+    and Python. Modules that the model keeps unregistered, as in a list, are lent with it. What is not:
+    arrays and random generators of its own, and whatever only a function or a Python module holds.
 
     Args:
         model: Any module, on any device.
         training: The mode to put it into.
         stand_in: Makes what stands in for a parameter or buffer, see `twin` and `duplicate`.
+        others: Modules that run with it, such as a loss.
 
     Raises:
         InceptionLabError: A parameter has no shape yet, or the module is scripted (exit code 3).
@@ -58,16 +66,20 @@ def borrowed(model: nn.Module, training: bool, stand_in: StandIn) -> Iterator[Bo
     modules: dict[str, nn.Module] = {}
     _walk(model, "", modules, set())
     _refuse_scripted(modules)
-    trusted = all(map(_keeps_nothing, modules.values()))
-    found = [_Flag(m) if trusted else _Snapshot(m) for m in modules.values()]
+    trusted = not others and _no_global_hooks() and all(map(_keeps_nothing, modules.values()))
+    strangers = [] if trusted else _unregistered(modules.values(), others)
+    found = [_Flag(m) if trusted else _Snapshot(m) for m in (*modules.values(), *strangers)]
     random_state = _RandomState(torch_alone=trusted)
     loan = _Loan(stand_in)
     try:
         for path, module in modules.items():
             loan.replace(module._parameters, path, loan.parameters)
             loan.replace(module._buffers, path, loan.buffers)
+        for stranger in strangers:
+            loan.replace(stranger._parameters, "", loan.others)
+            loan.replace(stranger._buffers, "", loan.others)
         if not trusted:
-            for module in modules.values():
+            for module in (*modules.values(), *strangers):
                 loan.replace_elsewhere(module)
         _set_mode(model, modules.values(), training)
         yield Borrowed(modules, _once(loan.parameters), _once(loan.buffers))
@@ -76,8 +88,8 @@ def borrowed(model: nn.Module, training: bool, stand_in: StandIn) -> Iterator[Bo
             tensors[name] = tensor
         for snapshot in found:
             snapshot.restore()
-        for parameter in loan.parameters.values():
-            parameter.grad = None
+        for made in loan.made():
+            made.grad = None
         random_state.restore()
 
 
@@ -88,6 +100,7 @@ class _Loan:
         self.stand_in = stand_in
         self.parameters: dict[str, Tensor] = {}
         self.buffers: dict[str, Tensor] = {}
+        self.others: dict[str, Tensor] = {}
         self.originals: list[tuple[dict[str, Any], str, Tensor]] = []
         self._known: dict[int, Tensor] = {}
 
@@ -97,6 +110,10 @@ class _Loan:
             if tensor is not None:
                 self.originals.append((tensors, name, tensor))
                 tensors[name] = made[f"{path}.{name}" if path else name] = self._for(tensor)
+
+    def made(self) -> Iterable[Tensor]:
+        """Everything that stands in for something."""
+        return self._known.values()
 
     def _for(self, tensor: Tensor) -> Tensor:
         known = self._known.get(id(tensor))
@@ -118,8 +135,9 @@ class _Loan:
     def _replace_in(self, container: Any) -> None:
         if isinstance(container, dict):
             container.update({key: self._replaced(value) for key, value in container.items()})
-        elif isinstance(container, list):
-            container[:] = [self._replaced(value) for value in container]
+        elif isinstance(container, (list, deque)):
+            for place, value in enumerate(container):
+                container[place] = self._replaced(value)
 
     def _replaced(self, value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -212,8 +230,12 @@ def _keeps_nothing(module: nn.Module) -> bool:
     return (
         (type(module) in _trusted or _is_trusted(type(module)))
         and "forward" not in attributes
-        and not (attributes["_forward_hooks"] or attributes["_forward_pre_hooks"])
+        and not any(map(attributes.get, _HOOKS))
     )
+
+
+def _no_global_hooks() -> bool:
+    return not any(vars(nn.modules.module).get(f"_global{name}") for name in _HOOKS)
 
 
 def _is_trusted(kind: type[nn.Module]) -> bool:
@@ -230,33 +252,59 @@ def _is_trusted(kind: type[nn.Module]) -> bool:
 
 
 def _containers(module: nn.Module) -> Iterable[Any]:
-    """The containers in a module's attributes, and the attributes of objects of its own package."""
+    """The containers in a module's attributes, and the attributes of the objects there."""
     found: dict[int, Any] = {}
-    _find_containers(module.__dict__.values(), _package(module), found)
+    _find_containers(module.__dict__.values(), found)
     return found.values()
 
 
-def _find_containers(values: Iterable[Any], package: str, found: dict[int, Any]) -> None:
+def _find_containers(values: Iterable[Any], found: dict[int, Any]) -> None:
     for value in values:
         kind: type = value.__class__
-        container = value if kind in _CONTAINERS else _attributes(value, package)
+        container = value if kind in _CONTAINERS else _attributes(value)
         if container is not None and id(container) not in found:
             found[id(container)] = container
             if container:
-                inner = container.values() if isinstance(container, dict) else container
-                _find_containers(inner, package, found)
+                _find_containers(container.values() if isinstance(container, dict) else container, found)
+        elif kind is tuple:
+            _find_containers(value, found)
 
 
-def _attributes(value: Any, package: str) -> dict[str, Any] | None:
+def _attributes(value: Any) -> dict[str, Any] | None:
     """The attributes of an object such as a cache, which a forward may write to."""
-    if isinstance(value, (nn.Module, Tensor, type)) or callable(value) or _package(value) != package:
+    if isinstance(value, (nn.Module, Tensor, type)) or callable(value):
+        return None
+    home = str(value.__class__.__module__).partition(".")[0]
+    if home in _OTHERS_BUSINESS and not isinstance(value, SimpleNamespace):
         return None
     attributes: dict[str, Any] | None = getattr(value, "__dict__", None)
     return attributes
 
 
-def _package(value: Any) -> str:
-    return str(value.__class__.__module__).partition(".")[0]
+def _unregistered(modules: Iterable[nn.Module], others: Sequence[nn.Module]) -> list[nn.Module]:
+    """The modules that are no part of the model, but that it holds in attributes, and others."""
+    seen = set(modules)
+    found: dict[str, nn.Module] = {}
+    waiting = [*others, *_held(seen)]
+    while waiting:
+        inner: dict[str, nn.Module] = {}
+        if (module := waiting.pop()) not in seen:
+            _walk(module, "", inner, seen)
+            found |= {f"{len(found)}.{path}": m for path, m in inner.items()}
+            waiting += _held(inner.values())
+    _refuse_scripted(found)
+    return list(found.values())
+
+
+def _held(modules: Iterable[nn.Module]) -> list[nn.Module]:
+    """The modules in the plain attributes of modules and in the containers there."""
+    found: list[nn.Module] = []
+    for module in modules:
+        for container in (module.__dict__, *_containers(module)):
+            held = container.values() if isinstance(container, dict) else container
+            if container is not module._modules:
+                found += [value for value in held if isinstance(value, nn.Module)]
+    return found
 
 
 class _Twin(NamedTuple):

@@ -54,8 +54,8 @@ def _context(trace: Trace) -> dict[str, Any]:
 
 
 def _rows(layers: DataFrame) -> tuple[dict[str, Any], ...]:
-    """A dictionary a row; the call number only where a module was called again."""
-    rows = [{str(k): _plain(v) for k, v in row.items()} for row in layers.to_dict("records")]
+    """A dictionary a row without what does not hold; the call number only of a module called again."""
+    rows = [{str(k): _plain(v) for k, v in row.items() if v is not None} for row in layers.to_dict("records")]
     return tuple({k: v for k, v in row.items() if k != "call" or v} for row in rows)
 
 

@@ -26,8 +26,8 @@ from inception_lab.losses import Loss, default_loss
 from inception_lab.recorder import Recorder
 from inception_lab.standins import Borrowed, borrowed
 
-SOON_REACHED = 10**10
-"""MACs that a real run makes in about a second."""
+FEW_MACS, FEW_BYTES = 10**10, 2**29
+"""What a real run does in about a second."""
 
 one_at_a_time = RLock()
 
@@ -81,10 +81,11 @@ def trace(
     asked = Request(model, inputs, mode, loss, name or type(model).__name__)
     try:
         return trace_on(ON_META, asked)
-    except _TraceError as failure:
-        if meta_only or not failure.may_run_for_real(model):
+    except TraceError as failure:
+        if meta_only or not failure.blames_meta or not _has_data(model):
             raise
-        return trace_on(FOR_REAL, asked, failure.reason)
+        reason = failure.reason
+    return trace_on(FOR_REAL, asked, reason)
 
 
 class Request(NamedTuple):
@@ -97,7 +98,7 @@ class Request(NamedTuple):
     name: str
 
 
-class _TraceError(InceptionLabError):
+class TraceError(InceptionLabError):
     """A model that raised while it was traced.
 
     Args:
@@ -105,6 +106,11 @@ class _TraceError(InceptionLabError):
         recorder: What saw the run.
         name: Name of the model.
         inputs: What it was called with.
+
+    Attributes:
+        reason: What it raised and where, in one line.
+        blames_meta: Whether meta tensors may be to blame: the message speaks of them, or a real run
+            would tell soon.
     """
 
     def __init__(self, error: Exception, recorder: Recorder, name: str, inputs: Mapping[str, Tensor]) -> None:
@@ -113,21 +119,25 @@ class _TraceError(InceptionLabError):
         place = f" in {failed[1]}" if failed and failed[0] is error and failed[1] else ""
         lines = str(error).strip().splitlines()
         self.reason = f"{type(error).__name__}{place}: {lines[0]}" if lines else type(error).__name__
-        self.error = error
-        self.macs = sum(known.cost.macs for known, *_ in recorder.ops)
+        self.blames_meta = _speaks_of_meta(error) or _soon_reached(recorder)
         super().__init__(
             f"cannot run on an input of {shapes}: {self.reason}", where=name, exit_code=MODEL_FAILED
         )
 
-    def may_run_for_real(self, model: nn.Module) -> bool:
-        """Whether meta tensors may be to blame, and a real run is possible.
 
-        Where nothing in the message speaks of them, a real run that reaches the same point soon tells.
-        """
-        text = str(self.error).lower()
-        named = isinstance(self.error, NotImplementedError) or "meta" in text or "data pointer" in text
-        has_data = not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
-        return has_data and (named or self.macs < SOON_REACHED)
+def _speaks_of_meta(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, NotImplementedError) or "meta" in text or "data pointer" in text
+
+
+def _soon_reached(recorder: Recorder) -> bool:
+    """Whether a real run gets to the same point soon, and tells whether meta tensors were to blame."""
+    weights = sum(state.bytes for state in recorder.storages if state.born is None)
+    return weights < FEW_BYTES and sum(known.cost.macs for known, *_ in recorder.ops) < FEW_MACS
+
+
+def _has_data(model: nn.Module) -> bool:
+    return not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
 
 
 def trace_on(ground: Ground, asked: Request, fallback: str = "") -> Trace:
@@ -142,28 +152,36 @@ def trace_on(ground: Ground, asked: Request, fallback: str = "") -> Trace:
 
 def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
     training = asked.mode == "train"
-    with borrowed(asked.model, training, ground.stand_in) as loan, operation_by_operation(loan.modules):
+    others = [asked.loss] if isinstance(asked.loss, nn.Module) else []
+    with (
+        borrowed(asked.model, training, ground.stand_in, others) as loan,
+        operation_by_operation(loan.modules),
+    ):
+        torch.manual_seed(0)  # a net that draws numbers draws the same ones every time
         called = arguments(asked.inputs, floating_dtype(loan), ground.likeness)
-        recorder = Recorder(ground.answers, ground.adapt, differentiable=training)
+        recorder = Recorder(ground.answers, ground.adapt, training, ground.most_macs)
         named = _register(recorder, loan, called.tensors)
         recorder.watch(loan.modules)
         try:
             with recorder, torch.set_grad_enabled(training):
                 outputs = asked.model(*called.args, **called.kwargs)
+                if isinstance(outputs, Iterator):
+                    outputs = list(outputs)
                 differentiated = _backward(recorder, outputs, asked.loss) if training else None
-            facts = {"loss": differentiated, "device": ground.device, "fallback": fallback}
+            dtype = str(floating_dtype(loan)).removeprefix("torch.")
+            facts = {"loss": differentiated, "device": ground.device, "fallback": fallback, "dtype": dtype}
             return freeze(recorder, loan, _context(recorder, asked, called, **facts), named, outputs)
         except InceptionLabError:
             raise
         except Exception as error:
-            raise _TraceError(error, recorder, asked.name, called.tensors) from error
+            raise TraceError(error, recorder, asked.name, called.tensors) from error
         finally:
             recorder.release()
 
 
 def floating_dtype(loan: Borrowed) -> torch.dtype:
-    """The dtype of the first floating parameter."""
-    floating = (t.dtype for t in loan.parameters.values() if t.is_floating_point())
+    """The dtype of the first floating or complex parameter."""
+    floating = (t.dtype for t in loan.parameters.values() if t.is_floating_point() or t.is_complex())
     return next(floating, torch.get_default_dtype())
 
 
@@ -228,13 +246,14 @@ def _backward(recorder: Recorder, outputs: Any, loss: Loss | None) -> str:
 
 def _context(recorder: Recorder, asked: Request, called: Arguments, **facts: Any) -> Context:
     tensors = list(called.tensors.values())
-    first = next((t for t in tensors if t.is_floating_point()), tensors[0] if tensors else None)
+    first = next((t for t in tensors if t.is_floating_point() or t.is_complex()), None)
+    if first is not None:
+        facts["dtype"] = layout_of(first).dtype_name
     uncounted = Counter(known.name for known, *_ in recorder.ops if not known.cost.counted)
     return Context(
         model=asked.name,
         input_shapes=tuple(tuple(t.shape) for t in tensors),
         mode=asked.mode,
-        dtype=layout_of(first).dtype_name if first is not None else "none",
         memory_format=_memory_format(first),
         torch=torch.__version__.partition("+")[0],
         tool=f"inception_lab {__version__}",

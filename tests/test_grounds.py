@@ -1,5 +1,9 @@
 """Models that cannot run on meta tensors run for real, and say so; all others do not."""
 
+import weakref
+from collections import deque
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -180,3 +184,119 @@ def real_run(model, shape, mode):
     found = trace_on(FOR_REAL, Request(model, shape, mode, None, "it"), "asked for")
     assert same(before, fingerprint(model))
     return found
+
+
+class TestStrangers:
+    """What a model uses without owning it is left as it was found, too."""
+
+    def test_modules_in_a_list(self):
+        class Holding(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.others = [nn.BatchNorm1d(4), {"a": nn.Sequential(nn.Linear(4, 4))}]
+
+            def forward(self, x):
+                return self.others[1]["a"](self.others[0](x))
+
+        model = Holding()
+        inner = nn.ModuleList([model.others[0], model.others[1]["a"]])
+        before = fingerprint(inner)
+        found = assert_left_as_found(model, (3, 4), "train")
+        assert found.context.device == "meta"
+        assert same(before, fingerprint(inner))
+        assert sum(op.macs for op in found.ops if op.phase == "forward") == 3 * 16
+        assert sum(call.params for call in found.calls) == 0
+
+    def test_a_weight_of_nobody(self):
+        weight = torch.randn(4, 4, requires_grad=True)
+        weight.grad = kept = torch.ones(4, 4)
+
+        class Using(nn.Module):
+            def forward(self, x):
+                return x @ weight
+
+        trace(Using(), (3, 4), mode="train")
+        assert weight.grad is kept
+        assert torch.equal(kept, torch.ones(4, 4))
+
+    @pytest.mark.parametrize("keeps", [True, False])
+    def test_a_loss_with_weights(self, keeps):
+        class Perceptual(nn.Module):
+            def __init__(self, model):
+                super().__init__()
+                self.features, self.model = nn.Linear(4, 2), model if keeps else None
+
+            def forward(self, outputs):
+                return self.features(outputs).sum()
+
+        model = Linear()
+        model.forward = model.linear.forward
+        loss = Perceptual(model)
+        before = fingerprint(loss)
+        step = trace(model, (3, 4), mode="train", loss=loss)
+        assert step.context.device == "meta"
+        assert same(before, fingerprint(loss))
+
+    def test_hooks_of_every_kind(self):
+        model = nn.Sequential(nn.Linear(4, 4))
+        model[0].register_full_backward_hook(lambda module, *_: setattr(module, "seen", 1))
+        model[0].register_full_backward_pre_hook(lambda module, *_: setattr(module, "before", 1))
+        assert_left_as_found(model, (2, 4), "train")
+        everywhere = nn.modules.module.register_module_forward_hook(
+            lambda module, *_: setattr(module, "x", 1)
+        )
+        try:
+            assert_left_as_found(nn.Sequential(nn.Linear(4, 4)), (2, 4), "train")
+        finally:
+            everywhere.remove()
+
+    def test_state_in_objects_deques_and_tuples(self):
+        class Keeping(Linear):
+            def __init__(self):
+                super().__init__()
+                self.state = SimpleNamespace(last=None, number=0)
+                self.queue, self.pair = deque([torch.zeros(4)]), ({"a": torch.zeros(4)},)
+
+            def forward(self, x):
+                self.state.last, self.state.number = x, self.state.number + 1
+                self.queue[0].add_(1)
+                self.pair[0]["a"] += 1
+                self.pair[0]["b"] = x
+                return self.linear(x)
+
+        model = Keeping()
+        assert_left_as_found(model, (2, 4), "eval")
+        assert (model.state.last, model.state.number, list(model.pair[0])) == (None, 0, ["a"])
+        assert float(model.queue[0].sum() + model.pair[0]["a"].sum()) == 0
+
+
+def test_a_generator_is_run_to_its_end():
+    class Yielding(Linear):
+        def forward(self, x):
+            yield self.linear(x)
+            yield self.linear(x)
+
+    assert sum(op.macs for op in trace(Yielding(), (1, 4)).ops) == 2 * 16
+
+
+def test_a_real_run_that_takes_too_long_is_given_up(monkeypatch):
+    monkeypatch.setattr("inception_lab.tracing.FOR_REAL", FOR_REAL._replace(most_macs=50))
+    assert trace(Asking(), (2, 4)).context.device == "cpu"
+    with pytest.raises(InceptionLabError, match="smaller input") as caught:
+        trace(Asking(), (16, 4))
+    assert caught.value.exit_code == 3
+
+
+def test_a_wrong_size_on_a_large_model_copies_no_weights(monkeypatch):
+    monkeypatch.setattr("inception_lab.tracing.FEW_BYTES", 10)
+    monkeypatch.setattr("inception_lab.grounds.standins.duplicate", None)
+    with pytest.raises(InceptionLabError, match="cannot run on an input of 2x5"):
+        trace(nn.Linear(4, 4), (2, 5))
+
+
+def test_nothing_is_kept_of_a_real_run():
+    model = Asking()
+    trace(model, (2, 4))
+    copies = weakref.ref(model.linear.weight)
+    del model
+    assert copies() is None

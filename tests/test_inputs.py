@@ -1,6 +1,7 @@
 """What a user may give as inputs, and what a model is then called with."""
 
-from collections import namedtuple
+from collections import UserDict, namedtuple
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -88,11 +89,37 @@ def test_what_is_no_input(inputs):
         called(inputs)
 
 
-@pytest.mark.parametrize("shape", [(1, 0, 3), (1, -2), (1.5, 3), (True, 3), (1, 3 + 0j)])
+@pytest.mark.parametrize("shape", [(1, 0, 3), (1, -2), (True, 3)])
 def test_what_is_no_shape(shape):
     for inputs in (shape, [shape, ONE], {"x": shape}):
         with pytest.raises(InceptionLabError, match="no row of sizes"):
             called(inputs)
+
+
+@pytest.mark.parametrize("numbers", [(1.5, 3), (1, 3 + 0j), (2.0,)])
+def test_other_numbers_are_no_shape_but_may_be_an_input(numbers):
+    with pytest.raises(InceptionLabError, match="no row of sizes"):
+        called(numbers)
+    assert called([ONE, numbers]).args[1] == numbers
+
+
+@dataclass(frozen=True)
+class Batch:
+    image: object
+    name: str
+
+
+class Bag(UserDict):
+    """A mapping with attributes, as tokenizers return."""
+
+
+def test_dataclasses_and_other_mappings_stay_what_they_are():
+    given = Batch(torch.zeros(2, 3), "mine"), Bag(x=torch.zeros(4))
+    batch, bag = called(list(given)).args
+    assert (type(batch), type(bag)) == (Batch, Bag)
+    assert (batch.image.is_meta, batch.name, bag["x"].is_meta) == (True, "mine", True)
+    assert not given[0].image.is_meta
+    assert not given[1]["x"].is_meta
 
 
 def test_a_shape_beyond_memory_addresses():

@@ -16,8 +16,9 @@ from inception_lab import __version__
 from inception_lab.errors import USAGE, InceptionLabError, nearest
 
 COMMANDS = {
-    "crosscheck": "MACs beside those of fvcore and torch, differences explained.",
+    "crosscheck": "MACs beside fvcore's and torch's, layer by layer.",
     "models": "The zoo: name, paper, year, input size, parameters, MACs.",
+    "receptive-field": "What each layer sees, and the spectrum over branches.",
     "report": "Tables, plots and a page about each model, in folders.",
     "summary": "The layer table of a model, and its totals.",
 }
@@ -37,7 +38,7 @@ class _LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(
@@ -78,6 +79,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         _refuse(error)
     except InceptionLabError as error:
         _fail(str(error), error.exit_code)
+    except _Ended as ended:
+        sys.exit(ended.code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", INTERRUPTED)
     except OSError as error:
@@ -105,12 +108,25 @@ def _refuse(error: click.ClickException) -> NoReturn:
     _fail(f"{_one_line(error)}; see '{command} --help'", USAGE)
 
 
+class _Ended(BaseException):
+    """A request to end, which no code of a user's model takes for its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
+
+
 def _ending_in_order() -> None:
     """Have a request to end unwind the program, so that nothing half written is left behind."""
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
-                signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+                signal.signal(getattr(signal, name), _end)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    del frame
+    raise _Ended(number)
 
 
 def _one_line(error: click.ClickException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _PACKAGE = Path(inception_lab.__file__).parent
+_MISSING = object()
 _MACHINERY = ("torch/nn/modules/module.py", "<frozen importlib", "importlib/__init__.py")
 
 
@@ -36,12 +38,18 @@ def find_factory(spec: str) -> Any:
         raise InceptionLabError(f"no model {spec!r}", hint="write it like package.module:factory")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
+    if module_name.startswith(".") or "/" in module_name:
+        raise InceptionLabError(
+            f"{module_name!r} is no module", hint="name it as in an import: package.module"
+        )
     found = _imported(spec, module_name)
     for name in path.split("."):
-        if not hasattr(found, name):
+        with users_code(spec, "looking it up"):
+            inner = getattr(found, name, _MISSING)
+        if inner is _MISSING:
             public = [known for known in dir(found) if not known.startswith("_")]
             raise _failed(spec, f"{module_name} has no {path!r}", nearest(name, public))
-        found = getattr(found, name)
+        found = inner
     return found
 
 
@@ -53,7 +61,9 @@ def _imported(spec: str, module_name: str) -> Any:
         missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
         if missing is None or not f"{module_name}.".startswith(f"{missing}."):
             raise
-        hint = f"install it (pip install {missing}), or run in the folder that holds it"
+        top = missing.partition(".")[0]
+        get = f"install it (pip install {top}), or " if sys.modules.get(top) is None else ""
+        hint = f"{get}run in the folder that holds it"
         raise _failed(spec, f"no module named {missing!r}", hint) from error.__cause__
 
 
@@ -77,11 +87,11 @@ def build_from(spec: str, factory: Any, kwargs: Mapping[str, Any]) -> nn.Module:
             )
         return factory
     if not callable(factory):
-        raise _failed(spec, f"a {type(factory).__name__} is no model and makes none")
+        raise _failed(spec, f"what it names is no model and makes none ({type(factory).__name__})")
     with users_code(spec, "building it"):
         model = factory(**kwargs)
     if not isinstance(model, nn.Module):
-        raise _failed(spec, f"it made a {type(model).__name__}, no torch.nn.Module")
+        raise _failed(spec, f"what it made is no torch.nn.Module ({type(model).__name__})")
     return model
 
 
@@ -93,7 +103,7 @@ def users_code(spec: str, doing: str) -> Iterator[None]:
         InceptionLabError: The code raised, or left the program (exit code 3).
     """
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), _descriptor_redirected():
             yield
     except InceptionLabError:
         raise
@@ -103,12 +113,35 @@ def users_code(spec: str, doing: str) -> Iterator[None]:
         raise _failed(spec, f"{doing} failed: {reason}") from error
 
 
+@contextmanager
+def _descriptor_redirected() -> Iterator[None]:
+    """What is written to the standard output past Python goes to standard error too."""
+    try:
+        kept = os.dup(1)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def users_traceback(error: BaseException) -> str:
-    """The traceback of what a model raised, without the frames of this tool."""
+    """The traceback of what a model raised and of what led to it, without the frames of this tool."""
     told = TracebackException.from_exception(error)
-    kept = [frame for frame in told.stack if not _is_ours(Path(frame.filename))]
-    told.stack[:] = kept or told.stack
-    return "".join(told.format(chain=False)).rstrip()
+    _without_ours(told)
+    return "".join(told.format()).rstrip()
+
+
+def _without_ours(told: TracebackException | None) -> None:
+    if told is not None:
+        kept = [frame for frame in told.stack if not _is_ours(Path(frame.filename))]
+        told.stack[:] = kept or told.stack
+        _without_ours(told.__cause__)
+        _without_ours(told.__context__)
 
 
 def _is_ours(file: Path) -> bool:

@@ -14,9 +14,11 @@ from inception_lab import create_model, trace
 from inception_lab.cli.factories import build_from, find_factory, is_factory, users_code, users_traceback
 from inception_lab.cli.options import InputSize, Tracing
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.inputs import of_shape
 from inception_lab.ir import Trace
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
+from inception_lab.tracing import TraceError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,7 +81,7 @@ def _with_factory(spec: str, how: Tracing, use: Use[Result]) -> Result:
     try:
         return attempt(torch.device("meta"))
     except InceptionLabError as error:
-        if error.exit_code != MODEL_FAILED:
+        if error.exit_code != MODEL_FAILED or (isinstance(error, TraceError) and not error.blames_meta):
             raise
     return attempt(nullcontext())
 
@@ -88,7 +90,7 @@ def _told_by(spec: str, model: nn.Module) -> tuple[InputSize, ...]:
     """The size of the input that a model itself tells, as those of timm do."""
     told = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
     size = told.get("input_size") if isinstance(told, Mapping) else None
-    if not size:
+    if not isinstance(size, (list, tuple)) or not size:
         raise InceptionLabError(
             "it does not say how large its input is", where=spec, hint="give --input-size, such as 3x224x224"
         )
@@ -100,21 +102,22 @@ def _inputs(sizes: tuple[InputSize, ...], how: Tracing) -> Inputs:
 
 
 def _input(shape: tuple[int, ...], dtype: str) -> Any:
-    return torch.empty(shape, dtype=getattr(torch, dtype), device="meta") if dtype else shape
+    return of_shape(shape, getattr(torch, dtype)) if dtype else shape
 
 
 def said_of(spec: str, how: Tracing, record: Record) -> Record:
     """The record with what no trace can tell: keywords, and that a model is a reconstruction."""
     facts: dict[str, Any] = {"kwargs": {k: _plain(v) for k, v in how.kwargs.items()}} if how.kwargs else {}
     if spec in CARDS and CARDS[spec].reconstructed:
-        facts["note"] = CARDS[spec].notes
+        notes = (record.context.get("note"), CARDS[spec].notes)
+        facts["note"] = "; ".join(filter(None, notes))
     return record.with_context(**facts) if facts else record
 
 
 def _plain(value: Any) -> Any:
     """The value as JSON keeps it, or else its text."""
     try:
-        return json.loads(json.dumps(value))
+        return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError):
         return repr(value)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -90,8 +91,10 @@ class KeywordType(click.ParamType[Any]):
         if not equals or not key.strip().isidentifier():
             raise InceptionLabError(f"{value!r} is no keyword", hint="write it like num_classes=10")
         try:
-            return key.strip(), ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return key.strip(), ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             return key.strip(), text.strip()
 
 
@@ -124,11 +127,20 @@ def tracing_options(command: Command) -> Command:
     @wraps(command)
     def collected(**given: Any) -> Any:
         how = {field.name: given.pop(field.name) for field in fields(Tracing)}
-        return command(tracing=Tracing(**how | {"kwargs": dict(how["kwargs"])}), **given)
+        return command(tracing=Tracing(**how | {"kwargs": _each_once(how["kwargs"])}), **given)
 
     for option in reversed(_TRACING):
         collected = option(collected)
     return cast("Command", collected)
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InceptionLabError(f"keyword {name!r} is given twice", hint="give it once")
+        found[name] = value
+    return found
 
 
 _TRACING = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from inception_lab.models.cards import CARDS
 from inception_lab.models.registry import list_models
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from inception_lab.ir import Trace
-    from inception_lab.record import Record
+    from inception_lab.record import Record, Row
     from inception_lab.report.data import ReportData
 
 COMPARISON = "comparison"
@@ -47,15 +50,13 @@ def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Pa
         raise InceptionLabError(f"named twice: {', '.join(models)}", hint="name each model once")
     several = len(models) > 1
     around = output or Path("reports")
+    written = _folders(models, around) if several or output is None else [around]
     with _progress(len(models) * 2 + several) as (step, say):
         traces = []
         for name in models:
             step(f"tracing {name}")
             traces.append(traced(name, tracing))
         reports = [_data(found, tracing) for found in traces]
-        written = [
-            around / name.replace(":", ".") if several or output is None else around for name in models
-        ]
         for report, folder in zip(reports, written, strict=True):
             step(f"writing {folder}")
             write_report(report, folder, say)
@@ -69,6 +70,14 @@ def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Pa
         refuse_partial(found, tracing)
 
 
+def _folders(models: Sequence[str], around: Path) -> list[Path]:
+    """A folder for each MODEL; not every system takes a colon in its name."""
+    folders = [around / name.replace(":", ".") for name in models]
+    if len(set(folders)) < len(folders):
+        raise InceptionLabError("two models would share a folder", hint="write one of them with -o elsewhere")
+    return folders
+
+
 def _data(found: Trace, tracing: Tracing) -> ReportData:
     from inception_lab.analyzers.cost import branch_costs, module_costs
     from inception_lab.cli.loading import said_of
@@ -77,7 +86,22 @@ def _data(found: Trace, tracing: Tracing) -> ReportData:
     from inception_lab.summarising import summarise
 
     record = said_of(found.context.model, tracing, summarise(found))
-    return ReportData(record, module_costs(found), branch_costs(found), reduction_saving(found))
+    costs = module_costs(found), branch_costs(found), reduction_saving(found)
+    return ReportData(record, *costs, *_seen(found))
+
+
+def _seen(found: Trace) -> tuple[DataFrame, DataFrame, Row]:
+    """The spectrum, its summary and how the net fits its input; empty where it has no spatial axes."""
+    from pandas import DataFrame
+
+    from inception_lab.fields.resolution import resolution_fit
+    from inception_lab.fields.spectrum import field_spectrum, spectrum_summary
+
+    try:
+        spectrum = field_spectrum(found)
+        return spectrum, spectrum_summary(spectrum), asdict(resolution_fit(found))
+    except InceptionLabError:
+        return DataFrame(), DataFrame(), {}
 
 
 def _with_error(record: Record) -> Record:

@@ -15,6 +15,8 @@ from inception_lab.report.data import columns_of
 from inception_lab.report.formats import render
 from inception_lab.units import METRICS, format_quantity
 
+_IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
+
 
 @click.command()
 @click.argument("model")
@@ -50,7 +52,7 @@ def _by_module(record: Record, modules: Sequence[Row]) -> str:
 def _shown(record: Record, rows: Sequence[Row], form: str) -> str:
     if form == "csv":
         return render(rows, columns_of(rows), form)
-    columns = [column for column in columns_of(rows) if column not in ("executed", "flops")]
+    columns = [column for column in columns_of(rows) if column not in _IN_CSV_ALONE]
     return f"{render(rows, columns, form).rstrip()}\n\n{_totals(record)}"
 
 

@@ -1,6 +1,8 @@
 """Models of other packages on the command line: `package.module:factory`."""
 
 import json
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -64,6 +66,34 @@ def quits():
 
 def nothing():
     return None
+
+
+def shell():
+    import os
+    os.system("echo past Python")
+    return Net()
+
+
+def __getattr__(name):
+    if name == "Lazy":
+        raise RuntimeError("on demand")
+    raise AttributeError(name)
+
+
+class Chained(Net):
+    def forward(self, x):
+        try:
+            return {}["missing"]
+        except KeyError as error:
+            raise ValueError("told") from error
+
+
+class Slow(Net):
+    def forward(self, x):
+        import os, signal, time
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        return x
 
 
 number = 5
@@ -141,6 +171,10 @@ def test_the_real_run_is_said_in_the_table(capsys):
         ("mynets:Net --input-size 1x8x8", 3, "channels"),
         ("mynets:Net --input-size 3x8x8:flot32", 2, "did you mean float32"),
         ("mynets:Broken --input-size 3x8x8", 3, "KeyError"),
+        ("mynets:Lazy --input-size 3x8x8", 3, "on demand"),
+        ("./mynets.py:Net --input-size 3x8x8", 2, "package.module"),
+        ("mynets:Net --input-size 3x8x8 --kwargs width=3 --kwargs width=4", 2, "twice"),
+        ("mynets:Net --input-size 3x99999999999x9999999999:int64", 3, "too large"),
         ("mynets:Asking --input-size 3x8x8 --meta-only", 3, "meta"),
         ("torchvision.models:resnet50 --input-size 3x8x8", 3, "pip install torchvision"),
         ("timm:create_model --kwargs model_name=resnet50", 3, "pip install timm"),
@@ -163,3 +197,30 @@ def test_the_users_own_traceback_is_shown_on_request(capsys):
     assert "in inner" in err
     assert "KeyError" in err
     assert "inception_lab/" not in err.replace("\\", "/")
+
+
+def test_what_led_to_the_error_is_shown_too(capsys):
+    _, _, err = run(capsys, "mynets:Chained --input-size 3x8x8 --traceback")
+    assert err.index("KeyError: 'missing'") < err.index("ValueError: told")
+    assert "inception_lab/" not in err.replace("\\", "/")
+
+
+@pytest.mark.parametrize("value", ["{[1]:2}", "{{}}", "-" * 20000 + "1", "1if", "1e999"])
+def test_values_that_are_no_literals_are_strings_or_numbers(capsys, value):
+    code, _, err = run(capsys, f"mynets:Net --input-size 3x8x8 --kwargs width={value}")
+    assert code == 3
+    assert "building it failed" in err
+
+
+def test_nothing_but_the_result_is_on_the_standard_output():
+    command = [sys.executable, "-m", "inception_lab", "summary", "mynets:shell", "--input-size", "3x8x8"]
+    done = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["model"] == "mynets:shell"
+    assert "past Python" in done.stderr
+
+
+def test_a_request_to_end_ends_it():
+    command = [sys.executable, "-m", "inception_lab", "summary", "mynets:Slow", "--input-size", "3x8x8"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stdout == ""

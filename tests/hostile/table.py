@@ -49,7 +49,7 @@ STRUCTURE = (
     Hostile("very deep", structure.very_deep, (1, 2), macs=1200 * 4, params=1200 * 4, rows=1200),
     Hostile("nested", structure.nested, (1, 2), macs=4, params=6, rows=1),
     Hostile("yielded", structure.Yielded, **TWO, rows=2),
-    Hostile("unregistered", structure.Unregistered, ROWS, macs=2 * 32, rows=1, device_in_train="cpu"),
+    Hostile("unregistered", structure.Unregistered, ROWS, macs=2 * 32, rows=1),
 )
 
 DATA = (

@@ -1,0 +1,58 @@
+"""The smallest input that a model takes: by the geometry of its trace, and confirmed at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.fields.resolution import smallest_by_geometry
+from inception_lab.ir import Mode
+from inception_lab.tracing import trace
+
+
+def smallest_input(model: nn.Module, shape: Sequence[int], *, mode: Mode = "eval") -> tuple[int, ...]:
+    """The smallest input that a model takes, and at which one pixel less along any axis fails.
+
+    The geometry of one trace tells where to look. What it cannot know (padding that a model computes
+    from the size, sizes that a model refuses by itself) is found by tracing at the sizes next to it.
+
+    Args:
+        model: Any module that takes one tensor and runs on meta tensors.
+        shape: A shape that it takes: N x C, then the spatial axes.
+        mode: `eval` or `train`.
+
+    Returns:
+        The size along each spatial axis.
+
+    Raises:
+        InceptionLabError: The model cannot run on `shape`, or that has no spatial axes.
+
+    Example:
+        >>> import inception_lab as il
+        >>> smallest_input(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        (31, 31)
+    """
+    head, most = tuple(shape[:2]), tuple(shape[2:])
+
+    def takes(size: tuple[int, ...]) -> bool:
+        try:
+            return min(size) > 0 and bool(trace(model, (*head, *size), mode=mode, meta_only=True))
+        except InceptionLabError as error:
+            if error.exit_code != MODEL_FAILED:
+                raise
+            return False
+
+    size = smallest_by_geometry(trace(model, shape, mode=mode, meta_only=True))
+    while not takes(size):
+        size = tuple([min(n + 1, limit) for n, limit in zip(size, most, strict=True)])
+    while smaller := next(filter(takes, _one_less(size)), None):
+        size = smaller
+    return size
+
+
+def _one_less(size: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The sizes to try next: a pixel less along all axes, then along each."""
+    alone = [tuple([n - (axis == place) for place, n in enumerate(size)]) for axis in range(len(size))]
+    return [tuple([n - 1 for n in size]), *alone]
