@@ -238,9 +238,9 @@ class TestStrangers:
         assert same(before, fingerprint(loss))
 
     def test_hooks_of_every_kind(self):
-        model = nn.Sequential(nn.Linear(4, 4))
-        model[0].register_full_backward_hook(lambda module, *_: setattr(module, "seen", 1))
-        model[0].register_full_backward_pre_hook(lambda module, *_: setattr(module, "before", 1))
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+        model[1].register_full_backward_hook(lambda module, *_: setattr(module, "seen", 1))
+        model[1].register_full_backward_pre_hook(lambda module, *_: setattr(module, "before", 1))
         assert_left_as_found(model, (2, 4), "train")
         everywhere = nn.modules.module.register_module_forward_hook(
             lambda module, *_: setattr(module, "x", 1)
