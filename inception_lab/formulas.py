@@ -18,9 +18,11 @@ Attention and recurrent layers are the matrix products inside them, by whichever
   each element as often as all can be halved, as XLA counts it.
 
 Views, copies, look-ups, factories and random numbers cost nothing, and in a backward pass only products
-count. No formula: Fourier transforms, factorisations and solvers of linear algebra, sparse and
-quantised layers. Sources: fvcore `jit_handles.py`, XLA `hlo_cost_analysis.cc`,
-`torch.utils.flop_counter`.
+count. Training a recurrent layer costs the same by every kernel: the gradients that are wanted, of weights
+and inputs, and that of every state but the first, unless that one is learned.
+
+No formula: Fourier transforms, factorisations and solvers of linear algebra, sparse and quantised layers.
+Sources: fvcore `jit_handles.py`, XLA `hlo_cost_analysis.cc`, `torch.utils.flop_counter`.
 """
 
 from __future__ import annotations
@@ -79,7 +81,4 @@ def _out_of_place(func: OpOverload) -> OpOverload | None:
     if func.namespace != "aten" or not name.endswith("_") or name.endswith("__"):
         return None
     twin = getattr(aten, name[:-1], None)
-    if twin is None:
-        return None
-    same = func._overloadname if func._overloadname in twin.overloads() else twin.overloads()[0]
-    return cast("OpOverload", getattr(twin, same))
+    return cast("OpOverload | None", getattr(twin, func._overloadname, None))

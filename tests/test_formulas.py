@@ -276,6 +276,25 @@ class TestTables:
         assert cost(aten.cumsum_.default, meta(2, 4), 1) == Cost(0, 8)
         assert cost(aten.squeeze_.dim, meta(2, 1), 1) == Cost()
 
+    @pytest.mark.parametrize(
+        ("op", "args", "expected"),
+        [
+            (aten.transpose_.default, (0, 1), Cost()),
+            (aten.bernoulli_.float, (0.5,), Cost()),
+            (aten.normal_.default, (), Cost()),
+            (aten.floor_divide_.Tensor, (meta(2, 4),), Cost(0, 8)),
+        ],
+        ids=str,
+    )
+    def test_an_in_place_operation_whose_other_form_has_other_overloads(self, op, args, expected):
+        assert op._overloadname not in getattr(aten, op.overloadpacket.__name__[:-1]).overloads()
+        assert cost(op, meta(2, 4), *args) == expected
+
+    def test_an_in_place_operation_is_never_taken_for_another_overload(self):
+        """`_index_put_impl` is free, but has no such overload."""
+        op = aten._index_put_impl_.hacked_twin
+        assert cost_of(op, (meta(2), [], meta(2)), {}, meta(2)) == Cost(counted=False)
+
     def test_no_backward_that_multiplies_matrices_is_free_by_its_name(self):
         names = {name[6:].partition(".")[0] for name in torch._C._dispatch_get_all_op_names()}
         of_products = re.compile(

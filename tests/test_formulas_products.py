@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from pricing import Function
+from pricing import Function, Priced
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -52,6 +52,22 @@ class TestMatrixProducts:
         rest = ([2, 1, 3, 2], False) if "grid" in str(op) else ()
         tensors = [meta(*shape).to(torch.int8 if "int" in str(op) else torch.float32) for shape in shapes]
         assert cost(op, *tensors, *rest) == Cost(macs)
+
+    @pytest.mark.parametrize("shapes", [[(30, 5), (7, 5)], [(3, 5), (26, 5)], [(2, 3, 30, 5), (3, 7, 5)]])
+    def test_distances_by_a_product(self, shapes):
+        """Step by step as `_euclidean_dist` of `Distance.cpp` computes them."""
+        (found,) = [op for op in trace(Function(torch.cdist), shapes).ops if "dist" in op.name]
+        assert found.name == "aten._euclidean_dist.default"
+        batch = torch.broadcast_shapes(*(x[:-2] for x in shapes))
+        a, b = (torch.rand(*batch, *x[-2:]) for x in shapes)
+        with Priced() as steps:
+            norms = [x.pow(2).sum(-1, keepdim=True) for x in (a, b)]
+            left = torch.cat([a.mul(-2), norms[0], torch.ones_like(norms[0])], -1)
+            right = torch.cat([b, torch.ones_like(norms[1]), norms[1]], -1)
+            out = (left @ right.mT).clamp_min(0).sqrt()
+        assert torch.allclose(out, torch.cdist(a, b), atol=1e-5)
+        assert Cost(found.macs, found.other_flops) == steps.total
+        assert not steps.uncounted
 
     @pytest.mark.parametrize(
         ("op", "shapes", "macs", "sums"),

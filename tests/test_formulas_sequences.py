@@ -210,14 +210,32 @@ class TestRecurrentLayers:
         parts = trace(layer, (STEPS, BATCH, WIDTH), meta_only=True).ops
         assert whole.total.other_flops == sum(op.other_flops for op in parts)
 
-    def test_its_backward_makes_the_gradient_of_the_first_state_too(self):
-        layer, shape = nn.LSTM(WIDTH, HIDDEN), (STEPS, BATCH, WIDTH)
-        (forward, backward), (_, decomposed) = (
-            real_macs(layer, shape, mode="train"),
-            macs(layer, shape, mode="train"),
-        )
-        assert backward == 2 * forward
-        assert backward - decomposed == BATCH * 4 * HIDDEN * HIDDEN
+    @pytest.mark.parametrize("frozen", ["", "weight_ih", "weight_hh", "weight", "bias"])
+    @pytest.mark.parametrize("learned", [(), (0,), (1,), (0, 1)], ids=str)
+    @pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True}], ids=str)
+    def test_its_backward_costs_what_the_decomposition_does(self, options, learned, frozen):
+        """Whichever of the input (0), the first state (1) and the weights have a gradient."""
+        layer = nn.LSTM(WIDTH, HIDDEN, **options)
+        for name, parameter in layer.named_parameters():
+            parameter.requires_grad_(not (frozen and name.startswith(frozen)))
+        states = options.get("num_layers", 1) * (1 + options.get("bidirectional", False))
+        x, h = torch.rand(STEPS, BATCH, WIDTH), torch.rand(states, BATCH, HIDDEN)
+        for place in learned:
+            (x, h)[place].requires_grad_()
+        with Priced() as forward:
+            out = layer(x, (h, torch.zeros_like(h)))[0]
+        with Priced() as backward:
+            out.sum().backward()
+        assert forward.ran["mkldnn_rnn_layer"] == backward.ran["mkldnn_rnn_layer_backward"] == states
+        by_parts = trace(layer, [x, (h, torch.zeros_like(h))], mode="train", meta_only=True).ops
+        assert backward.total.macs == sum(op.macs for op in by_parts if op.phase == "backward")
+
+    def test_its_backward_by_hand(self):
+        """Both weights meet all 6 rows; of the states, all but the 2 first have a gradient."""
+        layer = nn.LSTM(4, 5)
+        with Priced() as priced:
+            layer(torch.rand(3, 2, 4))[0].sum().backward()
+        assert priced.total.macs == 6 * 20 * 9 + 6 * 20 * 9 + 4 * 20 * 5
 
     @pytest.mark.parametrize("options", LAYERS[1:5], ids=str)
     @pytest.mark.parametrize("kind", GATES)
@@ -258,6 +276,11 @@ class TestRecurrentLayers:
         for mask, times in (([True, True, True, True], 2), ([True, True, True, False], 1)):
             found = cost_of(aten._cudnn_rnn_backward.default, (*gradients, mask), {}, None)
             assert found == Cost(times * expected[0])
+        for wanted in (False, True):
+            ops = trace(layer, x.clone().requires_grad_(wanted), mode="train").ops
+            by_parts = sum(op.macs for op in ops if op.phase == "backward")
+            mask = [wanted, False, False, True]
+            assert cost_of(aten._cudnn_rnn_backward.default, (*gradients, mask), {}, None) == Cost(by_parts)
 
     @pytest.mark.parametrize("kind", GATES)
     def test_layers_that_arrive_whole(self, kind):

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def command(model: str, tracing: Tracing, form: str, output: Path | None) -> None:
     """The MACs of MODEL beside those of fvcore and torch, layer by layer, differences explained.
 
-    Exits with 1 where a count differs and no rule explains by exactly how much.
+    Exits with 1 where a count differs and no rule explains by exactly how much; under --strict also where
+    one of the two could not run the model, or an operation could not be counted.
     """
     from inception_lab.cli.loading import refuse_partial, said_of, with_model
     from inception_lab.counters.comparison import crosscheck
@@ -42,6 +43,8 @@ def command(model: str, tracing: Tracing, form: str, output: Path | None) -> Non
         layers = ", ".join(row["layer"] for row in found.unexplained)
         raise InceptionLabError(f"unexplained differences in {layers}", where=model, exit_code=1)
     refuse_partial(found.trace, tracing)
+    if tracing.strict and "not_run" in record.context:
+        raise InceptionLabError("; ".join(_not_run(record)), where=model, exit_code=1)
 
 
 def _shown(record: Record, form: str) -> str:
@@ -57,9 +60,23 @@ def _totals(record: Record) -> str:
         f"{heading(row['column']):<20} {row['macs']:>+20,}   {row['why']} (layers: {row['layers']})"
         for row in record.context["differences"]
     ]
-    lines += [
+    lines += _not_run(record)
+    lines += [f"NOT COUNTED          {row['name']}, ran {row['count']} times" for row in record.uncounted_ops]
+    lines.append(f"Verdict              {_verdict(record)}")
+    return "\n".join(lines) + "\n"
+
+
+def _not_run(record: Record) -> list[str]:
+    return [
         f"{counter} could not run it: {why}" for counter, why in record.context.get("not_run", {}).items()
     ]
-    lines += [f"NOT COUNTED          {row['name']}, ran {row['count']} times" for row in record.uncounted_ops]
-    lines.append(f"Verdict              {record.context['verdict']}")
-    return "\n".join(lines) + "\n"
+
+
+def _verdict(record: Record) -> str:
+    """The verdict, and what it does not rest on."""
+    parts = [record.context["verdict"]]
+    if "not_run" in record.context:
+        parts.append(f"checked by {', '.join(record.context['checked_by'])} alone")
+    if record.uncounted_ops:
+        parts.append(f"partial, without {', '.join(row['name'] for row in record.uncounted_ops)}")
+    return "; ".join(parts)

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from torch import nn
 
 from inception_lab.analyzers.cost import layer_costs
-from inception_lab.counters.counts import Count
+from inception_lab.counters.counts import CannotRunError, Count
 from inception_lab.counters.fvcore_counts import fvcore_counts
 from inception_lab.counters.torch_counts import flop_counter_mode_counts
 from inception_lab.errors import InceptionLabError
+from inception_lab.grounds import FOR_REAL, ON_META, Ground
 from inception_lab.inputs import Inputs
 from inception_lab.ir import Mode, Phase, Trace
 from inception_lab.losses import Loss
 from inception_lab.record import Record, Row
 from inception_lab.summarising import summarise
-from inception_lab.tracing import trace
+from inception_lab.tracing import FEW_BYTES, FEW_MACS, Request, trace
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 Verdict = Literal["agree", "explained", "unexplained"]
 _FROM_BEST: tuple[Verdict, ...] = ("agree", "explained", "unexplained")
 
-COUNTERS: Mapping[str, Callable[[Trace, nn.Module, Inputs, Loss | None], list[Count]]] = MappingProxyType(
+COUNTERS: Mapping[str, Callable[[Trace, Request, Sequence[Ground]], list[Count]]] = MappingProxyType(
     {"fvcore": fvcore_counts, "FlopCounterMode": flop_counter_mode_counts}
 )
-"""The other counters by name, read-only. To compare with one more, add its row and its columns."""
+"""The other counters by name, read-only: from our trace, what was traced and where they may run it, to
+their counts. One raises `CannotRunError` where it cannot. To compare with one more, add its row and its
+columns."""
 
 
 class Column(NamedTuple):
@@ -70,9 +73,10 @@ class Crosscheck:
         record: Context and totals of the trace's summary, with the other counters' totals, and a row per
             layer, its calls summed up: `layer`, `type`, `macs`, `fvcore_macs`, `torch_macs`, in train mode
             `backward_macs` and `torch_backward_macs`, then `verdict` (`agree`, `explained` or
-            `unexplained`) and `explanation`. The context adds the worst `verdict`; `differences`, a row
-            per rule that explains some: `column`, `why`, `macs`, `layers`; and `not_run`, the reason by
-            counter, where one could not run the model. Its columns are then absent.
+            `unexplained`) and `explanation`. The context adds the worst `verdict`; `checked_by`, the
+            counters that ran the model; `differences`, a row per rule that explains some: `column`,
+            `why`, `macs`, `layers`; and `not_run`, the reason by counter, where one could not run it.
+            Its columns are then absent.
     """
 
     trace: Trace
@@ -118,7 +122,8 @@ def crosscheck(
         mode: `eval` or `train`.
         loss: A function of the model's outputs that gives a scalar, in place of the default.
         name: Name of the model in the result; its class where none is given.
-        meta_only: Raise an error where the model would have to run for real.
+        meta_only: Never run the model for real: raise an error where our trace has to, and leave out a
+            counter that has to.
 
     Raises:
         InceptionLabError: The model cannot be traced (exit code 3), or no other counter can run it (1).
@@ -130,22 +135,28 @@ def crosscheck(
         'explained'
     """
     found = trace(model, inputs, mode=mode, loss=loss, name=name, meta_only=meta_only)
+    asked = Request(model, inputs, mode, loss, found.context.model)
+    grounds = _grounds(found, meta_only)
     counts: dict[str, list[Count]] = {}
     not_run: dict[str, str] = {}
     for counter, count in COUNTERS.items():
         try:
-            counts[counter] = count(found, model, inputs, loss)
-        except Exception as error:
-            not_run[counter] = _one_line(error)
+            counts[counter] = count(found, asked, grounds)
+        except CannotRunError as error:
+            not_run[counter] = str(error)
     if not counts:
         reasons = "; ".join(f"{counter} could not run it: {why}" for counter, why in not_run.items())
         raise InceptionLabError(reasons, where=found.context.model, exit_code=1)
     return _compared(found, counts, not_run)
 
 
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def _grounds(found: Trace, meta_only: bool) -> tuple[Ground, ...]:
+    """Where the other counters may run the model: where we did, or else for real if that is soon done."""
+    if found.context.device == FOR_REAL.device:
+        return (FOR_REAL,)
+    held = sum(storage.bytes for storage in found.storages if storage.born is None)
+    soon_done = held < FEW_BYTES and sum(op.macs for op in found.ops) < FEW_MACS
+    return (ON_META, FOR_REAL) if soon_done and not meta_only else (ON_META,)
 
 
 def _compared(found: Trace, counts: Mapping[str, Sequence[Count]], not_run: Mapping[str, str]) -> Crosscheck:
@@ -159,6 +170,7 @@ def _compared(found: Trace, counts: Mapping[str, Sequence[Count]], not_run: Mapp
     totals = {column.name: sum(row[column.name] for row in rows) for column in ledger}
     facts: dict[str, Any] = {
         "verdict": _worst([row["verdict"] for row in rows]),
+        "checked_by": list(counts),
         "differences": list(_differences(ledger)),
     }
     facts |= {"not_run": dict(not_run)} if not_run else {}

@@ -1,4 +1,4 @@
-"""What another counter made of one operation."""
+"""What another counter made of one operation, or why it made nothing of a model."""
 
 from __future__ import annotations
 
@@ -24,3 +24,13 @@ class Count(NamedTuple):
     macs: int
     surplus: int = 0
     why: str = ""
+
+
+class CannotRunError(Exception):
+    """Another counter could not run a model; the text says why in one line."""
+
+    @classmethod
+    def because(cls, error: Exception) -> CannotRunError:
+        """What was raised, and the first line of what it said."""
+        lines = str(error).strip().splitlines()
+        return cls(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)

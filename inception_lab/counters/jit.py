@@ -46,6 +46,7 @@ def traceable(
         _hooks_put_back(loan.modules.values()),
         _ConvolutionsInSight(),
     ):
+        torch.manual_seed(0)  # as for our trace, so that both draw the same numbers
         flat = _Flat(model, arguments(inputs, floating_dtype(loan), ground.likeness))
         for path, module in loan.modules.items():
             module.__dict__["forward"] = _scoped(module.forward, f"{_Flat.NAME}.{path}".rstrip("."))
@@ -66,7 +67,10 @@ def _hooks_put_back(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 
 class _Flat(nn.Module):
-    """A model that takes a row of tensors and returns one."""
+    """A model that takes a row of tensors and returns one.
+
+    It holds the graph that is traced, and so the nodes in it, for as long as it lives itself.
+    """
 
     NAME = "model"
 
@@ -80,7 +84,9 @@ class _Flat(nn.Module):
         given = iter(tensors)
         leaves = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
         args, kwargs = tree_unflatten(leaves, self._tree)
-        return tuple(tensors_within(self.model(*args, **kwargs)))
+        self.graph = torch._C._get_tracing_state().graph
+        outputs = self.model(*args, **kwargs)
+        return tuple(tensors_within(list(outputs) if isinstance(outputs, Iterator) else outputs))
 
 
 def _scoped(forward: Callable[..., Any], name: str) -> Callable[..., Any]:

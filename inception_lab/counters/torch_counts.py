@@ -14,22 +14,34 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._pytree import tree_map
-from torch.utils.flop_counter import FlopCounterMode, get_shape
+from torch.utils.flop_counter import FlopCounterMode
 
 from inception_lab.answers import Kernels, Key, Known
-from inception_lab.counters.counts import Count
-from inception_lab.grounds import FOR_REAL, ON_META
-from inception_lab.inputs import Inputs
+from inception_lab.counters.counts import CannotRunError, Count
+from inception_lab.grounds import Ground
 from inception_lab.ir import Trace
-from inception_lab.losses import Loss
 from inception_lab.structure import layer_name
-from inception_lab.tracing import Request, trace_on
+from inception_lab.tracing import Request, TraceError, trace_on
 
-Shape = Sequence[int]
 Products = Callable[..., int]
+
+
+class Shape(tuple[int, ...]):
+    """The shape of a tensor, in its place, and whether its gradient is wanted."""
+
+    wanted: bool
+
+    @classmethod
+    def of(cls, argument: Any) -> Any:
+        """That of a tensor; any other argument as it is."""
+        if not isinstance(argument, Tensor):
+            return argument
+        shape = cls(argument.shape)
+        shape.wanted = argument.requires_grad
+        return shape
 
 
 class Rule(NamedTuple):
@@ -53,32 +65,42 @@ class Figure(NamedTuple):
     why: str
 
 
-def flop_counter_mode_counts(
-    found: Trace, model: nn.Module, inputs: Inputs, loss: Loss | None
-) -> list[Count]:
+def flop_counter_mode_counts(_: Trace, asked: Request, grounds: Sequence[Ground]) -> list[Count]:
     """What FlopCounterMode counts in another run of the model.
 
     Args:
-        found: The trace to compare with.
-        model: What was traced.
-        inputs: What it was traced with.
-        loss: The loss that it was traced with.
+        asked: What was traced.
+        grounds: Where it may run; the first is where it was traced.
+
+    Raises:
+        CannotRunError: The counter raised.
     """
-    counting = _Counting()
-    ground = {ground.device: ground for ground in (ON_META, FOR_REAL)}[found.context.device]
-    asked = Request(model, inputs, found.context.mode, loss, found.context.model)
-    again = trace_on(ground._replace(answers=counting), asked)
+    again, figures = figures_of(asked, grounds[0])
     return [
         Count(layer_name(again.calls[op.call]), op.phase, *figure)
-        for op, figure in zip(again.ops, counting.figures, strict=True)
+        for op, figure in zip(again.ops, figures, strict=True)
     ]
+
+
+def figures_of(asked: Request, ground: Ground) -> tuple[Trace, list[Figure]]:
+    """A trace under FlopCounterMode, and what it says of each operation.
+
+    Raises:
+        CannotRunError: The counter raised.
+    """
+    counting = _Counting()
+    try:
+        again = trace_on(ground._replace(answers=counting), asked)
+    except TraceError as failure:  # the same trace without the counter did not fail
+        raise CannotRunError(failure.reason) from failure
+    return again, [_figure(*seen) for seen in counting.seen]
 
 
 class _Counting:
     """Runs operations by their kernels, and keeps what FlopCounterMode says of each."""
 
     def __init__(self) -> None:
-        self.figures: list[Figure] = []
+        self.seen: list[tuple[str, list[Any], int]] = []
         self._kernels, self._counter = Kernels(), FlopCounterMode(display=False)
 
     def __call__(
@@ -87,13 +109,14 @@ class _Counting:
         """Run one operation; returns what is known of it, and its output."""
         with self._counter:
             answered = self._kernels(func, key, args, kwargs)
-        self.figures.append(_figure(func, args, self._counter.get_total_flops() // 2))
+        macs = self._counter.get_total_flops() // 2
+        self.seen.append((func.overloadpacket.__name__, tree_map(Shape.of, list(args)), macs))
         return answered
 
 
-def _figure(func: OpOverload, args: Sequence[Any], macs: int) -> Figure:
-    rule = RULES.get(func.overloadpacket.__name__)
-    surplus = rule.surplus(macs, *tree_map(get_shape, list(args))) if rule else 0
+def _figure(name: str, args: Sequence[Any], macs: int) -> Figure:
+    rule = RULES.get(name)
+    surplus = rule.surplus(macs, *args) if rule else 0
     return Figure(macs, surplus, rule.why if rule and surplus else "")
 
 
@@ -150,6 +173,19 @@ def _layer_of_lstm(x: Shape, from_input: Shape, from_state: Shape, *_: Any) -> i
     return prod(x[:-1]) * (prod(from_input) + prod(from_state))
 
 
+def _gradients_of_lstm(x: Shape, from_input: Shape, from_state: Shape, *rest: Any) -> int:
+    """What is wanted of inputs and weights, and of every state but the first, which must be learned."""
+    rows, state = prod(x[:-1]), rest[2]
+    states = rows if state.wanted else rows - prod(state[:-1])
+    of_input = rows * prod(from_input) * (x.wanted + from_input.wanted)
+    return of_input + prod(from_state) * (states + rows * from_state.wanted)
+
+
+def _padded(x: Shape, y: Shape) -> int:
+    """Every vector of one by every vector of the other, both with two more coordinates."""
+    return prod(x[:-1]) * y[-2] * (x[-1] + 2)
+
+
 def _attention(query: Shape, key: Shape, value: Shape, *_: Any) -> int:
     """Every query by every key, and every score by a value."""
     return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
@@ -163,15 +199,16 @@ UNKNOWN: Mapping[str, Products] = MappingProxyType(
         "affine_grid_generator": lambda matrices, size, _: prod(matrices) * prod(size[2:]),
         "conv_tbc": _over_time,
         "_trilinear": _three_factors,
+        "_euclidean_dist": _padded,
         "mkldnn_rnn_layer": _layer_of_lstm,
-        "mkldnn_rnn_layer_backward": lambda *args: 2 * _layer_of_lstm(*args),
+        "mkldnn_rnn_layer_backward": _gradients_of_lstm,
         "_scaled_dot_product_flash_attention_for_cpu": _attention,
         "_scaled_dot_product_flash_attention_for_cpu_backward": lambda _, *args: 2 * _attention(*args),
     }
 )
 """Multiply-accumulates of operations that run on meta or on the CPU and that FlopCounterMode has no
-formula for, from their positional arguments with shapes in the place of tensors. A backward takes as many
-products for each of two gradients as the forward."""
+formula for, from their positional arguments with shapes in the place of tensors. The backward of attention
+takes twice the products of its forward."""
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {

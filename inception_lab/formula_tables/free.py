@@ -13,10 +13,10 @@ FREE_OPS = frozenset(
         clone copy copy_ _to_copy _unsafe_view _reshape_alias lift lift_fresh complex block_diag diag_embed
         tril triu im2col col2im constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d
         replication_pad1d replication_pad2d replication_pad3d pixel_shuffle pixel_unshuffle channel_shuffle
-        native_channel_shuffle max_unpool2d max_unpool3d upsample_nearest1d upsample_nearest2d
+        native_channel_shuffle transpose_ max_unpool2d max_unpool3d upsample_nearest1d upsample_nearest2d
         upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
         select_scatter diagonal_scatter as_strided_scatter _chunk_cat _pack_padded_sequence
-        _pad_packed_sequence resize resize_as set _cudnn_rnn_flatten_weight mkldnn_reorder_conv2d_weight
+        _pad_packed_sequence resize resize_as set set_ _cudnn_rnn_flatten_weight mkldnn_reorder_conv2d_weight
         mkldnn_reorder_conv3d_weight to_mkldnn _to_dense _sparse_coo_tensor_with_dims_and_tensors
 
         embedding index _unsafe_index _unsafe_masked_index index_select gather take masked_select nonzero
@@ -26,9 +26,9 @@ FREE_OPS = frozenset(
         empty empty_like empty_strided zeros zeros_like ones ones_like full full_like arange new_empty
         new_empty_strided new_zeros new_ones new_full fill fill_ zero zero_
 
-        rand rand_like randn randn_like randint_like bernoulli binomial cauchy exponential geometric
-        log_normal multinomial normal normal_functional poisson random uniform _standard_gamma
-        _sample_dirichlet
+        rand rand_like randn randn_like randint_like bernoulli bernoulli_ binomial cauchy exponential
+        geometric log_normal multinomial normal normal_ normal_functional poisson random uniform
+        _standard_gamma _sample_dirichlet
     """)
 )
 """Operations without arithmetic, in this order: moves, look-ups, factories, random numbers."""

@@ -98,8 +98,8 @@ def _ctc_lattice(_: Sequence[Any], out: Sequence[Tensor]) -> Cost:
 
 
 _PER_ELEMENT = {
-    1: """floor_divide rsub hardswish threshold _prelu_kernel log_sigmoid_forward rrelu_with_noise
-        rrelu_with_noise_functional""",
+    1: """floor_divide floor_divide_ rsub hardswish threshold _prelu_kernel log_sigmoid_forward
+        rrelu_with_noise rrelu_with_noise_functional""",
     2: "_add_relu glu native_dropout _fused_dropout _masked_scale polar upsample_linear1d",
     3: "linalg_cross",
     4: "upsample_bilinear2d _upsample_bilinear2d_aa cudnn_grid_sampler",

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._ops import OpOverloadPacket
 from torch.utils.flop_counter import conv_flop_count
 
-from inception_lab.formula_tables.terms import Cost, Formula, given, rows
+from inception_lab.formula_tables.terms import Cost, Formula, aten, given, rows
 
 
 def _convolution(args: Sequence[Any], out: Tensor) -> Cost:
@@ -20,8 +20,14 @@ def _convolution(args: Sequence[Any], out: Tensor) -> Cost:
     return Cost(macs, 0 if bias is None else out.numel())
 
 
-def _kernel_of_a_backend(bias_arg: int | None, transposed: bool, extra: int = 0) -> Formula:
-    """The same for the kernel of one backend, which may fuse `extra` element-wise operations."""
+def _kernel_of_a_backend(bias_arg: int | None, transposed: bool = False, extra: int = 0) -> Formula:
+    """The same for the kernel of one backend, which may fuse `extra` element-wise operations.
+
+    Args:
+        bias_arg: Place of the bias among the arguments; None where it takes none.
+        transposed: Whether it is a transposed convolution.
+        extra: Operations per output element after the bias.
+    """
 
     def formula(args: Sequence[Any], out: Tensor) -> Cost:
         bias = bias_arg is not None and given(args, bias_arg) is not None
@@ -125,30 +131,44 @@ def _with_ones(shape: Sequence[int], axes: set[int]) -> list[int]:
     return [1 if axis in axes else next(sizes) for axis in range(len(shape) + len(axes))]
 
 
-_BACKENDS: dict[tuple[int | None, bool], str] = {
-    (None, False): "cudnn_convolution",
-    (None, True): "cudnn_convolution_transpose",
-    (
-        2,
-        False,
-    ): "mkldnn_convolution miopen_convolution miopen_depthwise_convolution _nnpack_spatial_convolution",
-    (2, True): "miopen_convolution_transpose",
-    (
-        3,
-        False,
-    ): """_conv_depthwise2d conv_depthwise3d _slow_conv2d_forward slow_conv3d_forward slow_conv_dilated2d
-        slow_conv_dilated3d""",
-    (3, True): "slow_conv_transpose2d slow_conv_transpose3d",
+def _euclidean_distances(args: Sequence[Any], out: Tensor) -> Cost:
+    """What `torch.cdist` runs for more than 25 vectors: |a|^2 - 2ab + |b|^2 as a single product.
+
+    The squared norms are two more coordinates of vectors of D, hence D + 2 (`Distance.cpp`). Both
+    factors are squared and summed up, the first is scaled; the result is clamped, and its root taken.
+    """
+    first, second = args
+    norms = 3 * first.numel() + 2 * second.numel()
+    return Cost(out.numel() * (first.shape[-1] + 2), norms + 2 * out.numel())
+
+
+_BACKENDS: dict[str, Formula] = {
+    "cudnn_convolution": _kernel_of_a_backend(None),
+    "cudnn_convolution_transpose": _kernel_of_a_backend(None, transposed=True),
+    "cudnn_convolution_relu": _kernel_of_a_backend(2, extra=1),
+    "cudnn_convolution_add_relu": _kernel_of_a_backend(4, extra=2),
+    "mkldnn_convolution": _kernel_of_a_backend(2),
+    "miopen_convolution": _kernel_of_a_backend(2),
+    "miopen_depthwise_convolution": _kernel_of_a_backend(2),
+    "miopen_convolution_transpose": _kernel_of_a_backend(2, transposed=True),
+    "miopen_convolution_relu": _kernel_of_a_backend(2, extra=1),
+    "miopen_convolution_add_relu": _kernel_of_a_backend(4, extra=2),
+    "_nnpack_spatial_convolution": _kernel_of_a_backend(2),
+    "_conv_depthwise2d": _kernel_of_a_backend(3),
+    "conv_depthwise3d": _kernel_of_a_backend(3),
+    "_slow_conv2d_forward": _kernel_of_a_backend(3),
+    "slow_conv3d_forward": _kernel_of_a_backend(3),
+    "slow_conv_dilated2d": _kernel_of_a_backend(3),
+    "slow_conv_dilated3d": _kernel_of_a_backend(3),
+    "slow_conv_transpose2d": _kernel_of_a_backend(3, transposed=True),
+    "slow_conv_transpose3d": _kernel_of_a_backend(3, transposed=True),
 }
-"""Kernels by the place of the bias and by whether they are transposed."""
 
 PRODUCTS: dict[OpOverloadPacket, Formula] = {
     **rows(_convolution, "convolution _convolution convolution_overrideable"),
     **rows(_convolution_backward(7), "convolution_backward"),
     **rows(_convolution_backward(6), "convolution_backward_overrideable"),
-    **{p: f for key, names in _BACKENDS.items() for p, f in rows(_kernel_of_a_backend(*key), names).items()},
-    **rows(_kernel_of_a_backend(2, False, 1), "cudnn_convolution_relu miopen_convolution_relu"),
-    **rows(_kernel_of_a_backend(4, False, 2), "cudnn_convolution_add_relu miopen_convolution_add_relu"),
+    **{getattr(aten, name): formula for name, formula in _BACKENDS.items()},
     **rows(_convolution_over_time, "conv_tbc"),
     **rows(_product, "mm bmm mv dot vdot matmul _int_mm _weight_int8pack_mm _weight_int4pack_mm"),
     **rows(_product, "_weight_int4pack_mm_for_cpu affine_grid_generator"),
@@ -165,4 +185,5 @@ PRODUCTS: dict[OpOverloadPacket, Formula] = {
     **rows(_one_gradient_of_linear(1), "mkldnn_linear_backward_input"),
     **rows(_one_gradient_of_linear(0), "mkldnn_linear_backward_weights"),
     **rows(_trilinear, "_trilinear"),
+    **rows(_euclidean_distances, "_euclidean_dist"),
 }

@@ -56,7 +56,8 @@ def _backward(forward: Formula) -> Formula:
 
     A fused kernel computes the scores once more, for it has not kept them. That fifth product, which
     `torch.utils.flop_counter` adds, is no part of the cost here: training costs the same by every
-    kernel that PyTorch may choose, and as much as the decomposition on other devices.
+    kernel that PyTorch may choose, and as much as the decomposition on other devices, which saves a product
+    or two only where queries, keys or values have no gradient at all.
     """
     return lambda args, out: Cost(macs=2 * forward(args[1:], out).macs)
 
@@ -130,9 +131,20 @@ def _layers_of_mode(mode_arg: int) -> Formula:
 
 
 def _layers_backward(args: Sequence[Any], _: Any) -> Cost:
-    """As much as the forward for inputs and states, and once more for the weights where wanted."""
-    forward = _recurrent(args[0], _listed(args), _RNN)
-    return Cost(macs=forward.macs * (1 + args[-1][3]))
+    """As much as the forward for inputs and states, and once more for the weights where wanted.
+
+    Less what nobody wants: the gradient of the first layer's input, and that of the first state, which
+    each sequence of the batch has once. cuDNN and MIOpen take it on themselves, see `output_mask`.
+    """
+    x, weights, per_layer, _, state = args[:5]
+    wants_input, wants_state, _, wants_weights = args[-1]
+    layers = [weights[at : at + per_layer] for at in range(0, len(weights), per_layer)]
+    first_ones = layers[: 1 + args[-5]]
+    forward = _recurrent(x, _listed(args), _RNN).macs
+    of_input = x.numel() // x.shape[-1] * sum(layer[0].numel() for layer in first_ones)
+    of_state = state.shape[-2] * sum(layer[1].numel() for layer in layers)
+    unwanted = of_input * (not wants_input) + of_state * (not wants_state)
+    return Cost(macs=forward * (1 + wants_weights) - unwanted)
 
 
 def _mkldnn_layer(args: Sequence[Any], _: Any) -> Cost:
@@ -142,8 +154,15 @@ def _mkldnn_layer(args: Sequence[Any], _: Any) -> Cost:
 
 
 def _mkldnn_layer_backward(args: Sequence[Any], _: Any) -> Cost:
-    """Twice the forward. The kernel makes the gradient of the first state too, wanted or not."""
-    return Cost(macs=2 * _recurrent(args[0], args[1:3], _LSTM).macs)
+    """The gradients that are wanted, and that of every state but the first.
+
+    The kernel makes the others too and has no mask; what is wanted is told by the tensors themselves.
+    """
+    x, from_input, from_state, _, _, state = args[:6]
+    rows = x.numel() // x.shape[-1]
+    states = rows if state.requires_grad else rows - state.shape[-2]
+    of_input = rows * from_input.numel() * (x.requires_grad + from_input.requires_grad)
+    return Cost(macs=of_input + from_state.numel() * (states + rows * from_state.requires_grad))
 
 
 def _fused_cell(cell: _Cell) -> Formula:
