@@ -30,6 +30,8 @@ class Known(NamedTuple):
         args: The arguments that are not tensors, by name.
         cost: What one run costs.
         mutates: True where it writes to its arguments.
+        returns_first: True where it writes to its first argument element by element and returns it, which
+            on meta changes nothing.
     """
 
     func: OpOverload
@@ -38,6 +40,7 @@ class Known(NamedTuple):
     args: tuple[tuple[str, Any], ...]
     cost: Cost
     mutates: bool
+    returns_first: bool
 
 
 class Kernels:
@@ -53,7 +56,7 @@ class Kernels:
 
 
 class Shortcuts:
-    """Cache first, then rules, then the kernel. Views and in-place operations always run."""
+    """Cache first, then rules, then the kernel. Views always run, and in-place work that may move data."""
 
     def __init__(self) -> None:
         self.cache: dict[Key, Known] = {}
@@ -70,7 +73,7 @@ class Shortcuts:
             return self._first_time(func, key, args, kwargs)
         outputs = known.outputs
         if outputs is None:
-            return known, func(*args, **kwargs)
+            return known, args[0] if known.returns_first else func(*args, **kwargs)
         return known, outputs.make() if isinstance(outputs, Layout) else _make(outputs)
 
     def _first_time(
@@ -130,7 +133,10 @@ def _make(layouts: Layout | tuple[Layout | None, ...]) -> Any:
 
 def _known(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], outputs: Answer, out: Any) -> Known:
     cost = cost_of(func, args, kwargs, out)
-    return Known(func, str(func), outputs, _plain_args(func, args, kwargs), cost, func._schema.is_mutable)
+    plain, mutates = _plain_args(func, args, kwargs), func._schema.is_mutable
+    element_wise = mutates and torch.Tag.pointwise in func.tags and bool(args)
+    returns_first = element_wise and out is args[0] and isinstance(out, Tensor) and out.is_meta
+    return Known(func, str(func), outputs, plain, cost, mutates, returns_first)
 
 
 def _fresh_layouts(out: Any, args: Sequence[Any]) -> Answer:

@@ -19,18 +19,29 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         InceptionLabError: The file cannot be written.
     """
+    write_bytes(path, (text.rstrip("\n") + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file at once or not at all.
+
+    Args:
+        path: The file, or a link to it; its folder is made where it is missing.
+        content: What it will hold.
+
+    Raises:
+        InceptionLabError: The file cannot be written.
+    """
     temporary: Path | None = None
     try:
         path = path.resolve()
         if path.exists() and not path.is_file():  # a device or a pipe is written to, never replaced
-            path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+            path.write_bytes(content)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
-            file.write(text.rstrip("\n") + "\n")
+            file.write(content)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # before Python 3.13 a loop of links is a RuntimeError

@@ -50,7 +50,8 @@ def _context(trace: Trace) -> dict[str, Any]:
         "complete": context.complete,
     }
     real = {"device": context.device, "note": f"ran for real, as on meta: {context.fallback}"}
-    return found | ({"loss": context.loss} if context.loss else {}) | (real if context.fallback else {})
+    step = {"loss": context.loss, "optimizer": context.optimizer}
+    return found | {k: v for k, v in step.items() if v} | (real if context.fallback else {})
 
 
 def _rows(layers: DataFrame) -> tuple[dict[str, Any], ...]:

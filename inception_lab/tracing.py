@@ -23,6 +23,7 @@ from inception_lab.inputs import Arguments, Inputs, arguments
 from inception_lab.ir import Context, Kind, Mode, Trace
 from inception_lab.layouts import layout_of
 from inception_lab.losses import Loss, default_loss
+from inception_lab.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of, state_of, steady
 from inception_lab.recorder import Recorder
 from inception_lab.standins import Borrowed, borrowed
 
@@ -38,12 +39,15 @@ def trace(
     *,
     mode: Mode = "eval",
     loss: Loss | None = None,
+    optimizer: str | MakeOptimizer | None = None,
     name: str = "",
     meta_only: bool = False,
 ) -> Trace:
     """Run a model once on meta tensors: no weights, no arithmetic, no batch-sized memory.
 
-    In eval mode that is one inference pass; in train mode forward, loss and backward. The loss is
+    In eval mode that is one inference pass; in train mode forward, loss and backward, and with an optimizer
+    its step, in steady state: what it keeps from step to step is there from the beginning, and the
+    gradients of the step before are gone. The loss is
     the cross-entropy where the model returns one floating tensor of N x C, the auxiliary heads of a
     named tuple (`logits`, then fields that begin with `aux`) at 0.3 each (1409.4842 section 5); else
     the sum of all floating outputs. The model is left exactly as it was found.
@@ -60,6 +64,8 @@ def trace(
             for another one give a tensor, such as `torch.zeros(1, 128, dtype=torch.int64)`.
         mode: `eval` or `train`.
         loss: A function of the model's outputs that gives a scalar, in place of the default.
+        optimizer: `sgd`, `momentum`, `adam`, `adamw`, or a function that takes the parameters and makes an
+            optimizer; without one the step ends with the backward pass. Train mode only.
         name: Name of the model in the result; its class where none is given.
         meta_only: Raise an error where the model would have to run for real.
 
@@ -78,7 +84,10 @@ def trace(
         raise InceptionLabError(f"a {type(model).__name__} is no torch.nn.Module", hint="pass a model")
     if mode not in ("eval", "train"):
         raise InceptionLabError(f"unknown mode {mode!r}", hint="use 'eval' or 'train'")
-    asked = Request(model, inputs, mode, loss, name or type(model).__name__)
+    if optimizer is not None and mode != "train":
+        raise InceptionLabError("an optimizer takes no step in eval mode", hint="use mode='train'")
+    step = optimizer_of(optimizer) if optimizer is not None else None
+    asked = Request(model, inputs, mode, loss, name or type(model).__name__, step)
     try:
         return trace_on(ON_META, asked)
     except TraceError as failure:
@@ -96,6 +105,7 @@ class Request(NamedTuple):
     mode: Mode
     loss: Loss | None
     name: str
+    optimizer: NamedOptimizer | None = None
 
 
 class TraceError(InceptionLabError):
@@ -160,7 +170,8 @@ def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
         torch.manual_seed(0)  # a net that draws numbers draws the same ones every time
         called = arguments(asked.inputs, floating_dtype(loan), ground.likeness)
         recorder = Recorder(ground.answers, ground.adapt, training, ground.most_macs)
-        named = _register(recorder, loan, called.tensors)
+        optimizer = _steady_optimizer(ground, asked.optimizer, loan) if asked.optimizer else None
+        named = _register(recorder, loan, called.tensors, optimizer)
         recorder.watch(loan.modules)
         try:
             with recorder, torch.set_grad_enabled(training):
@@ -168,8 +179,16 @@ def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
                 if isinstance(outputs, Iterator):
                     outputs = list(outputs)
                 differentiated = _backward(recorder, outputs, asked.loss) if training else None
+                if optimizer is not None:
+                    _step(recorder, optimizer)
             dtype = str(floating_dtype(loan)).removeprefix("torch.")
-            facts = {"loss": differentiated, "device": ground.device, "fallback": fallback, "dtype": dtype}
+            facts = {
+                "loss": differentiated,
+                "optimizer": asked.optimizer and asked.optimizer.name,
+                "device": ground.device,
+                "fallback": fallback,
+                "dtype": dtype,
+            }
             return freeze(recorder, loan, _context(recorder, asked, called, **facts), named, outputs)
         except InceptionLabError:
             raise
@@ -177,6 +196,16 @@ def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
             raise TraceError(error, recorder, asked.name, called.tensors) from error
         finally:
             recorder.release()
+
+
+def _steady_optimizer(ground: Ground, named: NamedOptimizer, loan: Borrowed) -> torch.optim.Optimizer | None:
+    """The optimizer after a first step that leaves no trace but what it keeps."""
+    first = Recorder(ground.answers, ground.adapt, False, ground.most_macs)
+    try:
+        with first:
+            return steady(named, loan.parameters)
+    finally:
+        first.release()
 
 
 def floating_dtype(loan: Borrowed) -> torch.dtype:
@@ -215,13 +244,17 @@ def _no_collection() -> Iterator[None]:
 
 
 def _register(
-    recorder: Recorder, loan: Borrowed, tensors: Mapping[str, Tensor]
+    recorder: Recorder,
+    loan: Borrowed,
+    tensors: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer | None,
 ) -> dict[int, tuple[Kind, str]]:
     """Kind and name of the storages that exist before the first operation."""
     groups: tuple[tuple[Kind, Mapping[str, Tensor]], ...] = (
         ("parameter", loan.parameters),
         ("buffer", loan.buffers),
         ("input", tensors),
+        ("optimizer state", state_of(optimizer, loan.parameters) if optimizer else {}),
     )
     named: dict[int, tuple[Kind, str]] = {}
     for kind, group in groups:
@@ -242,6 +275,13 @@ def _backward(recorder: Recorder, outputs: Any, loss: Loss | None) -> str:
     if value.requires_grad:
         value.backward()  # type: ignore[no-untyped-call]
     return name
+
+
+def _step(recorder: Recorder, optimizer: torch.optim.Optimizer) -> None:
+    """The optimizer's step."""
+    recorder.phase = "optimizer"
+    kind = type(optimizer).__name__
+    recorder.reporting(optimizer.step, "(optimizer)", kind)()
 
 
 def _context(recorder: Recorder, asked: Request, called: Arguments, **facts: Any) -> Context:

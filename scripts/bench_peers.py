@@ -538,6 +538,7 @@ def machine(results: Results) -> dict[str, str]:
 
 
 def cpu_name() -> str:
+    """The processor's model, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -14,7 +14,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "models": {"errors", "models"},
-    "analyzers": {"analyzers", "errors", "ir", "structure", "units"},
+    "analyzers": {"analyzers", "errors", "fields", "ir", "structure", "units"},
+    "measure": {
+        "errors", "fields", "grounds", "inputs", "ir", "losses", "measure", "optimizers", "standins",
+        "structure", "tracing",
+    },
+    "fields": {"errors", "fields", "ir", "structure"},
     "counters": {
         "analyzers", "answers", "counters", "errors", "grounds", "inputs", "ir", "losses", "nesting",
         "record", "standins", "structure", "summarising", "tracing",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -103,6 +104,35 @@ def _inputs(sizes: tuple[InputSize, ...], how: Tracing) -> Inputs:
 
 def _input(shape: tuple[int, ...], dtype: str) -> Any:
     return of_shape(shape, getattr(torch, dtype)) if dtype else shape
+
+
+def with_weights(spec: str, how: Tracing, weights: Path | None, use: Use[Result]) -> Result:
+    """Build MODEL with weights, its author's or those in a file, and do something with it and its inputs.
+
+    Raises:
+        InceptionLabError: No such model or keyword (exit code 2), it could not be built (3), or the
+            weights do not fit it (2).
+    """
+    if is_factory(spec):
+        model = build_from(spec, find_factory(spec), how.kwargs)
+        sizes = how.input_sizes or _told_by(spec, model)
+    else:
+        card = get_card(spec)
+        check_options(card, how.kwargs)
+        model, sizes = create_model(spec, **how.kwargs), how.input_sizes or (InputSize(card.input_size),)
+    if weights is not None:
+        _load(model, spec, weights)
+    with users_code(spec, "running it"):
+        return use(model, _inputs(sizes, how))
+
+
+def _load(model: nn.Module, spec: str, weights: Path) -> None:
+    """Load a state dict; nothing but tensors is unpickled."""
+    try:
+        model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InceptionLabError(f"{weights} does not fit: {reason[0]}", where=spec) from error
 
 
 def said_of(spec: str, how: Tracing, record: Record) -> Record:

@@ -22,12 +22,18 @@ class ReportData:
         modules: Of `module_costs`, a row per module.
         branches: Of `branch_costs`, a row per branch and per module's layers in no branch.
         saving: Of `reduction_saving`, empty where no module has parallel branches.
+        spectrum: Of `field_spectrum`, empty where the input has no spatial axes.
+        seen: Of `spectrum_summary`, a row per module and axis, empty where the spectrum is.
+        fit: What `resolution_fit` says, by name; empty where the input has no spatial axes.
     """
 
     record: Record
     modules: DataFrame
     branches: DataFrame
     saving: DataFrame
+    spectrum: DataFrame
+    seen: DataFrame
+    fit: Row
 
     @property
     def has_saving(self) -> bool:
@@ -52,6 +58,7 @@ TABLES: Mapping[str, Callable[[ReportData], Sequence[Row]]] = MappingProxyType(
         "modules": lambda data: rows_of(data.modules),
         "branches": lambda data: rows_of(data.branches),
         "saving": lambda data: rows_of(data.saving),
+        "spectrum": lambda data: rows_of(data.spectrum),
     }
 )
 """The tables that a report writes as CSV, by name, read-only; one without rows is left out."""

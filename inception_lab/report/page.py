@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from inception_lab.record import Record, Row
 from inception_lab.report.data import ReportData, columns_of, comparison_rows, labels, rows_of
 from inception_lab.report.formats import escaped, heading, render, shape_text
+from inception_lab.report.plots.words import alike, share_text
 from inception_lab.units import METRICS, format_quantity
 
+FIELD_PLOTS = ("field_along_depth", "field_spectrum")
+"""The plots that stand where the page says what the net sees."""
 _COSTS = ("params", "macs", "backward_macs", "training_macs", "other_flops", "activation_bytes")
 
 
@@ -34,7 +38,12 @@ def report_page(data: ReportData, plots: Mapping[str, str], files: Sequence[str]
             modules=_modules(data),
             branches=_branches(data),
             saving=_saving(data),
-            plots=plots,
+            fit=data.fit,
+            seen=_seen(data),
+            sight=_sight(data),
+            spectrum=_spectrum(data),
+            plots={name: text for name, text in plots.items() if name not in FIELD_PLOTS},
+            field_plots={name: text for name, text in plots.items() if name in FIELD_PLOTS},
             files=files,
         )
     )
@@ -120,6 +129,58 @@ def _branches(data: ReportData) -> str:
 def _saving(data: ReportData) -> str:
     """Naive against reduced, empty where reductions change nothing."""
     return _markdown(rows_of(data.saving)) if data.has_saving else ""
+
+
+def _seen(data: ReportData) -> str:
+    """What the last layer's centre unit sees, and from where on fields are larger than the input."""
+    last, beyond = data.fit.get("last_layer"), data.fit.get("exceeding")
+    parts = ["No layer has a field larger than the input."]
+    if beyond:
+        parts = [f"From {escaped(beyond[0])} on, {len(beyond)} layers have fields larger than the input."]
+    if last:
+        share = share_text(data.fit["seen_by_centre"], 1)
+        parts.append(f"The last layer with several units along each axis is {escaped(last)}.")
+        parts.append(f"Its centre unit sees {share} of the input. {_meaning(_last_layer(data))}")
+    return " ".join(parts)
+
+
+def _meaning(row: Row) -> str:
+    """How to read the field of the last layer."""
+    if row.get("stride"):
+        return "A unit at position i of an axis sees the pixels from i x stride - padding on."
+    if row.get("status") == "exact":
+        return "Every unit sees the whole input."
+    return f"No one number describes its field: it is {row.get('status', 'unknown')}."
+
+
+def _last_layer(data: ReportData) -> Row:
+    """The row of the last layer with several units along each axis, empty where there is none."""
+    rows = [row for row in data.record.layers if row["layer"] == data.fit.get("last_layer")]
+    return rows[-1] if rows else {}
+
+
+def _sight(data: ReportData) -> str:
+    """A row per axis, or per group of axes that are alike: the input's size and the last layer's field."""
+    sizes = {"input size": data.fit.get("input_size", ()), "smallest input": data.fit.get("smallest_input")}
+    last = _last_layer(data)
+    known = {name: last[name] for name in ("receptive_field", "stride", "padding") if last.get(name)}
+    rows = [
+        {name: values[axis] for name, values in (sizes | known).items()}
+        for axis in range(len(data.fit.get("input_size", ())))
+    ]
+    groups = alike([tuple(row.items()) for row in rows])
+    return _markdown([{"axis": name, **rows[axis]} for name, axis in groups])
+
+
+def _spectrum(data: ReportData) -> str:
+    """The fields that each module mixes; the axis only where there is a difference."""
+    rows = []
+    for module, inside in groupby(rows_of(data.seen), key=lambda row: str(row["module"])):
+        fields = [{name: row[name] for name in ("smallest", "median", "largest")} for row in inside]
+        groups = alike([tuple(found.items()) for found in fields])
+        rows += [{"module": module, "axis": name, **fields[axis]} for name, axis in groups]
+    differing = len({row["axis"] for row in rows}) > 1
+    return _markdown([{k: v for k, v in row.items() if k != "axis" or differing} for row in rows])
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from report_nets import WEIRD, inception, net
+from report_nets import WEIRD, tiny
 
 from inception_lab.report.data import ReportData
 
 
 @pytest.fixture(scope="session")
 def data() -> ReportData:
-    return net(inception(), "tiny_inception")
+    return tiny(name="tiny_inception")
 
 
 @pytest.fixture(params=WEIRD)

@@ -22,6 +22,7 @@ def layer(
     params: int = 0,
     naive: int | None = None,
     executed: bool = True,
+    sees: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One layer of a net that a test makes up; `naive` are its MACs without reductions."""
     return {
@@ -37,11 +38,48 @@ def layer(
         "flops": 2 * macs,
         "other_flops": 3 * params,
         "activation_bytes": 1024,
+    } | (sees or {})
+
+
+def traced(trace: Any) -> ReportData:
+    """What the report of a traced net shows, as the command puts it together."""
+    import inception_lab as il
+    from inception_lab.cli.report import _seen
+
+    costs = il.module_costs(trace), il.branch_costs(trace), il.reduction_saving(trace)
+    return ReportData(il.summarise(trace), *costs, *_seen(trace))
+
+
+def field(*pixels: int, stride: int = 2) -> dict[str, Any]:
+    """What a layer sees along each axis."""
+    return {
+        "receptive_field": list(pixels),
+        "stride": [stride] * len(pixels),
+        "padding": [size // 2 for size in pixels],
+        "status": "exact",
     }
 
 
-def net(layers: Sequence[dict[str, Any]], name: str = "net", **context: Any) -> ReportData:
-    """What the report of a net with these layers shows."""
+EVERYTHING = {"receptive_field": [8, 8], "status": "exact"}
+MISALIGNED = {"status": "misaligned"}
+
+
+def net(
+    layers: Sequence[dict[str, Any]],
+    name: str = "net",
+    mixed: Sequence[tuple[str, int, dict[int, int]]] = (),
+    fit: dict[str, Any] | None = None,
+    **context: Any,
+) -> ReportData:
+    """What the report of a net with these layers shows.
+
+    Args:
+        layers: Its layers.
+        name: Of the model.
+        mixed: Module, axis, and how many channels carry each field, the smallest field first.
+        fit: How it fits its input.
+        context: What else the record says.
+    """
     table = DataFrame([{"module": m["place"][0], "branch": m["place"][1]} | m for m in layers])
     costs = list(COSTS)
     modules = table.groupby("module", sort=False)[costs].sum().reset_index()
@@ -64,7 +102,39 @@ def net(layers: Sequence[dict[str, Any]], name: str = "net", **context: Any) -> 
         unexecuted_modules=tuple(m["layer"] for m in layers if not m["executed"]),
         layers=tuple({k: v for k, v in m.items() if k not in ("place", "naive")} for m in layers),
     )
-    return ReportData(record, modules, branches, _saving(layers))
+    return ReportData(record, modules, branches, _saving(layers), *_fields(mixed), fit or {})
+
+
+def _fields(mixed: Sequence[tuple[str, int, dict[int, int]]]) -> tuple[DataFrame, DataFrame]:
+    """The spectrum and its summary."""
+    spectrum = [
+        {"module": module, "axis": axis, "field": pixels, "channels": count, "paths": 1}
+        for module, axis, channels in mixed
+        for pixels, count in channels.items()
+    ]
+    seen = [
+        {"module": module, "axis": axis, "smallest": min(channels), "median": _median(channels),
+         "largest": max(channels)}
+        for module, axis, channels in mixed
+    ]  # fmt: skip
+    return DataFrame(spectrum), DataFrame(seen)
+
+
+def _median(channels: dict[int, int]) -> int:
+    """The field of the channel in the middle, the lower one of two."""
+    every = sorted(pixels for pixels, count in channels.items() for _ in range(count))
+    return every[(len(every) - 1) // 2]
+
+
+def fit(*size: int, beyond: Sequence[str] = (), last: str | None = "last.conv") -> dict[str, Any]:
+    """How a net fits an input of this size."""
+    return {
+        "input_size": size,
+        "smallest_input": tuple(1 for _ in size),
+        "exceeding": tuple(beyond),
+        "last_layer": last,
+        "seen_by_centre": 1.0 if last else None,
+    }
 
 
 def _saving(layers: Sequence[dict[str, Any]]) -> DataFrame:
@@ -93,13 +163,26 @@ def inception(number: int = 3) -> list[dict[str, Any]]:
         part
         for n in range(number)
         for part in (
-            layer(f"mix{n}", "branch1", 6400 * (n + 1), 100),
-            layer(f"mix{n}", "branch2", 12800, 200, naive=25600),
-            layer(f"mix{n}", "branch3", 1280, 20, naive=12800),
-            layer(f"mix{n}", "branch4", 640, 10, naive=0),
+            layer(f"mix{n}", "branch1", 6400 * (n + 1), 100, sees=field(7 + 8 * n, 7 + 8 * n)),
+            layer(f"mix{n}", "branch2", 12800, 200, naive=25600, sees=field(11 + 8 * n, 11 + 8 * n)),
+            layer(f"mix{n}", "branch3", 1280, 20, naive=12800, sees=field(15 + 8 * n, 15 + 8 * n)),
+            layer(f"mix{n}", "branch4", 640, 10, naive=0, sees=field(11 + 8 * n, 11 + 8 * n)),
         )
     ]
-    return [layer("stem", macs=32000, params=50), *modules, layer("fc", macs=640, params=9000)]
+    stem = layer("stem", macs=32000, params=50, sees=field(7, 7))
+    return [stem, *modules, layer("fc", macs=640, params=9000, sees=EVERYTHING)]
+
+
+def tiny(number: int = 3, name: str = "net", **context: Any) -> ReportData:
+    """The net above with its fields: a quarter of the channels sees least, a quarter most."""
+    mixed = [
+        (f"mix{n}", axis, {7: 0, 7 + 8 * n: 4, 11 + 8 * n: 8, 15 + 8 * n: 4})
+        for n in range(number)
+        for axis in (0, 1)
+    ]
+    beyond = [f"mix{n}.branch1.conv" for n in range(number)]
+    size = fit(8, 8, beyond=beyond, last=f"mix{number - 1}.branch3.conv")
+    return net(inception(number), name, mixed, size, **context)
 
 
 LONG = "a_module_whose_name_is_far_longer_than_there_is_room_for_in_any_plot_number_"
@@ -123,5 +206,40 @@ WEIRD: dict[str, Callable[[], ReportData]] = {
     "dearer with reductions": lambda: net([layer("m", b, 640, 9, naive=64) for b in "ab"]),
     "many branches": lambda: net(
         [layer(f"m{n}", f"b{n}_{b}", 64, 9, naive=640) for n in range(45) for b in range(3)]
+    ),
+    "misaligned": lambda: net(
+        [layer("stem", macs=9, sees=field(3, 3)), layer("mix", "a", 9, sees=MISALIGNED)],
+        fit=fit(8, 8, beyond=["mix.a.conv"], last="mix.a.conv"),
+        mixed=[("mix", axis, {3: 1, 300: 1}) for axis in (0, 1)],
+    ),
+    "nothing known": lambda: net([layer("mix", "a", 9, sees=MISALIGNED)], fit=fit(8, 8, last=None)),
+    "no convolution": lambda: net(
+        [layer("embed", params=9, sees=field(1, stride=1))], fit=fit(8), mixed=[("embed", 0, {1: 4})]
+    ),
+    "sees everything": lambda: net([layer("fc", macs=9, sees=EVERYTHING)], fit=fit(8, 8, last=None)),
+    "1-d": lambda: net(
+        [layer("stem", macs=9, sees=field(3, stride=1)), layer("mix", "a", 9, sees=field(19, stride=1))],
+        fit=fit(500, last="mix.a.conv"),
+        mixed=[("mix", 0, {3: 32, 19: 32, 39: 32})],
+    ),
+    "3-d": lambda: net(
+        [layer("stem", macs=9, sees=field(1, 7, 7)), layer("mix", "a", 9, sees=field(3, 11, 11))],
+        fit=fit(16, 112, 113, beyond=["mix.a.conv"], last="mix.a.conv"),
+        mixed=[("mix", 0, {1: 2, 3: 2}), ("mix", 1, {7: 2, 11: 2}), ("mix", 2, {7: 2, 11: 2})],
+    ),
+    "3 axes that differ": lambda: net(
+        [layer("mix", "a", 9, sees=field(3, 5, 7)), layer("mix", "b", 9, sees=field(9, 9, 9))],
+        fit=fit(15, 16, 17, last="mix.b.conv"),
+        mixed=[("mix", axis, {3 + axis: 2, 9: 2}) for axis in range(3)],
+    ),
+    "many fields": lambda: net(
+        [layer(f"{LONG}{n}", "a", 9, sees=field(9 + n, 5 + n)) for n in range(62)],
+        LONG * 2,
+        [
+            (f"{LONG}{n}", axis, {2 * k + axis + 1: k + 1 for k in range(n % 9 + 2)})
+            for n in range(62)
+            for axis in (0, 1)
+        ],
+        fit(99999, 99998),
     ),
 }

@@ -169,10 +169,10 @@ def test_files_carry_neither_date_nor_software(data: ReportData) -> None:
 def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
-        "from report_nets import inception, net;"
+        "from report_nets import tiny;"
         "from inception_lab.report.write import write_report, write_comparison;"
-        "data = net(inception()); write_report(data, Path(sys.argv[2]) / 'one');"
-        "write_comparison([data.record, net(inception(2), 'other').record], Path(sys.argv[2]) / 'two')"
+        "data = tiny(); write_report(data, Path(sys.argv[2]) / 'one');"
+        "write_comparison([data.record, tiny(2, 'other').record], Path(sys.argv[2]) / 'two')"
     )
     processes = [
         subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / run)])

@@ -8,15 +8,18 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from report_nets import WEIRD, inception, net
+import torch
+from report_nets import WEIRD, inception, net, tiny, traced
 
+import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record
 from inception_lab.report.data import ReportData
+from inception_lab.report.page import FIELD_PLOTS
 from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
 from inception_lab.report.write import OURS, write_comparison, write_report
 
-TABLES = {"layers.csv", "modules.csv", "branches.csv", "saving.csv"}
+TABLES = {"layers.csv", "modules.csv", "branches.csv", "saving.csv", "spectrum.csv"}
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -26,7 +29,7 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / "tiny"
-    write_report(net(inception(), "tiny_inception"), folder)
+    write_report(tiny(name="tiny_inception"), folder)
     return folder
 
 
@@ -85,7 +88,7 @@ def test_any_net_can_be_written(tmp_path: Path, name: str) -> None:
 
 def test_a_report_replaces_a_report_and_leaves_nothing_stale(tmp_path: Path, report: Path) -> None:
     folder = tmp_path / "report"
-    write_report(net(inception(), "tiny_inception"), folder)
+    write_report(tiny(name="tiny_inception"), folder)
     assert _bytes(folder) == _bytes(report)
     (folder / "notes.md").write_text("mine")
     write_report(WEIRD["nothing"](), folder)
@@ -110,7 +113,7 @@ def test_an_interrupted_report_leaves_the_old_one(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            write_report(net(inception()), folder, interrupted)
+            write_report(tiny(), folder, interrupted)
         assert _bytes(folder) == before
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -183,16 +186,62 @@ def test_a_new_plot_is_an_entry_in_the_registry() -> None:
     assert set(names) <= OURS
 
 
-def test_the_papers_ratio_can_be_read(tmp_path: Path) -> None:
-    import inception_lab as il
-
+@pytest.fixture(scope="module")
+def googlenet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of GoogLeNet."""
+    folder = tmp_path_factory.mktemp("reports") / "googlenet"
     trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224), name="googlenet")
-    googlenet = ReportData(
-        il.summarise(trace), il.module_costs(trace), il.branch_costs(trace), il.reduction_saving(trace)
-    )
-    write_report(googlenet, tmp_path / "googlenet")
-    page = (tmp_path / "googlenet" / "README.md").read_text()
-    row = next(line for line in page.splitlines() if line.startswith("| inception3a | branch3 |"))
+    write_report(traced(trace), folder)
+    return (folder / "README.md").read_text()
+
+
+def test_the_papers_ratio_can_be_read(googlenet: str) -> None:
+    row = next(line for line in googlenet.splitlines() if line.startswith("| inception3a | branch3 |"))
     assert row.endswith("| 9.68 | 9.68 |")
-    assert "6,998,552" in page
-    assert "1,582,671,872" in page
+    assert "6,998,552" in googlenet
+    assert "1,582,671,872" in googlenet
+
+
+def test_the_page_says_what_the_net_sees(googlenet: str) -> None:
+    # 715, 32, 327 by the published table; 27 = 7 + 2 x (3 - 1) + 4 x (3 - 1) + 4 x (3 - 1) before the
+    # branches of inception3a, whose kernels of 1, 3 and 5 at stride 8 add 0, 16 and 32
+    assert "\n## What it sees\n" in googlenet
+    assert "| height and width | 224 | 31 | 715 | 32 | 327 |\n" in googlenet
+    assert "| inception3a | 27 | 43 | 59 |\n" in googlenet
+    for name in FIELD_PLOTS:
+        assert googlenet.index("## What it sees") < googlenet.index(f"]({name}.svg)")
+    assert googlenet.index("](cost_by_module.svg)") < googlenet.index("## Modules")
+
+
+def test_the_page_gives_both_axes_where_they_differ(tmp_path: Path) -> None:
+    write_report(WEIRD["3-d"](), tmp_path / "net")
+    page = (tmp_path / "net" / "README.md").read_text()
+    assert "| depth | 16 | 1 | 3 | 2 | 1 |\n| height | 112 | 1 | 11 | 2 | 5 |\n| width | 113 |" in page
+    assert "| mix | depth | 1 | 1 | 3 |\n| mix | height and width | 7 | 7 | 11 |\n" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("misaligned", "No one number describes its field: it is misaligned."),
+        ("nothing known", "No layer has a field larger than the input."),
+    ],
+)
+def test_the_page_says_where_no_number_holds(tmp_path: Path, name: str, said: str) -> None:
+    write_report(WEIRD[name](), tmp_path / "net")
+    assert said in (tmp_path / "net" / "README.md").read_text()
+
+
+def test_a_net_without_spatial_axes_has_no_such_section(tmp_path: Path) -> None:
+    net = traced(il.trace(torch.nn.Linear(4, 2), (1, 4)))
+    write_report(net, tmp_path / "net")
+    assert "What it sees" not in (tmp_path / "net" / "README.md").read_text()
+    assert not {"spectrum.csv", *(f"{name}.svg" for name in FIELD_PLOTS)} & set(_bytes(tmp_path / "net"))
+
+
+def test_the_spectrum_is_a_table(report: Path, data: ReportData) -> None:
+    with (report / "spectrum.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [list(row) for row in rows[:1]] == [["module", "axis", "field", "channels", "paths"]]
+    assert [int(row["field"]) for row in rows] == list(data.spectrum["field"])
+    assert [int(row["channels"]) for row in rows] == list(data.spectrum["channels"])

@@ -9,9 +9,19 @@ from typing import Generic, TypeVar
 
 from matplotlib.figure import Figure
 
+from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record
 from inception_lab.report.data import ReportData
-from inception_lab.report.plots import along_depth, by_module, comparison, saving
+from inception_lab.report.plots import (
+    along_depth,
+    by_module,
+    comparison,
+    effective,
+    field_depth,
+    field_spectrum,
+    saving,
+)
+from inception_lab.report.plots.effective import Effective
 from inception_lab.report.plots.sheet import image, styled
 
 KINDS = ("svg", "png")
@@ -46,6 +56,8 @@ MODEL_PLOTS: Mapping[str, Plot[ReportData]] = MappingProxyType(
         "cost_by_module": Plot(by_module.draw, by_module.caption, by_module.shown),
         "cost_along_depth": Plot(along_depth.draw, along_depth.caption, along_depth.shown),
         "reduction_saving": Plot(saving.draw, saving.caption, saving.shown),
+        "field_along_depth": Plot(field_depth.draw, field_depth.caption, field_depth.shown),
+        "field_spectrum": Plot(field_spectrum.draw, field_spectrum.caption, field_spectrum.shown),
     }
 )
 """The plots of one model's report, read-only."""
@@ -54,3 +66,21 @@ COMPARISON_PLOTS: Mapping[str, Plot[Sequence[Record]]] = MappingProxyType(
     {"comparison": Plot(comparison.draw, comparison.caption, comparison.shown)}
 )
 """The plots of several models, read-only."""
+
+EFFECTIVE_PLOT = Plot(effective.draw, effective.caption, effective.shown)
+"""The plot of a run of the model, which is in no report."""
+
+
+def effective_field_plot(found: Effective) -> dict[str, bytes]:
+    """The theoretical field and the effective one on one picture, as files by their endings.
+
+    Args:
+        found: What was measured.
+
+    Raises:
+        InceptionLabError: The input has another number of spatial axes than two, or there is no gradient.
+    """
+    if not EFFECTIVE_PLOT.shown(found):
+        what = f"a gradient of {found.weight.ndim} spatial axes, or of zeros, cannot be drawn"
+        raise InceptionLabError(what, where=found.layer, hint="leave out --plot")
+    return EFFECTIVE_PLOT.images(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from math import floor, log10
 
 from inception_lab.record import Record
@@ -23,6 +23,46 @@ def context_line(record: Record) -> str:
     context = record.context
     parts = [str(context["model"]), f"input {shape_text(context['input_shapes'])}", str(context["mode"])]
     return ", ".join(parts if context["complete"] else [*parts, "PARTIAL: not every operation is counted"])
+
+
+_AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+def axis_name(axis: int, count: int) -> str:
+    """What one of the input's spatial axes is called.
+
+    Example:
+        >>> axis_name(1, 2), axis_name(0, 3), axis_name(3, 4)
+        ('width', 'depth', 'axis 3')
+    """
+    return _AXES[count][axis] if count in _AXES else f"axis {axis}"
+
+
+def alike(series: Sequence[Hashable]) -> list[tuple[str, int]]:
+    """The axes along which something differs: the names of those alike, and the first of them.
+
+    Args:
+        series: What is seen along each axis.
+
+    Example:
+        >>> alike([16, 224, 224]), alike([224, 224])
+        ([('depth', 0), ('height and width', 1)], [('height and width', 0)])
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for axis, value in enumerate(series):
+        groups.setdefault(value, []).append(axis)
+    count = len(series)
+    return [(" and ".join(axis_name(a, count) for a in axes), axes[0]) for axes in groups.values()]
+
+
+def outermost(modules: Sequence[str]) -> list[str]:
+    """Those that lie in no other one.
+
+    Example:
+        >>> outermost(["a", "a.b", "ab"])
+        ['a', 'ab']
+    """
+    return [name for name in modules if not any(name.startswith(f"{other}.") for other in modules)]
 
 
 def ratio_text(ratio: float) -> str:

@@ -1,0 +1,218 @@
+"""What a pass or a training step holds in memory, by the lifetime of storages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pandas import DataFrame
+
+from inception_lab.analyzers import Analyzer
+from inception_lab.ir import Kind, Storage, Trace
+from inception_lab.structure import layer_calls, layer_name
+
+KINDS: Mapping[str, tuple[Kind, ...]] = {
+    "parameters": ("parameter",),
+    "buffers": ("buffer",),
+    "gradients": ("gradient",),
+    "optimizer_state": ("optimizer state",),
+    "inputs": ("input",),
+    "saved": ("saved",),
+    "temporaries": ("activation", "temporary"),
+}
+"""What memory is for, by column: `saved` are the activations kept for the backward pass."""
+
+CUDA_BLOCK = 512
+"""PyTorch's allocator on CUDA hands out multiples of so many bytes (c10/cuda/CUDACachingAllocator)."""
+
+Bytes = NDArray[np.int64]
+
+
+def memory_timeline(trace: Trace, rounding: int = 1) -> DataFrame:
+    """Live bytes right after each operation, all its outputs made and nothing freed yet.
+
+    A storage lives from the operation that makes it to the moment when nothing refers to it any more, as
+    in a run of the program; views and in-place operations share one, so that each is counted once.
+
+    Args:
+        trace: An inference pass, or a training step; with an optimizer in steady state.
+        rounding: Each storage takes a multiple of so many bytes, see `CUDA_BLOCK`.
+
+    Returns:
+        A row per operation: `operation`, `phase`, `layer`, the bytes of each of `KINDS`, and their sum
+        `live_bytes`.
+
+    Example:
+        >>> import inception_lab as il
+        >>> step = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224), mode="train")
+        >>> int(memory_timeline(step)["live_bytes"].max()) == peak_memory(step).peak_bytes
+        True
+    """
+    columns: dict[str, Any] = {
+        "operation": [op.name for op in trace.ops],
+        "phase": [op.phase for op in trace.ops],
+        "layer": [_layer(trace, op.call) for op in trace.ops],
+    }
+    live = np.zeros(len(trace.ops), dtype=np.int64)
+    for column, kinds in KINDS.items():
+        storages = [s for s in trace.storages if s.kind in kinds]
+        columns[column] = _live(storages, len(trace.ops), rounding)
+        live += columns[column]
+    return DataFrame(columns | {"live_bytes": live})
+
+
+@dataclass(frozen=True, eq=False)
+class PeakMemory:
+    """The moment at which a pass or a step holds most.
+
+    Attributes:
+        peak_bytes: Live bytes then.
+        operation: What ran.
+        phase: The part of the step.
+        layer: Where it ran.
+        by_kind: The bytes of each of `KINDS`.
+        tensors: What was alive, the largest first: `layer` that made it, `shape`, `dtype`, `kind`,
+            `bytes`.
+    """
+
+    peak_bytes: int
+    operation: str
+    phase: str
+    layer: str
+    by_kind: Mapping[str, int]
+    tensors: DataFrame
+
+
+def peak_memory(trace: Trace, rounding: int = 1) -> PeakMemory:
+    """The peak of `memory_timeline`, the first where there are several.
+
+    Args:
+        trace: Of any mode.
+        rounding: Each storage takes a multiple of so many bytes.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> peak = peak_memory(trace)
+        >>> peak.peak_bytes, peak.layer, peak.operation
+        (38227040, 'norm2', 'aten.constant_pad_nd.default')
+    """
+    timeline = memory_timeline(trace, rounding)
+    if not len(timeline):
+        return _without_operations(trace, rounding)
+    place = int(timeline["live_bytes"].argmax())
+    row = timeline.iloc[place]
+    return PeakMemory(
+        peak_bytes=int(row["live_bytes"]),
+        operation=row["operation"],
+        phase=row["phase"],
+        layer=row["layer"],
+        by_kind={kind: int(row[kind]) for kind in KINDS},
+        tensors=_alive(trace, place, rounding),
+    )
+
+
+def _without_operations(trace: Trace, rounding: int) -> PeakMemory:
+    """What is there before anything runs."""
+    held = {
+        column: sum(_rounded(s.bytes, rounding) for s in trace.storages if s.kind in kinds)
+        for column, kinds in KINDS.items()
+    }
+    return PeakMemory(sum(held.values()), "", "", "", held, _alive(trace, 0, rounding))
+
+
+def _live(storages: Sequence[Storage], ops: int, rounding: int) -> Bytes:
+    """Bytes alive after each operation."""
+    change = np.zeros(ops + 1, dtype=np.int64)
+    for s in storages:
+        size = _rounded(s.bytes, rounding)
+        change[s.born or 0] += size
+        change[ops if s.dies is None else s.dies + 1] -= size
+    return np.cumsum(change[:-1])
+
+
+def _rounded(size: int, rounding: int) -> int:
+    return -(-size // rounding) * rounding
+
+
+def _alive(trace: Trace, place: int, rounding: int) -> DataFrame:
+    """The storages alive after an operation, the largest first."""
+    first = {value.storage: value for value in reversed(trace.values)}
+    rows = []
+    for s in trace.storages:
+        if s.bytes and (s.born or 0) <= place and (s.dies is None or s.dies >= place):
+            value = first.get(s.id)
+            rows.append(
+                {
+                    "layer": _maker(trace, s),
+                    "shape": value.shape if value else (),
+                    "dtype": value.dtype if value else "",
+                    "kind": _column(s.kind),
+                    "bytes": _rounded(s.bytes, rounding),
+                }
+            )
+    table = DataFrame(rows, columns=["layer", "shape", "dtype", "kind", "bytes"])
+    return table.sort_values("bytes", ascending=False, kind="stable", ignore_index=True)
+
+
+def _column(kind: Kind) -> str:
+    return next(column for column, kinds in KINDS.items() if kind in kinds)
+
+
+def _maker(trace: Trace, storage: Storage) -> str:
+    """The layer whose operation made a storage, the name of what was there before."""
+    if storage.born is None:
+        return storage.name or "(outside)"
+    return _layer(trace, trace.ops[storage.born].call)
+
+
+def _layer(trace: Trace, call: int) -> str:
+    return layer_name(trace.calls[call]) if call >= 0 else ""
+
+
+def memory_by_module(trace: Trace, depth: int = 1, rounding: int = 1) -> DataFrame:
+    """What is alive at the peak, by the module that made it.
+
+    Args:
+        trace: Of any mode.
+        depth: How many levels below the model a module may stand; deeper layers count towards it.
+        rounding: Each storage takes a multiple of so many bytes.
+
+    Returns:
+        A row per module, the largest first: `module`, the bytes of each of `KINDS`, and their sum `bytes`.
+        Parameters, their gradients and what an optimizer keeps count to the module that owns them.
+    """
+    alive = peak_memory(trace, rounding).tensors
+    names = [".".join(name.split(".")[:depth]) for name in alive["layer"]]
+    table = alive.assign(module=names).pivot_table(
+        index="module", columns="kind", values="bytes", aggfunc="sum", fill_value=0
+    )
+    table = table.reindex(columns=list(KINDS), fill_value=0).astype(np.int64)
+    table["bytes"] = table.sum(axis=1)
+    return table.sort_values("bytes", ascending=False, kind="stable").reset_index()
+
+
+def _layers(trace: Trace) -> DataFrame:
+    """In train mode, the bytes that each layer call keeps for the backward pass."""
+    calls = layer_calls(trace)
+    columns: dict[str, Any] = {"layer": [layer_name(c) for c in calls], "call": [c.number for c in calls]}
+    if trace.context.mode == "train":
+        saved: dict[int, int] = dict.fromkeys(range(len(trace.calls)), 0)
+        for s in trace.storages:
+            if s.kind == "saved" and s.born is not None and trace.ops[s.born].call in saved:
+                saved[trace.ops[s.born].call] += s.bytes
+        columns["saved_bytes"] = [saved[c.id] for c in calls]
+    return DataFrame(columns)
+
+
+def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:
+    peak = peak_memory(trace).peak_bytes
+    if trace.context.mode == "eval":
+        return {"peak_bytes": peak}
+    return {"saved_bytes": int(layers["saved_bytes"].sum()), "train_peak_bytes": peak}
+
+
+ANALYZER = Analyzer("memory", _layers, _totals)

@@ -1,0 +1,76 @@
+"""What each layer sees of the input: field, stride, padding, and the extent of its centre unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pandas import DataFrame
+
+from inception_lab.analyzers import Analyzer
+from inception_lab.errors import InceptionLabError
+from inception_lab.fields.field import UNSEEN, fields
+from inception_lab.ir import Trace
+from inception_lab.structure import layer_calls, layer_name
+
+NUMBERS = ("receptive_field", "stride", "padding")
+
+
+def receptive_field(trace: Trace, source: str = "") -> DataFrame:
+    """The receptive field of each layer's output, exact through branches and rounding pools.
+
+    Effective values as in Araujo, Norris & Sim, "Computing Receptive Fields of Convolutional Neural
+    Networks", Distill 2019. A unit at position i of an axis sees the source pixels from
+    i x stride - padding on, receptive_field of them. Statistics of normalisation layers are taken as
+    given, as in eval mode.
+
+    Args:
+        trace: Of any mode.
+        source: Layer from whose output on fields are computed; empty for the first input.
+
+    Returns:
+        A row per layer call, in the order of `layer_costs`: `layer`, `call`, then tuples with an entry
+        per axis: `receptive_field`, `stride`, `padding` (None where no such numbers hold), `extent` (first
+        and last pixel that the centre unit sees), and `status` (`exact`, `misaligned`, `bound`,
+        `unknown`) with its `reason`.
+
+    Raises:
+        InceptionLabError: There is no such layer, or the source has no spatial axes.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> receptive_field(trace).set_index("layer").loc["inception3a", list(NUMBERS)].tolist()
+        [(59, 59), (8, 8), (23, 23)]
+    """
+    known = fields(trace, source)
+    calls = layer_calls(trace)
+    found = [known.get(call.outputs[0], UNSEEN) if call.outputs else UNSEEN for call in calls]
+    columns: dict[str, Any] = {
+        "layer": [layer_name(call) for call in calls],
+        "call": [call.number for call in calls],
+    }
+    for name in NUMBERS:
+        columns[name] = [getattr(field, name) for field in found]
+    columns["extent"] = [field.extent(field.middle) if field.axes else None for field in found]
+    columns["status"] = [field.status for field in found]
+    columns["reason"] = [field.reason for field in found]
+    return DataFrame(columns)
+
+
+def _layers(trace: Trace) -> DataFrame:
+    """The columns that stand beside those of other analyzers; none where the input has no spatial axes."""
+    try:
+        return receptive_field(trace)[["layer", "call", *NUMBERS, "status"]]
+    except InceptionLabError:
+        calls = layer_calls(trace)
+        return DataFrame({"layer": [layer_name(c) for c in calls], "call": [c.number for c in calls]})
+
+
+def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:
+    """Fields do not add up."""
+    del trace, layers
+    return {}
+
+
+ANALYZER = Analyzer("receptive_field", _layers, _totals)

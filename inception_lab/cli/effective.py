@@ -1,0 +1,102 @@
+"""The effective receptive field on the command line: part of `inception-lab receptive-field`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inception_lab.cli.options import Tracing
+from inception_lab.errors import InceptionLabError
+from inception_lab.files import write_bytes
+from inception_lab.record import Row
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from inception_lab.inputs import Inputs
+    from inception_lab.measure.effective_field import EffectiveField
+
+KINDS = (".svg", ".png")
+
+
+def effective(
+    name: str, tracing: Tracing, *, effective: bool, weights: Path | None, plot: Path | None, **how: Any
+) -> Row:
+    """Measure the effective field of MODEL and draw it, where that is asked for; empty where it is not.
+
+    Args:
+        name: MODEL.
+        tracing: How it is built, and on what input it runs.
+        effective: Whether to measure at all.
+        weights: A state dict to load.
+        plot: Where to draw it.
+        **how: `layer`, `samples`, `seeds`, `device`.
+
+    Raises:
+        InceptionLabError: An option makes no sense without `--effective`, or another one (exit code 2).
+    """
+    if plot is not None and plot.suffix not in KINDS:
+        raise InceptionLabError(f"cannot draw into {str(plot)!r}", hint="end it with .svg or .png")
+    if not effective:
+        if weights or plot:
+            raise InceptionLabError("--weights and --plot are for --effective", hint="add --effective")
+        return {}
+    from inception_lab.cli.loading import with_weights
+
+    found = with_weights(name, tracing, weights, lambda model, inputs: _measured(model, inputs, **how))
+    if plot is not None:
+        write_bytes(plot, _drawn(name, found)[plot.suffix.lstrip(".")])
+    return _row(found)
+
+
+def _measured(
+    model: nn.Module, inputs: Inputs, layer: str, samples: int, seeds: int, device: str
+) -> EffectiveField:
+    from inception_lab.measure.effective_field import effective_field
+
+    shape = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else None
+    if not isinstance(shape, tuple):
+        raise InceptionLabError("--effective takes a model with one floating input")
+    return effective_field(model, shape, layer=layer, seeds=range(seeds), samples=samples, device=device)
+
+
+def _drawn(name: str, found: EffectiveField) -> dict[str, bytes]:
+    from inception_lab.report.plots import effective_field_plot
+    from inception_lab.report.plots.effective import Effective
+
+    areas = {area.share: area.pixels for area in found.areas}
+    about = (name, found.unit.layer, found.device, found.inputs)
+    if len(found.theoretical) != 2:
+        raise InceptionLabError("only a field of two axes is drawn", hint="leave out --plot")
+    (top, bottom), (left, right) = found.theoretical
+    return effective_field_plot(Effective(*about, found.weight, ((top, bottom), (left, right)), areas))
+
+
+def _row(found: EffectiveField) -> Row:
+    """The result as plain data."""
+    whole = found.theoretical_area.pixels
+    return {
+        "layer": found.unit.layer,
+        "unit": list(found.unit.position),
+        "inputs": found.inputs,
+        "device": found.device,
+        "theoretical_extent": [list(pair) for pair in found.theoretical],
+        "theoretical_pixels": whole,
+        "areas": [
+            {"share": area.share, "pixels": area.pixels, "side": round(area.side, 1),
+             "of_theoretical": round(area.pixels / whole, 4)}
+            for area in found.areas
+        ],
+    }  # fmt: skip
+
+
+def shown(measured: Row) -> str:
+    """The result as lines; nothing where nothing was measured."""
+    if not measured:
+        return ""
+    lines = [
+        f"{area['share']:.0%} of the gradient of {measured['layer']}'s centre unit lies in "
+        f"{area['pixels']:,} pixels, {area['of_theoretical']:.0%} of its theoretical field"
+        for area in measured["areas"]
+    ]
+    return "\n".join([*lines, f"Mean of {measured['inputs']} random inputs on {measured['device']}"]) + "\n"

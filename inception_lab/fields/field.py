@@ -1,0 +1,220 @@
+"""The field of a layer's output: what its units see of the input, or of another layer's output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.fields.geometry import Geometry
+from inception_lab.fields.maps import Extents
+from inception_lab.fields.seen import Unknown
+from inception_lab.fields.walk import walk
+from inception_lab.ir import Call, Trace
+from inception_lab.structure import layer_name
+
+Status = Literal["exact", "misaligned", "bound", "unknown"]
+Number = int | float
+
+
+@dataclass(frozen=True)
+class Field:
+    """What the units of one value see of the source, axis by axis.
+
+    Attributes:
+        status: `exact`; `misaligned` where branches of unequal strides or shifted centres have met, so
+            that no one number describes it, though the extents are exact; `bound` where the extents may
+            be too large; `unknown`.
+        reason: Why it is not exact, or that it sees everything.
+        receptive_field: Source pixels from the first to the last that an inner unit sees.
+        stride: Source pixels between the fields of neighbours.
+        padding: How far the first unit's field begins before the first pixel.
+        axes: The map of each axis.
+        spatial: Whether each axis is a dimension of its own with several units, none of which sees
+            everything; not so after flattening.
+    """
+
+    status: Status
+    reason: str
+    receptive_field: tuple[int, ...] | None
+    stride: tuple[Number, ...] | None
+    padding: tuple[Number, ...] | None
+    axes: tuple[Extents, ...] = field(repr=False, compare=False)
+    spatial: bool = False
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Units along each axis."""
+        return tuple(map(len, self.axes))
+
+    @property
+    def widest(self) -> tuple[int, ...] | None:
+        """From the first to the last pixel of an inner unit, over branches of different centres too.
+
+        None where strides differ, and where units see everything.
+        """
+        interiors = [axis.interior for axis in self.axes if axis.interior]
+        known = len(interiors) == len(self.axes) > 0
+        return tuple([interior.field for interior in interiors]) if known else None
+
+    def extent(self, unit: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """First and last source pixel that a unit sees along each axis, exact at the borders too.
+
+        Args:
+            unit: Its position along each axis.
+
+        Raises:
+            InceptionLabError: There is no such unit, or its field is not known.
+        """
+        if len(unit) != len(self.axes) or not self.axes:
+            raise InceptionLabError(f"unit {tuple(unit)} is none of {self.grid}", hint=self.reason)
+        if any(not 0 <= place < n for place, n in zip(unit, self.grid, strict=True)):
+            raise InceptionLabError(f"unit {tuple(unit)} is none of {self.grid}", hint="count from 0")
+        return tuple(
+            (int(axis.first[place]), int(axis.last[place]))
+            for axis, place in zip(self.axes, unit, strict=True)
+        )
+
+    def centre(self, unit: Sequence[int]) -> tuple[float, ...]:
+        """The middle of a unit's field in source pixels; beyond the edge where most of the field is.
+
+        Raises:
+            InceptionLabError: There is no such unit, or its field is not known.
+        """
+        return tuple(
+            float(axis.interior.centre(place)) if axis.interior else (first + last) / 2
+            for axis, place, (first, last) in zip(self.axes, unit, self.extent(unit), strict=True)
+        )
+
+    @property
+    def middle(self) -> tuple[int, ...]:
+        """The centre unit."""
+        return tuple(n // 2 for n in self.grid)
+
+
+UNSEEN = Field("unknown", "it does not depend on the input", None, None, None, ())
+
+
+def fields(trace: Trace, source: str = "") -> Mapping[int, Field]:
+    """The field of every value of the forward pass that depends on the source.
+
+    Args:
+        trace: Of any mode.
+        source: Path of the layer from whose output on fields are computed; empty for the input.
+
+    Returns:
+        By value id.
+
+    Raises:
+        InceptionLabError: There is no such layer, or neither it nor the input has spatial axes.
+    """
+    value, axes = source_of(trace, source)
+    size = tuple([trace.values[value].shape[dim] for dim in axes])
+    known = walk(trace, value, axes, Extents.identity)
+    return {value: _described(found, size) for value, found in known.items() if found is not None}
+
+
+def field_of(trace: Trace, layer: str, source: str = "") -> Field:
+    """The field of a layer's output.
+
+    Args:
+        trace: Of any mode.
+        layer: Its path, as in the tables.
+        source: Layer from whose output on the field is computed; empty for the input.
+
+    Raises:
+        InceptionLabError: There is no such layer, or the source has no spatial axes.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> field = field_of(trace, "pool3")
+        >>> field.receptive_field, field.extent((0, 13)), field.centre((0, 0))
+        ((107, 107), ((0, 67), (169, 223)), (14.0, 14.0))
+        >>> field_of(trace, "inception3b", source="inception3a").receptive_field
+        (5, 5)
+    """
+    return fields(trace, source).get(output_of(trace, layer).outputs[0], UNSEEN)
+
+
+def source_of(trace: Trace, layer: str = "") -> tuple[int, tuple[int, ...]]:
+    """The value from which fields are computed, and its spatial dimensions.
+
+    That is the output of the layer named, else the first input that has spatial dimensions: all but the
+    first two of a floating tensor, all but the first of whole numbers, such as tokens.
+
+    Raises:
+        InceptionLabError: There is no such layer, or nothing has spatial dimensions.
+    """
+    values = output_of(trace, layer).outputs if layer else _inputs(trace)
+    for value in values:
+        about = trace.values[value]
+        axes = tuple(
+            range(2 if about.dtype.startswith(("float", "bfloat", "complex")) else 1, len(about.shape))
+        )
+        if axes:
+            return value, axes
+    raise InceptionLabError(
+        f"{layer or 'the input'} has no spatial axes", where=trace.context.model, hint="name a layer that has"
+    )
+
+
+def _inputs(trace: Trace) -> Sequence[int]:
+    given = {storage.id for storage in trace.storages if storage.kind == "input"}
+    return [value.id for value in trace.values if value.storage in given and value.op is None]
+
+
+def output_of(trace: Trace, layer: str, number: int = 0) -> Call:
+    """The call of a layer.
+
+    Raises:
+        InceptionLabError: There is none; the nearest names are offered.
+    """
+    for call in trace.calls:
+        if layer_name(call) == layer and call.number == number and call.executed:
+            return call
+    names = {layer_name(call) for call in trace.calls if call.executed}
+    raise InceptionLabError(f"no layer {layer!r}", where=trace.context.model, hint=nearest(layer, names))
+
+
+def _described(found: Geometry | Unknown, size: tuple[int, ...]) -> Field:
+    if isinstance(found, Unknown):
+        return Field("unknown", found.why, None, None, None, ())
+    written = found.per_position()
+    axes = tuple([m for m in written.maps if isinstance(m, Extents)])
+    if found.doubt:
+        return Field("bound", found.doubt, _seen(axes), None, None, axes)
+    if any(axis.everything for axis in axes):
+        return Field("exact", "sees everything", _seen(axes), None, None, axes)
+    spatial = all(written.is_whole(axis) for axis in range(len(axes)))
+    settled = [axis.settled(n) for axis, n in zip(axes, size, strict=True)]
+    interiors = [interior for interior in settled if interior]
+    if len(interiors) < len(axes):
+        return Field("misaligned", "positions are unevenly spaced", None, None, None, axes, spatial)
+    if not all(interior.aligned for interior in interiors):
+        return Field("misaligned", "branches of different centres meet", None, None, None, axes, spatial)
+    return Field(
+        "exact",
+        "",
+        tuple([interior.field for interior in interiors]),
+        tuple([_number(interior.stride) for interior in interiors]),
+        tuple([_number(interior.padding) for interior in interiors]),
+        axes,
+        spatial,
+    )
+
+
+def _seen(axes: Sequence[Extents]) -> tuple[int, ...]:
+    """The field along each axis, where no one stride goes with it."""
+    return tuple([axis.interior.field if axis.interior else _span(axis) for axis in axes])
+
+
+def _span(axis: Extents) -> int:
+    """The pixels between the first and the last that any unit sees."""
+    return int(axis.last.max() - axis.first.min()) + 1
+
+
+def _number(value: Fraction) -> Number:
+    return int(value) if value.denominator == 1 else float(value)

@@ -1,0 +1,256 @@
+"""From the positions of a value along one axis to the source's pixels along that axis."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inception_lab.fields.steps import IntArray, Step
+
+_NONE = np.int64(np.iinfo(np.int64).max)
+
+
+class Interior(NamedTuple):
+    """Field, stride and leading padding where no window meets an edge, in source pixels.
+
+    A unit at position i sees the pixels from i x stride - padding on, `field` of them.
+
+    Attributes:
+        field: Pixels from the first to the last.
+        stride: Pixels between the fields of neighbours.
+        padding: How far the first unit's field begins before the first pixel.
+        aligned: Whether all paths share the centre; else the field spans paths of several centres.
+        phased: Whether positions have been spread, so that the numbers are means over phases.
+    """
+
+    field: int
+    stride: Fraction
+    padding: Fraction
+    aligned: bool = True
+    phased: bool = False
+
+    def after(self, step: Step) -> Interior:
+        """What it becomes by one more operation."""
+        return Interior(
+            int(self.field + step.grow * self.stride),
+            self.stride * step.stride,
+            self.padding + step.lead * self.stride,
+            self.aligned,
+            self.phased or step.stride.denominator > 1,
+        )
+
+    def merged(self, other: Interior) -> Interior | None:
+        """What spans both, None where no such numbers are, because strides differ."""
+        if self == other:
+            return self
+        if self.stride != other.stride:
+            return None
+        padding = max(self.padding, other.padding)
+        last = max(self.field - self.padding, other.field - other.padding)
+        aligned = self.aligned and other.aligned and self.centre(0) == other.centre(0)
+        return Interior(int(padding + last), self.stride, padding, aligned, self.phased or other.phased)
+
+    def centre(self, position: int) -> Fraction:
+        """Where the middle of a unit's field lies."""
+        return position * self.stride - self.padding + Fraction(self.field - 1, 2)
+
+
+class Extents:
+    """First and last source pixel that each position depends on, exact at the borders too.
+
+    Attributes:
+        first: The first pixel, by position.
+        last: The last pixel; below the first where a position sees nothing but padding.
+        interior: The three numbers, None where no such numbers hold.
+        everything: Whether a single position is left, after a reduction over all.
+    """
+
+    __slots__ = ("everything", "first", "interior", "last")
+
+    def __init__(self, first: IntArray, last: IntArray, interior: Interior | None, everything: bool = False):
+        self.first, self.last, self.interior, self.everything = first, last, interior, everything
+
+    @classmethod
+    def identity(cls, size: int) -> Extents:
+        """Each pixel sees itself."""
+        pixels = np.arange(size)
+        return cls(pixels, pixels, Interior(1, Fraction(1), Fraction(0)))
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def after(self, step: Step) -> Extents:
+        """The map of a value that an operation makes of this one."""
+        if not step.moves:
+            return self
+        first = np.append(self.first, _NONE)[step.taps].min(axis=1)
+        last = np.append(self.last, -1)[step.taps].max(axis=1)
+        everything = self.everything or not step.stride
+        if everything:
+            return Extents(first, last, None, True)
+        interior = self.interior.after(step) if self.interior and step.regular else None
+        return Extents(first, last, interior)
+
+    def merged(self, other: Extents) -> Extents:
+        """The map of a value that depends on both."""
+        first, last = np.minimum(self.first, other.first), np.maximum(self.last, other.last)
+        everything = self.everything or other.everything
+        if everything or not self.interior or not other.interior:
+            return Extents(first, last, None, everything)
+        return Extents(first, last, self.interior.merged(other.interior))
+
+    def settled(self, size: int) -> Interior | None:
+        """The numbers as the extents of inner units show them, where those were means over phases.
+
+        Args:
+            size: Pixels of the source along the axis.
+        """
+        if self.interior is None or not self.interior.phased or self.interior.stride.denominator > 1:
+            return self.interior
+        inner = np.flatnonzero((self.first > 0) & (self.last < size - 1))
+        first, last = self.first[inner], self.last[inner]
+        if len(inner) < 2:
+            return self.interior if self._fits(self.interior, size) else None
+        stride = int(first[1] - first[0]) // int(inner[1] - inner[0])
+        padding = inner * stride - first
+        if stride < 1 or len(set(padding)) > 1 or len(set(last - first)) > 1:
+            return None
+        field = int(last[0] - first[0]) + 1
+        return Interior(field, Fraction(stride), Fraction(int(padding[0])), self.interior.aligned)
+
+    def _fits(self, interior: Interior, size: int) -> bool:
+        """Whether the numbers, cut off at the edges, give the extents."""
+        first = np.arange(len(self)) * float(interior.stride) - float(interior.padding)
+        last = first + interior.field - 1
+        return bool(
+            (np.maximum(first, 0) == self.first).all() and (np.minimum(last, size - 1) == self.last).all()
+        )
+
+    def covers(self, other: Extents) -> bool:
+        """Whether no position of the other sees anything outside of this one's extent."""
+        return self is other or bool(((self.first <= other.first) & (self.last >= other.last)).all())
+
+
+class Support:
+    """Every single source pixel that each position depends on, as a table of positions x pixels."""
+
+    __slots__ = ("sees",)
+
+    def __init__(self, sees: NDArray[np.bool_]) -> None:
+        self.sees = sees
+
+    @classmethod
+    def identity(cls, size: int) -> Support:
+        """Each pixel sees itself."""
+        return cls(np.eye(size, dtype=np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.sees)
+
+    def after(self, step: Step) -> Support:
+        """The map of a value that an operation makes of this one."""
+        if not step.moves:
+            return self
+        nothing = np.zeros((1, self.sees.shape[1]), dtype=np.bool_)
+        rows = np.concatenate([self.sees, nothing])
+        found = rows[step.taps[:, 0]]
+        for taps in step.taps.T[1:]:
+            found = found | rows[taps]
+        return Support(found)
+
+    def merged(self, other: Support) -> Support:
+        """The map of a value that depends on both."""
+        return Support(self.sees | other.sees)
+
+    def covers(self, other: Support) -> bool:
+        """Whether the other sees nothing that this one does not see."""
+        return not (other.sees & ~self.sees).any()
+
+
+class Sizes:
+    """How many positions there would be for other sizes of the source.
+
+    Attributes:
+        count: Positions, by candidate size.
+        fits: Whether the operations up to here take that size.
+        traced: Positions in the trace itself.
+    """
+
+    __slots__ = ("count", "fits", "traced")
+
+    def __init__(self, count: IntArray, fits: NDArray[np.bool_], traced: int) -> None:
+        self.count, self.fits, self.traced = count, fits, traced
+
+    @classmethod
+    def up_to(cls, size: int) -> Sizes:
+        """The candidates 1, 2, ... up to the size that was traced."""
+        return cls(np.arange(1, size + 1), np.ones(size, dtype=np.bool_), size)
+
+    def __len__(self) -> int:
+        return self.traced
+
+    def after(self, step: Step) -> Sizes:
+        """The sizes of a value that an operation makes of this one."""
+        if step.sizes is None:
+            made, fits = self.count * 0 + len(step.taps), self.count == self.traced
+            return Sizes(made, self.fits & fits, len(step.taps))
+        made = step.sizes(self.count)
+        return Sizes(made, self.fits & (made >= 1), len(step.taps))
+
+    def merged(self, other: Sizes) -> Sizes:
+        """The sizes of a value that depends on both: equal, or 1, which goes with every size."""
+        one, two = self.count, other.count
+        fits = self.fits & other.fits & ((one == two) | (one == 1) | (two == 1))
+        return Sizes(np.maximum(one, two), fits, max(self.traced, other.traced))
+
+    def covers(self, other: Sizes) -> bool:
+        """Never: both have to fit."""
+        del other
+        return False
+
+
+class Routes:
+    """How many paths lead here, by the field of the path.
+
+    Attributes:
+        paths: Number of paths by field, in source pixels; by 0 those that see everything.
+        stride: Source pixels between neighbours.
+    """
+
+    __slots__ = ("_size", "paths", "stride")
+
+    def __init__(self, paths: Mapping[int, int], stride: Fraction, size: int) -> None:
+        self.paths, self.stride, self._size = paths, stride, size
+
+    @classmethod
+    def identity(cls, size: int) -> Routes:
+        """One path, on which each pixel sees itself."""
+        return cls({1: 1}, Fraction(1), size)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def after(self, step: Step) -> Routes:
+        """The paths to a value that an operation makes of this one; always another map, see `merged`."""
+        size = len(step.taps)
+        if not step.stride or not self.stride:
+            return Routes({0: sum(self.paths.values())}, Fraction(0), size)
+        wider = step.grow * self.stride
+        grown = {int(field + wider): number for field, number in self.paths.items()}
+        return Routes(grown, self.stride * step.stride, size)
+
+    def merged(self, other: Routes) -> Routes:
+        """The paths to a value that depends on both."""
+        paths = Counter(self.paths)
+        paths.update(other.paths)
+        return Routes(paths, min(self.stride, other.stride), max(len(self), len(other)))
+
+    def covers(self, other: Routes) -> bool:
+        """Never: the paths of both count."""
+        del other
+        return False

@@ -1,0 +1,93 @@
+"""Does a net fit a resolution: the smallest input, and how its fields compare with the input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.fields.field import Field, fields, source_of
+from inception_lab.fields.geometry import Geometry
+from inception_lab.fields.maps import Sizes
+from inception_lab.fields.walk import walk
+from inception_lab.ir import Trace
+from inception_lab.structure import layer_calls, layer_name
+
+
+@dataclass(frozen=True)
+class ResolutionFit:
+    """How a net fits the input that it was traced with.
+
+    Attributes:
+        input_size: Of the input along its spatial axes.
+        smallest_input: The smallest that the net takes, up to the size traced, by its geometry alone.
+        exceeding: Layers whose field is larger than the input along some axis, as they end.
+        last_layer: The last layer with several units along every axis that do not see everything, or None.
+        seen_by_centre: Share of the input within the field of that layer's centre unit.
+    """
+
+    input_size: tuple[int, ...]
+    smallest_input: tuple[int, ...]
+    exceeding: tuple[str, ...]
+    last_layer: str | None
+    seen_by_centre: float | None
+
+
+def resolution_fit(trace: Trace) -> ResolutionFit:
+    """Whether a net fits the resolution that it was traced at.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> fit = resolution_fit(trace)
+        >>> fit.smallest_input, fit.exceeding[0], fit.seen_by_centre
+        ((31, 31), 'inception4b.branch3.conv5x5.conv', 1.0)
+    """
+    value, axes = source_of(trace)
+    shape = trace.values[value].shape
+    size = tuple([shape[d] for d in axes])
+    known = fields(trace)
+    calls = [call for call in layer_calls(trace) if call.outputs and call.outputs[0] in known]
+    calls.sort(key=lambda call: trace.values[call.outputs[0]].op or 0)
+    rows = [(layer_name(call), known[call.outputs[0]]) for call in calls]
+    spatial = [(name, field) for name, field in rows if field.spatial]
+    last, seen = spatial[-1] if spatial else (None, None)
+    return ResolutionFit(
+        input_size=size,
+        smallest_input=smallest_by_geometry(trace),
+        exceeding=tuple([name for name, field in rows if _exceeds(field, size)]),
+        last_layer=last,
+        seen_by_centre=_share(seen, size) if seen else None,
+    )
+
+
+def smallest_by_geometry(trace: Trace) -> tuple[int, ...]:
+    """The smallest size along each spatial axis that every operation of the trace can take.
+
+    Sizes above the one traced are not tried. What a model checks by itself, or what depends on data, is
+    not known here.
+
+    Raises:
+        InceptionLabError: The input has no spatial axes.
+    """
+    source, axes = source_of(trace)
+    known = walk(trace, source, axes, Sizes.up_to)
+    found = []
+    for axis in range(len(axes)):
+        maps = [g.maps[axis] for g in known.values() if isinstance(g, Geometry)]
+        fits = reduce(np.logical_and, [m.fits for m in maps if isinstance(m, Sizes)])
+        if not fits.any():
+            raise InceptionLabError("the trace contradicts itself", where=trace.context.model)
+        found.append(int(np.flatnonzero(fits)[0]) + 1)
+    return tuple(found)
+
+
+def _exceeds(field: Field, size: tuple[int, ...]) -> bool:
+    return field.widest is not None and any(r > n for r, n in zip(field.widest, size, strict=True))
+
+
+def _share(field: Field, size: tuple[int, ...]) -> float:
+    extent = field.extent(field.middle)
+    return float(np.prod([(last - first + 1) / n for (first, last), n in zip(extent, size, strict=True)]))

@@ -1,0 +1,93 @@
+"""How each operation passes the source's axes on: a rule per operation."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+from inception_lab.fields import mixing, views, windows
+from inception_lab.fields.seen import Rule
+
+
+def _each(rule: Rule, names: str) -> dict[str, Rule]:
+    return dict.fromkeys(names.split(), rule)
+
+
+RULES: dict[str, Rule] = {
+    "convolution": windows.convolution,
+    **_each(windows.pool(2), "max_pool2d_with_indices avg_pool2d"),
+    **_each(windows.pool(3), "max_pool3d_with_indices avg_pool3d"),
+    **_each(windows.adaptive(2), "_adaptive_avg_pool2d adaptive_max_pool2d"),
+    **_each(windows.adaptive(3), "_adaptive_avg_pool3d adaptive_max_pool3d"),
+    **_each(windows.resize(1, centred=False), "upsample_nearest1d upsample_nearest2d upsample_nearest3d"),
+    **_each(
+        windows.resize(1),
+        """_upsample_nearest_exact1d _upsample_nearest_exact2d
+        _upsample_nearest_exact3d""",
+    ),
+    **_each(windows.resize(2), "upsample_linear1d upsample_bilinear2d upsample_trilinear3d"),
+    "upsample_bicubic2d": windows.resize(4),
+    **_each(mixing.matrix_product(0, 1), "mm bmm"),
+    **_each(mixing.matrix_product(1, 2), "addmm baddbmm"),
+    **_each(mixing.matrix_vector, "mv addmv dot"),
+    **_each(
+        mixing.attention,
+        """_scaled_dot_product_flash_attention _scaled_dot_product_flash_attention_for_cpu
+        _scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention
+        _scaled_dot_product_fused_attention_overrideable""",
+    ),
+    **_each(
+        mixing.reduction,
+        """mean sum nansum prod amax amin max min aminmax argmax argmin any all median var std var_mean
+        std_mean logsumexp linalg_vector_norm""",
+    ),
+    **_each(mixing.mixing, "_softmax _safe_softmax _log_softmax sort topk"),
+    **_each(mixing.running, "cumsum cumprod logcumsumexp cummax cummin"),
+    **_each(
+        mixing.first_alone,
+        """native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training
+        cudnn_batch_norm native_layer_norm native_group_norm _fused_rms_norm native_dropout""",
+    ),
+    **_each(mixing.same, "clone _to_copy detach alias lift_fresh channel_shuffle native_channel_shuffle"),
+    **_each(
+        views.unrelated,
+        """empty_like zeros_like ones_like full_like rand_like randn_like new_empty new_empty_strided
+        new_zeros new_ones new_full fill_ zero_ bernoulli_ uniform_ normal_""",
+    ),
+    **_each(views.view, "view _unsafe_view _reshape_alias unsqueeze squeeze"),
+    **_each(views.expand, "expand"),
+    **_each(views.transpose, "transpose t"),
+    **_each(views.split, "split split_with_sizes unsafe_split unsafe_split_with_sizes"),
+    **_each(windows.mirror("reflection"), "reflection_pad1d reflection_pad2d reflection_pad3d"),
+    **_each(windows.mirror("replication"), "replication_pad1d replication_pad2d replication_pad3d"),
+    "constant_pad_nd": windows.pad,
+    "permute": views.permute,
+    "select": views.select,
+    "slice": views.cut,
+    "unbind": views.unbind,
+    "cat": views.cat,
+    "stack": views.stack,
+    "flip": views.flip,
+    "roll": views.roll,
+    "repeat": views.repeat,
+    "pixel_shuffle": views.pixel_shuffle,
+    "pixel_unshuffle": views.pixel_unshuffle,
+    "glu": views.gated,
+    "embedding": views.embedding,
+    "copy_": views.copy,
+}
+"""Rules by operation, those of element-wise work apart. To pass one more on, add its row."""
+
+
+@cache
+def rule_of(name: str) -> Rule | None:
+    """The rule of an operation by its name, such as `relu_`; None where there is none."""
+    found = RULES.get(name) or RULES.get(name.rstrip("_"))
+    return found or (mixing.same if _is_pointwise(name) else None)
+
+
+def _is_pointwise(name: str) -> bool:
+    packet = getattr(torch.ops.aten, name, None)
+    overloads = [getattr(packet, overload) for overload in packet.overloads()] if packet else []
+    return any(torch.Tag.pointwise in overload.tags for overload in overloads)

@@ -1,0 +1,47 @@
+"""What a rule sees of an operation, and what it tells of the value that the operation makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from inception_lab.fields.geometry import Geometry
+
+Shape = tuple[int, ...]
+
+
+class Unknown(NamedTuple):
+    """What cannot be told, and why."""
+
+    why: str
+
+
+Known = Geometry | Unknown | None
+"""None for a value that does not depend on the source."""
+
+
+class Seen(NamedTuple):
+    """An operation as a rule sees it.
+
+    Attributes:
+        name: Without namespace and overload.
+        args: Its arguments that are not tensors, by name.
+        given: What is known of each tensor read.
+        shapes: Their shapes.
+        out: Shape of the first value written.
+    """
+
+    name: str
+    args: Mapping[str, Any]
+    given: Sequence[Geometry | None]
+    shapes: Sequence[Shape]
+    out: Shape
+
+    @property
+    def first(self) -> Geometry:
+        """The first of the tensors that depends on the source."""
+        return next(known for known in self.given if known is not None)
+
+
+Rule = Callable[[Seen], Known | list[Known]]
+"""Gives what is known of the first value written, and of all others with it, or of each."""

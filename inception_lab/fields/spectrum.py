@@ -1,0 +1,96 @@
+"""The spectrum: which fields are mixed at a module's output, in how many channels and on how many paths."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from pandas import DataFrame
+
+from inception_lab.fields.channels import Segments, channel_fields
+from inception_lab.fields.field import fields, source_of
+from inception_lab.fields.geometry import Geometry
+from inception_lab.fields.maps import Routes
+from inception_lab.fields.walk import walk
+from inception_lab.ir import Call, Trace
+from inception_lab.structure import layer_name, places
+
+
+def field_spectrum(trace: Trace) -> DataFrame:
+    """The receptive fields present at the output of each module with branches.
+
+    A channel carries the widest field of all paths that lead to it. A path is a way through the
+    operations from the input; convolutions and pools on it add to its field, and paths that meet in a
+    concatenation or an addition are all counted.
+
+    Args:
+        trace: Of any mode.
+
+    Returns:
+        A row per module, axis and field, the smallest first: `module`, `axis`, `field` in input pixels,
+        `channels` and `paths` that carry it. Modules without parallel branches are left out, unless the
+        net has no other; so are those whose units see everything.
+
+    Raises:
+        InceptionLabError: The input has no spatial axes.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> found = field_spectrum(trace).query("module == 'inception3a' and axis == 0")
+        >>> found[["field", "channels", "paths"]].values.tolist()
+        [[27, 64, 1], [43, 160, 2], [59, 32, 1]]
+    """
+    value, axes = source_of(trace)
+    known = fields(trace)
+    channels = channel_fields(trace, known)
+    routes = walk(trace, value, axes, Routes.identity)
+    rows: list[dict[str, Any]] = []
+    for call in _modules(trace):
+        output = call.outputs[0]
+        geometry = routes.get(output)
+        if output in known and known[output].widest and isinstance(geometry, Geometry):
+            for axis in range(len(axes)):
+                rows += _rows(call, axis, channels[output], geometry.maps[axis])
+    return DataFrame(rows, columns=["module", "axis", "field", "channels", "paths"])
+
+
+def spectrum_summary(spectrum: DataFrame) -> DataFrame:
+    """The smallest field on any path, the median over channels and the largest, of each module and axis.
+
+    Args:
+        spectrum: What `field_spectrum` gives.
+
+    Returns:
+        A row per module and axis: `module`, `axis`, `smallest`, `median`, `largest`.
+    """
+    rows = []
+    for (module, axis), part in spectrum.groupby(["module", "axis"], sort=False):
+        carried = part[part["channels"] > 0]
+        half = carried["channels"].cumsum() >= carried["channels"].sum() / 2
+        rows.append(
+            {"module": module, "axis": axis, "smallest": int(part["field"].min()),
+             "median": int(carried["field"][half].iloc[0]), "largest": int(part["field"].max())}
+        )  # fmt: skip
+    return DataFrame(rows, columns=["module", "axis", "smallest", "median", "largest"])
+
+
+def _modules(trace: Trace) -> list[Call]:
+    """The modules with parallel branches, or the model's own children where there is none."""
+    blocks = {place.block for place in places(trace).values() if place.branch}
+    called = [call for call in trace.calls if call.executed and call.outputs and call.path]
+    with_branches = [call for call in called if call.path in blocks]
+    return with_branches or [call for call in called if "." not in call.path]
+
+
+def _rows(call: Call, axis: int, segments: Segments, routes: object) -> list[dict[str, Any]]:
+    paths: Mapping[int, int] = routes.paths if isinstance(routes, Routes) else {}
+    channels: Counter[int] = Counter()
+    for segment in segments:
+        channels[segment.field[axis]] += segment.channels
+    return [
+        {"module": layer_name(call), "axis": axis, "field": field, "channels": channels[field],
+         "paths": paths.get(field, 0)}
+        for field in sorted(channels.keys() | paths.keys())
+    ]  # fmt: skip

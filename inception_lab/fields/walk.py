@@ -1,0 +1,125 @@
+"""Follow a trace's dataflow from one value on, tensor version by tensor version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from inception_lab.fields.geometry import Geometry, Map, digit, merge, none
+from inception_lab.fields.rules import rule_of
+from inception_lab.fields.seen import Known, Seen, Unknown
+from inception_lab.ir import Op, Trace, Value
+
+
+def walk(trace: Trace, source: int, axes: Sequence[int], start: Callable[[int], Map]) -> dict[int, Known]:
+    """What is known of each value of the forward pass.
+
+    Args:
+        trace: Of any mode.
+        source: Id of the value from which on dependence is followed.
+        axes: The dimensions of the source that are followed.
+        start: Makes the map of a source axis of a given size.
+
+    Returns:
+        By value id: its geometry, why it is not known, or None where it does not depend on the source.
+    """
+    following = _Following(trace, source, axes, start)
+    for op in trace.ops:
+        if op.phase != "forward":
+            break
+        following.run(op)
+    for call in trace.calls:
+        for value in call.outputs:
+            following.of(value)
+    return following.known
+
+
+class _Following:
+    """What is known so far, and which values each storage has held."""
+
+    def __init__(self, trace: Trace, source: int, axes: Sequence[int], start: Callable[[int], Map]) -> None:
+        self.trace = trace
+        shape = trace.values[source].shape
+        places = {dim: axis for axis, dim in enumerate(axes)}
+        dims = [digit(n, places[d]) if d in places else none(n) for d, n in enumerate(shape)]
+        sizes = {shape[d] for d in axes}
+        maps = {size: start(size) for size in sizes}
+        self.known: dict[int, Known] = {source: Geometry(tuple(dims), tuple([maps[shape[d]] for d in axes]))}
+        self.newest: dict[tuple[Any, ...], int] = {_place(trace.values[source]): source}
+        self.overwritten: dict[int, list[int]] = {}
+
+    def run(self, op: Op) -> None:
+        """Pass on what is known of an operation's inputs to its outputs."""
+        given = [self.of(value) for value in op.reads]
+        made = self._passed_on(op, given) if any(x is not None for x in given) else None
+        values = self.trace.values
+        in_place = op.name.split(".")[1].endswith("_")
+        for place, value in enumerate(op.writes):
+            found = made[place] if isinstance(made, list) else made
+            self.known.setdefault(value, found)
+            self.newest[_place(values[value])] = value
+            if in_place:
+                self.overwritten.setdefault(values[value].storage, []).append(value)
+
+    def _passed_on(self, op: Op, given: list[Known]) -> Known | list[Known]:
+        geometries: list[Geometry | None] = []
+        for known in given:
+            if isinstance(known, Unknown):
+                return known
+            geometries.append(known)
+        name = op.name.split(".")[1]
+        rule = rule_of(name)
+        if rule is None:
+            return Unknown(f"no rule for {op.name}")
+        values = self.trace.values
+        shapes = [values[v].shape for v in op.reads]
+        out = values[op.writes[0]].shape if op.writes else ()
+        return rule(Seen(name, dict(op.args), geometries, shapes, out))
+
+    def of(self, value: int) -> Known:
+        """What is known of a value; of one that no operation wrote as such, by what its storage held."""
+        if value not in self.known:
+            self.known[value] = self._by_storage(self.trace.values[value])
+        return self.known[value]
+
+    def _by_storage(self, value: Value) -> Known:
+        """The newest value at the same place, with what was written over it through views since."""
+        earlier = self.newest.get(_place(value))
+        found = self.known[earlier] if earlier is not None else None
+        since = self.trace.values[earlier].op if earlier is not None else None
+        for written in self.overwritten.get(value.storage, ()):
+            patch = self.trace.values[written]
+            if since is None or (patch.op is not None and patch.op > since):
+                found = _overlaid(found, value.shape, self.known[written], patch.shape)
+        return found
+
+
+def _place(value: Value) -> tuple[Any, ...]:
+    return value.storage, value.shape, value.strides, value.offset
+
+
+def _overlaid(base: Known, shape: Sequence[int], patch: Known, patch_shape: Sequence[int]) -> Known:
+    """What is known of a value after a part of it was written over."""
+    if isinstance(base, Unknown) or isinstance(patch, Unknown):
+        return base if isinstance(base, Unknown) else patch
+    if patch is None:
+        return base and base.doubted("a part was overwritten")
+    if patch.size == _numel(shape):
+        return patch.reshaped(shape)
+    dims = [
+        dim if n == size else none(size) for dim, n, size in zip(patch.dims, patch_shape, shape, strict=False)
+    ]
+    cut = [d for d, (n, size) in enumerate(zip(patch_shape, shape, strict=False)) if n != size]
+    if len(patch_shape) != len(shape) or patch.axes_in(cut):
+        gone = patch.collapse(range(len(patch_shape)))
+        filled = gone._replace(dims=tuple(map(none, shape))).doubted("a part of an axis was overwritten")
+    else:
+        filled = patch._replace(dims=tuple(dims))
+    return filled if base is None else merge([base, filled], shape)
+
+
+def _numel(shape: Sequence[int]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count

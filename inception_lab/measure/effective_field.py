@@ -1,0 +1,171 @@
+"""The effective receptive field: how much each input pixel matters to the centre unit.
+
+Luo, Li, Urtasun & Zemel, "Understanding the Effective Receptive Field in Deep Convolutional Neural
+Networks", 2016 (arXiv 1701.04128): the input gradient of the centre unit, over random inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.measure.devices import device_name
+from inception_lab.measure.probes import Probes, Unit, failures_told, fields_of_layers
+from inception_lab.standins import borrowed, duplicate
+from inception_lab.tracing import floating_dtype, operation_by_operation, trace
+
+SHARES = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Area:
+    """The smallest set of pixels that holds a share of the gradient.
+
+    Attributes:
+        share: Of the whole gradient.
+        pixels: How many pixels.
+        side: Of a square of as many pixels, of a cube in 3-d.
+    """
+
+    share: float
+    pixels: int
+    side: float
+
+
+@dataclass(frozen=True, eq=False)
+class EffectiveField:
+    """How the gradient of a layer's centre unit is spread over the input.
+
+    Attributes:
+        unit: The layer and its centre unit.
+        weight: Share of each input pixel in the mean absolute gradient: an array of the input's spatial
+            axes whose sum is 1, read-only.
+        areas: The areas that hold 50%, 95% and 99%.
+        theoretical: First and last pixel of the unit's theoretical field along each axis.
+        inputs: Random inputs averaged over.
+        device: Name of the processor or GPU.
+    """
+
+    unit: Unit
+    weight: NDArray[np.float64]
+    areas: tuple[Area, ...]
+    theoretical: tuple[tuple[int, int], ...]
+    inputs: int
+    device: str
+
+    @property
+    def theoretical_area(self) -> Area:
+        """The theoretical field within the input, which holds everything."""
+        pixels = prod(last - first + 1 for first, last in self.theoretical)
+        return _area(1.0, pixels, len(self.theoretical))
+
+
+def effective_field(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    *,
+    layer: str = "",
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    samples: int = 4,
+    device: str = "cpu",
+) -> EffectiveField:
+    """Average the absolute input gradient of a layer's centre unit over random inputs.
+
+    The model runs in eval mode with the weights that it has, and is left as it was found. Inputs are drawn
+    from a standard normal distribution on the CPU, so that every device sees the same ones.
+
+    Args:
+        model: Any module with one floating input.
+        input_shape: N x C x spatial axes; N inputs run at a time, which changes nothing but rounding.
+        layer: Path of a layer with spatial axes; by default the last one that does not see everything.
+        seeds: Seeds of the random inputs.
+        samples: Inputs for each seed.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        InceptionLabError: The net does not run there, the layer has no spatial axes, or its centre unit has
+            no gradient.
+
+    Example:
+        >>> found = effective_field(nn.Conv2d(3, 8, 3), (1, 3, 9, 9), samples=1)
+        >>> found.theoretical, found.theoretical_area.pixels
+        (((3, 5), (3, 5)), 9)
+    """
+    shape = tuple(input_shape)
+    ((layer, field),) = fields_of_layers(trace(model, shape), [layer] if layer else []).items()
+    unit = Unit(layer, field.middle)
+    inputs = [image for seed in seeds for image in _drawn(shape, seed, samples)]
+    if not inputs:
+        raise InceptionLabError("no inputs to average over", hint="give seeds, and samples of 1 or more")
+    with failures_told(model, shape):
+        total = sum(_gradients(model, shape[0], inputs, unit, device), torch.zeros(shape[2:])).numpy()
+        name = device_name(device)
+    if not total.sum() > 0:
+        raise InceptionLabError("the centre unit has no gradient", where=layer, hint="name another layer")
+    weight = total / total.sum()
+    weight.setflags(write=False)
+    areas = tuple(area(weight, share) for share in SHARES)
+    return EffectiveField(unit, weight, areas, field.extent(unit.position), len(inputs), name)
+
+
+def area(weight: NDArray[np.float64], share: float) -> Area:
+    """The smallest area that holds a share of the weight.
+
+    Args:
+        weight: Of each pixel, not negative.
+        share: Between 0 and 1.
+
+    Example:
+        >>> area(np.array([[0.1, 0.6], [0.0, 0.3]]), 0.9)
+        Area(share=0.9, pixels=2, side=1.4142135623730951)
+    """
+    held = np.cumsum(np.sort(weight, axis=None)[::-1])
+    pixels = int(np.searchsorted(held, share * held[-1] * (1 - _ROUNDING))) + 1
+    return _area(share, pixels, weight.ndim)
+
+
+_ROUNDING = 1e-12
+
+
+def _area(share: float, pixels: int, axes: int) -> Area:
+    return Area(share, pixels, pixels ** (1 / axes))
+
+
+def _drawn(shape: tuple[int, ...], seed: int, samples: int) -> Iterator[Tensor]:
+    """Inputs one by one, so that they do not depend on how many run at a time."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(samples):
+        yield torch.randn(shape[1:], generator=generator)
+
+
+def _gradients(
+    model: nn.Module, batch: int, inputs: list[Tensor], unit: Unit, device: str
+) -> Iterator[Tensor]:
+    """For each batch, absolute gradients added up over inputs and channels, in float64 on the CPU."""
+    with (
+        borrowed(model, False, partial(_weights, device)) as loan,
+        operation_by_operation(loan.modules),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
+        dtype = floating_dtype(loan)
+        for start in range(0, len(inputs), batch):
+            images = torch.stack(inputs[start : start + batch])
+            probes = Probes([unit])
+            with probes.placed(loan.modules):
+                model(probes.begin(images.to(device, dtype)))
+            yield probes.gradient(unit).abs().double().sum((0, 1)).cpu()
+
+
+def _weights(device: str, tensor: Tensor) -> Tensor:
+    """A copy on the device; no gradient by weights is wanted."""
+    copy = duplicate(tensor).detach().to(device)
+    return nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy

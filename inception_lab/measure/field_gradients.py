@@ -1,0 +1,193 @@
+"""Receptive fields by gradient: which source pixels a unit has a gradient to, beside what is computed.
+
+A model made positive has a gradient above zero exactly where an output depends on an input. One backward
+pass from one unit shows its field. No rule of `inception_lab.fields` takes part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pandas import DataFrame
+from torch import nn
+from torch.autograd.graph import allow_mutation_on_saved_tensors
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.fields.field import Field
+from inception_lab.measure.positive import Positive, in_float64, positive_weights
+from inception_lab.measure.probes import Probes, Unit, failures_told, fields_of_layers
+from inception_lab.standins import borrowed
+from inception_lab.tracing import operation_by_operation, trace
+
+Span = tuple[int, int]
+NOTHING: Span = (0, -1)
+"""The span of a unit that sees nothing but padding."""
+
+
+def check_fields(
+    model: nn.Module, input_shape: Sequence[int], layers: Sequence[str] = (), source: str = ""
+) -> DataFrame:
+    """Compare computed fields with gradients, axis by axis, on strips that are longer than the fields.
+
+    Along each axis the first two units of a layer, the middle one and the last two are checked.
+
+    Args:
+        model: Any module; it is left as it was found. Its weights do not matter.
+        input_shape: N x C x spatial axes, as the net takes it; see `strip` for what is made of it.
+        layers: Paths of layers with spatial axes; by default the last one that has any and does not see
+            everything.
+        source: Path of the layer from whose output on fields are meant; empty for the input.
+
+    Returns:
+        A row per layer, axis and unit: `layer`, `axis`, `unit` (position along the axis), `length` (of the
+        source along the axis), `status` of the computed field, its `first` and `last` pixel (0 and -1 where
+        a unit sees nothing but padding), `gradient_first` and `gradient_last` (the same by gradient),
+        `smallest_gradient` (the smallest above zero; float64 holds nothing below 5e-324) and `agree`.
+
+    Raises:
+        InceptionLabError: The net does not run, or a layer has no spatial axes.
+
+    Example:
+        >>> bool(check_fields(nn.Conv2d(3, 8, 3, padding=1), (1, 3, 32, 32)).agree.all())
+        True
+    """
+    rows: list[dict[str, Any]] = []
+    for axis in range(len(input_shape) - 2):
+        shape = strip(model, input_shape, axis, layers, source)
+        found = trace(model, shape)
+        known = fields_of_layers(found, layers, source)
+        units = [Unit(layer, place) for layer, field in known.items() for place in _places(field, axis)]
+        for unit, gradient in zip(units, input_gradients(model, shape, units, source), strict=True):
+            rows.append(_row(unit, axis, known[unit.layer], gradient))
+    return DataFrame(rows)
+
+
+def strip(
+    model: nn.Module, input_shape: Sequence[int], axis: int, layers: Sequence[str] = (), source: str = ""
+) -> tuple[int, ...]:
+    """An input that is longer than the layers' fields along one axis, and else as narrow as the net takes.
+
+    It has four strides more than the longest field, so that some unit sees no edge. A net that takes no
+    such input keeps the one given.
+
+    Args:
+        model: Any module.
+        input_shape: An input that it takes, N x C x spatial axes.
+        axis: The axis along which the strip is long, counted from 0.
+        layers: Whose fields count; by default the last layer's.
+        source: Path of the layer from whose output on fields are meant; empty for the input.
+    """
+    given = tuple(input_shape)
+    known = fields_of_layers(trace(model, given), layers, source).values()
+    interiors = [field.axes[axis].interior for field in known]
+    lengths = [int(inner.field + 4 * inner.stride) for inner in interiors if inner]
+    long = _with_size(given, axis, max(lengths, default=0))
+    if long[axis + 2] <= given[axis + 2] or source or not _takes(model, long):
+        long = given
+    for other in set(range(len(given) - 2)) - {axis}:
+        long = _narrowed(model, long, other)
+    return long
+
+
+def input_gradients(
+    model: nn.Module, input_shape: Sequence[int], units: Sequence[Unit], source: str = ""
+) -> list[NDArray[np.float64]]:
+    """The gradient of units by the source, positive where they depend on it.
+
+    One forward pass in float64 on the CPU, and a backward pass for each unit, its channels added up.
+
+    Args:
+        model: Any module; it is left as it was found.
+        input_shape: N x C x spatial axes.
+        units: Of the layers' first calls.
+        source: Path of the layer by whose output is differentiated; empty for the input.
+
+    Returns:
+        For each unit, an array of the source's spatial axes: the gradient added up over batch and channels.
+
+    Raises:
+        InceptionLabError: The net does not run, or there is no such layer.
+    """
+    probes = Probes(units, source)
+    given = torch.ones(tuple(input_shape), dtype=torch.float64)
+    with (
+        borrowed(model, False, positive_weights) as loan,
+        operation_by_operation(loan.modules),
+        probes.placed(loan.modules),
+        failures_told(model, input_shape),
+        in_float64(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        allow_mutation_on_saved_tensors(),
+    ):
+        with Positive():
+            model(given if source else probes.begin(given))
+        return [probes.gradient(unit).sum((0, 1)).numpy() for unit in units]
+
+
+def span(gradient: NDArray[np.float64], axis: int) -> Span:
+    """First and last position along an axis where a gradient is not zero, `NOTHING` where it is nowhere.
+
+    Example:
+        >>> span(np.array([0.0, 0.5, 0.0, 0.1]), 0)
+        (1, 3)
+    """
+    places = np.flatnonzero(gradient.any(axis=tuple(set(range(gradient.ndim)) - {axis})))
+    return (int(places[0]), int(places[-1])) if len(places) else NOTHING
+
+
+def _row(unit: Unit, axis: int, field: Field, gradient: NDArray[np.float64]) -> dict[str, Any]:
+    first, last = field.extent(unit.position)[axis]
+    computed = (first, last) if first <= last else NOTHING
+    measured = span(gradient, axis)
+    return {
+        "layer": unit.layer,
+        "axis": axis,
+        "unit": unit.position[axis],
+        "length": gradient.shape[axis],
+        "status": field.status,
+        "first": computed[0],
+        "last": computed[1],
+        "gradient_first": measured[0],
+        "gradient_last": measured[1],
+        "smallest_gradient": min(gradient[gradient > 0], default=0.0),
+        "agree": computed == measured,
+    }
+
+
+# ------------------------------------------------------------------------------ layers and strips
+
+
+def _places(field: Field, axis: int) -> list[tuple[int, ...]]:
+    """First, second, middle, last but one and last position along an axis, in the middle of the others."""
+    size = field.grid[axis]
+    places = sorted({0, 1, size // 2, size - 2, size - 1} & set(range(size)))
+    return [(*field.middle[:axis], place, *field.middle[axis + 1 :]) for place in places]
+
+
+def _with_size(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
+    return (*shape[: axis + 2], size, *shape[axis + 3 :])
+
+
+def _takes(model: nn.Module, shape: tuple[int, ...]) -> bool:
+    try:
+        trace(model, shape, meta_only=True)
+    except InceptionLabError:
+        return False
+    return True
+
+
+def _narrowed(model: nn.Module, shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """The same with the smallest size along an axis that the net takes, found by halving."""
+    least, enough = 1, shape[axis + 2]
+    while least < enough:
+        middle = (least + enough) // 2
+        if _takes(model, _with_size(shape, axis, middle)):
+            enough = middle
+        else:
+            least = middle + 1
+    return _with_size(shape, axis, enough)

@@ -1,0 +1,188 @@
+"""A model made linear and positive: no two paths from an input to an output cancel.
+
+Weights are positive, maxima are means, activations and normalisations pass gradients on unchanged.
+Functions are replaced as they are called, so that no model has to be edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from inception_lab.standins import duplicate
+
+Sizes = Sequence[int]
+
+
+def positive_weights(tensor: Tensor) -> Tensor:
+    """Weights whose sum over what comes in is 1; a copy of a buffer, in float64 where it is floating."""
+    if isinstance(tensor, nn.Parameter):
+        weight = torch.full(tensor.shape, 1 / max(prod(tensor.shape[1:]), 1), dtype=torch.float64)
+        return nn.Parameter(weight, requires_grad=False)
+    copy = duplicate(tensor)
+    return copy.double() if copy.is_floating_point() else copy
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """New tensors in float64, so that what a model makes on the way holds small gradients too."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
+
+
+class Positive(TorchFunctionMode):
+    """Runs functions by their replacements, in whatever module they are called."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        return REPLACED.get(func, func)(*args, **(kwargs or {}))
+
+
+class _One(torch.autograd.Function):
+    """Ones, whose gradient is passed on as it is."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        return torch.ones_like(x)
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+def _one(x: Tensor, *_: Any, **__: Any) -> Tensor:
+    """An activation or normalisation; its output of ones keeps values from growing along depth."""
+    made: Tensor = _One.apply(x)  # type: ignore[no-untyped-call]
+    return made
+
+
+def _softmax(x: Tensor, dim: int | None = -1, *_: Any, **__: Any) -> Tensor:
+    """Each output depends on all positions along the dimension."""
+    return _one(x + x.mean(dim, keepdim=True))
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Tensor:
+    """Each query's result depends on all keys and values."""
+    return _one(query.mean(-1, True) + key.mean((-2, -1), True) + value.mean(-2, True))
+
+
+def _pool(axes: int, indexed: bool) -> Callable[..., Any]:
+    """Means in place of maxima, over the same windows."""
+    pool = getattr(F, f"max_pool{axes}d_with_indices")
+
+    def pooled(
+        x: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        *_: Any,
+        **__: Any,
+    ) -> Any:
+        greatest, places = pool(x.detach(), kernel_size, stride, padding, dilation, ceil_mode)
+        sizes = [_row_of(size, axes) for size in (kernel_size, stride or kernel_size, padding, dilation)]
+        means = _means(x.reshape(-1, 1, *x.shape[-axes:]), greatest.shape[-axes:], *sizes)
+        return (means.reshape(greatest.shape), places) if indexed else means.reshape(greatest.shape)
+
+    return pooled
+
+
+def _means(x: Tensor, out: Sizes, kernel: Sizes, stride: Sizes, lead: Sizes, dilation: Sizes) -> Tensor:
+    """Means over windows of one channel; the last window may hang over the edge, as when rounding up."""
+    hanging = [gap * (k - 1) + step for k, step, gap in zip(kernel, stride, dilation, strict=True)]
+    sides = [side for before, over in zip(lead, hanging, strict=True) for side in (before + over, before)]
+    weight = torch.full((1, 1, *kernel), 1 / prod(kernel), dtype=x.dtype)
+    found: Tensor = _CONVOLUTIONS[len(out)](F.pad(x, sides[::-1]), weight, stride=stride, dilation=dilation)
+    for axis, size in enumerate(out, 2):
+        found = found.narrow(axis, 0, size)
+    return found
+
+
+def _row_of(size: int | Sizes, axes: int) -> Sizes:
+    row = [size] if isinstance(size, int) else list(size)
+    return row * axes if len(row) == 1 else row
+
+
+def _adaptive_pool(axes: int) -> Callable[..., Any]:
+    pool = getattr(F, f"adaptive_avg_pool{axes}d")
+    return lambda x, output_size, *_, **__: pool(x, output_size)
+
+
+def _extreme(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """`max` and `min`: over everything, over a dimension, or of two tensors."""
+    if not args and not kwargs:
+        return x.mean()
+    if "other" in kwargs or (args and isinstance(args[0], Tensor)):
+        return _sum(x, *args, **kwargs)
+    return torch.return_types.max((x.mean(*args, **kwargs), torch.max(x, *args, **kwargs)[1]))
+
+
+def _sum(x: Tensor | float, other: Tensor | float, **_: Any) -> Any:
+    return x + other
+
+
+def _quotient(x: Tensor | float, other: Tensor | float, **_: Any) -> Any:
+    """By a tensor that depends on the source, the product has the same dependence and no sign."""
+    return x * other if isinstance(other, Tensor) and other.requires_grad else x / other
+
+
+def _reversed_quotient(x: Tensor, other: Tensor | float, **_: Any) -> Any:
+    return x * other
+
+
+def _named(*names: str) -> list[Any]:
+    """The functions of these names, wherever torch has them."""
+    found = [getattr(home, name, None) for home in (torch, F, Tensor) for name in names]
+    return [func for func in found if func is not None]
+
+
+def _each(make: Callable[..., Any], names: str) -> dict[Any, Callable[..., Any]]:
+    """One replacement for functions of these names."""
+    return dict.fromkeys(_named(*names.split()), make)
+
+
+def _in_place_too(names: str) -> str:
+    return " ".join(f"{name} {name}_" for name in names.split())
+
+
+_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+REPLACED: dict[Any, Callable[..., Any]] = {
+    **_each(
+        _one,
+        _in_place_too(
+            """relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus softsign hardswish
+        hardsigmoid hardtanh sigmoid logsigmoid tanh threshold tanhshrink softshrink hardshrink clamp
+        clamp_min clamp_max clip abs neg exp exp2 expm1 log log1p log2 sqrt rsqrt reciprocal square pow erf
+        sin cos floor round dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout"""
+        ),
+    ),
+    **_each(
+        _one, "batch_norm instance_norm layer_norm group_norm rms_norm local_response_norm normalize __pow__"
+    ),
+    **_each(_softmax, "softmax log_softmax softmin"),
+    **_each(_attention, "scaled_dot_product_attention"),
+    **{func: _pool(n, False) for n in _CONVOLUTIONS for func in _named(f"max_pool{n}d")},
+    **{func: _pool(n, True) for n in _CONVOLUTIONS for func in _named(f"max_pool{n}d_with_indices")},
+    **{func: _adaptive_pool(n) for n in _CONVOLUTIONS for func in _named(f"adaptive_max_pool{n}d")},
+    **_each(lambda x, *args, **kwargs: x.mean(*args, **kwargs), "amax amin logsumexp"),
+    **_each(_extreme, "max min"),
+    **_each(_sum, "maximum minimum fmax fmin sub subtract __rsub__"),
+    **_each(lambda x, other, **_: x.add_(other), "sub_ subtract_"),
+    **_each(_quotient, "div divide true_divide"),
+    **_each(_reversed_quotient, "__rdiv__ __rtruediv__"),
+}
+"""What runs in place of which function. To replace one more, add its row."""

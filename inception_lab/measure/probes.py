@@ -1,0 +1,165 @@
+"""Units of a layer's output whose gradient is taken while a model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
+from inception_lab.fields.field import Field, fields, output_of
+from inception_lab.ir import Call, Trace
+from inception_lab.structure import ROOT, layer_name
+
+
+class Unit(NamedTuple):
+    """A unit of a layer's output.
+
+    Attributes:
+        layer: Path of the module, `(model)` for the model itself.
+        position: Its position along each spatial axis.
+    """
+
+    layer: str
+    position: tuple[int, ...]
+
+
+class Probes:
+    """What is differentiated and by what, kept while a model runs.
+
+    Args:
+        units: Whose gradients are wanted, of the layers' first calls.
+        source: Path of the layer by whose output is differentiated; empty for the input.
+    """
+
+    def __init__(self, units: Sequence[Unit], source: str = "") -> None:
+        self.units, self.source = units, source
+        self.leaf: Tensor | None = None
+        self.outputs: dict[Unit, Tensor] = {}
+
+    @contextmanager
+    def placed(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+        """Hooks on the layers while the context lasts."""
+        with ExitStack() as hooks:
+            if self.source:
+                hooks.callback(module_of(modules, self.source).register_forward_hook(self._begin).remove)
+            for layer in dict.fromkeys(unit.layer for unit in self.units):
+                hook = partial(self._keep, layer)
+                hooks.callback(module_of(modules, layer).register_forward_hook(hook).remove)
+            yield
+
+    def begin(self, source: Tensor) -> Tensor:
+        """A copy of the source, by which is differentiated."""
+        self.leaf = source.detach().clone().requires_grad_()
+        return self.leaf.clone()
+
+    def gradient(self, unit: Unit) -> Tensor:
+        """The gradient of a unit by the source; zeros where it does not depend on it.
+
+        Raises:
+            InceptionLabError: The source or the unit's layer did not run.
+        """
+        if self.leaf is None or unit not in self.outputs:
+            absent = unit.layer if self.leaf is not None else self.source
+            raise InceptionLabError("it never ran", where=absent, hint="name a layer that does")
+        output, found = self.outputs[unit], None
+        if output.requires_grad:
+            (found,) = torch.autograd.grad(output, self.leaf, retain_graph=True, allow_unused=True)
+        return torch.zeros_like(self.leaf) if found is None else found
+
+    def _begin(self, _module: nn.Module, _inputs: Any, output: Any) -> Tensor | None:
+        return self.begin(tree_leaves(output)[0]) if self.leaf is None else None
+
+    def _keep(self, layer: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        """The channels of each unit added up after the layer's first call, before anything writes there."""
+        wanted = [unit for unit in self.units if unit.layer == layer and unit not in self.outputs]
+        if wanted:
+            summed = tree_leaves(output)[0].sum((0, 1))
+            self.outputs.update({unit: summed[unit.position] for unit in wanted})
+
+
+def module_of(modules: Mapping[str, nn.Module], layer: str) -> nn.Module:
+    """The module of a layer, by path.
+
+    Raises:
+        InceptionLabError: There is none.
+    """
+    path = "" if layer == ROOT else layer
+    if path not in modules:
+        raise InceptionLabError(f"no layer {layer!r}", hint=nearest(layer, modules))
+    return modules[path]
+
+
+def fields_of_layers(found: Trace, layers: Sequence[str] = (), source: str = "") -> dict[str, Field]:
+    """The fields of the layers named, else of the last one that has spatial axes and a unit to choose.
+
+    Args:
+        found: A trace.
+        layers: Paths of layers.
+        source: Path of the layer from whose output on fields are meant; empty for the input.
+
+    Raises:
+        InceptionLabError: A layer is not there, or has no spatial axes.
+    """
+    spatial = _spatial(found, source)
+    for layer in layers:
+        output_of(found, layer)
+        if layer not in spatial:
+            raise InceptionLabError("no spatial axes", where=layer, hint=nearest(layer, spatial))
+    wanted = layers or spatial_layers(found, source)[-1:]
+    if not wanted:
+        raise InceptionLabError("no layer has spatial axes", where=found.context.model, hint="name a layer")
+    return {layer: spatial[layer] for layer in wanted}
+
+
+def spatial_layers(found: Trace, source: str = "") -> list[str]:
+    """The layers with spatial axes that do not see everything, in the order in which they were done.
+
+    Args:
+        found: A trace.
+        source: Path of the layer from whose output on fields are meant; empty for the input.
+    """
+    known = _spatial(found, source)
+    return [name for name, field in known.items() if not any(axis.everything for axis in field.axes)]
+
+
+def _spatial(found: Trace, source: str) -> dict[str, Field]:
+    """The fields of the layers whose output has spatial axes, as they were written."""
+    known = fields(found, source)
+    spatial = {}
+    for call in sorted(found.calls, key=lambda call: (_written(found, call), -call.id)):
+        field = known.get(call.outputs[0]) if call.outputs and not call.number else None
+        if field and _is_spatial(field.grid, found.values[call.outputs[0]].shape[2:]):
+            spatial[layer_name(call)] = field
+    return spatial
+
+
+def _is_spatial(grid: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether the units lie along the axes of an output; one unit stands for all that see the same."""
+    alike = len(grid) == len(shape) and all(n in (1, size) for n, size in zip(grid, shape, strict=True))
+    return bool(grid) and alike
+
+
+def _written(found: Trace, call: Call) -> int:
+    """Id of the operation that wrote a call's output."""
+    made = found.values[call.outputs[0]].op if call.outputs else None
+    return -1 if made is None else made
+
+
+@contextmanager
+def failures_told(model: nn.Module, shape: Sequence[int]) -> Iterator[None]:
+    """An error that torch raises, as one line that names the model and its input.
+
+    Raises:
+        InceptionLabError: torch raised one (exit code 3).
+    """
+    try:
+        yield
+    except (RuntimeError, AssertionError) as error:
+        what = f"cannot run on {'x'.join(map(str, shape))}: {next(iter(str(error).splitlines()), '')}"
+        raise InceptionLabError(what, where=type(model).__name__, exit_code=MODEL_FAILED) from error

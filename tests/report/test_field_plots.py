@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle, StepPatch
+from matplotlib.text import Text
+from report_nets import WEIRD, net, tiny, traced
+from test_plots import _check_layout
+from torch import nn
+
+import inception_lab as il
+from inception_lab.errors import InceptionLabError
+from inception_lab.fields.spectrum import field_spectrum, spectrum_summary
+from inception_lab.report.data import ReportData
+from inception_lab.report.plots import EFFECTIVE_PLOT, MODEL_PLOTS, effective_field_plot
+from inception_lab.report.plots.effective import AREAS, REST, Effective, ranked
+from inception_lab.report.plots.field_depth import MARKERS
+from inception_lab.report.plots.field_spectrum import COLOURS
+from inception_lab.report.plots.sheet import PARAMS, styled
+
+DEPTH, SPECTRUM = "field_along_depth", "field_spectrum"
+
+
+def _drawn(name: str, data: ReportData) -> Figure:
+    with styled():
+        return MODEL_PLOTS[name].draw(data)
+
+
+def _texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def _dots(axes: Axes, number: int = 0) -> list[tuple[float, float]]:
+    marker = MARKERS[number][0]
+    lines = [line for line in axes.lines if line.get_marker() == marker]
+    return [(x, y) for line in lines for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+
+
+@pytest.fixture(scope="module")
+def googlenet() -> Any:
+    return il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224), name="googlenet")
+
+
+class Mixed(nn.Module):
+    """A stem and two branches, in any number of axes: fields of 3 and 3 + 4 along the last one."""
+
+    def __init__(self, axes: int) -> None:
+        super().__init__()
+        conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1]
+        self.stem = conv(1, 2, 3, padding=1)
+        self.near = conv(2, 3, 1)
+        self.far = conv(2, 1, (1,) * (axes - 1) + (5,), padding=(0,) * (axes - 1) + (2,))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        return torch.cat([self.near(x), self.far(x)], 1)
+
+
+class Around(nn.Module):
+    """The module above within a model, so that it is one of the model's modules."""
+
+    def __init__(self, axes: int) -> None:
+        super().__init__()
+        self.mixed = Mixed(axes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.mixed(x)  # type: ignore[no-any-return]
+
+
+def _of(axes: int, mode: Any = "eval") -> ReportData:
+    return traced(il.trace(Around(axes), (1, 1, *(9, 10, 11)[-axes:]), mode=mode))
+
+
+# ----------------------------------------------------------------------------- field along depth
+
+
+def test_a_dot_is_the_field_of_a_layer(googlenet: Any) -> None:
+    data = traced(googlenet)
+    (axes,) = _drawn(DEPTH, data).axes
+    rows = [row["receptive_field"][0] for row in data.record.layers if row["type"] in ("Conv2d", "MaxPool2d")]
+    assert [y for _, y in _dots(axes)] == rows
+    assert [x for x, _ in _dots(axes)] == [n + 0.5 for n in range(len(rows))]
+    (strides,) = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
+    assert strides.get_data().values[-1] == 32
+    assert max(rows) == 715
+
+
+def test_a_band_reaches_over_all_paths_of_a_module(googlenet: Any) -> None:
+    summary = spectrum_summary(field_spectrum(googlenet)).query("axis == 0")
+    (axes,) = _drawn(DEPTH, traced(googlenet)).axes
+    boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    found = sorted((box.get_y(), box.get_y() + box.get_height()) for box in boxes)
+    assert found == sorted(zip(summary["smallest"], summary["largest"], strict=True))
+    medians = [segment[0][1] for c in axes.collections for segment in getattr(c, "get_segments", list)()]
+    assert set(summary["median"]) <= set(medians)
+
+
+def test_the_input_is_a_line_with_its_size() -> None:
+    for name, sizes in (("misaligned", [8]), ("3-d", [16, 112, 113]), ("1-d", [500])):
+        figure = _drawn(DEPTH, WEIRD[name]())
+        dashed = [line.get_ydata()[0] for line in figure.axes[0].lines if to_hex(line.get_color()) == PARAMS]
+        assert sorted(dashed) == sizes
+        texts = " ".join(_texts(figure))
+        assert all(f" {size}" in texts for size in sizes)
+
+
+def test_what_is_not_exact_has_no_dot_and_is_counted() -> None:
+    data = WEIRD["misaligned"]()
+    figure = _drawn(DEPTH, data)
+    assert _dots(figure.axes[0]) == [(0.5, 3)]
+    assert "no dot: 1 misaligned" in _texts(figure)[-1] + " ".join(_texts(figure))
+    assert "1 misaligned" in MODEL_PLOTS[DEPTH].caption(data)
+
+
+def test_another_axis_is_drawn_where_it_differs() -> None:
+    (axes,) = _drawn(DEPTH, WEIRD["3-d"]()).axes
+    assert _dots(axes) == [(0.5, 1), (1.5, 3)]
+    assert _dots(axes, 1) == [(0.5, 7), (1.5, 11)]
+    (axes,) = _drawn(DEPTH, WEIRD["3 axes that differ"]()).axes
+    assert _dots(axes, 1) == [(0.5, 5)]
+    assert _dots(axes, 2) == [(0.5, 7)]
+
+
+@pytest.mark.parametrize("name", ["nothing", "nothing known", "no convolution", "sees everything", "chain"])
+def test_there_is_nothing_to_see_without_fields(name: str) -> None:
+    data = WEIRD[name]()
+    assert not MODEL_PLOTS[DEPTH].shown(data)
+    assert not MODEL_PLOTS[SPECTRUM].shown(data)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_nets_of_any_number_of_axes(axes: int, mode: str) -> None:
+    data = _of(axes, mode)
+    figure = _drawn(DEPTH, data)
+    _check_layout(figure)
+    last = len(MARKERS) - 1 if axes > len(MARKERS) else min(axes, 2) - 1
+    # the stem's kernel of 3 at stride 1, then one of 5 along the last axis: 3 + (5 - 1)
+    assert (2.5, 7) in _dots(figure.axes[0], last)
+    assert {y for _, y in _dots(figure.axes[0])} == ({3, 7} if axes == 1 else {3})
+    _check_layout(_drawn(SPECTRUM, data))
+
+
+# ------------------------------------------------------------------------------ field spectrum
+
+
+def _rows(axes: Axes) -> dict[str, list[Rectangle]]:
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    rows: dict[str, list[Rectangle]] = {name: [] for name in names}
+    for patch in axes.patches:
+        assert isinstance(patch, Rectangle)
+        rows[names[round(patch.get_y() + patch.get_height() / 2)]].append(patch)
+    return rows
+
+
+def test_a_bar_is_the_share_of_channels_of_each_field(googlenet: Any) -> None:
+    frame = field_spectrum(googlenet).query("axis == 0 and channels > 0")
+    rows = _rows(_drawn(SPECTRUM, traced(googlenet)).axes[1])
+    assert list(rows) == list(dict.fromkeys(frame["module"]))
+    for module, bars in rows.items():
+        channels = frame[frame["module"] == module]["channels"]
+        assert [bar.get_width() for bar in bars] == pytest.approx(list(channels / channels.sum()))
+        assert [bar.get_x() for bar in bars] == pytest.approx([0, *np.cumsum(channels / channels.sum())][:-1])
+
+
+def test_the_fields_of_inception3a_are_written_and_its_median_is_bold(googlenet: Any) -> None:
+    # 64 channels of the 1x1 branch, 128 + 32 of those of 3x3 and the pool, 32 of the 5x5 branch: of 256
+    figure = _drawn(SPECTRUM, traced(googlenet))
+    bars = _rows(figure.axes[1])["inception3a"]
+    assert [bar.get_width() for bar in bars] == [64 / 256, 160 / 256, 32 / 256]
+    written = [text for text in figure.findobj(Text) if text.get_text() in ("27", "43", "59")]
+    assert [text.get_text() for text in written if text.get_weight() == "bold"] == ["43"]
+    assert "43 px" in _texts(figure)
+
+
+def test_fields_that_no_channel_carries_are_not_drawn() -> None:
+    rows = _rows(_drawn(SPECTRUM, tiny()).axes[1])
+    assert [[bar.get_width() for bar in bars] for bars in rows.values()] == [[0.25, 0.5, 0.25]] * 3
+
+
+def test_colours_go_from_light_to_dark() -> None:
+    levels = [0.3 * r + 0.59 * g + 0.11 * b for r, g, b, _ in COLOURS(np.linspace(0, 1, 64))]
+    assert all(light > dark for light, dark in pairwise(levels))
+
+
+def test_a_panel_for_each_group_of_axes_that_see_the_same() -> None:
+    for name, panels in (("1-d", 1), ("3-d", 2), ("3 axes that differ", 3)):
+        assert len(_drawn(SPECTRUM, WEIRD[name]()).axes) == panels + 1  # and the colour bar
+
+
+def test_a_module_of_one_field_mixes_nothing() -> None:
+    from report_nets import field, fit, layer
+
+    same = net(
+        [layer("m", "a", 9, sees=field(3, 3))], fit=fit(8, 8), mixed=[("m", a, {3: 4}) for a in (0, 1)]
+    )
+    assert MODEL_PLOTS[DEPTH].shown(same)
+    assert not MODEL_PLOTS[SPECTRUM].shown(same)
+
+
+def test_modules_left_out_are_counted() -> None:
+    figure = _drawn(SPECTRUM, WEIRD["many fields"]())
+    assert len(_rows(figure.axes[1])) == 60
+    assert any(text.startswith("2 modules") for text in _texts(figure))
+
+
+# ------------------------------------------------------------------------------ effective field
+
+
+def _effective(
+    shape: tuple[int, ...] = (20, 30), field: Any = ((2, 17), (5, 24)), areas: Any = None
+) -> Effective:
+    rows, columns = np.indices(shape[-2:])
+    weight = np.exp(-((rows - 9) ** 2 + (columns - 14) ** 2) / 20)
+    weight = np.broadcast_to(weight / weight.sum(), shape)
+    areas = areas or {0.5: 43, 0.95: 190, 0.99: 280}
+    return Effective("net", "last.conv", "some processor", 20, weight, field, areas)
+
+
+def _drawn_effective(found: Effective) -> Figure:
+    with styled():
+        return EFFECTIVE_PLOT.draw(found)
+
+
+def test_the_box_is_the_theoretical_field() -> None:
+    for axes in _drawn_effective(_effective()).axes[:2]:
+        boxes = [patch for patch in axes.patches if to_hex(patch.get_edgecolor()) == PARAMS]
+        # rows 2 to 17 and columns 5 to 24, the last ones included
+        assert [(b.get_x(), b.get_y(), b.get_width(), b.get_height()) for b in boxes] == [(5, 2, 20, 16)]
+
+
+def test_the_heat_is_the_gradient() -> None:
+    found = _effective()
+    (image,) = _drawn_effective(found).axes[0].images
+    np.testing.assert_allclose(image.get_array(), found.weight / found.weight.max())
+
+
+def test_each_area_holds_its_pixels_and_the_largest_ones() -> None:
+    found = _effective()
+    numbers = ranked(found)
+    assert [int((numbers <= n).sum()) for n in range(3)] == [43, 190, 280]
+    for n in range(3):
+        assert found.weight[numbers <= n].min() >= found.weight[numbers > n].max()
+    (image,) = _drawn_effective(found).axes[1].images
+    assert [to_hex(colour) for colour in image.cmap.colors] == [*AREAS, REST]
+
+
+def test_a_field_beyond_the_input_is_shown_whole() -> None:
+    figure = _drawn_effective(_effective(field=((-10, 39), (-5, 34))))
+    assert figure.axes[0].get_xlim() == (-5, 35)
+    assert figure.axes[0].get_ylim() == (40, -10)
+    assert "20 x 30 pixels within the input" in EFFECTIVE_PLOT.caption(
+        _effective(field=((-10, 39), (-5, 34)))
+    )
+
+
+def test_the_caption_gives_every_share() -> None:
+    # 43, 190 and 280 of 16 x 20 = 320 pixels: 13.4 %, 59.4 % and 87.5 %
+    text = EFFECTIVE_PLOT.caption(_effective())
+    assert "50 % of the gradient in 43 pixels (13 %)" in text
+    assert "95 % of the gradient in 190 pixels (59 %)" in text
+    assert "99 % of the gradient in 280 pixels (88 %)" in text
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (300, 12), (12, 300), (2000, 2000)])
+def test_inputs_of_any_shape(shape: tuple[int, int]) -> None:
+    field = ((0, shape[0] - 1), (0, shape[1] - 1))
+    areas = {0.5: 10, 0.95: 100, 0.99: shape[0] * shape[1]}
+    _check_layout(_drawn_effective(_effective(shape, field, areas)))
+
+
+def test_the_same_bytes_every_time() -> None:
+    first, second = effective_field_plot(_effective()), effective_field_plot(_effective())
+    assert first == second
+    assert set(first) == {"svg", "png"}
+    assert b"<dc:date>" not in first["svg"]
+
+
+@pytest.mark.parametrize("shape", [(4, 20, 30), (0, 30)])
+def test_what_cannot_be_drawn_is_refused(shape: tuple[int, ...]) -> None:
+    weight = np.zeros(shape)
+    found = Effective("net", "conv", "cpu", 1, weight, ((0, 1), (0, 1)), {0.5: 1})
+    with pytest.raises(InceptionLabError, match="spatial axes"):
+        effective_field_plot(found)
