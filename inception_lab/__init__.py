@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from inception_lab.analyzers.cost import branch_costs as branch_costs
     from inception_lab.analyzers.cost import layer_costs as layer_costs
     from inception_lab.analyzers.cost import module_costs as module_costs
+    from inception_lab.analyzers.memory import memory_by_module as memory_by_module
+    from inception_lab.analyzers.memory import memory_timeline as memory_timeline
+    from inception_lab.analyzers.memory import peak_memory as peak_memory
     from inception_lab.analyzers.receptive_field import receptive_field as receptive_field
     from inception_lab.counters.comparison import Crosscheck as Crosscheck
     from inception_lab.counters.comparison import crosscheck as crosscheck
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from inception_lab.fields.spectrum import field_spectrum as field_spectrum
     from inception_lab.fitting import smallest_input as smallest_input
     from inception_lab.ir import Trace as Trace
+    from inception_lab.measure.effective_field import effective_field as effective_field
+    from inception_lab.measure.field_gradients import check_fields as check_fields
+    from inception_lab.measure.memory import measure_memory as measure_memory
     from inception_lab.models.registry import create_model as create_model
     from inception_lab.models.registry import list_models as list_models
     from inception_lab.models.weights import load_timm_state_dict as load_timm_state_dict
@@ -39,15 +45,21 @@ _HOME = {
     "Record": "record",
     "Trace": "ir",
     "branch_costs": "analyzers.cost",
+    "check_fields": "measure.field_gradients",
     "create_model": "models.registry",
     "crosscheck": "counters.comparison",
+    "effective_field": "measure.effective_field",
     "field_of": "fields.field",
     "field_spectrum": "fields.spectrum",
     "layer_costs": "analyzers.cost",
     "list_models": "models.registry",
     "load_timm_state_dict": "models.weights",
     "load_torchvision_state_dict": "models.weights",
+    "measure_memory": "measure.memory",
+    "memory_by_module": "analyzers.memory",
+    "memory_timeline": "analyzers.memory",
     "module_costs": "analyzers.cost",
+    "peak_memory": "analyzers.memory",
     "projective_field": "fields.projective",
     "receptive_field": "analyzers.receptive_field",
     "reduction_saving": "saving",

@@ -1,8 +1,8 @@
-"""The smallest input that a model takes: by the geometry of its trace, and confirmed at the edge."""
+"""What just fits: the smallest input that a model takes, the largest batch that memory holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
@@ -10,6 +10,8 @@ from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.fields.resolution import smallest_by_geometry
 from inception_lab.ir import Mode
 from inception_lab.tracing import trace
+
+LARGEST_BATCH = 2**31
 
 
 def smallest_input(model: nn.Module, shape: Sequence[int], *, mode: Mode = "eval") -> tuple[int, ...]:
@@ -56,3 +58,25 @@ def _one_less(size: tuple[int, ...]) -> list[tuple[int, ...]]:
     """The sizes to try next: a pixel less along all axes, then along each."""
     alone = [tuple([n - (axis == place) for place, n in enumerate(size)]) for axis in range(len(size))]
     return [tuple([n - 1 for n in size]), *alone]
+
+
+def largest_batch(peak: Callable[[int], int], limit: float) -> int:
+    """The largest batch size whose peak is within a limit, by bisection; 0 where none is.
+
+    Args:
+        peak: Bytes that a batch of some size takes, more for a larger one.
+        limit: Bytes that there are.
+
+    Example:
+        >>> largest_batch(lambda batch: 100 + 7 * batch, 1000)
+        128
+    """
+    fits, beyond = 0, 1
+    while peak(beyond) <= limit:
+        fits, beyond = beyond, 2 * beyond
+        if beyond > LARGEST_BATCH:
+            raise InceptionLabError("memory does not grow with the batch", hint="check --input-size")
+    while beyond - fits > 1:
+        middle = (fits + beyond) // 2
+        fits, beyond = (middle, beyond) if peak(middle) <= limit else (fits, middle)
+    return fits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ class Ground(NamedTuple):
         answers: Runs an operation.
         adapt: Changes the arguments of operations that make or meet a tensor of another device.
         most_macs: After how many multiply-accumulates to give up.
+        mode: What runs below the recorder.
     """
 
     device: str
@@ -37,6 +39,7 @@ class Ground(NamedTuple):
     answers: Answers
     adapt: Adapt
     most_macs: float
+    mode: AbstractContextManager[object] = nullcontext()
 
 
 def _unchanged(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Adapted:
@@ -84,3 +87,20 @@ def _takes_device(func: OpOverload) -> bool:
 
 ON_META = Ground("meta", standins.twin, inputs.on_meta, SHORTCUTS, _onto_meta, inf)
 FOR_REAL = Ground("cpu", standins.duplicate, inputs.on_cpu, Kernels(), _unchanged, LONGEST_RUN)
+
+
+def on_fake_tensors() -> Ground:
+    """Tensors without data that say they are on the CPU, which autocast heeds.
+
+    They take several times as long as meta tensors.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    mode = FakeTensorMode()
+
+    def like(tensor: Tensor) -> Tensor:
+        with mode:
+            fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+            return standins.as_what_it_is(fake, tensor)
+
+    return Ground("fake", like, like, Kernels(), _unchanged, inf, mode)

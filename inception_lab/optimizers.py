@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -25,26 +26,33 @@ class NamedOptimizer(NamedTuple):
     make: MakeOptimizer
 
 
-OPTIMIZERS: Mapping[str, MakeOptimizer] = {
-    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=1e-3),
-    "momentum": lambda parameters: torch.optim.SGD(parameters, lr=1e-3, momentum=0.9),
-    "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-3),
-    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=1e-3),
+OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": partial(torch.optim.SGD, lr=1e-3),
+    "momentum": partial(torch.optim.SGD, lr=1e-3, momentum=0.9),
+    "adam": partial(torch.optim.Adam, lr=1e-3),
+    "adamw": partial(torch.optim.AdamW, lr=1e-3),
 }
-"""Optimizers with PyTorch's own defaults; no setting of theirs changes what they hold in memory."""
+"""Optimizers with PyTorch's own defaults."""
 
 
-def optimizer_of(given: str | MakeOptimizer) -> NamedOptimizer:
+def optimizer_of(given: str | NamedOptimizer | MakeOptimizer, **options: Any) -> NamedOptimizer:
     """An optimizer by its name, or the user's own.
+
+    Args:
+        given: A name from `OPTIMIZERS`, or a function that takes the parameters.
+        **options: Of PyTorch's optimizer, such as `foreach=True`, which is its default on CUDA and
+            holds the temporaries of all parameters at once.
 
     Raises:
         InceptionLabError: There is none of this name (exit code 2).
     """
+    if isinstance(given, NamedOptimizer):
+        return given
     if callable(given):
         return NamedOptimizer(getattr(given, "__name__", type(given).__name__), given)
     if given not in OPTIMIZERS:
         raise InceptionLabError(f"no optimizer {given!r}", hint=nearest(str(given), OPTIMIZERS))
-    return NamedOptimizer(given, OPTIMIZERS[given])
+    return NamedOptimizer(given, partial(OPTIMIZERS[given], **options))
 
 
 def steady(optimizer: NamedOptimizer, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer | None:

@@ -159,7 +159,10 @@ class Recorder(TorchDispatchMode):
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Answer one operation and write it down."""
-        if _is_composite(func):  # as on tensors made in inference mode: on all others it is taken apart
+        composite = _is_composite(func)
+        if composite is None:
+            return func(*args, **(kwargs or {}))
+        if composite:  # as on tensors made in inference mode: on all others it is taken apart
             with self:
                 return func.decompose(*args, **(kwargs or {}))
         reads: list[int] = []
@@ -401,14 +404,16 @@ def _memory_of(tensor: Tensor) -> torch.UntypedStorage:
         ) from error
 
 
-_composite: dict[int, bool] = {}
+_composite: dict[int, bool | None] = {}
 
 
-def _is_composite(func: OpOverload) -> bool:
-    """Whether an operation is nothing but others."""
-    known = _composite.get(id(func))
-    if known is None:
-        keys = torch._C.DispatchKey
-        has = func.has_kernel_for_dispatch_key
-        known = _composite[id(func)] = has(keys.CompositeImplicitAutograd) and not has(keys.CPU)
+def _is_composite(func: OpOverload) -> bool | None:
+    """Whether an operation is nothing but others; None for a question, such as for the device of a tensor."""
+    known = _composite.get(id(func), ...)
+    if known is ...:
+        keys, has = torch._C.DispatchKey, func.has_kernel_for_dispatch_key
+        known = None
+        if func.namespace != "prim":
+            known = has(keys.CompositeImplicitAutograd) and not has(keys.CPU)
+        _composite[id(func)] = known
     return known

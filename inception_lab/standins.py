@@ -341,7 +341,7 @@ def duplicate(tensor: Tensor) -> Tensor:
         raise InceptionLabError(
             "a model on meta cannot run for real", hint="build it on cpu", exit_code=MODEL_FAILED
         )
-    return _as_parameter(tensor.detach().to("cpu", copy=True), tensor)
+    return as_what_it_is(tensor.detach().to("cpu", copy=True), tensor)
 
 
 def _new_twin(tensor: Tensor) -> Tensor:
@@ -351,12 +351,12 @@ def _new_twin(tensor: Tensor) -> Tensor:
         )
     key = id(tensor)
     empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-    made = _as_parameter(empty, tensor)
+    made = as_what_it_is(empty, tensor)
     _twins[key] = _Twin(ref(tensor, lambda _: _twins.pop(key, None)), made)
     return made
 
 
-def _as_parameter(made: Tensor, original: Tensor) -> Tensor:
+def as_what_it_is(made: Tensor, original: Tensor) -> Tensor:
     """The tensor as what it stands in for: a parameter, or one that takes a gradient."""
     if isinstance(original, nn.Parameter):
         made = nn.Parameter(made, requires_grad=original.requires_grad)

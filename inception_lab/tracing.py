@@ -6,7 +6,7 @@ import gc
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import RLock
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from inception_lab import __version__
 from inception_lab.answers import forget_when_full
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.freezing import freeze
-from inception_lab.grounds import FOR_REAL, ON_META, Ground
+from inception_lab.grounds import FOR_REAL, ON_META, Ground, on_fake_tensors
 from inception_lab.inputs import Arguments, Inputs, arguments
 from inception_lab.ir import Context, Kind, Mode, Trace
 from inception_lab.layouts import layout_of
@@ -39,7 +39,8 @@ def trace(
     *,
     mode: Mode = "eval",
     loss: Loss | None = None,
-    optimizer: str | MakeOptimizer | None = None,
+    optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
+    autocast: torch.dtype | None = None,
     name: str = "",
     meta_only: bool = False,
 ) -> Trace:
@@ -66,6 +67,8 @@ def trace(
         loss: A function of the model's outputs that gives a scalar, in place of the default.
         optimizer: `sgd`, `momentum`, `adam`, `adamw`, or a function that takes the parameters and makes an
             optimizer; without one the step ends with the backward pass. Train mode only.
+        autocast: Run forward and loss under `torch.autocast` to this dtype. As meta tensors know nothing of
+            it, the model runs on fake CPU tensors then, which takes longer.
         name: Name of the model in the result; its class where none is given.
         meta_only: Raise an error where the model would have to run for real.
 
@@ -87,9 +90,9 @@ def trace(
     if optimizer is not None and mode != "train":
         raise InceptionLabError("an optimizer takes no step in eval mode", hint="use mode='train'")
     step = optimizer_of(optimizer) if optimizer is not None else None
-    asked = Request(model, inputs, mode, loss, name or type(model).__name__, step)
+    asked = Request(model, inputs, mode, loss, name or type(model).__name__, step, autocast)
     try:
-        return trace_on(ON_META, asked)
+        return trace_on(ON_META if autocast is None else on_fake_tensors(), asked)
     except TraceError as failure:
         if meta_only or not failure.blames_meta or not _has_data(model):
             raise
@@ -106,6 +109,7 @@ class Request(NamedTuple):
     loss: Loss | None
     name: str
     optimizer: NamedOptimizer | None = None
+    autocast: torch.dtype | None = None
 
 
 class TraceError(InceptionLabError):
@@ -174,11 +178,14 @@ def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
         named = _register(recorder, loan, called.tensors, optimizer)
         recorder.watch(loan.modules)
         try:
-            with recorder, torch.set_grad_enabled(training):
-                outputs = asked.model(*called.args, **called.kwargs)
-                if isinstance(outputs, Iterator):
-                    outputs = list(outputs)
-                differentiated = _backward(recorder, outputs, asked.loss) if training else None
+            with ground.mode, recorder, torch.set_grad_enabled(training):
+                with _autocast(asked.autocast):
+                    outputs = asked.model(*called.args, **called.kwargs)
+                    if isinstance(outputs, Iterator):
+                        outputs = list(outputs)
+                    differentiated, loss = _loss(recorder, outputs, asked.loss) if training else (None, None)
+                if loss is not None:
+                    _backward(recorder, loss)
                 if optimizer is not None:
                     _step(recorder, optimizer)
             dtype = str(floating_dtype(loan)).removeprefix("torch.")
@@ -202,7 +209,7 @@ def _steady_optimizer(ground: Ground, named: NamedOptimizer, loan: Borrowed) -> 
     """The optimizer after a first step that leaves no trace but what it keeps."""
     first = Recorder(ground.answers, ground.adapt, False, ground.most_macs)
     try:
-        with first:
+        with ground.mode, first:
             return steady(named, loan.parameters)
     finally:
         first.release()
@@ -263,18 +270,25 @@ def _register(
     return named
 
 
-def _backward(recorder: Recorder, outputs: Any, loss: Loss | None) -> str:
-    """Compute the loss and run the backward pass; returns what was differentiated."""
+def _autocast(dtype: torch.dtype | None) -> AbstractContextManager[object]:
+    return nullcontext() if dtype is None else torch.autocast("cpu", dtype)
+
+
+def _loss(recorder: Recorder, outputs: Any, loss: Loss | None) -> tuple[str, Tensor]:
+    """Name and value of what is differentiated."""
     recorder.phase = "loss"
     name, function = (getattr(loss, "__name__", type(loss).__name__), loss) if loss else default_loss(outputs)
     value = recorder.reporting(function, "(loss)", name)(outputs)
     if not isinstance(value, Tensor) or value.dim():
         what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
         raise InceptionLabError(f"the loss {name} gave {what}", hint="return a scalar tensor")
+    return name, value
+
+
+def _backward(recorder: Recorder, loss: Tensor) -> None:
     recorder.begin_backward()
-    if value.requires_grad:
-        value.backward()  # type: ignore[no-untyped-call]
-    return name
+    if loss.requires_grad:
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _step(recorder: Recorder, optimizer: torch.optim.Optimizer) -> None:

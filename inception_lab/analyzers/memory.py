@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -171,6 +171,15 @@ def _maker(trace: Trace, storage: Storage) -> str:
 
 def _layer(trace: Trace, call: int) -> str:
     return layer_name(trace.calls[call]) if call >= 0 else ""
+
+
+def without_host_state(trace: Trace) -> Trace:
+    """The trace without the step counters of Adam, which on CUDA stay in the memory of the host."""
+    storages = [
+        s._replace(bytes=0) if s.kind == "optimizer state" and s.name.endswith(".step") else s
+        for s in trace.storages
+    ]
+    return replace(trace, storages=tuple(storages))
 
 
 def memory_by_module(trace: Trace, depth: int = 1, rounding: int = 1) -> DataFrame:

@@ -39,7 +39,9 @@ def traced(spec: str, how: Tracing) -> Trace:
     """
 
     def use(model: nn.Module, inputs: Inputs) -> Trace:
-        return trace(model, inputs, mode=how.mode, name=spec, meta_only=how.meta_only)
+        return trace(
+            model, inputs, mode=how.mode, optimizer=how.optimizer, name=spec, meta_only=how.meta_only
+        )
 
     return with_model(spec, how, use)
 

@@ -107,6 +107,7 @@ class Tracing:
         input_sizes: One per input; empty for the size on the card, or that the model itself tells.
         batch_size: Images in a batch.
         mode: `eval` or `train`.
+        optimizer: Name of the one that ends a training step, None for a step without.
         strict: Whether a partial result is a failure.
         meta_only: Whether a model that has to run for real is a failure.
         traceback: Whether to show where a model raised.
@@ -116,6 +117,7 @@ class Tracing:
     input_sizes: tuple[InputSize, ...]
     batch_size: int
     mode: Mode
+    optimizer: str | None
     strict: bool
     meta_only: bool
     traceback: bool
@@ -162,6 +164,11 @@ _TRACING = (
         default="eval",
         show_default=True,
         help="One inference pass, or forward, loss and backward.",
+    ),
+    click.option(
+        "--optimizer",
+        type=click.Choice(["sgd", "momentum", "adam", "adamw"]),
+        help="End a training step with this one's.",
     ),
     click.option("--strict", is_flag=True, help="Exit with 1 where an operation could not be counted."),
     click.option("--meta-only", is_flag=True, help="Exit with 3 where a model would have to run for real."),

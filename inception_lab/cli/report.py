@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from inception_lab.report.data import ReportData
 
 COMPARISON = "comparison"
+LARGEST = 10
+"""Tensors that a report knows of those at the peak."""
 
 
 @click.command()
@@ -87,7 +89,7 @@ def _data(found: Trace, tracing: Tracing) -> ReportData:
 
     record = said_of(found.context.model, tracing, summarise(found))
     costs = module_costs(found), branch_costs(found), reduction_saving(found)
-    return ReportData(record, *costs, *_seen(found))
+    return ReportData(record, *costs, *_seen(found), *_held(found))
 
 
 def _seen(found: Trace) -> tuple[DataFrame, DataFrame, Row]:
@@ -102,6 +104,15 @@ def _seen(found: Trace) -> tuple[DataFrame, DataFrame, Row]:
         return spectrum, spectrum_summary(spectrum), asdict(resolution_fit(found))
     except InceptionLabError:
         return DataFrame(), DataFrame(), {}
+
+
+def _held(found: Trace) -> tuple[DataFrame, Row, DataFrame, DataFrame]:
+    """Memory over time, its peak, the largest tensors then, and the bytes of each module."""
+    from inception_lab.analyzers.memory import memory_by_module, memory_timeline, peak_memory
+
+    peak = peak_memory(found)
+    said = {name: value for name, value in vars(peak).items() if name != "tensors"}
+    return memory_timeline(found), said, peak.tensors.head(LARGEST), memory_by_module(found)
 
 
 def _with_error(record: Record) -> Record:

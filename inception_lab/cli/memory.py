@@ -1,0 +1,202 @@
+"""`inception-lab memory`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from inception_lab.cli.options import Tracing, emit, format_options, tracing_options
+from inception_lab.errors import InceptionLabError
+from inception_lab.record import Record, Row
+from inception_lab.report.data import columns_of
+from inception_lab.report.formats import heading, render
+from inception_lab.units import format_quantity, parse_quantity
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from inception_lab.analyzers.memory import PeakMemory
+    from inception_lab.inputs import Inputs
+    from inception_lab.ir import Trace
+
+LARGEST = 10
+LABELS = {"saved": "For the backward"}
+ON_CUDA = "as on CUDA: blocks of 512 bytes, foreach optimizers; workspaces of its libraries are not in it"
+
+
+@click.command()
+@click.argument("model")
+@tracing_options
+@click.option("--by", type=click.Choice(["tensor", "module"]), default="tensor", show_default=True,
+              help="What the table at the peak has a row for.")  # fmt: skip
+@click.option("--depth", type=click.IntRange(min=1), default=1, show_default=True, help="Of --by module.")
+@click.option("--fits", metavar="SIZE", help="The largest batch size that fits, such as into 80GiB.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+              help="Whose allocator is predicted, and measured.")  # fmt: skip
+@click.option("--measure", is_flag=True, help="Run the same step for real, too.")
+@format_options
+def command(model: str, tracing: Tracing, form: str, output: Path | None, **wanted: Any) -> None:
+    """Peak memory of MODEL in one inference pass or training step, and what makes it up.
+
+    MODEL is an entry of the zoo, or package.module:factory. Nothing of it runs, unless --measure is given.
+    """
+    from inception_lab.cli.loading import refuse_partial, said_of, with_model
+    from inception_lab.summarising import summarise
+
+    if tracing.optimizer and tracing.mode == "eval":
+        raise InceptionLabError("an optimizer takes no step in eval mode", hint="add --mode train")
+    limit = parse_quantity(wanted["fits"], "bytes") if wanted["fits"] else None
+    found = with_model(model, tracing, partial(_traced, model, tracing, wanted["device"]))
+    record = said_of(model, tracing, summarise(found))
+    answer = _answer(model, tracing, found, record, limit, wanted)
+    emit(json.dumps(answer, indent=2) if form == "json" else _shown(answer, form), output)
+    refuse_partial(found, tracing)
+
+
+def _answer(
+    model: str, tracing: Tracing, found: Trace, record: Record, limit: float | None, wanted: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Context and totals of the summary, the peak, its rows, and what else was asked for."""
+    from inception_lab.analyzers.memory import peak_memory
+    from inception_lab.cli.loading import with_model
+
+    rounding = _rounding(wanted["device"])
+    peak = peak_memory(found, rounding)
+    answer = {k: v for k, v in record.to_dict().items() if k != "layers"}
+    name = "peak_bytes" if tracing.mode == "eval" else "train_peak_bytes"
+    answer["totals"] = {**answer["totals"], name: peak.peak_bytes}
+    answer["device"] = wanted["device"]
+    if wanted["device"] == "cuda":
+        answer["note"] = ON_CUDA
+    answer["peak"] = {
+        "bytes": peak.peak_bytes, "layer": peak.layer, "operation": peak.operation, "phase": peak.phase,
+        "by_kind": dict(peak.by_kind),
+    }  # fmt: skip
+    if limit is not None:
+        answer["fits"] = with_model(model, tracing, partial(_largest, tracing, wanted["device"], limit))
+    if wanted["measure"]:
+        answer["measured"] = _measured(model, tracing, peak.peak_bytes, wanted["device"])
+    return answer | _rows(found, peak, rounding, wanted)
+
+
+def _rounding(device: str) -> int:
+    from inception_lab.analyzers.memory import CUDA_BLOCK
+
+    return CUDA_BLOCK if device == "cuda" else 1
+
+
+def _traced(name: str, tracing: Tracing, device: str, model: nn.Module, inputs: Inputs) -> Trace:
+    from inception_lab import trace
+    from inception_lab.analyzers.memory import without_host_state
+    from inception_lab.optimizers import optimizer_of
+
+    options = {"foreach": True} if device == "cuda" else {}
+    optimizer = optimizer_of(tracing.optimizer, **options) if tracing.optimizer else None
+    found = trace(
+        model, inputs, mode=tracing.mode, optimizer=optimizer, name=name, meta_only=tracing.meta_only
+    )
+    return without_host_state(found) if device == "cuda" else found
+
+
+def _rows(found: Trace, peak: PeakMemory, rounding: int, wanted: Mapping[str, Any]) -> dict[str, list[Row]]:
+    from inception_lab.analyzers.memory import memory_by_module
+
+    if wanted["by"] == "module":
+        table = memory_by_module(found, wanted["depth"], rounding)
+        return {"modules": cast("list[Row]", table.to_dict("records"))}
+    rows = cast("list[Row]", peak.tensors.to_dict("records"))
+    return {"layers": [{**row, "shape": list(row["shape"])} for row in rows]}
+
+
+def _largest(tracing: Tracing, device: str, limit: float, model: nn.Module, inputs: Inputs) -> Row:
+    """The largest batch that fits, what it takes, and what one more would take."""
+    from inception_lab.analyzers.memory import peak_memory
+    from inception_lab.fitting import largest_batch
+
+    def peak(batch: int) -> int:
+        found = _traced("", replace(tracing, meta_only=True), device, model, _with_batch(inputs, batch))
+        return peak_memory(found, _rounding(device)).peak_bytes
+
+    batch = largest_batch(peak, limit)
+    answer: dict[str, Any] = {"limit_bytes": int(limit), "batch_size": batch}
+    answer |= {"peak_bytes": peak(batch)} if batch else {}
+    return answer | {"one_more_bytes": peak(batch + 1)}
+
+
+def _with_batch(inputs: Inputs, batch: int) -> Inputs:
+    """The inputs with another number of images."""
+    from inception_lab.inputs import of_shape
+
+    several = cast("list[Any]", inputs)
+    return [
+        (batch, *given[1:]) if isinstance(given, tuple) else of_shape((batch, *given.shape[1:]), given.dtype)
+        for given in several
+    ]
+
+
+def _measured(name: str, tracing: Tracing, predicted: int, device: str) -> Row:
+    """The same step for real: what was predicted, what was measured, and by how much they differ."""
+    from inception_lab.cli.loading import with_weights
+    from inception_lab.measure.memory import measure_memory
+
+    found = with_weights(
+        name,
+        tracing,
+        None,
+        lambda model, inputs: measure_memory(
+            model, inputs, mode=tracing.mode, optimizer=tracing.optimizer, device=device
+        ),
+    )
+    figures = {k: v for k, v in vars(found).items() if k.endswith("_bytes") and v is not None}
+    about = {"device": found.device, "predicted_bytes": predicted}
+    errors = {k.replace("_bytes", "_error_bytes"): predicted - v for k, v in figures.items()}
+    return about | figures | errors
+
+
+def _shown(answer: Mapping[str, Any], form: str) -> str:
+    rows: Sequence[Row] = answer.get("layers") or answer.get("modules") or []
+    if form == "csv":
+        return render(rows, columns_of(rows), form)
+    shown = rows[:LARGEST] if "layers" in answer else rows
+    parts = [_said(answer), render(shown, columns_of(shown), form) if shown else ""]
+    rest = len(rows) - len(shown)
+    return "\n".join(filter(None, parts)) + (f"and {rest} smaller ones, see --format csv\n" if rest else "")
+
+
+def _said(answer: Mapping[str, Any]) -> str:
+    """The peak in words, and what makes it up."""
+    peak = answer["peak"]
+    where = f" in {peak['layer']} ({peak['operation']}, {peak['phase']})" if peak["layer"] else ""
+    lines = [f"Peak             {peak['bytes']:>18,}   {_size(peak['bytes'])}{where}"]
+    lines += [
+        f"{LABELS.get(kind) or heading(kind):<16} {size:>18,}   {_size(size)}"
+        for kind, size in peak["by_kind"].items()
+        if size
+    ]
+    if "fits" in answer:
+        lines.append(_said_of_batch(answer["fits"]))
+    measured = answer.get("measured", {})
+    for name in (name for name in measured if name.endswith("_error_bytes")):
+        size = measured[name.replace("_error_bytes", "_bytes")]
+        kind = name.removesuffix("_error_bytes")
+        lines.append(f"{heading(kind):<16} {size:>18,}   {_size(size)}, predicted {measured[name]:+,} bytes")
+    if "note" in answer:
+        lines.append(f"Note             {answer['note']}")
+    return "\n".join(lines) + "\n"
+
+
+def _said_of_batch(fits: Row) -> str:
+    more = f"{fits['batch_size'] + 1:,} would take {_size(fits['one_more_bytes'])}"
+    if not fits["batch_size"]:
+        return f"Fits             not even one: {more}"
+    return f"Fits             batch size {fits['batch_size']:,} in {_size(fits['peak_bytes'])}; {more}"
+
+
+def _size(size: int) -> str:
+    return format_quantity(size, "bytes")
