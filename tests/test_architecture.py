@@ -16,8 +16,8 @@ MAY_IMPORT = {
     "models": {"errors", "models"},
     "analyzers": {"analyzers", "errors", "fields", "ir", "structure", "units"},
     "measure": {
-        "errors", "fields", "grounds", "inputs", "ir", "losses", "measure", "optimizers", "standins",
-        "structure", "tracing",
+        "errors", "fields", "grounds", "inputs", "ir", "losses", "measure", "nesting", "optimizers",
+        "standins", "structure", "tracing",
     },
     "fields": {"errors", "fields", "ir", "structure"},
     "counters": {

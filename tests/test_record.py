@@ -36,14 +36,17 @@ def test_a_layer_is_as_the_design_shows_it(record):
         "input_shape": [1, 192, 28, 28], "output_shape": [1, 64, 28, 28],
         "params": 192 * 64 + 64, "macs": 28 * 28 * 192 * 64, "flops": 2 * 28 * 28 * 192 * 64,
         "other_flops": 28 * 28 * 64, "activation_bytes": 4 * 28 * 28 * 64,
+        "receptive_field": [27, 27], "stride": [8, 8], "padding": [7, 7],
     }  # fmt: skip
 
 
 def test_totals_are_the_sums_of_the_layers(record):
     for name, total in record.totals.items():
-        if name != "weighted_layers":
+        if name not in ("weighted_layers", "peak_bytes"):
             assert total == sum(layer[name] for layer in record.layers)
     assert record.totals["weighted_layers"] == 22
+    # weights with those of the heads, the image, and in the second LRN four maps of 192 x 56 x 56: the one divided and three of its own
+    assert record.totals["peak_bytes"] == 4 * (13378280 + 3 * 224 * 224 + 4 * 192 * 56 * 56)
 
 
 def test_json_and_back(record, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from inception_lab.analyzers import Analyzer
 from inception_lab.errors import InceptionLabError
@@ -59,9 +59,14 @@ def receptive_field(trace: Trace, source: str = "") -> DataFrame:
 
 
 def _layers(trace: Trace) -> DataFrame:
-    """The columns that stand beside those of other analyzers; none where the input has no spatial axes."""
+    """The columns that stand beside those of other analyzers; none where the input has no spatial axes.
+
+    The status is left out where a field is exact.
+    """
     try:
-        return receptive_field(trace)[["layer", "call", *NUMBERS, "status"]]
+        table = receptive_field(trace)[["layer", "call", *NUMBERS, "status"]]
+        said = [None if status == "exact" else status for status in table["status"]]
+        return table.assign(status=Series(said, dtype=object))
     except InceptionLabError:
         calls = layer_calls(trace)
         return DataFrame({"layer": [layer_name(c) for c in calls], "call": [c.number for c in calls]})

@@ -17,7 +17,7 @@ from inception_lab.errors import USAGE, InceptionLabError, nearest
 
 COMMANDS = {
     "crosscheck": "MACs beside fvcore's and torch's, layer by layer.",
-    "memory": "Peak memory of a pass or a training step, and what makes it up.",
+    "memory": "Peak memory of a pass or step, and what makes it up.",
     "models": "The zoo: name, paper, year, input size, parameters, MACs.",
     "receptive-field": "What each layer sees, and the spectrum over branches.",
     "report": "Tables, plots and a page about each model, in folders.",
