@@ -8,7 +8,7 @@ import pytest
 from inception_lab.cli import COMMANDS, main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-CLAIMED_COMMANDS = re.findall(r"^inception-lab (\w+)(.*?)(?:\s+#.*)?$", README, re.MULTILINE)
+CLAIMED_COMMANDS = re.findall(r"^inception-lab ([\w-]+)(.*?)(?:\s+#.*)?$", README, re.MULTILINE)
 
 
 def test_the_table_of_models_is_what_the_command_prints(capsys):
@@ -31,8 +31,9 @@ def test_the_python_example_runs(capsys):
 def test_the_commands_run(command, rest, capsys, tmp_path):
     assert command in COMMANDS
     arguments = [command, *rest.split()]
-    if "-o" in arguments:
-        arguments[arguments.index("-o") + 1] = str(tmp_path / "reports")
+    for option in {"-o", "--plot"} & set(arguments):
+        place = arguments.index(option) + 1
+        arguments[place] = str(tmp_path / arguments[place])
     with pytest.raises(SystemExit) as left:
         main(arguments)
     assert not left.value.code
