@@ -98,7 +98,7 @@ def peak_memory(trace: Trace, rounding: int = 1) -> PeakMemory:
         >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
         >>> peak = peak_memory(trace)
         >>> peak.peak_bytes, peak.layer, peak.operation
-        (38227040, 'norm2', 'aten.constant_pad_nd.default')
+        (38230112, 'norm2', 'aten.add.Tensor')
     """
     timeline = memory_timeline(trace, rounding)
     if not len(timeline):

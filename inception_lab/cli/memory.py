@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from inception_lab.ir import Trace
 
 LARGEST = 10
+DTYPES = ("float32", "bfloat16", "float16")
 LABELS = {"saved": "For the backward"}
 ON_CUDA = "as on CUDA: blocks of 512 bytes, foreach optimizers; workspaces of its libraries are not in it"
 
@@ -39,6 +40,8 @@ ON_CUDA = "as on CUDA: blocks of 512 bytes, foreach optimizers; workspaces of it
 @click.option("--fits", metavar="SIZE", help="The largest batch size that fits, such as into 80GiB.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
               help="Whose allocator is predicted, and measured.")  # fmt: skip
+@click.option("--dtype", type=click.Choice(DTYPES), help="Convert the model, and its floating inputs.")
+@click.option("--autocast", type=click.Choice(DTYPES[1:]), help="Run forward and loss under autocast.")
 @click.option("--measure", is_flag=True, help="Run the same step for real, too.")
 @format_options
 def command(model: str, tracing: Tracing, form: str, output: Path | None, **wanted: Any) -> None:
@@ -52,7 +55,7 @@ def command(model: str, tracing: Tracing, form: str, output: Path | None, **want
     if tracing.optimizer and tracing.mode == "eval":
         raise InceptionLabError("an optimizer takes no step in eval mode", hint="add --mode train")
     limit = parse_quantity(wanted["fits"], "bytes") if wanted["fits"] else None
-    found = with_model(model, tracing, partial(_traced, model, tracing, wanted["device"]))
+    found = with_model(model, tracing, partial(_traced, model, tracing, wanted))
     record = said_of(model, tracing, summarise(found))
     answer = _answer(model, tracing, found, record, limit, wanted)
     emit(json.dumps(answer, indent=2) if form == "json" else _shown(answer, form), output)
@@ -79,7 +82,7 @@ def _answer(
         "by_kind": dict(peak.by_kind),
     }  # fmt: skip
     if limit is not None:
-        answer["fits"] = with_model(model, tracing, partial(_largest, tracing, wanted["device"], limit))
+        answer["fits"] = with_model(model, tracing, partial(_largest, tracing, wanted, limit))
     if wanted["measure"]:
         answer["measured"] = _measured(model, tracing, peak.peak_bytes, wanted["device"])
     return answer | _rows(found, peak, rounding, wanted)
@@ -91,17 +94,28 @@ def _rounding(device: str) -> int:
     return CUDA_BLOCK if device == "cuda" else 1
 
 
-def _traced(name: str, tracing: Tracing, device: str, model: nn.Module, inputs: Inputs) -> Trace:
+def _traced(
+    name: str, tracing: Tracing, wanted: Mapping[str, Any], model: nn.Module, inputs: Inputs
+) -> Trace:
+    import torch
+
     from inception_lab import trace
     from inception_lab.analyzers.memory import without_host_state
     from inception_lab.optimizers import optimizer_of
 
-    options = {"foreach": True} if device == "cuda" else {}
-    optimizer = optimizer_of(tracing.optimizer, **options) if tracing.optimizer else None
+    if wanted["dtype"]:
+        model.to(getattr(torch, wanted["dtype"]))
+    options = {"foreach": True} if wanted["device"] == "cuda" else {}
     found = trace(
-        model, inputs, mode=tracing.mode, optimizer=optimizer, name=name, meta_only=tracing.meta_only
+        model,
+        inputs,
+        mode=tracing.mode,
+        optimizer=optimizer_of(tracing.optimizer, **options) if tracing.optimizer else None,
+        autocast=getattr(torch, wanted["autocast"]) if wanted["autocast"] else None,
+        name=name,
+        meta_only=tracing.meta_only,
     )
-    return without_host_state(found) if device == "cuda" else found
+    return without_host_state(found) if wanted["device"] == "cuda" else found
 
 
 def _rows(found: Trace, peak: PeakMemory, rounding: int, wanted: Mapping[str, Any]) -> dict[str, list[Row]]:
@@ -114,14 +128,16 @@ def _rows(found: Trace, peak: PeakMemory, rounding: int, wanted: Mapping[str, An
     return {"layers": [{**row, "shape": list(row["shape"])} for row in rows]}
 
 
-def _largest(tracing: Tracing, device: str, limit: float, model: nn.Module, inputs: Inputs) -> Row:
+def _largest(
+    tracing: Tracing, wanted: Mapping[str, Any], limit: float, model: nn.Module, inputs: Inputs
+) -> Row:
     """The largest batch that fits, what it takes, and what one more would take."""
     from inception_lab.analyzers.memory import peak_memory
     from inception_lab.fitting import largest_batch
 
     def peak(batch: int) -> int:
-        found = _traced("", replace(tracing, meta_only=True), device, model, _with_batch(inputs, batch))
-        return peak_memory(found, _rounding(device)).peak_bytes
+        found = _traced("", replace(tracing, meta_only=True), wanted, model, _with_batch(inputs, batch))
+        return peak_memory(found, _rounding(wanted["device"])).peak_bytes
 
     batch = largest_batch(peak, limit)
     answer: dict[str, Any] = {"limit_bytes": int(limit), "batch_size": batch}
