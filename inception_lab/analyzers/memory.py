@@ -12,7 +12,7 @@ from pandas import DataFrame
 
 from inception_lab.analyzers import Analyzer
 from inception_lab.ir import Kind, Storage, Trace
-from inception_lab.structure import layer_calls, layer_name
+from inception_lab.structure import ROOT, layer_calls, layer_name
 
 KINDS: Mapping[str, tuple[Kind, ...]] = {
     "parameters": ("parameter",),
@@ -24,6 +24,9 @@ KINDS: Mapping[str, tuple[Kind, ...]] = {
     "temporaries": ("activation", "temporary"),
 }
 """What memory is for, by column: `saved` are the activations kept for the backward pass."""
+
+_NAME_PARTS = {"parameters": 1, "buffers": 1, "optimizer_state": 2}
+"""How many parts of its name stand after the module that owns it: `weight`, `weight.exp_avg`."""
 
 CUDA_BLOCK = 512
 """PyTorch's allocator on CUDA hands out multiples of so many bytes (c10/cuda/CUDACachingAllocator)."""
@@ -195,13 +198,22 @@ def memory_by_module(trace: Trace, depth: int = 1, rounding: int = 1) -> DataFra
         Parameters, their gradients and what an optimizer keeps count to the module that owns them.
     """
     alive = peak_memory(trace, rounding).tensors
-    names = [".".join(name.split(".")[:depth]) for name in alive["layer"]]
+    owners = [_owner(name, kind) for name, kind in zip(alive["layer"], alive["kind"], strict=True)]
+    names = [".".join(owner.split(".")[:depth]) for owner in owners]
     table = alive.assign(module=names).pivot_table(
         index="module", columns="kind", values="bytes", aggfunc="sum", fill_value=0
     )
     table = table.reindex(columns=list(KINDS), fill_value=0).astype(np.int64)
     table["bytes"] = table.sum(axis=1)
     return table.sort_values("bytes", ascending=False, kind="stable").reset_index()
+
+
+def _owner(name: str, kind: str) -> str:
+    """The module that a tensor belongs to, by the name that it has in `PeakMemory.tensors`."""
+    if kind == "inputs":
+        return "(inputs)"
+    parts = _NAME_PARTS.get(kind, 0)
+    return (name.rsplit(".", parts)[0] if name.count(".") >= parts else ROOT) if parts else name
 
 
 def _layers(trace: Trace) -> DataFrame:

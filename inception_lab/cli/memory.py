@@ -16,7 +16,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record, Row
 from inception_lab.report.data import columns_of
 from inception_lab.report.formats import heading, render
-from inception_lab.units import format_quantity, parse_quantity
+from inception_lab.units import METRICS, format_quantity, parse_quantity
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LARGEST = 10
 DTYPES = ("float32", "bfloat16", "float16")
-LABELS = {"saved": "For the backward"}
+LABELS = {"saved": METRICS["saved_bytes"].label}
 ON_CUDA = "as on CUDA: blocks of 512 bytes, foreach optimizers; workspaces of its libraries are not in it"
 
 
@@ -189,9 +189,9 @@ def _said(answer: Mapping[str, Any]) -> str:
     """The peak in words, and what makes it up."""
     peak = answer["peak"]
     where = f" in {peak['layer']} ({peak['operation']}, {peak['phase']})" if peak["layer"] else ""
-    lines = [f"Peak             {peak['bytes']:>18,}   {_size(peak['bytes'])}{where}"]
+    lines = [f"Peak              {peak['bytes']:>18,}   {_size(peak['bytes'])}{where}"]
     lines += [
-        f"{LABELS.get(kind) or heading(kind):<16} {size:>18,}   {_size(size)}"
+        f"{LABELS.get(kind) or heading(kind):<17} {size:>18,}   {_size(size)}"
         for kind, size in peak["by_kind"].items()
         if size
     ]
@@ -201,17 +201,17 @@ def _said(answer: Mapping[str, Any]) -> str:
     for name in (name for name in measured if name.endswith("_error_bytes")):
         size = measured[name.replace("_error_bytes", "_bytes")]
         kind = name.removesuffix("_error_bytes")
-        lines.append(f"{heading(kind):<16} {size:>18,}   {_size(size)}, predicted {measured[name]:+,} bytes")
+        lines.append(f"{heading(kind):<17} {size:>18,}   {_size(size)}, predicted {measured[name]:+,} bytes")
     if "note" in answer:
-        lines.append(f"Note             {answer['note']}")
+        lines.append(f"Note              {answer['note']}")
     return "\n".join(lines) + "\n"
 
 
 def _said_of_batch(fits: Row) -> str:
     more = f"{fits['batch_size'] + 1:,} would take {_size(fits['one_more_bytes'])}"
     if not fits["batch_size"]:
-        return f"Fits             not even one: {more}"
-    return f"Fits             batch size {fits['batch_size']:,} in {_size(fits['peak_bytes'])}; {more}"
+        return f"Fits              not even one: {more}"
+    return f"Fits              batch size {fits['batch_size']:,} in {_size(fits['peak_bytes'])}; {more}"
 
 
 def _size(size: int) -> str:

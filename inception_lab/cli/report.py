@@ -89,7 +89,8 @@ def _data(found: Trace, tracing: Tracing) -> ReportData:
 
     record = said_of(found.context.model, tracing, summarise(found))
     costs = module_costs(found), branch_costs(found), reduction_saving(found)
-    return ReportData(record, *costs, *_seen(found), *_held(found))
+    timeline, peak, tensors, held = _held(found)
+    return ReportData(record, *costs, *_seen(found), timeline, peak, tensors, held)
 
 
 def _seen(found: Trace) -> tuple[DataFrame, DataFrame, Row]:

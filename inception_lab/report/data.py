@@ -25,6 +25,10 @@ class ReportData:
         spectrum: Of `field_spectrum`, empty where the input has no spatial axes.
         seen: Of `spectrum_summary`, a row per module and axis, empty where the spectrum is.
         fit: What `resolution_fit` says, by name; empty where the input has no spatial axes.
+        timeline: Of `memory_timeline`, a row per operation.
+        peak: What `peak_memory` says, by name, without its tensors.
+        tensors: The largest tensors alive at the peak.
+        held: Of `memory_by_module`, a row per module.
     """
 
     record: Record
@@ -34,6 +38,10 @@ class ReportData:
     spectrum: DataFrame
     seen: DataFrame
     fit: Row
+    timeline: DataFrame
+    peak: Row
+    tensors: DataFrame
+    held: DataFrame
 
     @property
     def has_saving(self) -> bool:
@@ -45,6 +53,11 @@ class ReportData:
 def layer_rows(record: Record) -> list[Row]:
     """The layers of a record, each with its call number."""
     return [{"layer": row["layer"], "call": 0} | dict(row) for row in record.layers]
+
+
+def field_status(row: Row) -> str:
+    """What is known of a layer's receptive field; a row that says nothing of it is exact."""
+    return str(row.get("status", "exact"))
 
 
 def rows_of(frame: DataFrame) -> list[dict[str, Any]]:
@@ -59,6 +72,7 @@ TABLES: Mapping[str, Callable[[ReportData], Sequence[Row]]] = MappingProxyType(
         "branches": lambda data: rows_of(data.branches),
         "saving": lambda data: rows_of(data.saving),
         "spectrum": lambda data: rows_of(data.spectrum),
+        "memory": lambda data: rows_of(data.held),
     }
 )
 """The tables that a report writes as CSV, by name, read-only; one without rows is left out."""

@@ -11,13 +11,25 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from inception_lab.record import Record, Row
-from inception_lab.report.data import ReportData, columns_of, comparison_rows, labels, rows_of
+from inception_lab.report.data import (
+    ReportData,
+    columns_of,
+    comparison_rows,
+    field_status,
+    labels,
+    rows_of,
+)
 from inception_lab.report.formats import escaped, heading, render, shape_text
-from inception_lab.report.plots.words import alike, share_text
+from inception_lab.report.plots.memory_timeline import SERIES
+from inception_lab.report.plots.words import alike, peak_place, share_text
 from inception_lab.units import METRICS, format_quantity
 
 FIELD_PLOTS = ("field_along_depth", "field_spectrum")
 """The plots that stand where the page says what the net sees."""
+MEMORY_PLOTS = ("memory_timeline",)
+"""The plots that stand where the page says what the net holds."""
+LARGEST = 5
+"""Tensors that the page shows of those at the peak."""
 _COSTS = ("params", "macs", "backward_macs", "training_macs", "other_flops", "activation_bytes")
 
 
@@ -42,8 +54,12 @@ def report_page(data: ReportData, plots: Mapping[str, str], files: Sequence[str]
             seen=_seen(data),
             sight=_sight(data),
             spectrum=_spectrum(data),
-            plots={name: text for name, text in plots.items() if name not in FIELD_PLOTS},
+            peak=_peak(data),
+            kinds=_kinds(data),
+            tensors=_markdown([_tensor(row) for row in rows_of(data.tensors)[:LARGEST]]),
+            plots={name: text for name, text in plots.items() if name not in FIELD_PLOTS + MEMORY_PLOTS},
             field_plots={name: text for name, text in plots.items() if name in FIELD_PLOTS},
+            memory_plots={name: text for name, text in plots.items() if name in MEMORY_PLOTS},
             files=files,
         )
     )
@@ -148,9 +164,9 @@ def _meaning(row: Row) -> str:
     """How to read the field of the last layer."""
     if row.get("stride"):
         return "A unit at position i of an axis sees the pixels from i x stride - padding on."
-    if row.get("status") == "exact":
+    if field_status(row) == "exact":
         return "Every unit sees the whole input."
-    return f"No one number describes its field: it is {row.get('status', 'unknown')}."
+    return f"No one number describes its field: it is {field_status(row)}."
 
 
 def _last_layer(data: ReportData) -> Row:
@@ -181,6 +197,29 @@ def _spectrum(data: ReportData) -> str:
         rows += [{"module": module, "axis": name, **fields[axis]} for name, axis in groups]
     differing = len({row["axis"] for row in rows}) > 1
     return _markdown([{k: v for k, v in row.items() if k != "axis" or differing} for row in rows])
+
+
+def _peak(data: ReportData) -> str:
+    """How much is held at most, and where that is."""
+    if not data.peak:
+        return ""
+    place = escaped(peak_place(data.peak))
+    return format_quantity(data.peak["peak_bytes"], "bytes") + f", {place}" * bool(place)
+
+
+def _kinds(data: ReportData) -> str:
+    """The bytes of each kind at the peak, from the lowest in the plot to the highest."""
+    held = data.peak.get("by_kind", {})
+    rows = [
+        {"kind": label, "bytes": held[kind], "share (%)": _percent(held[kind], data.peak["peak_bytes"])}
+        for kind, (label, _) in SERIES.items()
+        if held.get(kind)
+    ]
+    return _markdown(rows)
+
+
+def _tensor(row: Row) -> Row:
+    return {**row, "kind": SERIES[row["kind"]][0]}
 
 
 def _percent(part: int, whole: int) -> float | None:

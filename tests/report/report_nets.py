@@ -44,10 +44,11 @@ def layer(
 def traced(trace: Any) -> ReportData:
     """What the report of a traced net shows, as the command puts it together."""
     import inception_lab as il
-    from inception_lab.cli.report import _seen
+    from inception_lab.cli.report import _held, _seen
 
     costs = il.module_costs(trace), il.branch_costs(trace), il.reduction_saving(trace)
-    return ReportData(il.summarise(trace), *costs, *_seen(trace))
+    timeline, peak, tensors, held = _held(trace)
+    return ReportData(il.summarise(trace), *costs, *_seen(trace), timeline, peak, tensors, held)
 
 
 def field(*pixels: int, stride: int = 2) -> dict[str, Any]:
@@ -56,11 +57,10 @@ def field(*pixels: int, stride: int = 2) -> dict[str, Any]:
         "receptive_field": list(pixels),
         "stride": [stride] * len(pixels),
         "padding": [size // 2 for size in pixels],
-        "status": "exact",
     }
 
 
-EVERYTHING = {"receptive_field": [8, 8], "status": "exact"}
+EVERYTHING = {"receptive_field": [8, 8]}
 MISALIGNED = {"status": "misaligned"}
 
 
@@ -69,6 +69,7 @@ def net(
     name: str = "net",
     mixed: Sequence[tuple[str, int, dict[int, int]]] = (),
     fit: dict[str, Any] | None = None,
+    holds: Sequence[dict[str, Any]] = (),
     **context: Any,
 ) -> ReportData:
     """What the report of a net with these layers shows.
@@ -78,6 +79,7 @@ def net(
         name: Of the model.
         mixed: Module, axis, and how many channels carry each field, the smallest field first.
         fit: How it fits its input.
+        holds: What it holds after each operation, as of `moment`.
         context: What else the record says.
     """
     table = DataFrame([{"module": m["place"][0], "branch": m["place"][1]} | m for m in layers])
@@ -102,7 +104,36 @@ def net(
         unexecuted_modules=tuple(m["layer"] for m in layers if not m["executed"]),
         layers=tuple({k: v for k, v in m.items() if k not in ("place", "naive")} for m in layers),
     )
-    return ReportData(record, modules, branches, _saving(layers), *_fields(mixed), fit or {})
+    spectrum, seen = _fields(mixed)
+    memory = _memory(holds)
+    return ReportData(record, modules, branches, _saving(layers), spectrum, seen, fit or {}, *memory)
+
+
+KINDS = ("parameters", "buffers", "gradients", "optimizer_state", "inputs", "saved", "temporaries")
+
+
+def moment(layer: str, phase: str = "forward", **held: int) -> dict[str, Any]:
+    """What is held after an operation of a layer."""
+    kinds = dict.fromkeys(KINDS, 0) | held
+    place = {"operation": "aten.relu.default", "phase": phase, "layer": layer}
+    return place | kinds | {"live_bytes": sum(held.values())}
+
+
+def _memory(holds: Sequence[dict[str, Any]]) -> tuple[DataFrame, dict[str, Any], DataFrame, DataFrame]:
+    """The timeline, its peak, and a tensor and a row for each kind that is held at the peak."""
+    if not holds:
+        return DataFrame(), {}, DataFrame(), DataFrame()
+    top = max(holds, key=lambda m: m["live_bytes"])
+    kinds = {kind: top[kind] for kind in KINDS}
+    peak = {name: top[name] for name in ("operation", "phase", "layer")}
+    tensors = [
+        {"layer": top["layer"], "shape": (size // 4,), "dtype": "float32", "kind": kind, "bytes": size}
+        for kind, size in kinds.items()
+        if size
+    ]
+    held = [{"module": top["layer"].split(".")[0], **kinds, "bytes": top["live_bytes"]}]
+    peak |= {"peak_bytes": top["live_bytes"], "by_kind": kinds}
+    return DataFrame(holds), peak, DataFrame(tensors), DataFrame(held)
 
 
 def _fields(mixed: Sequence[tuple[str, int, dict[int, int]]]) -> tuple[DataFrame, DataFrame]:
@@ -182,10 +213,34 @@ def tiny(number: int = 3, name: str = "net", **context: Any) -> ReportData:
     ]
     beyond = [f"mix{n}.branch1.conv" for n in range(number)]
     size = fit(8, 8, beyond=beyond, last=f"mix{number - 1}.branch3.conv")
-    return net(inception(number), name, mixed, size, **context)
+    layers = inception(number)
+    holds = [
+        moment(m["layer"], parameters=4000, inputs=768, temporaries=256 * (n % 5 + 1))
+        for n, m in enumerate(layers)
+    ]
+    return net(layers, name, mixed, size, holds, **context)
 
 
 LONG = "a_module_whose_name_is_far_longer_than_there_is_room_for_in_any_plot_number_"
+
+
+def step(layers: Sequence[str], updates: int) -> list[dict[str, Any]]:
+    """A training step: each layer forward and backward, a loss, and an optimizer's operations."""
+    count, kept = len(layers), {"parameters": 4096, "optimizer_state": 8192, "inputs": 512}
+    forward = [moment(name, **kept, saved=512 * n, temporaries=64) for n, name in enumerate(layers)]
+    loss = [moment("(loss)", "loss", **kept, saved=512 * count)]
+    backward = [
+        moment(
+            name, "backward", **kept, saved=512 * (count - n), gradients=4096 * n // count, temporaries=640
+        )
+        for n, name in enumerate(reversed(layers))
+    ]
+    optimizer = [
+        moment("(optimizer)", "optimizer", **kept, gradients=4096, temporaries=64 * (n % 7))
+        for n in range(updates)
+    ]
+    return [*forward, *loss, *backward, *optimizer]
+
 
 WEIRD: dict[str, Callable[[], ReportData]] = {
     "chain": lambda: net([layer("features", macs=640, params=10), layer("classifier", macs=64, params=90)]),
@@ -242,4 +297,26 @@ WEIRD: dict[str, Callable[[], ReportData]] = {
         ],
         fit(99999, 99998),
     ),
+    "one operation": lambda: net([layer("fc", macs=9)], holds=[moment("fc", parameters=36)]),
+    "one layer's step": lambda: net([layer("fc", macs=9)], holds=step(["fc.act"], 1), mode="train"),
+    "a long step": lambda: net(
+        [layer(f"m{n}", macs=9) for n in range(90)],
+        holds=step([f"m{n // 10}.conv{n}" for n in range(900)], 9000),
+        mode="train",
+        optimizer="adamw",
+    ),
+    "a step of long names": lambda: net(
+        [layer(f"{LONG}{n}", macs=9) for n in range(9)],
+        LONG,
+        holds=step([f"{LONG}{n % 9}.{LONG * 2}" for n in range(9)], 9),
+        mode="train",
+        optimizer=LONG,
+    ),
+    "peaks first": lambda: net(
+        [layer("a", macs=9)], holds=[moment("a.b", temporaries=2**40 - n) for n in range(99)]
+    ),
+    "peaks last": lambda: net(
+        [layer("a", macs=9)], holds=[moment(f"{LONG}.b", temporaries=n + 1) for n in range(99)]
+    ),
+    "holds nothing": lambda: net([layer("a")], holds=[moment("a")]),
 }

@@ -19,7 +19,7 @@ from inception_lab.report.page import FIELD_PLOTS
 from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
 from inception_lab.report.write import OURS, write_comparison, write_report
 
-TABLES = {"layers.csv", "modules.csv", "branches.csv", "saving.csv", "spectrum.csv"}
+TABLES = {"layers.csv", "modules.csv", "branches.csv", "saving.csv", "spectrum.csv", "memory.csv"}
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:

@@ -19,6 +19,7 @@ from inception_lab.report.plots import (
     effective,
     field_depth,
     field_spectrum,
+    memory_timeline,
     saving,
 )
 from inception_lab.report.plots.effective import Effective
@@ -58,6 +59,7 @@ MODEL_PLOTS: Mapping[str, Plot[ReportData]] = MappingProxyType(
         "reduction_saving": Plot(saving.draw, saving.caption, saving.shown),
         "field_along_depth": Plot(field_depth.draw, field_depth.caption, field_depth.shown),
         "field_spectrum": Plot(field_spectrum.draw, field_spectrum.caption, field_spectrum.shown),
+        "memory_timeline": Plot(memory_timeline.draw, memory_timeline.caption, memory_timeline.shown),
     }
 )
 """The plots of one model's report, read-only."""

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from inception_lab.record import Row
-from inception_lab.report.data import ReportData, rows_of
+from inception_lab.report.data import ReportData, field_status, rows_of
 from inception_lab.report.formats import shape_text
 from inception_lab.report.plots.columns import (
     Run,
@@ -72,9 +72,9 @@ def layers(data: ReportData) -> list[Layer]:
     """The convolutions and pools, in order of execution, without those that see everything."""
     modules = modules_of(data.branches)
     return [
-        Layer(row["layer"], module_of(row["layer"], modules), row["status"], *_numbers(row))
+        Layer(row["layer"], module_of(row["layer"], modules), field_status(row), *_numbers(row))
         for row in _leaves(data.record.layers)
-        if (row["macs"] or "Pool" in row["type"]) and "status" in row and not _sees_everything(row)
+        if (row["macs"] or "Pool" in row["type"]) and not _sees_everything(row)
     ]
 
 
@@ -86,11 +86,11 @@ def _leaves(rows: Sequence[Row]) -> list[Row]:
 
 
 def _sees_everything(row: Row) -> bool:
-    return row["status"] == "exact" and not row.get("stride")
+    return field_status(row) == "exact" and not row.get("stride")
 
 
 def _numbers(row: Row) -> tuple[tuple[int, ...] | None, tuple[float, ...] | None]:
-    if row["status"] != "exact":
+    if field_status(row) != "exact":
         return None, None
     return tuple(row["receptive_field"]), tuple(row["stride"])
 

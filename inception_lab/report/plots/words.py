@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from math import floor, log10
 
-from inception_lab.record import Record
+from inception_lab.record import Record, Row
 from inception_lab.report.formats import shape_text
-from inception_lab.units import format_quantity
+from inception_lab.units import format_quantity, parse_quantity
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -116,6 +116,18 @@ def round_steps(top: float, most: int) -> list[float]:
     return [step * number for number in range(int(top / step) + 1)]
 
 
+def byte_steps(top: float, most: int) -> dict[float, str]:
+    """Numbers of bytes from 0 up to `top` that are round in one unit, and their texts.
+
+    Example:
+        >>> byte_steps(2.2 * 2**30, 4)
+        {0.0: '0', 1073741824.0: '1 GiB', 2147483648.0: '2 GiB'}
+    """
+    unit = format_quantity(top, "bytes").split()[-1]
+    size = parse_quantity(f"1 {unit}", "bytes")
+    return {step * size: f"{step:g} {unit}" if step else "0" for step in round_steps(top / size, most)}
+
+
 def round_decades(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers on a logarithmic axis.
 
@@ -129,6 +141,25 @@ def round_decades(low: float, high: float, most: int = 5) -> list[float]:
         if len(found) <= most:
             return found
     return found[:: len(found) // most + 1]
+
+
+def peak_place(peak: Row) -> str:
+    """Where memory peaks, empty where nothing ran.
+
+    Args:
+        peak: Its `layer`, `operation` and `phase`.
+
+    Example:
+        >>> peak_place({"layer": "fc", "operation": "aten.addmm.default", "phase": "forward"})
+        'in fc (aten.addmm.default, forward)'
+        >>> peak_place({"layer": "(optimizer)", "operation": "aten.sqrt.default", "phase": "optimizer"})
+        'in the optimizer (aten.sqrt.default)'
+    """
+    if not peak["operation"]:
+        return ""
+    if peak["layer"] == f"({peak['phase']})":
+        return f"in the {peak['phase']} ({peak['operation']})"
+    return f"in {peak['layer']} ({peak['operation']}, {peak['phase']})"
 
 
 def leader(names: Sequence[str], values: Sequence[float]) -> str:

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import csv
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+from matplotlib.text import Text
+from report_nets import KINDS, WEIRD, traced
+from test_plots import _check_layout
+from torch import nn
+
+import inception_lab as il
+from inception_lab.report.data import ReportData
+from inception_lab.report.plots import MODEL_PLOTS
+from inception_lab.report.plots.memory_timeline import OPTIMIZER, SERIES, columns, phases
+from inception_lab.report.plots.sheet import styled
+from inception_lab.report.write import write_report
+
+TIMELINE = "memory_timeline"
+
+
+def _drawn(data: ReportData) -> Figure:
+    with styled():
+        return MODEL_PLOTS[TIMELINE].draw(data)
+
+
+def _texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def _held(axes: Axes, data: ReportData) -> dict[str, list[float]]:
+    """The height of each area above the one below it, column by column."""
+    kinds = {colour: kind for kind, (_, colour) in SERIES.items()}
+    areas = {kinds[to_hex(a.get_facecolor())]: a for a in axes.patches if isinstance(a, StepPatch)}
+    middles = [(column.left + column.right) / 2 for column in columns(data.timeline)]
+    found, below = {}, np.zeros(len(middles))
+    for kind in [kind for kind in SERIES if kind in areas]:
+        values, edges, _ = areas[kind].get_data()
+        top = np.asarray(values)[np.searchsorted(edges, middles) - 1]
+        found[kind], below = list(top - below), top
+    return found
+
+
+class Small(nn.Module):
+    """A convolution, an activation and a pool."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act, self.pool = nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.pool(self.act(self.conv(x)))  # type: ignore[no-any-return]
+
+
+def _of(model: nn.Module, shape: tuple[int, ...] = (1, 3, 8, 8), **how: Any) -> ReportData:
+    return traced(il.trace(model, shape, **how))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"mode": "train"}, {"mode": "train", "optimizer": "sgd"}, {"mode": "train", "optimizer": "adamw"}],
+)
+def test_areas_are_the_timeline(how: dict[str, Any]) -> None:
+    data = _of(Small(), **how)
+    figure = _drawn(data)
+    held = _held(figure.axes[0], data)
+    assert [column.row for column in columns(data.timeline)] == list(range(len(data.timeline)))
+    assert held == {kind: list(data.timeline[kind]) for kind in held}
+    assert set(held) == {kind for kind in KINDS if data.timeline[kind].any()}
+    _check_layout(figure)
+
+
+def test_the_peak_is_marked_with_its_place() -> None:
+    # 4 x (216 + 8) parameters, 4 x 3 x 64 inputs, then 4 x 8 x 64 before the activation and as much after
+    peak = 896 + 768 + 2048 + 2048
+    data = _of(Small())
+    figure = _drawn(data)
+    (dot,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    act = columns(data.timeline)[1]
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == ((act.left + act.right) / 2, peak)
+    # 5760 / 1024 = 5.625
+    assert {"5.62 KiB", "in act (aten.relu.default, forward)"} <= set(_texts(figure))
+    assert {"Parameters 896 B", "Inputs 768 B", "Temporaries 4.00 KiB"} <= set(_texts(figure))
+    # 4096, 896 and 768 of 5760
+    assert MODEL_PLOTS[TIMELINE].caption(data) == (
+        "The peak is 5.62 KiB, in act (aten.relu.default, forward): "
+        "71 % temporaries, 16 % parameters, 13 % inputs."
+    )
+
+
+def test_phases_are_named_and_set_apart() -> None:
+    names = ["forward", "loss", "backward", "optimizer"]
+    eval_pass, step = _drawn(_of(Small())), _drawn(_of(Small(), mode="train", optimizer="adam"))
+    assert not set(names) & set(_texts(eval_pass))
+    places = {text.get_text(): text.get_position()[0] for text in step.texts if text.get_text() in names}
+    assert sorted(places, key=lambda name: places[name]) == names
+    assert any(text.endswith("train, adam") for text in _texts(step))
+    assert len([line for line in step.axes[0].lines if line.get_marker() != "o"]) == 3
+
+
+def test_modules_are_named_below_their_operations() -> None:
+    figure = _drawn(_of(Small()))
+    names = {text.get_text(): text.get_position()[0] for text in figure.texts}
+    assert names["conv"] < names["act"] < names["pool"]
+
+
+def test_a_long_step_keeps_what_it_holds_at_most() -> None:
+    timeline = WEIRD["a long step"]().timeline
+    drawn = columns(timeline)
+    assert len(drawn) < len(timeline) == 900 + 1 + 900 + 9000
+    assert all(one.row < other.row and one.right == other.left for one, other in pairwise(drawn))
+    for phase in phases(timeline):
+        rows = [column.row for column in drawn if phase.left <= column.left < phase.right]
+        assert set(rows) <= set(phase.rows)
+        assert timeline["live_bytes"].iloc[rows].max() == timeline["live_bytes"].iloc[phase.rows].max()
+    *others, optimizer = (phase.right - phase.left for phase in phases(timeline))
+    assert optimizer == pytest.approx(OPTIMIZER * sum(others), abs=1)
+
+
+def test_many_operations_are_drawn_as_they_are() -> None:
+    data = traced(il.trace(il.create_model("googlenet", device="meta"), (2, 3, 224, 224), mode="train"))
+    rows = data.timeline.iloc[[column.row for column in columns(data.timeline)]]
+    held = _held(_drawn(data).axes[0], data)
+    assert held == {kind: list(rows[kind]) for kind in held}
+    assert sum(np.array(values) for values in held.values()).max() == data.peak["peak_bytes"]
+
+
+def test_one_operation_is_a_column() -> None:
+    data = _of(nn.ReLU())
+    assert _held(_drawn(data).axes[0], data) == {"inputs": [768], "temporaries": [768]}
+    assert any(text.startswith("1 operation in") for text in _texts(_drawn(data)))
+
+
+def test_a_peak_outside_of_layers_is_said_in_words() -> None:
+    data = _of(nn.Linear(100, 100), (1, 100), mode="train", optimizer="adam")
+    assert "in the optimizer (aten." in MODEL_PLOTS[TIMELINE].caption(data)
+
+
+def test_ticks_are_round_in_one_unit() -> None:
+    ticks = [label.get_text() for label in _drawn(_of(Small())).axes[0].get_yticklabels()]
+    assert ticks == ["0", "1 KiB", "2 KiB", "3 KiB", "4 KiB", "5 KiB"]
+
+
+@pytest.mark.parametrize("data", [lambda: _of(nn.Identity()), WEIRD["holds nothing"], WEIRD["chain"]])
+def test_there_is_nothing_to_see_where_nothing_is_held(data: Any) -> None:
+    assert not MODEL_PLOTS[TIMELINE].shown(data())
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1.0, in linear RGB
+_SIGHT = {
+    "normal": np.eye(3),
+    "no red": [
+        [0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998],
+    ],
+    "no green": [
+        [0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881],
+    ],
+    "no blue": [
+        [1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900],
+    ],
+}  # fmt: skip
+_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def _lab(colour: str, sight: Any) -> Any:
+    """CIE L*a*b* of a colour as it is seen."""
+    srgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    xyz = _XYZ @ np.clip(np.asarray(sight) @ linear, 0, 1) / _XYZ.sum(axis=1)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sight", _SIGHT)
+def test_colours_are_told_apart_with_any_colour_vision(sight: str) -> None:
+    seen = [_lab(colour, _SIGHT[sight]) for _, colour in SERIES.values()]
+    assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > 25
+
+
+# ------------------------------------------------------------------------------------ the page
+
+
+def _page(folder: Path, data: ReportData) -> str:
+    write_report(data, folder)
+    return (folder / "README.md").read_text()
+
+
+def test_the_page_says_what_the_net_holds(tmp_path: Path) -> None:
+    page = _page(tmp_path / "small", _of(Small()))
+    assert "## What it holds\n\nAt the peak: 5.62 KiB, in act (aten.relu.default, forward).\n\n| Kind" in page
+    for row in (
+        "| Parameters | 896 | 15.56 |",
+        "| Inputs | 768 | 13.33 |",
+        "| Temporaries | 4,096 | 71.11 |",
+        "| conv | 1x8x8x8 | float32 | Temporaries | 2,048 |",
+        "| conv.weight | 8x3x3x3 | float32 | Parameters | 864 |",
+    ):
+        assert f"\n{row}\n" in page
+    assert page.index("## What it holds") < page.index("](memory_timeline.svg)") < page.index("## Files")
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"optimizer": "adamw"}, "the state of adamw is there from the start"),
+        ({}, "no optimizer steps"),
+    ],
+)
+def test_the_page_says_what_the_step_is(tmp_path: Path, how: dict[str, Any], said: str) -> None:
+    assert said in _page(tmp_path / "step", _of(Small(), mode="train", **how))
+
+
+def test_no_more_than_five_tensors_are_shown(tmp_path: Path) -> None:
+    page = _page(tmp_path / "small", _of(Small(), mode="train", optimizer="adamw"))
+    assert page.split("The largest tensors")[1].split("\n## ")[0].count("\n| ") == 2 + 5
+
+
+def test_a_net_that_does_nothing_holds_its_input(tmp_path: Path) -> None:
+    page = _page(tmp_path / "none", _of(nn.Identity()))
+    assert "At the peak: 768 B.\n" in page
+    assert "| Inputs | 768 | 100.00 |" in page
+    assert not (tmp_path / "none" / "memory_timeline.svg").exists()
+
+
+def test_the_table_of_modules_adds_up_to_the_peak(tmp_path: Path) -> None:
+    model = Small()
+    data = _of(model)
+    write_report(data, tmp_path / "net")
+    with (tmp_path / "net" / "memory.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(int(row["bytes"]) for row in rows) == data.peak["peak_bytes"]
+    parameters = {row["module"]: int(row["parameters"]) for row in rows}
+    assert parameters["conv"] == 4 * sum(p.numel() for p in model.parameters()) == sum(parameters.values())
