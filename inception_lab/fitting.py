@@ -60,22 +60,29 @@ def _one_less(size: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [tuple([n - 1 for n in size]), *alone]
 
 
-def largest_batch(peak: Callable[[int], int], limit: float) -> int:
+def largest_batch(peak: Callable[[int], int], limit: float, start: int = 1) -> int:
     """The largest batch size whose peak is within a limit, by bisection; 0 where none is.
 
     Args:
         peak: Bytes that a batch of some size takes, more for a larger one.
         limit: Bytes that there are.
+        start: A batch size that the model takes; none below it is tried unless it does not fit.
+
+    Raises:
+        InceptionLabError: Memory does not grow with the batch (exit code 2).
 
     Example:
         >>> largest_batch(lambda batch: 100 + 7 * batch, 1000)
         128
     """
-    fits, beyond = 0, 1
+    fits, beyond = 0, start
     while peak(beyond) <= limit:
         fits, beyond = beyond, 2 * beyond
         if beyond > LARGEST_BATCH:
-            raise InceptionLabError("memory does not grow with the batch", hint="check --input-size")
+            raise InceptionLabError(
+                f"a batch of {fits:,} still fits",
+                hint="name a smaller size, or check that --input-size is right",
+            )
     while beyond - fits > 1:
         middle = (fits + beyond) // 2
         fits, beyond = (middle, beyond) if peak(middle) <= limit else (fits, middle)

@@ -48,8 +48,15 @@ def _known_kinds(recorder: Recorder, loan: Borrowed, named: Named, outputs: Any)
         for path, parameter in loan.parameters.items()
         if parameter.grad is not None
     }
+    read_backward = {
+        recorder.values[value].storage
+        for _, phase, _, reads, _ in recorder.ops
+        if phase == "backward"
+        for value in reads
+    }
+    kept = {recorder.values[value].storage for value in recorder.values_in((outputs,))}
     returned: dict[int, tuple[Kind, str]] = {
-        recorder.values[value].storage: ("activation", "") for value in recorder.values_in((outputs,))
+        storage: ("saved" if storage in read_backward else "activation", "") for storage in kept
     }
     return gradients | returned | named
 

@@ -113,7 +113,7 @@ def on_fake_tensors() -> Ground:
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    mode = FakeTensorMode()
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
 
     def like(tensor: Tensor) -> Tensor:
         with mode:

@@ -133,6 +133,7 @@ class Context:
         mode: `eval` for one inference pass, `train` for forward, loss and backward.
         loss: What was differentiated, or None in eval mode.
         optimizer: What made the step, or None where it ends with the backward pass.
+        autocast: Element type of autocast, or None without it.
         dtype: Element type of the first floating input, of the parameters where there is none.
         memory_format: `contiguous`, `channels_last` or `strided`, of the first floating input.
         device: Kind of the device that the tensors were on: `meta`, or `cpu` for a real run.
@@ -147,6 +148,7 @@ class Context:
     mode: Mode
     loss: str | None
     optimizer: str | None
+    autocast: str | None
     dtype: str
     memory_format: str
     device: str

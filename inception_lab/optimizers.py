@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
+from inception_lab.nesting import tensors_within
 
 MakeOptimizer = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
 
@@ -55,22 +57,50 @@ def optimizer_of(given: str | NamedOptimizer | MakeOptimizer, **options: Any) ->
     return NamedOptimizer(given, partial(OPTIMIZERS[given], **options))
 
 
-def steady(optimizer: NamedOptimizer, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer | None:
+def steady(
+    optimizer: NamedOptimizer,
+    parameters: Mapping[str, Tensor],
+    mode: AbstractContextManager[object] | None = None,
+) -> torch.optim.Optimizer | None:
     """The optimizer after a first step, gradients gone; None where nothing is trained.
 
     Args:
         optimizer: How to make it.
         parameters: By path; stand-ins, as the step writes to them.
+        mode: The mode in which they live, if any.
+
+    Raises:
+        InceptionLabError: It cannot be made, or cannot take a step (exit code 3).
     """
     trained = [parameter for parameter in parameters.values() if parameter.requires_grad]
     if not trained:
         return None
-    made = optimizer.make(trained)
+    try:
+        with mode or nullcontext():
+            made = optimizer.make(trained)
+            _take_first_step(made, trained)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise InceptionLabError(
+            f"cannot take a step: {type(error).__name__}: {reason}",
+            where=optimizer.name,
+            hint="its step must need no closure",
+            exit_code=MODEL_FAILED,
+        ) from error
+    return made
+
+
+def _take_first_step(optimizer: torch.optim.Optimizer, trained: Sequence[Tensor]) -> None:
+    """A step on all parameters at once where the optimizer can, which is faster and keeps the same."""
+    unset = [group for group in optimizer.param_groups if group.get("foreach", ...) is None]
+    for group in unset:
+        group["foreach"] = not group.get("fused")
     for parameter in trained:
         parameter.grad = torch.zeros_like(parameter)
-    made.step()
-    made.zero_grad(set_to_none=True)
-    return made
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    for group in unset:
+        group["foreach"] = None
 
 
 def state_of(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -80,6 +110,6 @@ def state_of(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor])
     for parameter, kept in optimizer.state.items():
         entries: dict[str, Any] = kept
         for name, value in entries.items():
-            if isinstance(value, Tensor):
-                found[f"{paths.get(id(parameter), '')}.{name}"] = value
+            for place, tensor in enumerate(tensors_within(value)):
+                found[f"{paths.get(id(parameter), '')}.{name}{place or ''}"] = tensor
     return found

@@ -26,6 +26,7 @@ _current_node = torch._C._current_autograd_node
 NO_CALL = -1
 ROOT_CALL = 0
 MARK = "_inception_lab_version"
+FAILED_IN = "_inception_lab_failed_in"
 _new: Any = tuple.__new__  # a named tuple at half the price: its own constructor is Python code
 
 OpRow = tuple[Known, Phase, int, tuple[int, ...], tuple[int, ...]]
@@ -144,11 +145,10 @@ class Recorder(TorchDispatchMode):
         self.stack: list[CallState] = []
         self.boundaries: list[int] = []
         self.boundary_calls: list[int] = []
-        self.failed_in: tuple[Exception, str] | None = None
         self._marked: list[ref[Tensor]] = []
         self._met_data = False
         self._adopted = 0
-        self._strangers: list[tuple[Tensor, Tensor | None]] = []
+        self._strangers: dict[int, tuple[Tensor, Tensor | None]] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -234,9 +234,14 @@ class Recorder(TorchDispatchMode):
         setattr(tensor, MARK, version)
         self._marked.append(ref(tensor))
         if tensor.requires_grad and tensor.is_leaf and state.born is None and state.id >= self._adopted:
-            self._strangers.append((tensor, tensor.grad))
-            tensor.grad = None
+            self._lend(tensor)
         return version
+
+    def _lend(self, stranger: Tensor) -> None:
+        """Put the gradient of a tensor of somebody else aside, the first time that it is met."""
+        if id(stranger) not in self._strangers:
+            self._strangers[id(stranger)] = stranger, stranger.grad
+            stranger.grad = None
 
     def adopt(self, tensor: Tensor) -> int:
         """Make a tensor known that is there before the first operation; returns its storage's id."""
@@ -279,7 +284,9 @@ class Recorder(TorchDispatchMode):
             if argument.alias_info is not None and argument.alias_info.is_write:
                 written = args[place] if place < len(args) else kwargs.get(argument.name)
                 for tensor in tensors_in((written,)):
-                    self.storage_of(tensor).written(len(self.ops))
+                    state = self.storage_of(tensor)
+                    state.bytes = max(state.bytes, tensor.untyped_storage().nbytes())  # it may have grown
+                    state.written(len(self.ops))
 
     def _current_call(self) -> int:
         """The call that an operation dispatched now belongs to.
@@ -353,8 +360,7 @@ class Recorder(TorchDispatchMode):
             try:
                 out = function(*args, **kwargs)
             except Exception as error:
-                if self.failed_in is None or self.failed_in[0] is not error:
-                    self.failed_in = error, path
+                error.__dict__.setdefault(FAILED_IN, path)  # holding the error would hold its frames
                 raise
             finally:
                 stack.pop()
@@ -379,11 +385,11 @@ class Recorder(TorchDispatchMode):
         for reference in self._marked:
             if (tensor := reference()) is not None and getattr(tensor, MARK, None) is not None:
                 delattr(tensor, MARK)
-        for stranger, gradient in self._strangers:
+        for stranger, gradient in self._strangers.values():
             stranger.grad = gradient
-        self.failed_in = None
-        for part in (self._strangers, self.calls, self.stack):
-            part.clear()
+        self._strangers.clear()
+        self.calls.clear()
+        self.stack.clear()
         for storage in self.storages:
             storage.current.clear()
             storage.recorder = storage.watch = None

@@ -50,7 +50,7 @@ def _context(trace: Trace) -> dict[str, Any]:
         "complete": context.complete,
     }
     real = {"device": context.device, "note": f"ran for real, as on meta: {context.fallback}"}
-    step = {"loss": context.loss, "optimizer": context.optimizer}
+    step = {"loss": context.loss, "optimizer": context.optimizer, "autocast": context.autocast}
     return found | {k: v for k, v in step.items() if v} | (real if context.fallback else {})
 
 

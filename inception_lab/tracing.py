@@ -24,7 +24,7 @@ from inception_lab.ir import Context, Kind, Mode, Trace
 from inception_lab.layouts import layout_of
 from inception_lab.losses import Loss, default_loss
 from inception_lab.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of, state_of, steady
-from inception_lab.recorder import Recorder
+from inception_lab.recorder import FAILED_IN, Recorder
 from inception_lab.standins import Borrowed, borrowed
 
 FEW_MACS, FEW_BYTES = 10**10, 2**29
@@ -87,6 +87,8 @@ def trace(
         raise InceptionLabError(f"a {type(model).__name__} is no torch.nn.Module", hint="pass a model")
     if mode not in ("eval", "train"):
         raise InceptionLabError(f"unknown mode {mode!r}", hint="use 'eval' or 'train'")
+    if autocast not in (None, torch.bfloat16, torch.float16):
+        raise InceptionLabError(f"autocast to {autocast}", hint="use torch.bfloat16 or torch.float16")
     if optimizer is not None and mode != "train":
         raise InceptionLabError("an optimizer takes no step in eval mode", hint="use mode='train'")
     step = optimizer_of(optimizer) if optimizer is not None else None
@@ -129,8 +131,8 @@ class TraceError(InceptionLabError):
 
     def __init__(self, error: Exception, recorder: Recorder, name: str, inputs: Mapping[str, Tensor]) -> None:
         shapes = ", ".join("x".join(map(str, x.shape)) for x in inputs.values())
-        failed = recorder.failed_in
-        place = f" in {failed[1]}" if failed and failed[0] is error and failed[1] else ""
+        path = error.__dict__.get(FAILED_IN, "")
+        place = f" in {path}" if path else ""
         lines = str(error).strip().splitlines()
         self.reason = f"{type(error).__name__}{place}: {lines[0]}" if lines else type(error).__name__
         self.blames_meta = _speaks_of_meta(error) or _soon_reached(recorder)
@@ -174,7 +176,7 @@ def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
         torch.manual_seed(0)  # a net that draws numbers draws the same ones every time
         called = arguments(asked.inputs, floating_dtype(loan), ground.likeness)
         recorder = Recorder(ground.answers, ground.adapt, training, ground.most_macs)
-        optimizer = _steady_optimizer(ground, asked.optimizer, loan) if asked.optimizer else None
+        optimizer = steady(asked.optimizer, loan.parameters, ground.mode) if asked.optimizer else None
         named = _register(recorder, loan, called.tensors, optimizer)
         recorder.watch(loan.modules)
         try:
@@ -187,10 +189,12 @@ def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
                 if loss is not None:
                     _backward(recorder, loss)
                 if optimizer is not None:
+                    _forget_unused_state(recorder, loan, named)
                     _step(recorder, optimizer)
             dtype = str(floating_dtype(loan)).removeprefix("torch.")
             facts = {
                 "loss": differentiated,
+                "autocast": asked.autocast and str(asked.autocast).removeprefix("torch."),
                 "optimizer": asked.optimizer and asked.optimizer.name,
                 "device": ground.device,
                 "fallback": fallback,
@@ -203,16 +207,6 @@ def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
             raise TraceError(error, recorder, asked.name, called.tensors) from error
         finally:
             recorder.release()
-
-
-def _steady_optimizer(ground: Ground, named: NamedOptimizer, loan: Borrowed) -> torch.optim.Optimizer | None:
-    """The optimizer after a first step that leaves no trace but what it keeps."""
-    first = Recorder(ground.answers, ground.adapt, False, ground.most_macs)
-    try:
-        with ground.mode, first:
-            return steady(named, loan.parameters)
-    finally:
-        first.release()
 
 
 def floating_dtype(loan: Borrowed) -> torch.dtype:
@@ -296,6 +290,14 @@ def _step(recorder: Recorder, optimizer: torch.optim.Optimizer) -> None:
     recorder.phase = "optimizer"
     kind = type(optimizer).__name__
     recorder.reporting(optimizer.step, "(optimizer)", kind)()
+
+
+def _forget_unused_state(recorder: Recorder, loan: Borrowed, named: Mapping[int, tuple[Kind, str]]) -> None:
+    """An optimizer keeps nothing for a parameter that no gradient reaches."""
+    idle = {path for path, parameter in loan.parameters.items() if parameter.grad is None}
+    for storage, (kind, name) in named.items():
+        if kind == "optimizer state" and name.rpartition(".")[0] in idle:
+            recorder.storages[storage].bytes = 0
 
 
 def _context(recorder: Recorder, asked: Request, called: Arguments, **facts: Any) -> Context:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,6 +79,7 @@ class PeakMemory:
         by_kind: The bytes of each of `KINDS`.
         tensors: What was alive, the largest first: `layer` that made it, `shape`, `dtype`, `kind`,
             `bytes`.
+        notes: Where a run on real tensors holds something else, because a fused kernel runs there.
     """
 
     peak_bytes: int
@@ -87,6 +88,7 @@ class PeakMemory:
     layer: str
     by_kind: Mapping[str, int]
     tensors: DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def peak_memory(trace: Trace, rounding: int = 1) -> PeakMemory:
@@ -115,7 +117,17 @@ def peak_memory(trace: Trace, rounding: int = 1) -> PeakMemory:
         layer=row["layer"],
         by_kind={kind: int(row[kind]) for kind in KINDS},
         tensors=_alive(trace, place, rounding),
+        notes=tuple(_notes(trace)),
     )
+
+
+def _notes(trace: Trace) -> Iterator[str]:
+    if trace.context.device == "cpu":
+        return
+    if any(op.name.startswith("aten._safe_softmax") for op in trace.ops):
+        yield "attention is taken as its matrix products; a fused kernel holds less"
+    if any(call.type in ("RNN", "LSTM", "GRU") and call.executed for call in trace.calls):
+        yield "recurrent layers are taken cell by cell; a fused kernel holds something else"
 
 
 def _without_operations(trace: Trace, rounding: int) -> PeakMemory:
@@ -166,7 +178,9 @@ def _column(kind: Kind) -> str:
 
 
 def _maker(trace: Trace, storage: Storage) -> str:
-    """The layer whose operation made a storage, the name of what was there before."""
+    """The layer that made a storage, or whose gradient it is; the name of what was there before."""
+    if storage.kind == "gradient":
+        return storage.name.rpartition(".")[0] or ROOT
     if storage.born is None:
         return storage.name or "(outside)"
     return _layer(trace, trace.ops[storage.born].call)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pandas import DataFrame, Series
 
 from inception_lab.analyzers import Analyzer
 from inception_lab.errors import InceptionLabError
-from inception_lab.fields.field import UNSEEN, fields
-from inception_lab.ir import Trace
+from inception_lab.fields.field import UNSEEN, Field, fields
+from inception_lab.ir import Call, Trace
 from inception_lab.structure import layer_calls, layer_name
 
 NUMBERS = ("receptive_field", "stride", "padding")
@@ -45,7 +46,7 @@ def receptive_field(trace: Trace, source: str = "") -> DataFrame:
     """
     known = fields(trace, source)
     calls = layer_calls(trace)
-    found = [known.get(call.outputs[0], UNSEEN) if call.outputs else UNSEEN for call in calls]
+    found = [_field(call, known) for call in calls]
     columns: dict[str, Any] = {
         "layer": [layer_name(call) for call in calls],
         "call": [call.number for call in calls],
@@ -56,6 +57,14 @@ def receptive_field(trace: Trace, source: str = "") -> DataFrame:
     columns["status"] = [field.status for field in found]
     columns["reason"] = [field.reason for field in found]
     return DataFrame(columns)
+
+
+def _field(call: Call, known: Mapping[int, Field]) -> Field:
+    if not call.executed:
+        return replace(UNSEEN, reason="it never ran")
+    if call.path.startswith("("):
+        return replace(UNSEEN, reason="it is no part of the forward pass")
+    return known.get(call.outputs[0], UNSEEN) if call.outputs else UNSEEN
 
 
 def _layers(trace: Trace) -> DataFrame:

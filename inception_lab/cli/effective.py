@@ -35,18 +35,27 @@ def effective(
     Raises:
         InceptionLabError: An option makes no sense without `--effective`, or another one (exit code 2).
     """
-    if plot is not None and plot.suffix not in KINDS:
+    if plot is not None and plot.suffix.lower() not in KINDS:
         raise InceptionLabError(f"cannot draw into {str(plot)!r}", hint="end it with .svg or .png")
     if not effective:
-        if weights or plot:
-            raise InceptionLabError("--weights and --plot are for --effective", hint="add --effective")
+        if weights or plot or how["layer"]:
+            raise InceptionLabError("--layer, --weights and --plot need --effective", hint="add --effective")
         return {}
+    if how["device"] == "cuda":
+        _refuse_missing_gpu()
     from inception_lab.cli.loading import with_weights
 
     found = with_weights(name, tracing, weights, lambda model, inputs: _measured(model, inputs, **how))
     if plot is not None:
-        write_bytes(plot, _drawn(name, found)[plot.suffix.lstrip(".")])
+        write_bytes(plot, _drawn(name, found)[plot.suffix.lower().lstrip(".")])
     return _row(found)
+
+
+def _refuse_missing_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise InceptionLabError("there is no CUDA device here", hint="use --device cpu")
 
 
 def _measured(

@@ -54,9 +54,13 @@ def command(model: str, tracing: Tracing, form: str, output: Path | None, **want
 
     if tracing.optimizer and tracing.mode == "eval":
         raise InceptionLabError("an optimizer takes no step in eval mode", hint="add --mode train")
-    limit = parse_quantity(wanted["fits"], "bytes") if wanted["fits"] else None
+    limit = parse_quantity(wanted["fits"], "bytes") if wanted["fits"] is not None else None
+    if form == "csv" and (limit is not None or wanted["measure"]):
+        raise InceptionLabError("CSV holds the table alone", hint="take --format json or table")
     found = with_model(model, tracing, partial(_traced, model, tracing, wanted))
     record = said_of(model, tracing, summarise(found))
+    if found.context.fallback and limit is not None:
+        raise InceptionLabError("--fits takes many traces, and this model runs for real", hint="leave it out")
     answer = _answer(model, tracing, found, record, limit, wanted)
     emit(json.dumps(answer, indent=2) if form == "json" else _shown(answer, form), output)
     refuse_partial(found, tracing)
@@ -75,8 +79,9 @@ def _answer(
     name = "peak_bytes" if tracing.mode == "eval" else "train_peak_bytes"
     answer["totals"] = {**answer["totals"], name: peak.peak_bytes}
     answer["device"] = wanted["device"]
-    if wanted["device"] == "cuda":
-        answer["note"] = ON_CUDA
+    notes = [record.context.get("note"), *peak.notes, ON_CUDA if wanted["device"] == "cuda" else None]
+    if any(notes):
+        answer["note"] = "; ".join(filter(None, notes))
     answer["peak"] = {
         "bytes": peak.peak_bytes, "layer": peak.layer, "operation": peak.operation, "phase": peak.phase,
         "by_kind": dict(peak.by_kind),
@@ -139,10 +144,10 @@ def _largest(
         found = _traced("", replace(tracing, meta_only=True), wanted, model, _with_batch(inputs, batch))
         return peak_memory(found, _rounding(wanted["device"])).peak_bytes
 
-    batch = largest_batch(peak, limit)
+    batch = largest_batch(peak, limit, tracing.batch_size)
     answer: dict[str, Any] = {"limit_bytes": int(limit), "batch_size": batch}
     answer |= {"peak_bytes": peak(batch)} if batch else {}
-    return answer | {"one_more_bytes": peak(batch + 1)}
+    return answer | ({"one_more_bytes": peak(batch + 1)} if batch else {})
 
 
 def _with_batch(inputs: Inputs, batch: int) -> Inputs:
@@ -208,10 +213,10 @@ def _said(answer: Mapping[str, Any]) -> str:
 
 
 def _said_of_batch(fits: Row) -> str:
-    more = f"{fits['batch_size'] + 1:,} would take {_size(fits['one_more_bytes'])}"
     if not fits["batch_size"]:
-        return f"Fits              not even one: {more}"
-    return f"Fits              batch size {fits['batch_size']:,} in {_size(fits['peak_bytes'])}; {more}"
+        return "Fits              not even one"
+    more = f"{fits['batch_size'] + 1:,} would take {fits['one_more_bytes']:,}"
+    return f"Fits              batch size {fits['batch_size']:,} in {fits['peak_bytes']:,} bytes; {more}"
 
 
 def _size(size: int) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from inception_lab.cli.options import Tracing, emit, format_options, tracing_options
+from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record, Row
 from inception_lab.report.data import columns_of
 from inception_lab.report.formats import render, shape_text
@@ -37,7 +38,13 @@ COLUMNS = ("layer", "call", "receptive_field", "stride", "padding", "extent", "s
 @click.option("--samples", type=click.IntRange(1), default=4, show_default=True, help="Inputs for each seed.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
 @click.option("--weights", type=click.Path(path_type=Path), help="A state dict to load for --effective.")
-@click.option("--device", default="cpu", show_default=True, help="Where --effective runs: cpu or cuda.")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where --effective runs.",
+)
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw --effective into a .svg or .png file.")
 @format_options
 def command(model: str, tracing: Tracing, source: str, form: str, output: Path | None, **wanted: Any) -> None:
@@ -51,6 +58,8 @@ def command(model: str, tracing: Tracing, source: str, form: str, output: Path |
     from inception_lab.fields.spectrum import field_spectrum
     from inception_lab.summarising import summarise
 
+    if form == "csv" and wanted["effective"]:
+        raise InceptionLabError("CSV holds the layers alone", hint="take --format json or table")
     found, fit = with_model(model, tracing, partial(_traced_and_fitted, model, tracing))
     record = said_of(model, tracing, summarise(found))
     layers = _rows(receptive_field(found, source))

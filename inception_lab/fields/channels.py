@@ -34,6 +34,9 @@ def channel_fields(trace: Trace, known: Mapping[int, Field]) -> dict[int, Segmen
     Args:
         trace: Of any mode.
         known: What `fields` gives.
+
+    Returns:
+        By value id; empty where channels cannot be told apart.
     """
     found: dict[int, Segments] = {}
     for op in trace.ops:
@@ -42,6 +45,10 @@ def channel_fields(trace: Trace, known: Mapping[int, Field]) -> dict[int, Segmen
         for value in op.writes:
             if value in known and known[value].widest:
                 found[value] = _made(trace, op, value, known, found)
+    for call in trace.calls:
+        for value in call.outputs:
+            if value not in found and value in known and known[value].widest:
+                found[value] = ()
     return found
 
 
@@ -51,7 +58,9 @@ def _made(
     name = op.name.split(".")[1].rstrip("_")
     keep = _KEEPING.get(name, _channel_by_channel)
     given = [_given(trace, v, known, found) for v in op.reads if v in known and known[v].widest]
-    kept = keep(trace, op, given) if given else None
+    if name in _SHUFFLING or (not all(given) and not _mixes_all(op, name)):
+        return ()
+    kept = keep(trace, op, given) if given and all(given) else None
     width = _channels(trace, value)
     whole = known[value].widest or ()
     if kept is None or sum(s.channels for s in kept) != width:
@@ -61,7 +70,7 @@ def _made(
 
 
 def _given(trace: Trace, value: int, known: Mapping[int, Field], found: Mapping[int, Segments]) -> Segments:
-    return found.get(value) or (Segment(_channels(trace, value), known[value].widest or ()),)
+    return found.get(value, (Segment(_channels(trace, value), known[value].widest or ()),))
 
 
 def _channels(trace: Trace, value: int) -> int:
@@ -125,11 +134,22 @@ def _mixed(trace: Trace, op: Op, given: Sequence[Segments]) -> Segments | None:
     return None
 
 
+def _mixes_all(op: Op, name: str) -> bool:
+    """Whether every output channel depends on all input channels."""
+    return name in ("mm", "addmm") or (name == "convolution" and op.arg("groups", 1) == 1)
+
+
+_SHUFFLING = (
+    "view", "_unsafe_view", "permute", "transpose", "bmm", "split", "split_with_sizes", "unbind", "select",
+    "stack", "channel_shuffle", "native_channel_shuffle", "flip", "pixel_shuffle", "pixel_unshuffle",
+)  # fmt: skip
+"""What moves channels, or is no tensor of N x C x axes any more."""
+
 _KEEPING = {
     "convolution": _group_by_group,
     "cat": _one_after_another,
     "slice": _sliced,
-    **dict.fromkeys(("mm", "addmm", "bmm", "view", "_unsafe_view", "permute", "transpose", "t"), _mixed),
+    **dict.fromkeys(("mm", "addmm"), _mixed),
 }
 """How operations keep channels apart, those that do so channel by channel aside."""
 

@@ -65,6 +65,9 @@ class Field:
         Args:
             unit: Its position along each axis.
 
+        Returns:
+            A pair per axis; (0, -1) where the unit sees nothing but padding.
+
         Raises:
             InceptionLabError: There is no such unit, or its field is not known.
         """
@@ -72,10 +75,11 @@ class Field:
             raise InceptionLabError(f"unit {tuple(unit)} is none of {self.grid}", hint=self.reason)
         if any(not 0 <= place < n for place, n in zip(unit, self.grid, strict=True)):
             raise InceptionLabError(f"unit {tuple(unit)} is none of {self.grid}", hint="count from 0")
-        return tuple(
+        found = [
             (int(axis.first[place]), int(axis.last[place]))
             for axis, place in zip(self.axes, unit, strict=True)
-        )
+        ]
+        return tuple([pair if pair[0] <= pair[1] else NOTHING for pair in found])
 
     def centre(self, unit: Sequence[int]) -> tuple[float, ...]:
         """The middle of a unit's field in source pixels; beyond the edge where most of the field is.
@@ -94,7 +98,8 @@ class Field:
         return tuple(n // 2 for n in self.grid)
 
 
-UNSEEN = Field("unknown", "it does not depend on the input", None, None, None, ())
+NOTHING = (0, -1)
+UNSEEN = Field("unknown", "it does not depend on the first input", None, None, None, ())
 
 
 def fields(trace: Trace, source: str = "") -> Mapping[int, Field]:

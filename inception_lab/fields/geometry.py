@@ -49,7 +49,7 @@ class Geometry(NamedTuple):
     """How a value depends on the source.
 
     Attributes:
-        dims: The digits of each dimension, slowest first; digits of size 1 are left out.
+        dims: The digits of each dimension, slowest first; of those of size 1 only axes are kept.
         maps: A map for each source axis; of length 1 where no digit carries the axis.
         doubt: Why the maps are only upper bounds; empty where they are exact.
         uneven: Whether channels see different extents, of which the maps are the union.
@@ -83,7 +83,7 @@ class Geometry(NamedTuple):
         dim %= len(self.dims)
         axes = self.axes_in([dim])
         if not axes:
-            return self.with_dim(dim, none(out))
+            return (self.parted() if self.dims[dim] else self).with_dim(dim, none(out))
         if len(axes) > 1 or self._elsewhere(axes[0], dim):
             return self.collapse([dim]).with_dim(dim, none(out)).doubted("an axis is spread over dimensions")
         whole = self._as_one(dim, axes[0])
@@ -172,7 +172,8 @@ class Geometry(NamedTuple):
                 everything = self.collapse(range(len(self.dims)))
                 return everything._replace(dims=tuple(map(none, shape))).doubted("a view mixes axes")
             dims.append(dim)
-        return self._replace(dims=tuple(dims))
+        found = self._replace(dims=tuple(dims))
+        return found.parted() if any(map(_is_mixed, dims)) else found
 
     def parted(self) -> Geometry:
         """What is left when only some of the channels are taken."""
@@ -196,13 +197,22 @@ def none(size: int) -> Dim:
 
 
 def digit(size: int, axis: int) -> Dim:
-    """A dimension that is one whole axis."""
-    return (Factor(size, axis, 1),) if size != 1 else ()
+    """A dimension that is one whole axis, even if only one position of it is left."""
+    return (Factor(size, axis, 1),)
+
+
+def _is_mixed(dim: Dim) -> bool:
+    """Whether a dimension carries an axis and something else."""
+    return len({f.axis == NO_AXIS for f in dim}) > 1
 
 
 def _take(left: list[Factor], size: int) -> Dim | None:
     """Take digits that make up a dimension of this size from the front, splitting the last where needed."""
     taken: list[Factor] = []
+    if size == 1 and left and left[0].size == 1:
+        return (left.pop(0),)
+    while left and left[0].size == 1:
+        left.pop(0)  # an axis of one position that shares its dimension with others is lost
     while size > 1:
         if not left:
             return None
@@ -228,33 +238,42 @@ def merge(parts: Sequence[Geometry], shape: Sequence[int]) -> Geometry:
         return _with_maps(aligned, first.dims)
     dims = [_common(part.dims[d] for part in aligned) for d in range(len(shape))]
     if None not in dims:
-        filled = tuple(d or none(size) for d, size in zip(dims, shape, strict=True))
+        filled = tuple([_of_size(d, size) for d, size in zip(dims, shape, strict=True)])
         if all(_fits(part, axis, filled) for part in aligned for axis in range(len(part.maps))):
             return _with_maps(aligned, filled)
     apart = [d for d in range(len(shape)) if len({_carried(part.dims[d]) for part in aligned}) > 1]
     whole = [part.collapse(apart) for part in aligned]
-    filled = tuple([_common(part.dims[d] for part in whole) or none(n) for d, n in enumerate(shape)])
+    filled = tuple([_of_size(_common(part.dims[d] for part in whole), n) for d, n in enumerate(shape)])
     if not all(_fits(part, axis, filled) for part in whole for axis in range(len(part.maps))):
         whole = [part.collapse(range(len(shape))) for part in aligned]
         filled = tuple(map(none, shape))
     return _with_maps(whole, filled).doubted("two places of one axis meet")
 
 
+def _of_size(dim: Dim | None, size: int) -> Dim:
+    """A dimension, or one without an axis where a single position is broadcast over it."""
+    return dim if dim and prod(f.size for f in dim) == size else none(size)
+
+
 def _carried(dim: Dim) -> Dim:
-    """The digits of a dimension that belong to an axis."""
-    return tuple([f for f in dim if f.axis != NO_AXIS])
+    """The digits of a dimension that tell positions of an axis apart."""
+    return tuple([f for f in dim if f.axis != NO_AXIS and f.size > 1])
 
 
 def _common(dims: Iterable[Dim]) -> Dim | None:
     """The one way in which a dimension carries axes, empty where none does, None where there are two."""
-    carrying = {dim for dim in dims if any(f.axis != NO_AXIS for f in dim)}
-    return None if len(carrying) > 1 else next(iter(carrying), ())
+    seen = list(dims)
+    carrying = {dim for dim in seen if _carried(dim)}
+    if len(carrying) > 1:
+        return None
+    single = (dim for dim in seen if any(f.axis != NO_AXIS for f in dim))
+    return next(iter(carrying), None) or next(single, ())
 
 
 def _fits(part: Geometry, axis: int, dims: tuple[Dim, ...]) -> bool:
     """Whether a part carries an axis where the merged value does, or not at all."""
-    own = [(d, f) for d, dim in enumerate(part.dims) for f in dim if f.axis == axis]
-    return not own or own == [(d, f) for d, dim in enumerate(dims) for f in dim if f.axis == axis]
+    own = [(d, f) for d, dim in enumerate(part.dims) for f in _carried(dim) if f.axis == axis]
+    return not own or own == [(d, f) for d, dim in enumerate(dims) for f in _carried(dim) if f.axis == axis]
 
 
 def _with_maps(parts: Sequence[Geometry], dims: tuple[Dim, ...]) -> Geometry:

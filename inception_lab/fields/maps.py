@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Interior(NamedTuple):
     def after(self, step: Step) -> Interior:
         """What it becomes by one more operation."""
         return Interior(
-            int(self.field + step.grow * self.stride),
+            ceil(self.field + step.grow * self.stride),
             self.stride * step.stride,
             self.padding + step.lead * self.stride,
             self.aligned,
@@ -100,7 +101,8 @@ class Extents:
         """The map of a value that depends on both."""
         first, last = np.minimum(self.first, other.first), np.maximum(self.last, other.last)
         everything = self.everything or other.everything
-        if everything or not self.interior or not other.interior:
+        broadcast = len(self) != len(other)
+        if everything or broadcast or not self.interior or not other.interior:
             return Extents(first, last, None, everything)
         return Extents(first, last, self.interior.merged(other.interior))
 
@@ -110,10 +112,13 @@ class Extents:
         Args:
             size: Pixels of the source along the axis.
         """
-        if self.interior is None or not self.interior.phased or self.interior.stride.denominator > 1:
+        if self.interior is None or not self.interior.phased:
             return self.interior
         inner = np.flatnonzero((self.first > 0) & (self.last < size - 1))
         first, last = self.first[inner], self.last[inner]
+        if self.interior.stride.denominator > 1:
+            widest = int((last - first).max()) + 1 if len(inner) else self.interior.field
+            return self.interior._replace(field=widest)
         if len(inner) < 2:
             return self.interior if self._fits(self.interior, size) else None
         stride = int(first[1] - first[0]) // int(inner[1] - inner[0])
@@ -122,6 +127,10 @@ class Extents:
             return None
         field = int(last[0] - first[0]) + 1
         return Interior(field, Fraction(stride), Fraction(int(padding[0])), self.interior.aligned)
+
+    def alone(self) -> Extents:
+        """The same, of which a single position is left, so that no numbers tell where the next would be."""
+        return Extents(self.first, self.last, None, self.everything)
 
     def _fits(self, interior: Interior, size: int) -> bool:
         """Whether the numbers, cut off at the edges, give the extents."""

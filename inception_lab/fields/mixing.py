@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inception_lab.fields import steps
 from inception_lab.fields.geometry import Geometry, merge, none
-from inception_lab.fields.seen import Known, Rule, Seen, Shape
+from inception_lab.fields.seen import Known, Rule, Seen, Shape, Unknown
 
 
 def same(op: Seen) -> Known:
@@ -26,6 +26,8 @@ def _of_the_size_of(shape: Shape, found: Geometry) -> Geometry:
 
 def first_alone(op: Seen) -> Known:
     """Element by element of the first input; the others are statistics, weights or shapes."""
+    if any(given is not None for given in op.given[1:]):
+        return Unknown(f"weights of {op.name} depend on the input")
     return op.given[0]
 
 
@@ -55,7 +57,8 @@ def matrix_product(left: int, right: int) -> Rule:
         parts = [a.collapse([-1], whole)] if a is not None else []
         parts += [b.collapse([-2], whole)] if b is not None else []
         parts += [added for added in op.given[:left] if added is not None]
-        return merge(parts, op.out)._replace(uneven=False)
+        found = merge(parts, op.out)
+        return found._replace(uneven=False) if len(op.out) == 2 else found
 
     return rule
 
@@ -73,7 +76,9 @@ def attention(op: Seen) -> Known:
     """Each query's result depends on all keys and values."""
     parts = [g.collapse([-1]) for g in op.given[:1] if g is not None]
     parts += [g.collapse([-2, -1]) for g in op.given[1:3] if g is not None]
-    return merge([p.with_dim(len(p.dims) - 1, ()) for p in parts], op.out)
+    found = merge([p.with_dim(len(p.dims) - 1, ()) for p in parts], op.out)
+    masked = op.args.get("is_causal") or len(op.shapes) > 3
+    return found.doubted("attention is masked") if masked else found
 
 
 def running(op: Seen) -> Known:

@@ -9,7 +9,7 @@ from typing import Any
 from pandas import DataFrame
 
 from inception_lab.fields.channels import Segments, channel_fields
-from inception_lab.fields.field import fields, source_of
+from inception_lab.fields.field import Field, fields, source_of
 from inception_lab.fields.geometry import Geometry
 from inception_lab.fields.maps import Routes
 from inception_lab.fields.walk import walk
@@ -21,8 +21,8 @@ def field_spectrum(trace: Trace) -> DataFrame:
     """The receptive fields present at the output of each module with branches.
 
     A channel carries the widest field of all paths that lead to it. A path is a way through the
-    operations from the input; convolutions and pools on it add to its field, and paths that meet in a
-    concatenation or an addition are all counted.
+    layers from the input; convolutions and pools on it add to its field, and paths that meet in a
+    concatenation or an addition are all counted. Branches of element-wise work alone are one path.
 
     Args:
         trace: Of any mode.
@@ -30,7 +30,8 @@ def field_spectrum(trace: Trace) -> DataFrame:
     Returns:
         A row per module, axis and field, the smallest first: `module`, `axis`, `field` in input pixels,
         `channels` and `paths` that carry it. Modules without parallel branches are left out, unless the
-        net has no other; so are those whose units see everything.
+        net has no other; so are those whose units see everything, and those whose channels cannot be
+        told apart.
 
     Raises:
         InceptionLabError: The input has no spatial axes.
@@ -50,7 +51,7 @@ def field_spectrum(trace: Trace) -> DataFrame:
     for call in _modules(trace):
         output = call.outputs[0]
         geometry = routes.get(output)
-        if output in known and known[output].widest and isinstance(geometry, Geometry):
+        if _told(known.get(output)) and channels.get(output) and isinstance(geometry, Geometry):
             for axis in range(len(axes)):
                 rows += _rows(call, axis, channels[output], geometry.maps[axis])
     return DataFrame(rows, columns=["module", "axis", "field", "channels", "paths"])
@@ -82,6 +83,10 @@ def _modules(trace: Trace) -> list[Call]:
     called = [call for call in trace.calls if call.executed and call.outputs and call.path]
     with_branches = [call for call in called if call.path in blocks]
     return with_branches or [call for call in called if "." not in call.path]
+
+
+def _told(field: Field | None) -> bool:
+    return field is not None and field.status in ("exact", "misaligned") and field.widest is not None
 
 
 def _rows(call: Call, axis: int, segments: Segments, routes: object) -> list[dict[str, Any]]:

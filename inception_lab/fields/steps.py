@@ -9,7 +9,7 @@ the centre at the mean over the phases.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -107,9 +107,16 @@ def resized(size: int, out: int, scale: Fraction, taps: int, corners: bool, cent
     def sizes(n: IntArray) -> IntArray:
         return n * 0 + out if corners else n * scale.denominator // scale.numerator
 
-    read_all = read(np.arange(out))
+    read_all = _nearest(size, out, scale, centred) if taps == 1 else read(np.arange(out))
     taps_within = np.where(read_all > _NOWHERE, np.clip(read_all, 0, size - 1), OUTSIDE)
     return replace(_phased(read, size, out, scale, sizes), taps=taps_within)
+
+
+def _nearest(size: int, out: int, scale: Fraction, centred: bool) -> IntArray:
+    """In single precision, as PyTorch computes it (aten/src/ATen/native/UpSample.h)."""
+    rows = np.arange(out, dtype=np.float32) + np.float32(0.5 * centred)
+    found: IntArray = np.floor(rows * np.float32(scale)).astype(np.int64)
+    return np.minimum(found, size - 1)[:, None]
 
 
 @_cached
@@ -243,3 +250,12 @@ def _phased(
     grow = max(spans)
     lead = Fraction(grow, 2) - sum(centres, Fraction(0)) / len(centres)
     return Step(_within(read(np.arange(out)), size), grow, lead, stride, True, sizes)
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides of a contiguous tensor."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))

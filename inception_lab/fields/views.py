@@ -11,7 +11,7 @@ import numpy as np
 
 from inception_lab.fields import steps
 from inception_lab.fields.geometry import Geometry, Map, merge, none
-from inception_lab.fields.seen import Known, Seen
+from inception_lab.fields.seen import Known, Seen, Unknown
 
 
 def unrelated(op: Seen) -> None:
@@ -154,7 +154,9 @@ def _rolled(shift: int, size: int) -> steps.Step:
 
 def roll(op: Seen) -> Known:
     """Dimensions shifted, the end put at the beginning."""
-    found, dims = op.first, op.args.get("dims", ())
+    found, dims = op.first, op.args.get("dims") or ()
+    if not dims:
+        return Unknown("all axes are rolled as one")
     for shift, dim in zip(op.args["shifts"], dims, strict=True):
         found = found.along(dim, partial(_rolled, shift), op.out[dim])
     return found
@@ -188,7 +190,9 @@ def pixel_unshuffle(op: Seen) -> Known:
 
 def embedding(op: Seen) -> Known:
     """A vector for each index."""
-    index = op.given[1]
+    weight, index = op.given[:2]
+    if weight is not None:
+        return Unknown("a table that depends on the input")
     return index and index._replace(dims=(*index.dims, none(op.out[-1])))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inception_lab.fields.geometry import Geometry, Map, digit, merge, none
+from inception_lab.fields.geometry import Geometry, Map, digit, none
+from inception_lab.fields.patches import patched
 from inception_lab.fields.rules import rule_of
 from inception_lab.fields.seen import Known, Seen, Unknown
 from inception_lab.ir import Op, Trace, Value
@@ -74,7 +75,10 @@ class _Following:
         values = self.trace.values
         shapes = [values[v].shape for v in op.reads]
         out = values[op.writes[0]].shape if op.writes else ()
-        return rule(Seen(name, dict(op.args), geometries, shapes, out))
+        try:
+            return rule(Seen(name, dict(op.args), geometries, shapes, out))
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            return Unknown(f"{op.name} on these arguments: {error}")
 
     def of(self, value: int) -> Known:
         """What is known of a value; of one that no operation wrote as such, by what its storage held."""
@@ -84,42 +88,17 @@ class _Following:
 
     def _by_storage(self, value: Value) -> Known:
         """The newest value at the same place, with what was written over it through views since."""
+        values = self.trace.values
         earlier = self.newest.get(_place(value))
-        found = self.known[earlier] if earlier is not None else None
-        since = self.trace.values[earlier].op if earlier is not None else None
-        for written in self.overwritten.get(value.storage, ()):
-            patch = self.trace.values[written]
-            if since is None or (patch.op is not None and patch.op > since):
-                found = _overlaid(found, value.shape, self.known[written], patch.shape)
-        return found
+        base = self.known[earlier] if earlier is not None else None
+        since = values[earlier].op if earlier is not None else None
+        patches = [
+            (self.known[written], values[written])
+            for written in self.overwritten.get(value.storage, ())
+            if since is None or (values[written].op or 0) > since
+        ]
+        return patched(base, value, patches)
 
 
 def _place(value: Value) -> tuple[Any, ...]:
     return value.storage, value.shape, value.strides, value.offset
-
-
-def _overlaid(base: Known, shape: Sequence[int], patch: Known, patch_shape: Sequence[int]) -> Known:
-    """What is known of a value after a part of it was written over."""
-    if isinstance(base, Unknown) or isinstance(patch, Unknown):
-        return base if isinstance(base, Unknown) else patch
-    if patch is None:
-        return base and base.doubted("a part was overwritten")
-    if patch.size == _numel(shape):
-        return patch.reshaped(shape)
-    dims = [
-        dim if n == size else none(size) for dim, n, size in zip(patch.dims, patch_shape, shape, strict=False)
-    ]
-    cut = [d for d, (n, size) in enumerate(zip(patch_shape, shape, strict=False)) if n != size]
-    if len(patch_shape) != len(shape) or patch.axes_in(cut):
-        gone = patch.collapse(range(len(patch_shape)))
-        filled = gone._replace(dims=tuple(map(none, shape))).doubted("a part of an axis was overwritten")
-    else:
-        filled = patch._replace(dims=tuple(dims))
-    return filled if base is None else merge([base, filled], shape)
-
-
-def _numel(shape: Sequence[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

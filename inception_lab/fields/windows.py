@@ -22,16 +22,18 @@ def _sizes(op: Seen, name: str, axes: int, default: int) -> Sequence[int]:
 
 def convolution(op: Seen) -> Known:
     """A convolution, transposed or not, of any number of axes; all channels of a group are mixed."""
-    if op.given[0] is None:
+    if op.given[0] is None or any(given is not None for given in op.given[1:]):
         return Unknown("a convolution by weights that depend on the input")
     kernel = op.shapes[1][2:]
     defaults = {"stride": 1, "padding": 0, "dilation": 1}
     stride, lead, dilation = (_sizes(op, name, len(kernel), least) for name, least in defaults.items())
     step = _spread if op.args.get("transposed") else _window
-    found = op.given[0].collapse([1]).with_dim(1, none(op.out[1]))
+    groups, found = op.args.get("groups", 1), op.given[0].collapse([1]).with_dim(1, none(op.out[1]))
+    if groups > 1 and op.given[0].axes_in([1]):
+        found = found.doubted("an axis lies among the channels of groups")
     for dim, *numbers in zip(range(2, len(op.out)), kernel, stride, lead, dilation, strict=True):
         found = found.along(dim, partial(step, op.out[dim], *numbers), op.out[dim])
-    return found._replace(uneven=found.uneven and op.args.get("groups", 1) > 1)
+    return found._replace(uneven=found.uneven and groups > 1)
 
 
 def _window(out: int, kernel: int, stride: int, lead: int, dilation: int, size: int) -> steps.Step:

@@ -1,0 +1,321 @@
+"""What a pass or a training step really held in memory, beside what the trace says."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
+from typing import Any, NamedTuple
+from weakref import ref
+
+import torch
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.inputs import Arguments, Inputs, arguments, on_cpu
+from inception_lab.ir import Mode
+from inception_lab.losses import Loss, default_loss
+from inception_lab.measure.devices import device_name
+from inception_lab.nesting import tensors_within
+from inception_lab.optimizers import MakeOptimizer, optimizer_of, state_of, steady
+from inception_lab.standins import Borrowed, borrowed, duplicate
+from inception_lab.tracing import Request, floating_dtype, operation_by_operation
+
+CONVOLUTIONS = ("aten.convolution", "aten.cudnn_convolution")
+
+SILENT = "99"
+"""Above every level of the profiler's own log, which it writes to standard error."""
+
+
+@dataclass(frozen=True)
+class MeasuredMemory:
+    """The most that a real run held at once.
+
+    Attributes:
+        device: Name of the processor or GPU.
+        tracked_bytes: Of the storages alive right after any operation.
+        allocator_bytes: Of the allocator's blocks at any moment, those within operations too: on the CPU from
+            its own events, on CUDA `torch.cuda.max_memory_allocated` less what was allocated before.
+        reserved_bytes: `torch.cuda.max_memory_reserved`; None on the CPU.
+        workspaces: Parts of `allocator_bytes` by name, on CUDA alone: `cublas`, what cuBLAS keeps between
+            operations, and `convolution`, the most that one convolution or its backward took and gave back.
+    """
+
+    device: str
+    tracked_bytes: int
+    allocator_bytes: int
+    reserved_bytes: int | None = None
+    workspaces: Mapping[str, int] = field(default_factory=dict)
+
+
+def measure_memory(
+    model: nn.Module,
+    inputs: Inputs,
+    *,
+    mode: Mode = "eval",
+    loss: Loss | None = None,
+    optimizer: str | MakeOptimizer | None = None,
+    autocast: torch.dtype | None = None,
+    device: str = "cpu",
+) -> MeasuredMemory:
+    """Run what `trace` would trace for real, on copies, and measure the peak of its memory.
+
+    Each run starts from new copies of the model's weights and of the inputs, in steady state: the optimizer
+    holds what it holds after a step, and the gradients of the step before are gone. The first run
+    is not measured, so that every kernel has been loaded. The model is left as it was found.
+
+    Args:
+        model: Any module that has data.
+        inputs: As for `trace`.
+        mode: `eval` or `train`.
+        loss: A function of the model's outputs that gives a scalar, in place of the default.
+        optimizer: As for `trace`; train mode only.
+        autocast: The type in which autocast runs the model, none by default.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        InceptionLabError: The device is not there, or the model raised on it or has no data.
+
+    Example:
+        >>> found = measure_memory(nn.Linear(10, 20), (4, 10))
+        >>> found.tracked_bytes == 4 * (20 * 10 + 20 + 4 * 10 + 4 * 20)
+        True
+    """
+    if mode not in ("eval", "train") or (optimizer is not None and mode != "train"):
+        raise InceptionLabError(f"no optimizer {optimizer!r} in mode {mode!r}", hint="use mode='train'")
+    step = optimizer_of(optimizer) if optimizer is not None else None
+    asked = Request(model, inputs, mode, loss, type(model).__name__, step, autocast)
+    place = _device(device)
+    try:
+        return _MEASURES[place.type](asked, place)
+    except InceptionLabError:
+        raise
+    except Exception as error:
+        raise InceptionLabError(
+            f"cannot run on {device}: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
+            where=asked.name,
+            hint="try a smaller batch",
+            exit_code=MODEL_FAILED,
+        ) from error
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in _MEASURES:
+        raise InceptionLabError(f"memory cannot be measured on {name!r}", hint="use cpu or cuda")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InceptionLabError("this machine has no CUDA device", hint="use --device cpu")
+    return device
+
+
+class Prepared(NamedTuple):
+    """A pass or step that is ready to run, on tensors of its own.
+
+    Attributes:
+        asked: What to run.
+        loan: The model on copies of its weights.
+        called: What to call it with.
+        optimizer: In steady state, or None.
+        autocast: Around the forward.
+    """
+
+    asked: Request
+    loan: Borrowed
+    called: Arguments
+    optimizer: torch.optim.Optimizer | None
+    autocast: AbstractContextManager[object]
+
+    @property
+    def held(self) -> list[Tensor]:
+        """What is there before the first operation."""
+        state = state_of(self.optimizer, self.loan.parameters) if self.optimizer else {}
+        groups = (self.loan.parameters, self.loan.buffers, self.called.tensors, state)
+        return [tensor for group in groups for tensor in group.values()]
+
+    def run(self) -> None:
+        """The forward; in train mode the loss, the backward pass and the optimizer's step too."""
+        with self.autocast:
+            outputs = self.asked.model(*self.called.args, **self.called.kwargs)
+            if isinstance(outputs, Iterator):
+                outputs = list(outputs)
+        if self.asked.mode == "eval":
+            return
+        value = (self.asked.loss or default_loss(outputs)[1])(outputs)  # alive to the end, as in a loop
+        if value.requires_grad:
+            value.backward()  # type: ignore[no-untyped-call]
+        if self.optimizer is not None:
+            self.optimizer.step()
+
+
+@contextmanager
+def prepared(asked: Request, device: torch.device) -> Iterator[Prepared]:
+    """Copy weights and inputs to the device, and take everything back at the end.
+
+    No garbage is collected meanwhile, which would release tensors at moments that no program controls.
+    """
+    training = asked.mode == "train"
+    others = [asked.loss] if isinstance(asked.loss, nn.Module) else []
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        torch.inference_mode(False),
+        torch.set_grad_enabled(training),
+        borrowed(asked.model, training, partial(_weight, device), others) as loan,
+        operation_by_operation(loan.modules),
+        _no_garbage(),
+    ):
+        torch.manual_seed(0)
+        called = arguments(asked.inputs, floating_dtype(loan), partial(_input, device))
+        optimizer = steady(asked.optimizer, loan.parameters) if asked.optimizer else None
+        yield Prepared(asked, loan, called, optimizer, _autocast(asked.autocast, device))
+
+
+def _autocast(dtype: torch.dtype | None, device: torch.device) -> AbstractContextManager[object]:
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+
+def _weight(device: torch.device, tensor: Tensor) -> Tensor:
+    copy = duplicate(tensor)
+    copy.data = copy.data.to(device)
+    return copy
+
+
+def _input(device: torch.device, example: Tensor) -> Tensor:
+    return on_cpu(example).detach().to(device).requires_grad_(example.requires_grad)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class StorageTracker(TorchDispatchMode):
+    """Bytes of the storages alive, and the most of them right after any operation.
+
+    Args:
+        held: The tensors that are there from the start; any others are counted from when they are met.
+    """
+
+    def __init__(self, held: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live_bytes = 0
+        self._watches: dict[int, ref[torch.UntypedStorage]] = {}
+        self._see(held)
+        self.peak_bytes = self.live_bytes
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, and look at what it read and made."""
+        self._see(tensors_within((args, kwargs)))
+        out = func(*args, **(kwargs or {}))
+        self._see(tensors_within(out))
+        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+        return out
+
+    def _see(self, tensors: Iterable[Tensor]) -> None:
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            address, size = storage._cdata, storage.nbytes()
+            if address not in self._watches:
+                self.live_bytes += size
+                self._watches[address] = ref(storage, self._forgetting(address, size))
+
+    def _forgetting(self, address: int, size: int) -> Callable[[object], None]:
+        def forget(_: object) -> None:
+            self.live_bytes -= size
+            del self._watches[address]
+
+        return forget
+
+
+def _tracked(asked: Request, device: torch.device) -> int:
+    with prepared(asked, device) as step:
+        tracker = StorageTracker(step.held)
+        with tracker:
+            step.run()
+        return tracker.peak_bytes
+
+
+def _on_cpu(asked: Request, device: torch.device) -> MeasuredMemory:
+    os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)
+    _tracked(asked, device)  # to warm up: the first run under a dispatch mode keeps tensors alive
+    tracked = _tracked(asked, device)
+    with prepared(asked, device) as step:
+        before = StorageTracker(step.held).live_bytes
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
+            step.run()
+        changes = _changes(events)
+    return MeasuredMemory(device_name("cpu"), tracked, before + max(accumulate(changes, initial=0)))
+
+
+def _changes(events: Any) -> list[int]:
+    """Bytes taken (above 0) and given back (below 0) by the CPU's allocator, in the order of time."""
+    found = [e for e in events.profiler.kineto_results.events() if e.name() == "[memory]"]
+    return [e.nbytes() for e in sorted(found, key=lambda e: e.start_ns())]
+
+
+class ScratchMeter(TorchDispatchMode):
+    """The most that one convolution held on CUDA beyond what it left behind."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.device, self.most = device, 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation between two looks at the allocator."""
+        torch.cuda.reset_peak_memory_stats(self.device)
+        out = func(*args, **(kwargs or {}))
+        if str(func).startswith(CONVOLUTIONS):
+            left = torch.cuda.memory_allocated(self.device)
+            self.most = max(self.most, torch.cuda.max_memory_allocated(self.device) - left)
+        return out
+
+
+def _on_cuda(asked: Request, device: torch.device) -> MeasuredMemory:
+    """Four runs: to warm up, for the allocator's peak, for the workspaces, and for the storages."""
+    _clear_cublas()
+    others = torch.cuda.memory_allocated(device)
+    _tracked(asked, device)  # to warm up
+    with prepared(asked, device) as step:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        step.run()
+        torch.cuda.synchronize(device)
+        allocated = torch.cuda.max_memory_allocated(device) - others
+        reserved = torch.cuda.max_memory_reserved(device)
+    with prepared(asked, device) as step, ScratchMeter(device) as scratch:
+        step.run()
+    tracked = _tracked(asked, device)
+    workspaces = {"cublas": _clear_cublas(device), "convolution": scratch.most}
+    return MeasuredMemory(device_name(str(device)), tracked, allocated, reserved, workspaces)
+
+
+def _clear_cublas(device: torch.device | None = None) -> int:
+    """Release the workspaces that cuBLAS keeps in PyTorch's allocator; returns their bytes."""
+    before = torch.cuda.memory_allocated(device)
+    torch._C._cuda_clearCublasWorkspaces()
+    return before - torch.cuda.memory_allocated(device)
+
+
+_MEASURES: Mapping[str, Callable[[Request, torch.device], MeasuredMemory]] = {
+    "cpu": _on_cpu,
+    "cuda": _on_cuda,
+}
