@@ -45,7 +45,7 @@ def test_totals_are_the_sums_of_the_layers(record):
         if name not in ("weighted_layers", "peak_bytes"):
             assert total == sum(layer[name] for layer in record.layers)
     assert record.totals["weighted_layers"] == 22
-    # weights with those of the heads, the image, and in the second LRN four maps of 192 x 56 x 56: the one divided and three of its own
+    # weights, the image, and four maps in the second LRN: the one that it divides, three of its own
     assert record.totals["peak_bytes"] == 4 * (13378280 + 3 * 224 * 224 + 4 * 192 * 56 * 56)
 
 

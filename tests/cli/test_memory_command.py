@@ -1,0 +1,139 @@
+"""`inception-lab memory` as a user types it."""
+
+import csv
+import io
+import json
+import sys
+
+import pytest
+
+import inception_lab as il
+from inception_lab.cli import main
+
+SMALL = ("--input-size", "3x64x64")
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main(["memory", *arguments])
+    captured = capsys.readouterr()
+    return left.value.code or 0, captured.out, captured.err
+
+
+def test_the_peak_and_what_makes_it_up(capsys):
+    code, out, _ = run(capsys, "googlenet")
+    assert code == 0
+    assert "38,230,112   36.5 MiB in norm2" in out
+    assert "27,994,208" in out
+
+
+def test_json_has_the_context_and_totals_of_the_summary(capsys):
+    _, out, _ = run(
+        capsys, "googlenet", *SMALL, "--mode", "train", "--optimizer", "adamw", "--format", "json"
+    )
+    data = json.loads(out)
+    model = il.create_model("googlenet", device="meta")
+    step = il.trace(model, (1, 3, 64, 64), mode="train", optimizer="adamw", name="googlenet")
+    assert (data["optimizer"], data["loss"], data["schema"]) == ("adamw", "cross_entropy", 1)
+    assert data["totals"] == il.summarise(step).to_dict()["totals"]
+    assert data["peak"]["bytes"] == data["totals"]["train_peak_bytes"] == il.peak_memory(step).peak_bytes
+    assert sum(data["peak"]["by_kind"].values()) == data["peak"]["bytes"]
+    assert sum(row["bytes"] for row in data["layers"]) == data["peak"]["bytes"]
+
+
+def test_by_module_adds_up(capsys):
+    arguments = (*SMALL, "--mode", "train", "--optimizer", "momentum", "--by", "module", "--format", "json")
+    _, out, _ = run(capsys, "googlenet", *arguments)
+    data = json.loads(out)
+    assert sum(row["bytes"] for row in data["modules"]) == data["peak"]["bytes"]
+    by_module = {row["module"]: row for row in data["modules"]}
+    fc = 1024 * 1000 + 1000
+    assert by_module["fc"]["parameters"] == by_module["fc"]["optimizer_state"] == 4 * fc
+    assert by_module["(inputs)"]["inputs"] == 4 * 3 * 64 * 64
+
+
+def test_csv_is_a_bare_table(capsys):
+    _, out, _ = run(capsys, "googlenet", *SMALL, "--format", "csv")
+    assert list(next(csv.DictReader(io.StringIO(out)))) == ["layer", "shape", "dtype", "kind", "bytes"]
+
+
+def test_the_largest_batch_fits_and_one_more_does_not(capsys):
+    arguments = (*SMALL, "--mode", "train", "--optimizer", "sgd")
+    _, out, _ = run(
+        capsys, "googlenet_bn", *arguments, "--batch-size", "2", "--fits", "100MiB", "--format", "json"
+    )
+    fits = json.loads(out)["fits"]
+    model = il.create_model("googlenet_bn", device="meta")
+
+    def peak(batch):
+        step = il.trace(model, (batch, 3, 64, 64), mode="train", optimizer="sgd")
+        return il.peak_memory(step).peak_bytes
+
+    assert peak(fits["batch_size"]) == fits["peak_bytes"] <= 100 * 2**20 < fits["one_more_bytes"]
+    assert fits["one_more_bytes"] == peak(fits["batch_size"] + 1)
+
+
+def test_measured_beside_predicted(capsys):
+    arguments = (*SMALL, "--mode", "train", "--batch-size", "2", "--measure", "--format", "json")
+    _, out, _ = run(capsys, "googlenet", *arguments)
+    measured = json.loads(out)["measured"]
+    assert measured["tracked_error_bytes"] == 0
+    assert measured["tracked_bytes"] == measured["predicted_bytes"]
+
+
+def test_cuda_is_said_not_to_be_all(capsys):
+    arguments = (*SMALL, "--mode", "train", "--optimizer", "adamw", "--device", "cuda", "--format", "json")
+    _, out, _ = run(capsys, "googlenet", *arguments)
+    data = json.loads(out)
+    assert "512 bytes" in data["note"]
+    assert data["peak"]["bytes"] % 512 == 0
+    assert all(row["bytes"] % 512 == 0 for row in data["layers"])
+
+
+def test_fused_kernels_are_noted(capsys):
+    kwargs = ("--kwargs", "input_size=8", "--kwargs", "hidden_size=16")
+    _, out, _ = run(capsys, "torch.nn:LSTM", "--input-size", "10x8", *kwargs)
+    assert "cell by cell" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("googlenet --optimizer sgd", 2, "--mode train"),
+        ("googlenet --fits nonsense", 2, "40 MiB"),
+        ("googlenet --fits=", 2, "40 MiB"),
+        ("googlenet --fits 1GiB --format csv", 2, "json"),
+        ("googlenet --measure --format csv", 2, "json"),
+        ("googlenet --optimizer lion --mode train", 2, "adamw"),
+        ("googlenet --device tpu", 2, "cuda"),
+        ("googlenet --input-size 3x20x20", 3, "31"),
+    ],
+)
+def test_mistakes(capsys, arguments, code, said):
+    found, out, err = run(capsys, *arguments.split())
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_a_model_that_runs_for_real_has_a_peak_but_no_largest_batch(capsys, tmp_path, monkeypatch):
+    (tmp_path / "asking_nets.py").write_text(
+        "from torch import nn\n\n\nclass Asking(nn.Linear):\n"
+        "    def forward(self, x):\n        return super().forward(x) if x.sum() > -1 else x\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    arguments = (
+        "asking_nets:Asking",
+        "--input-size",
+        "4",
+        "--kwargs",
+        "in_features=4",
+        "--kwargs",
+        "out_features=2",
+    )
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    assert "ran for real" in out
+    code, _, err = run(capsys, *arguments, "--fits", "1MiB")
+    assert (code, "runs for real" in err) == (2, True)
