@@ -124,10 +124,10 @@ def page(found: Sequence[Comparison], rounds: int) -> str:
     ]
     return f"""# Receptive fields: this project beside TorchLens
 
-Written by `python scripts/bench_torchlens.py --rounds {rounds}`. Every layer that ran an operation of its
-own; field and stride compared where TorchLens calls its answer exact. Times are CPU time of one thread: of
-our trace and analysis, of a plain forward, and of TorchLens's trace and answers, medians of {rounds} interleaved
-rounds after one to warm up.
+Written by `python scripts/bench_torchlens.py --rounds {rounds}`. Every layer that ran an operation of
+its own; field and stride compared where TorchLens calls its answer exact. Times are CPU time of one
+thread: of our trace and analysis, of a plain forward, and of TorchLens's trace and answers, medians of
+{rounds} interleaved rounds after one to warm up.
 
 {table(titles, body)}
 
