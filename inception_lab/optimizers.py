@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
 from inception_lab.nesting import tensors_within
@@ -76,7 +78,7 @@ def steady(
     if not trained:
         return None
     try:
-        with mode or nullcontext():
+        with mode or nullcontext(), _WithoutArithmetic():  # type: ignore[no-untyped-call]
             made = optimizer.make(trained)
             _take_first_step(made, trained)
     except Exception as error:
@@ -88,6 +90,20 @@ def steady(
             exit_code=MODEL_FAILED,
         ) from error
     return made
+
+
+class _WithoutArithmetic(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Leaves out what only changes numbers that meta tensors do not have; its kernels take long."""
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, unless it works in place and element by element on meta tensors."""
+        del types
+        in_place = func._schema.is_mutable and all(tensor.is_meta for tensor in tensors_within(args[:1]))
+        if in_place and (torch.Tag.pointwise in func.tags or func._opname.startswith("_foreach_")):
+            return args[0] if func._schema.returns else None
+        return func(*args, **(kwargs or {}))
 
 
 def _take_first_step(optimizer: torch.optim.Optimizer, trained: Sequence[Tensor]) -> None:

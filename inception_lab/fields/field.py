@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -118,7 +118,29 @@ def fields(trace: Trace, source: str = "") -> Mapping[int, Field]:
     value, axes = source_of(trace, source)
     size = tuple([trace.values[value].shape[dim] for dim in axes])
     known = walk(trace, value, axes, Extents.identity)
-    return {value: _described(found, size) for value, found in known.items() if found is not None}
+    return _Fields({value: found for value, found in known.items() if found is not None}, size)
+
+
+class _Fields(Mapping[int, Field]):
+    """Fields by value id, each described when it is first asked for."""
+
+    def __init__(self, known: Mapping[int, Geometry | Unknown], size: tuple[int, ...]) -> None:
+        self._known, self._size = known, size
+        self._described: dict[int, Field] = {}
+
+    def __getitem__(self, value: int) -> Field:
+        if value not in self._described:
+            self._described[value] = _described(self._known[value], self._size)
+        return self._described[value]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._known
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 def field_of(trace: Trace, layer: str, source: str = "") -> Field:
