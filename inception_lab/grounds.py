@@ -31,6 +31,7 @@ class Ground(NamedTuple):
         adapt: Changes the arguments of operations that make or meet a tensor of another device.
         most_macs: After how many multiply-accumulates to give up.
         mode: What runs below the recorder.
+        heeds_autocast: Whether autocast has its effect there.
     """
 
     device: str
@@ -40,6 +41,7 @@ class Ground(NamedTuple):
     adapt: Adapt
     most_macs: float
     mode: AbstractContextManager[object] = nullcontext()
+    heeds_autocast: bool = True
 
 
 def _unchanged(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Adapted:
@@ -85,7 +87,7 @@ def _takes_device(func: OpOverload) -> bool:
     return any(argument.name == "device" for argument in func._schema.arguments)
 
 
-ON_META = Ground("meta", standins.twin, inputs.on_meta, SHORTCUTS, _onto_meta, inf)
+ON_META = Ground("meta", standins.twin, inputs.on_meta, SHORTCUTS, _onto_meta, inf, heeds_autocast=False)
 FOR_REAL = Ground("cpu", standins.duplicate, inputs.on_cpu, Kernels(), _unchanged, LONGEST_RUN)
 
 

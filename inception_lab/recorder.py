@@ -121,6 +121,10 @@ class CallState:
         calls.append(self)
 
 
+class AutocastMet(BaseException):
+    """A forward that runs under autocast, of which meta tensors know nothing."""
+
+
 class Recorder(TorchDispatchMode):
     """Records every operation dispatched while it is active, and the module calls around it.
 
@@ -129,10 +133,14 @@ class Recorder(TorchDispatchMode):
         adapt: Changes the arguments of operations that make or meet a tensor of another device.
         differentiable: Whether autograd nodes are made, so that backward operations find their call.
         most_macs: After how many multiply-accumulates on data to give up.
+        heeds_autocast: Whether autocast has its effect on the tensors that run.
     """
 
-    def __init__(self, answers: Answers, adapt: Adapt, differentiable: bool, most_macs: float) -> None:
+    def __init__(
+        self, answers: Answers, adapt: Adapt, differentiable: bool, most_macs: float, heeds_autocast: bool
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.heeds_autocast = heeds_autocast
         self.answers, self.adapt, self.differentiable = answers, adapt, differentiable
         self.macs_left = most_macs
         self.phase: Phase = "forward"
@@ -351,6 +359,8 @@ class Recorder(TorchDispatchMode):
                     hint="call it in the thread of the model's forward",
                     exit_code=MODEL_FAILED,
                 )
+            if not self.heeds_autocast and torch.is_autocast_enabled("cpu"):
+                raise AutocastMet
             call = CallState(
                 self, module, path, kind, values_in((*args, *kwargs.values()) if kwargs else args)
             )

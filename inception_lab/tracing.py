@@ -24,7 +24,7 @@ from inception_lab.ir import Context, Kind, Mode, Trace
 from inception_lab.layouts import layout_of
 from inception_lab.losses import Loss, default_loss
 from inception_lab.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of, state_of, steady
-from inception_lab.recorder import FAILED_IN, Recorder
+from inception_lab.recorder import FAILED_IN, AutocastMet, Recorder
 from inception_lab.standins import Borrowed, borrowed
 
 FEW_MACS, FEW_BYTES = 10**10, 2**29
@@ -68,7 +68,8 @@ def trace(
         optimizer: `sgd`, `momentum`, `adam`, `adamw`, or a function that takes the parameters and makes an
             optimizer; without one the step ends with the backward pass. Train mode only.
         autocast: Run forward and loss under `torch.autocast` to this dtype. As meta tensors know nothing of
-            it, the model runs on fake CPU tensors then, which takes longer.
+            it, the model runs on fake CPU tensors then, which takes longer; so does one whose forward
+            calls a layer under autocast by itself.
         name: Name of the model in the result; its class where none is given.
         meta_only: Raise an error where the model would have to run for real.
 
@@ -94,7 +95,7 @@ def trace(
     step = optimizer_of(optimizer) if optimizer is not None else None
     asked = Request(model, inputs, mode, loss, name or type(model).__name__, step, autocast)
     try:
-        return trace_on(ON_META if autocast is None else on_fake_tensors(), asked)
+        return _without_data(asked)
     except TraceError as failure:
         if meta_only or not failure.blames_meta or not _has_data(model):
             raise
@@ -112,6 +113,16 @@ class Request(NamedTuple):
     name: str
     optimizer: NamedOptimizer | None = None
     autocast: torch.dtype | None = None
+
+
+def _without_data(asked: Request) -> Trace:
+    """Trace on meta tensors, or on fake ones where autocast has to have its effect."""
+    if asked.autocast is None:
+        try:
+            return trace_on(ON_META, asked)
+        except AutocastMet:
+            pass
+    return trace_on(on_fake_tensors(), asked)
 
 
 class TraceError(InceptionLabError):
@@ -175,7 +186,7 @@ def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
     ):
         torch.manual_seed(0)  # a net that draws numbers draws the same ones every time
         called = arguments(asked.inputs, floating_dtype(loan), ground.likeness)
-        recorder = Recorder(ground.answers, ground.adapt, training, ground.most_macs)
+        recorder = Recorder(ground.answers, ground.adapt, training, ground.most_macs, ground.heeds_autocast)
         optimizer = steady(asked.optimizer, loan.parameters, ground.mode) if asked.optimizer else None
         named = _register(recorder, loan, called.tensors, optimizer)
         recorder.watch(loan.modules)

@@ -22,7 +22,7 @@ class Hostile:
         macs_in_train: Of one forward in train mode, where that is another number.
         params: Elements of the parameters, each once.
         rows: Rows of the layer table in eval mode.
-        device: `meta`, or `cpu` where the net can only run for real.
+        device: `meta`, `fake` under autocast, or `cpu` where the net can only run for real.
         device_in_train: The same in train mode, where it is another one.
         uncounted: Operations that must be listed by name; none where the count is complete.
         error: What the one-line error says, where no trace may come out.

@@ -6,7 +6,6 @@ from branched import I3D, InceptionTime
 from hostile import data, not_on_meta, sequences, structure, weights, wrapped
 from hostile.case import Hostile
 
-NO_AUTOCAST = "autocast leaves meta tensors as they are: element types and bytes are those without it"
 OUT_OF_REACH = "only what modules and their containers keep is taken out again"
 
 IMAGE, ROWS = (2, 3, 8, 8), (2, 8)
@@ -206,7 +205,7 @@ WRAPPED = (
     ),
     Hostile("functional call", wrapped.Functional, **LINEAR | {"rows": 2}),
     Hostile("vmap", wrapped.Vectorised, **LINEAR),
-    Hostile("autocast", wrapped.Autocast, **LINEAR | {"rows": 2}, not_yet=NO_AUTOCAST),
+    Hostile("autocast", wrapped.Autocast, **LINEAR | {"rows": 2}, device="fake"),
     Hostile("threaded", wrapped.Threaded, **LINEAR, error="another thread"),
     Hostile("scripted", wrapped.scripted, ROWS, error="script"),
     Hostile("raising", wrapped.Raising, ROWS, error="on purpose"),
