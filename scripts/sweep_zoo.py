@@ -209,7 +209,9 @@ def _traced(where: tuple[str, str], model: nn.Module, inputs: Any) -> Row:
 def _compared(trace: il.Trace, model: nn.Module, inputs: Any) -> dict[str, str]:
     """The columns that FlopCounterMode fills; it runs on the device that the trace ran on."""
     try:
-        flops, seconds = timed(lambda: flops_by_torch(model, inputs, trace.context.device))
+        flops, seconds = timed(
+            lambda: flops_by_torch(model, inputs, "cpu" if trace.context.device == "cpu" else "meta")
+        )
     except Exception as error:  # the peer's failure, not ours
         return {"reason": f"FlopCounterMode: {one_line(error)}"}
     counts, why = compare(trace, flops // 2)

@@ -368,3 +368,16 @@ def test_hooks_of_fvcore_are_taken_out_where_the_tracer_fails():
     net = Net(lambda conv, x: (conv(x), refuse_jit())[0], nn.Conv2d(3, 4, 3))
     il.crosscheck(net, (1, 3, 8, 8))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
+
+
+def test_a_forward_under_autocast():
+    class Casting(nn.Linear):
+        def forward(self, x):
+            with torch.autocast("cpu", torch.bfloat16):
+                return self.inner(x)
+
+    model = Casting(4, 4)
+    model.inner = nn.Linear(4, 4)
+    found = il.crosscheck(model, (2, 4))
+    assert (found.trace.context.device, found.verdict) == ("fake", "agree")
+    assert found.record.totals["macs"] == 2 * 16

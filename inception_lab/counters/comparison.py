@@ -16,7 +16,7 @@ from inception_lab.counters.counts import CannotRunError, Count
 from inception_lab.counters.fvcore_counts import fvcore_counts
 from inception_lab.counters.torch_counts import flop_counter_mode_counts
 from inception_lab.errors import InceptionLabError
-from inception_lab.grounds import FOR_REAL, ON_META, Ground
+from inception_lab.grounds import FOR_REAL, ON_META, Ground, on_fake_tensors
 from inception_lab.inputs import Inputs
 from inception_lab.ir import Mode, Phase, Trace
 from inception_lab.losses import Loss
@@ -156,7 +156,8 @@ def _grounds(found: Trace, meta_only: bool) -> tuple[Ground, ...]:
         return (FOR_REAL,)
     held = sum(storage.bytes for storage in found.storages if storage.born is None)
     soon_done = held < FEW_BYTES and sum(op.macs for op in found.ops) < FEW_MACS
-    return (ON_META, FOR_REAL) if soon_done and not meta_only else (ON_META,)
+    without_data = ON_META if found.context.device == ON_META.device else on_fake_tensors()
+    return (without_data, FOR_REAL) if soon_done and not meta_only else (without_data,)
 
 
 def _compared(found: Trace, counts: Mapping[str, Sequence[Count]], not_run: Mapping[str, str]) -> Crosscheck:
