@@ -69,7 +69,7 @@ def trace(
             optimizer; without one the step ends with the backward pass. Train mode only.
         autocast: Run forward and loss under `torch.autocast` to this dtype. As meta tensors know nothing of
             it, the model runs on fake CPU tensors then, which takes longer; so does one whose forward
-            calls a layer under autocast by itself.
+            calls a layer under autocast by itself, and any model within one.
         name: Name of the model in the result; its class where none is given.
         meta_only: Raise an error where the model would have to run for real.
 

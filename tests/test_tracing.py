@@ -668,7 +668,8 @@ class TestErrors:
     def test_autocast_for_the_cpu_around_it(self):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found = trace(conv(), SMALL)
-        assert {value.dtype for value in found.values} == {"float32"}
+        assert {value.dtype for value in found.values} == {"float32", "bfloat16"}
+        assert (found.context.device, found.context.fallback) == ("fake", "")
 
     def test_a_trace_within_a_trace_and_after_a_failure(self):
         inner = []
