@@ -169,7 +169,7 @@ def _has_data(model: nn.Module) -> bool:
 
 def trace_on(ground: Ground, asked: Request, fallback: str = "") -> Trace:
     """Trace a model on one ground; `fallback` says why it is not meta."""
-    with one_at_a_time, _no_collection(), torch.inference_mode(False), ExitStack() as others:
+    with one_at_a_time, no_collection(), torch.inference_mode(False), ExitStack() as others:
         if _get_current_dispatch_mode() is not None:  # another trace, or somebody's mode
             others.enter_context(_disable_current_modes())
         else:
@@ -192,7 +192,7 @@ def _recorded(ground: Ground, asked: Request, fallback: str) -> Trace:
         recorder.watch(loan.modules)
         try:
             with ground.mode, recorder, torch.set_grad_enabled(training):
-                with _autocast(asked.autocast):
+                with autocast_to(asked.autocast, "cpu"):
                     outputs = asked.model(*called.args, **called.kwargs)
                     if isinstance(outputs, Iterator):
                         outputs = list(outputs)
@@ -244,7 +244,7 @@ def operation_by_operation(modules: Mapping[str, nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """No garbage collection, which would release tensors at moments that no program controls."""
     enabled = gc.isenabled()
     gc.disable()
@@ -275,8 +275,9 @@ def _register(
     return named
 
 
-def _autocast(dtype: torch.dtype | None) -> AbstractContextManager[object]:
-    return nullcontext() if dtype is None else torch.autocast("cpu", dtype)
+def autocast_to(dtype: torch.dtype | None, device: str) -> AbstractContextManager[object]:
+    """Autocast on a kind of device, or nothing without a dtype."""
+    return nullcontext() if dtype is None else torch.autocast(device, dtype)
 
 
 def _loss(recorder: Recorder, outputs: Any, loss: Loss | None) -> tuple[str, Tensor]:

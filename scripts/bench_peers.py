@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
+from inception_lab.measure.devices import device_name
 from inception_lab.models.cards import get_card
 
 Shape = tuple[int, ...]
@@ -522,7 +523,7 @@ def machine(results: Results) -> dict[str, str]:
     options = results.options
     probes = [p for found in results.probes.values() for p in found]
     return {
-        "CPU": cpu_name(),
+        "CPU": device_name("cpu"),
         "threads": str(torch.get_num_threads()),
         "Python": platform.python_version(),
         "torch": torch.__version__,
@@ -535,16 +536,6 @@ def machine(results: Results) -> dict[str, str]:
             Spread.of([p.package for p in probes]), " ms", 1000
         ),
     }
-
-
-def cpu_name() -> str:
-    """The processor's model, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _shown(spread: Spread | None, unit: str = "", scale: float = 1, digits: int = 2) -> str:

@@ -24,10 +24,11 @@ import torch
 from torch import nn
 
 import inception_lab as il
+from inception_lab.measure.devices import device_name
 from inception_lab.models.cards import CARDS
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bench_peers import cpu_name, table
+from bench_peers import table
 
 MODELS = ("googlenet", "googlenet_3x3", "bn_inception", "inception_v3", "inception_v4", "xception", "vgg16")
 Numbers = tuple[tuple[int, ...], tuple[float, ...]]
@@ -132,7 +133,7 @@ thread: of our trace and analysis, of a plain forward, and of TorchLens's trace 
 {table(titles, body)}
 
 torch {torch.__version__.partition("+")[0]}, torchlens {torchlens.__version__},
-Python {platform.python_version()}, {cpu_name()}, one thread.
+Python {platform.python_version()}, {device_name("cpu")}, one thread.
 """
 
 

@@ -32,11 +32,12 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 import inception_lab as il
+from inception_lab.measure.devices import device_name
 from inception_lab.models.cards import CARDS
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
-from bench_peers import cpu_name, table  # noqa: E402
+from bench_peers import table  # noqa: E402
 from hostile.case import call, products_visible, real  # noqa: E402
 
 MOST_NAMED = 20
@@ -341,7 +342,7 @@ def context(rows: Sequence[Row]) -> dict[str, str]:
     named = {row.package for row in rows}
     packages = ["inception_lab", *(name for name in ("torchvision", "timm") if name in named)]
     return {
-        "CPU": cpu_name(),
+        "CPU": device_name("cpu"),
         "threads": str(torch.get_num_threads()),
         "seconds": "of CPU time",
         "Python": platform.python_version(),

@@ -19,7 +19,7 @@ MAY_IMPORT = {
         "errors", "fields", "grounds", "inputs", "ir", "losses", "measure", "nesting", "optimizers",
         "standins", "structure", "tracing",
     },
-    "fields": {"errors", "fields", "ir", "structure"},
+    "fields": {"errors", "fields", "ir", "layouts", "structure"},
     "counters": {
         "analyzers", "answers", "counters", "errors", "grounds", "inputs", "ir", "losses", "nesting",
         "record", "standins", "structure", "summarising", "tracing",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from inception_lab.measure.effective_field import EffectiveField
 
 KINDS = (".svg", ".png")
+DEFAULTS = {"layer": "", "samples": 4, "seeds": 5, "device": "cpu"}
 
 
 def effective(
@@ -38,9 +39,11 @@ def effective(
     if plot is not None and plot.suffix.lower() not in KINDS:
         raise InceptionLabError(f"cannot draw into {str(plot)!r}", hint="end it with .svg or .png")
     if not effective:
-        if weights or plot or how["layer"]:
-            raise InceptionLabError("--layer, --weights and --plot need --effective", hint="add --effective")
+        given = how | {"weights": weights, "plot": plot}
+        if idle := [f"--{name}" for name, value in given.items() if value]:
+            raise InceptionLabError(f"{', '.join(idle)} without --effective", hint="add --effective")
         return {}
+    how = {name: value or DEFAULTS[name] for name, value in how.items()}
     if how["device"] == "cuda":
         _refuse_missing_gpu()
     from inception_lab.cli.loading import with_weights

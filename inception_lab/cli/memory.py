@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from inception_lab.cli.options import Tracing, emit, format_options, tracing_options
+from inception_lab.cli.options import Tracing, emit, format_options, optimizer_option, tracing_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record, Row
 from inception_lab.report.data import columns_of
@@ -19,11 +19,13 @@ from inception_lab.report.formats import heading, render
 from inception_lab.units import METRICS, format_quantity, parse_quantity
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from inception_lab.analyzers.memory import PeakMemory
     from inception_lab.inputs import Inputs
     from inception_lab.ir import Trace
+    from inception_lab.measure.memory import MeasuredMemory
 
 LARGEST = 10
 DTYPES = ("float32", "bfloat16", "float16")
@@ -34,9 +36,10 @@ ON_CUDA = "as on CUDA: blocks of 512 bytes, foreach optimizers; workspaces of it
 @click.command()
 @click.argument("model")
 @tracing_options
+@optimizer_option
 @click.option("--by", type=click.Choice(["tensor", "module"]), default="tensor", show_default=True,
               help="What the table at the peak has a row for.")  # fmt: skip
-@click.option("--depth", type=click.IntRange(min=1), default=1, show_default=True, help="Of --by module.")
+@click.option("--depth", type=click.IntRange(min=1), help="Of --by module: how deep.  [default: 1]")
 @click.option("--fits", metavar="SIZE", help="The largest batch size that fits, such as into 80GiB.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
               help="Whose allocator is predicted, and measured.")  # fmt: skip
@@ -55,6 +58,8 @@ def command(model: str, tracing: Tracing, form: str, output: Path | None, **want
     if tracing.optimizer and tracing.mode == "eval":
         raise InceptionLabError("an optimizer takes no step in eval mode", hint="add --mode train")
     limit = parse_quantity(wanted["fits"], "bytes") if wanted["fits"] is not None else None
+    if wanted["depth"] and wanted["by"] != "module":
+        raise InceptionLabError("--depth is of --by module", hint="add --by module")
     if form == "csv" and (limit is not None or wanted["measure"]):
         raise InceptionLabError("CSV holds the table alone", hint="take --format json or table")
     found = with_model(model, tracing, partial(_traced, model, tracing, wanted))
@@ -89,7 +94,7 @@ def _answer(
     if limit is not None:
         answer["fits"] = with_model(model, tracing, partial(_largest, tracing, wanted, limit))
     if wanted["measure"]:
-        answer["measured"] = _measured(model, tracing, peak.peak_bytes, wanted["device"])
+        answer["measured"] = _measured(model, tracing, peak.peak_bytes, wanted)
     return answer | _rows(found, peak, rounding, wanted)
 
 
@@ -102,32 +107,40 @@ def _rounding(device: str) -> int:
 def _traced(
     name: str, tracing: Tracing, wanted: Mapping[str, Any], model: nn.Module, inputs: Inputs
 ) -> Trace:
-    import torch
-
     from inception_lab import trace
     from inception_lab.analyzers.memory import without_host_state
     from inception_lab.optimizers import optimizer_of
 
-    if wanted["dtype"]:
-        model.to(getattr(torch, wanted["dtype"]))
+    _convert(model, wanted)
     options = {"foreach": True} if wanted["device"] == "cuda" else {}
     found = trace(
         model,
         inputs,
         mode=tracing.mode,
         optimizer=optimizer_of(tracing.optimizer, **options) if tracing.optimizer else None,
-        autocast=getattr(torch, wanted["autocast"]) if wanted["autocast"] else None,
+        autocast=_dtype(wanted["autocast"]),
         name=name,
         meta_only=tracing.meta_only,
     )
     return without_host_state(found) if wanted["device"] == "cuda" else found
 
 
+def _convert(model: nn.Module, wanted: Mapping[str, Any]) -> None:
+    if wanted["dtype"]:
+        model.to(_dtype(wanted["dtype"]))
+
+
+def _dtype(name: str | None) -> torch.dtype | None:
+    import torch
+
+    return getattr(torch, name) if name else None
+
+
 def _rows(found: Trace, peak: PeakMemory, rounding: int, wanted: Mapping[str, Any]) -> dict[str, list[Row]]:
     from inception_lab.analyzers.memory import memory_by_module
 
     if wanted["by"] == "module":
-        table = memory_by_module(found, wanted["depth"], rounding)
+        table = memory_by_module(found, wanted["depth"] or 1, rounding)
         return {"modules": cast("list[Row]", table.to_dict("records"))}
     rows = cast("list[Row]", peak.tensors.to_dict("records"))
     return {"layers": [{**row, "shape": list(row["shape"])} for row in rows]}
@@ -161,19 +174,23 @@ def _with_batch(inputs: Inputs, batch: int) -> Inputs:
     ]
 
 
-def _measured(name: str, tracing: Tracing, predicted: int, device: str) -> Row:
+def _measured(name: str, tracing: Tracing, predicted: int, wanted: Mapping[str, Any]) -> Row:
     """The same step for real: what was predicted, what was measured, and by how much they differ."""
     from inception_lab.cli.loading import with_weights
     from inception_lab.measure.memory import measure_memory
 
-    found = with_weights(
-        name,
-        tracing,
-        None,
-        lambda model, inputs: measure_memory(
-            model, inputs, mode=tracing.mode, optimizer=tracing.optimizer, device=device
-        ),
-    )
+    def use(model: nn.Module, inputs: Inputs) -> MeasuredMemory:
+        _convert(model, wanted)
+        return measure_memory(
+            model,
+            inputs,
+            mode=tracing.mode,
+            optimizer=tracing.optimizer,
+            autocast=_dtype(wanted["autocast"]),
+            device=wanted["device"],
+        )
+
+    found = with_weights(name, tracing, None, use)
     figures = {k: v for k, v in vars(found).items() if k.endswith("_bytes") and v is not None}
     about = {"device": found.device, "predicted_bytes": predicted}
     errors = {k.replace("_bytes", "_error_bytes"): predicted - v for k, v in figures.items()}

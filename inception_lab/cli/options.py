@@ -107,20 +107,20 @@ class Tracing:
         input_sizes: One per input; empty for the size on the card, or that the model itself tells.
         batch_size: Images in a batch.
         mode: `eval` or `train`.
-        optimizer: Name of the one that ends a training step, None for a step without.
         strict: Whether a partial result is a failure.
         meta_only: Whether a model that has to run for real is a failure.
         traceback: Whether to show where a model raised.
+        optimizer: Name of the one that ends a training step, None for a step without.
     """
 
     kwargs: dict[str, Any]
     input_sizes: tuple[InputSize, ...]
     batch_size: int
     mode: Mode
-    optimizer: str | None
     strict: bool
     meta_only: bool
     traceback: bool
+    optimizer: str | None = None
 
 
 def tracing_options(command: Command) -> Command:
@@ -128,7 +128,7 @@ def tracing_options(command: Command) -> Command:
 
     @wraps(command)
     def collected(**given: Any) -> Any:
-        how = {field.name: given.pop(field.name) for field in fields(Tracing)}
+        how = {field.name: given.pop(field.name) for field in fields(Tracing) if field.name in given}
         return command(tracing=Tracing(**how | {"kwargs": _each_once(how["kwargs"])}), **given)
 
     for option in reversed(_TRACING):
@@ -165,15 +165,18 @@ _TRACING = (
         show_default=True,
         help="One inference pass, or forward, loss and backward.",
     ),
-    click.option(
-        "--optimizer",
-        type=click.Choice(["sgd", "momentum", "adam", "adamw"]),
-        help="End a training step with this one's.",
-    ),
     click.option("--strict", is_flag=True, help="Exit with 1 where an operation could not be counted."),
     click.option("--meta-only", is_flag=True, help="Exit with 3 where a model would have to run for real."),
     click.option("--traceback", is_flag=True, help="Show where a model raised."),
 )
+
+
+optimizer_option = click.option(
+    "--optimizer",
+    type=click.Choice(["sgd", "momentum", "adam", "adamw"]),
+    help="End a training step with this one's.",
+)
+"""For commands to which the optimizer's step makes a difference; it arrives in the `Tracing`."""
 
 
 def format_options(command: Command) -> Command:

@@ -35,15 +35,13 @@ COLUMNS = ("layer", "call", "receptive_field", "stride", "padding", "extent", "s
 @click.option("--from", "source", default="", metavar="LAYER", help="Fields within this layer's output.")
 @click.option("--effective", is_flag=True, help="Average input gradients too: a real run.")
 @click.option("--layer", default="", help="Whose centre unit's gradient.  [default: the last spatial one]")
-@click.option("--samples", type=click.IntRange(1), default=4, show_default=True, help="Inputs for each seed.")
-@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
+@click.option("--samples", type=click.IntRange(1), help="Inputs for each seed.  [default: 4]")
+@click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: 5]")
 @click.option("--weights", type=click.Path(path_type=Path), help="A state dict to load for --effective.")
 @click.option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),
-    default="cpu",
-    show_default=True,
-    help="Where --effective runs.",
+    help="Where --effective runs.  [default: cpu]",
 )
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw --effective into a .svg or .png file.")
 @format_options

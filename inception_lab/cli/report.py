@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inception_lab.cli.options import Tracing, tracing_options
+from inception_lab.cli.options import Tracing, optimizer_option, tracing_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.cards import CARDS
 from inception_lab.models.registry import list_models
@@ -31,6 +31,7 @@ LARGEST = 10
 @click.argument("models", metavar="[MODEL...]", nargs=-1)
 @click.option("--all", "whole_zoo", is_flag=True, help="Every model of the zoo.")
 @tracing_options
+@optimizer_option
 @click.option(
     "-o",
     "--output",

@@ -9,7 +9,7 @@ from typing import cast
 
 import click
 
-from inception_lab.cli.options import Tracing, emit, format_options, tracing_options
+from inception_lab.cli.options import Tracing, emit, format_options, optimizer_option, tracing_options
 from inception_lab.record import Record, Row
 from inception_lab.report.data import columns_of
 from inception_lab.report.formats import render
@@ -21,6 +21,7 @@ _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
 @click.command()
 @click.argument("model")
 @tracing_options
+@optimizer_option
 @click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this.")
 @format_options
 def command(model: str, tracing: Tracing, depth: int | None, form: str, output: Path | None) -> None:

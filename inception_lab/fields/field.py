@@ -163,7 +163,8 @@ def field_of(trace: Trace, layer: str, source: str = "") -> Field:
         >>> field_of(trace, "inception3b", source="inception3a").receptive_field
         (5, 5)
     """
-    return fields(trace, source).get(output_of(trace, layer).outputs[0], UNSEEN)
+    outputs = output_of(trace, layer).outputs
+    return fields(trace, source).get(outputs[0], UNSEEN) if outputs else UNSEEN
 
 
 def source_of(trace: Trace, layer: str = "") -> tuple[int, tuple[int, ...]]:

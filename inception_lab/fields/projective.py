@@ -41,7 +41,8 @@ def projective_field(
     shape = tuple([trace.values[value].shape[d] for d in axes])
     if len(pixel) != len(shape) or any(not 0 <= p < n for p, n in zip(pixel, shape, strict=True)):
         raise InceptionLabError(f"pixel {tuple(pixel)} is none of {shape}", hint="count from 0")
-    found = walk(trace, value, axes, Support.identity).get(output_of(trace, layer).outputs[0])
+    outputs = output_of(trace, layer).outputs
+    found = walk(trace, value, axes, Support.identity).get(outputs[0]) if outputs else None
     if not isinstance(found, Geometry):
         why = found.why if found is not None else "it does not depend on the source"
         raise InceptionLabError(f"what {layer} sees is not known: {why}", where=trace.context.model)

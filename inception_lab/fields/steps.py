@@ -9,7 +9,7 @@ the centre at the mean over the phases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -250,12 +250,3 @@ def _phased(
     grow = max(spans)
     lead = Fraction(grow, 2) - sum(centres, Fraction(0)) / len(centres)
     return Step(_within(read(np.arange(out)), size), grow, lead, stride, True, sizes)
-
-
-def row_major(shape: Sequence[int]) -> tuple[int, ...]:
-    """Strides of a contiguous tensor."""
-    strides, step = [], 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(strides))

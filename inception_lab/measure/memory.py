@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
@@ -23,9 +23,15 @@ from inception_lab.ir import Mode
 from inception_lab.losses import Loss, default_loss
 from inception_lab.measure.devices import device_name
 from inception_lab.nesting import tensors_within
-from inception_lab.optimizers import MakeOptimizer, optimizer_of, state_of, steady
+from inception_lab.optimizers import MakeOptimizer, optimizer_of, state_of
 from inception_lab.standins import Borrowed, borrowed, duplicate
-from inception_lab.tracing import Request, floating_dtype, operation_by_operation
+from inception_lab.tracing import (
+    Request,
+    autocast_to,
+    floating_dtype,
+    no_collection,
+    operation_by_operation,
+)
 
 CONVOLUTIONS = ("aten.convolution", "aten.cudnn_convolution")
 
@@ -147,9 +153,9 @@ class Prepared(NamedTuple):
             outputs = self.asked.model(*self.called.args, **self.called.kwargs)
             if isinstance(outputs, Iterator):
                 outputs = list(outputs)
-        if self.asked.mode == "eval":
-            return
-        value = (self.asked.loss or default_loss(outputs)[1])(outputs)  # alive to the end, as in a loop
+            if self.asked.mode == "eval":
+                return
+            value = (self.asked.loss or default_loss(outputs)[1])(outputs)  # alive to the end, as in a loop
         if value.requires_grad:
             value.backward()  # type: ignore[no-untyped-call]
         if self.optimizer is not None:
@@ -170,16 +176,22 @@ def prepared(asked: Request, device: torch.device) -> Iterator[Prepared]:
         torch.set_grad_enabled(training),
         borrowed(asked.model, training, partial(_weight, device), others) as loan,
         operation_by_operation(loan.modules),
-        _no_garbage(),
+        no_collection(),
     ):
         torch.manual_seed(0)
         called = arguments(asked.inputs, floating_dtype(loan), partial(_input, device))
-        optimizer = steady(asked.optimizer, loan.parameters) if asked.optimizer else None
-        yield Prepared(asked, loan, called, optimizer, _autocast(asked.autocast, device))
+        optimizer = _made(asked, loan)
+        step = Prepared(asked, loan, called, optimizer, autocast_to(asked.autocast, device.type))
+        if optimizer is not None:  # a first step, real as all others, makes what it keeps
+            step.run()
+            optimizer.zero_grad(set_to_none=True)
+        gc.collect()
+        yield step
 
 
-def _autocast(dtype: torch.dtype | None, device: torch.device) -> AbstractContextManager[object]:
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+def _made(asked: Request, loan: Borrowed) -> torch.optim.Optimizer | None:
+    trained = [parameter for parameter in loan.parameters.values() if parameter.requires_grad]
+    return asked.optimizer.make(trained) if asked.optimizer and trained else None
 
 
 def _weight(device: torch.device, tensor: Tensor) -> Tensor:
@@ -190,18 +202,6 @@ def _weight(device: torch.device, tensor: Tensor) -> Tensor:
 
 def _input(device: torch.device, example: Tensor) -> Tensor:
     return on_cpu(example).detach().to(device).requires_grad_(example.requires_grad)
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class StorageTracker(TorchDispatchMode):

@@ -81,6 +81,14 @@ def test_measured_beside_predicted(capsys):
     assert measured["tracked_bytes"] == measured["predicted_bytes"]
 
 
+def test_what_is_measured_is_what_was_predicted_in_mixed_precision_too(capsys):
+    arguments = (*SMALL, "--mode", "train", "--batch-size", "2", "--measure", "--format", "json")
+    _, out, _ = run(capsys, "googlenet_bn", *arguments, "--optimizer", "momentum", "--autocast", "bfloat16")
+    assert json.loads(out)["measured"]["tracked_error_bytes"] == 0
+    _, out, _ = run(capsys, "googlenet_3x3", *SMALL, "--measure", "--dtype", "bfloat16", "--format", "json")
+    assert 0 <= json.loads(out)["measured"]["tracked_error_bytes"] <= 1024
+
+
 def test_cuda_is_said_not_to_be_all(capsys):
     arguments = (*SMALL, "--mode", "train", "--optimizer", "adamw", "--device", "cuda", "--format", "json")
     _, out, _ = run(capsys, "googlenet", *arguments)
@@ -104,6 +112,7 @@ def test_fused_kernels_are_noted(capsys):
         ("googlenet --fits=", 2, "40 MiB"),
         ("googlenet --fits 1GiB --format csv", 2, "json"),
         ("googlenet --measure --format csv", 2, "json"),
+        ("googlenet --depth 2", 2, "--by module"),
         ("googlenet --optimizer lion --mode train", 2, "adamw"),
         ("googlenet --device tpu", 2, "cuda"),
         ("googlenet --input-size 3x20x20", 3, "31"),

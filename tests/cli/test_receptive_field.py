@@ -73,6 +73,9 @@ def test_padding_that_a_model_computes_from_the_size(capsys):
     ("arguments", "code", "said"),
     [
         ("googlenet --from inception3", 2, "did you mean inception3"),
+        ("googlenet --samples 3", 2, "add --effective"),
+        ("googlenet --layer conv1 --device cpu", 2, "--layer, --device without --effective"),
+        ("googlenet --optimizer sgd", 2, "--optimizer"),
         ("gogglenet", 2, "did you mean googlenet"),
         (
             "torch.nn:Linear --input-size 3 --kwargs in_features=3 --kwargs out_features=2",

@@ -11,6 +11,7 @@ import torch
 from test_standins import fingerprint, same
 from torch import nn
 
+import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.memory import StorageTracker, measure_memory
 
@@ -161,3 +162,19 @@ class TestScript:
         assert code == 0
         assert rows["tracked_bytes"].isna().all()
         assert "not run: about" in page
+
+
+def test_an_optimizer_keeps_nothing_for_what_no_gradient_reaches():
+    """Two copies of the used layer alone, and Adam's counters: as predicted."""
+
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Linear(40, 40), nn.Linear(100, 100)
+
+        def forward(self, x):
+            return self.used(x)
+
+    step = il.trace(Idle(), (2, 40), mode="train", optimizer="adam")
+    measured = measure_memory(Idle(), (2, 40), mode="train", optimizer="adam")
+    assert measured.tracked_bytes == il.peak_memory(step).peak_bytes

@@ -24,7 +24,9 @@ from inception_lab.report.plots.sheet import (
 from inception_lab.report.plots.words import leader, ratio_text
 from inception_lab.units import METRICS, format_quantity
 
-METRICS_SHOWN = ("macs", "training_macs", "params", "other_flops", "activation_bytes", "weighted_layers")
+METRICS_SHOWN = (
+    "macs", "training_macs", "params", "other_flops", "peak_bytes", "train_peak_bytes", "weighted_layers"
+)  # fmt: skip
 BEST, OTHER = "#2f6690", "#9db8cf"
 _PITCH, _BAR, _VALUE = 0.25, 0.68, 0.62
 
