@@ -15,6 +15,7 @@ from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from inception_lab.accumulation import ADD, ADD_IN_PLACE, LastReference
 from inception_lab.answers import Known, tensors_in
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir import Phase, Value
@@ -156,6 +157,8 @@ class Recorder(TorchDispatchMode):
         self._marked: list[ref[Tensor]] = []
         self._met_data = False
         self._adopted = 0
+        self._node = self._node_from = NO_CALL
+        self._last_reference = LastReference()
         self._strangers: dict[int, tuple[Tensor, Tensor | None]] = {}
 
     @classmethod
@@ -173,6 +176,9 @@ class Recorder(TorchDispatchMode):
         if composite:  # as on tensors made in inference mode: on all others it is taken apart
             with self:
                 return func.decompose(*args, **(kwargs or {}))
+        call = self._current_call()
+        if func is ADD and self._adds_in_place(args):
+            func = ADD_IN_PLACE
         reads: list[int] = []
         key: list[Any] = [id(func)]  # the overload's own hash is Python code
         self._met_data = False
@@ -180,7 +186,6 @@ class Recorder(TorchDispatchMode):
         if kwargs:
             key += kwargs
             self._scan(kwargs.values(), reads, key)
-        call = self._current_call()
         kwargs = kwargs or {}
         if kwargs or self._met_data or not reads:
             known, out = self._adapted(func, key, args, kwargs)
@@ -310,11 +315,27 @@ class Recorder(TorchDispatchMode):
         node = _current_node() if self.phase == "backward" else None
         if node is None:
             return self.nobody
+        number = node._sequence_nr()
+        if number != self._node:
+            self._node, self._node_from = number, len(self.ops)
         if (parameter := getattr(node, "variable", None)) is not None:
             return self.readers.get(self.storage_of(parameter).id, self.nobody)
-        last = bisect_right(self.boundaries, node._sequence_nr()) - 1
+        last = bisect_right(self.boundaries, number) - 1
         call = self.boundary_calls[last] if last >= 0 else NO_CALL
         return self.nobody if call == NO_CALL else call
+
+    def _adds_in_place(self, args: Sequence[Any]) -> bool:
+        """Whether autograd's engine adds to a gradient that nobody else needs.
+
+        What the node that runs adds to a tensor of its own is no sum of gradients.
+        """
+        if self.phase != "backward" or self.stack:
+            return False
+        writer = self.values[self.version_of(args[0]).id].op
+        if writer is None or writer >= self._node_from:
+            return False
+        self._node_from = len(self.ops) + 1  # nor did it make the sum
+        return self._last_reference.is_to(args[0])
 
     def begin_backward(self) -> None:
         """From here on operations run backward; those without a call have one of their own."""

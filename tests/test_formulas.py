@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
 
 from inception_lab.formula_tables.free import is_free
+from inception_lab.formula_tables.terms import UNKNOWN
 from inception_lab.formulas import FORMULAS, FREE_OPS, Cost, cost_of
 from inception_lab.models.registry import create_model
 from inception_lab.tracing import trace
@@ -319,3 +320,8 @@ class TestTables:
     def test_a_training_step_of_a_usual_layer_is_complete(self, layer):
         step = trace(nn.Sequential(nn.Conv2d(6, 6, 1), layer), (2, 6, 8, 8), mode="train")
         assert dict(step.context.uncounted_ops) == {}
+
+
+def test_the_tables_name_operations_that_exist():
+    version = tuple(map(int, torch.__version__.split(".")[:2]))
+    assert set() == UNKNOWN if version >= (2, 13) else {"_foreach_mm"} >= UNKNOWN

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from inception_lab.accumulation import SumsInPlace
 from inception_lab.errors import InceptionLabError
 from inception_lab.losses import HEAD_WEIGHT
 from inception_lab.models.registry import create_model
@@ -63,7 +64,7 @@ def run_for_real(model, shape, mode):
     gc.disable()
     try:
         log = Logged(*model.parameters(), *model.buffers(), images)
-        with log, torch.set_grad_enabled(mode == "train"):
+        with log, SumsInPlace(), torch.set_grad_enabled(mode == "train"):
             outputs = model(images)
             if mode == "train":
                 loss = loss_of(outputs)

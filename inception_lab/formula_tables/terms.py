@@ -23,11 +23,15 @@ class Cost(NamedTuple):
 Formula = Callable[[Sequence[Any], Any], Cost]
 """Gives the cost from the positional arguments and from what was returned."""
 FREE = Cost()
+UNKNOWN: set[str] = set()
+"""Names in the tables that this PyTorch has no operation for; a newer one may."""
 
 
 def packets(names: str) -> list[OpOverloadPacket]:
-    """The operations of these names, each with all its overloads."""
-    return [getattr(aten, name) for name in names.split()]
+    """The operations of these names that this PyTorch has, each with all its overloads."""
+    listed = names.split()
+    UNKNOWN.update(name for name in listed if not hasattr(aten, name))
+    return [getattr(aten, name) for name in listed if hasattr(aten, name)]
 
 
 def rows(formula: Formula, names: str) -> dict[OpOverloadPacket, Formula]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from inception_lab.accumulation import SumsInPlace
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.inputs import Arguments, Inputs, arguments, on_cpu
 from inception_lab.ir import Mode
@@ -247,7 +248,7 @@ class StorageTracker(TorchDispatchMode):
 def _tracked(asked: Request, device: torch.device) -> int:
     with prepared(asked, device) as step:
         tracker = StorageTracker(step.held)
-        with tracker:
+        with tracker, SumsInPlace():
             step.run()
         return tracker.peak_bytes
 

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from zoo import image, small_image
 
 import inception_lab as il
+from inception_lab.accumulation import SumsInPlace
 from inception_lab.analyzers.memory import CUDA_BLOCK, KINDS, memory_by_module, memory_timeline, peak_memory
 from inception_lab.measure.memory import StorageTracker, measure_memory, prepared
 from inception_lab.optimizers import OPTIMIZERS, optimizer_of
@@ -29,7 +30,11 @@ def tracked(model, inputs, mode="eval", optimizer=None, loss=None):
     named = optimizer_of(optimizer) if optimizer else None
     for _ in range(2):
         asked = Request(model, inputs, mode, loss, "", named)
-        with prepared(asked, torch.device("cpu")) as step, StorageTracker(step.held) as tracker:
+        with (
+            prepared(asked, torch.device("cpu")) as step,
+            StorageTracker(step.held) as tracker,
+            SumsInPlace(),
+        ):
             step.run()
     return tracker.peak_bytes
 
@@ -360,7 +365,7 @@ def in_mem_tracker(model, shape, mode, optimizer):
     tracker = MemTracker()
     tracker.track_external(model, images, *stepped)
     try:
-        with tracker, torch.set_grad_enabled(mode == "train"):
+        with tracker, SumsInPlace(), torch.set_grad_enabled(mode == "train"):
             outputs = model(images)
             if mode == "train":
                 loss = F.cross_entropy(outputs, torch.zeros(len(outputs), dtype=torch.int64))
@@ -376,9 +381,10 @@ def in_mem_tracker(model, shape, mode, optimizer):
 class TestAgainstMemTracker:
     """It runs on real tensors here. What it counts is what we count: storages by their lives.
 
-    It leaves out what is not registered with it and no operation returned. Its kinds differ: a gradient
-    is `Temp` until it is accumulated, what an optimizer makes on the way is `Optstate`, and activations are
-    not split into saved and others; parameters, buffers and inputs (`Other`) can be compared.
+    It watches a step in which gradients are added up as if nobody did. It leaves out what is not
+    registered with it and no operation returned. Its kinds differ: a gradient is `Temp` until it is
+    accumulated, what an optimizer makes on the way is `Optstate`, and activations are not split into saved
+    and others; parameters, buffers and inputs (`Other`) can be compared.
     """
 
     @NETS

@@ -1,0 +1,116 @@
+"""Gradients that autograd's engine adds up, in place where nobody watches.
+
+The engine adds a further gradient of a tensor to the one that it has: in place where it holds the last
+reference to that one, but into a new tensor under a dispatch mode and on meta tensors
+(torch/csrc/autograd/input_buffer.cpp, `accumulate`). Whoever watches has to add in place himself for the
+step to hold what it holds unwatched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from inception_lab.nesting import tensors_within
+
+ADD = torch.ops.aten.add.Tensor
+ADD_IN_PLACE = torch.ops.aten.add_.Tensor
+
+_OF_A_TENSOR_AND_PYTHON = 2
+"""References to a storage that one tensor holds, and that Python looks at."""
+
+
+class LastReference:
+    """Tells a dispatch mode whether the engine holds the last reference to a gradient.
+
+    To be made before the mode is entered.
+    """
+
+    def __init__(self) -> None:
+        self._seen = _references_seen()
+
+    def is_to(self, gradient: Tensor) -> bool:
+        """Whether the engine, about to add to this gradient, could as well do so in place.
+
+        Args:
+            gradient: The first argument of an `ADD` that the mode was given.
+        """
+        return (
+            not torch.is_grad_enabled()
+            and gradient._use_count() == self._seen  # type: ignore[attr-defined]
+            and torch._C._storage_Use_Count(gradient.untyped_storage()._cdata) == _OF_A_TENSOR_AND_PYTHON
+            and _without_gaps(gradient)
+        )
+
+
+class SumsInPlace(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Has the modes below it see a backward pass that adds gradients up as if nobody watched.
+
+    A sum of gradients is told from one within a backward formula by its first term, which the autograd node
+    that runs did not make.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._last_reference = LastReference()
+        self._makers: dict[int, int] = {}
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, in place where it is a sum of gradients."""
+        running: Any = torch._C._current_autograd_node()
+        if running is None:
+            return func(*args, **(kwargs or {}))
+        node = running._sequence_nr()
+        if func is ADD and self._makers.get(_address(args[0])) != node:
+            out = (ADD_IN_PLACE if self._last_reference.is_to(args[0]) else ADD)(*args, **(kwargs or {}))
+            self._makers.pop(_address(out), None)
+            return out
+        out = func(*args, **(kwargs or {}))
+        self._makers.update((_address(tensor), node) for tensor in tensors_within(out))
+        return out
+
+
+def _address(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _without_gaps(tensor: Tensor) -> bool:
+    """Whether the elements fill one stretch of memory, in whatever order, each once."""
+    expected = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if stride != expected:
+                return False
+            expected *= size
+    return True
+
+
+@cache
+def _references_seen() -> int:
+    """What a dispatch mode counts of a gradient to which the engine alone refers, tried out."""
+    probe = _Probe()  # type: ignore[no-untyped-call]
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.empty(1, device="meta", requires_grad=True)
+        total = x * 2 + x * 3
+        with probe:
+            total.backward()  # type: ignore[no-untyped-call]
+    return probe.references
+
+
+class _Probe(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    references = 0
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is ADD:
+            self.references = args[0]._use_count()
+        return func(*args, **(kwargs or {}))
