@@ -108,10 +108,11 @@ class _FakeKernels(Kernels):
         return known, out
 
 
-def on_fake_tensors() -> Ground:
-    """Tensors without data that say they are on the CPU, which autocast heeds.
+def on_fake_tensors(device: str = "cpu") -> Ground:
+    """Tensors without data that say they are on a device, as which operations and autocast take them.
 
-    They take several times as long as meta tensors.
+    They take several times as long as meta tensors. CUDA needs a PyTorch that was built with it, and the
+    backward pass a GPU.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -119,7 +120,7 @@ def on_fake_tensors() -> Ground:
 
     def like(tensor: Tensor) -> Tensor:
         with mode:
-            fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+            fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
             return standins.as_what_it_is(fake, tensor)
 
     return Ground("fake", like, like, _FakeKernels(), _unchanged, inf, mode)

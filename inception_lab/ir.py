@@ -136,7 +136,8 @@ class Context:
         autocast: Element type of autocast, or None without it.
         dtype: Element type of the first floating input, of the parameters where there is none.
         memory_format: `contiguous`, `channels_last` or `strided`, of the first floating input.
-        device: What the tensors were: `meta`, `fake` under autocast, or `cpu` for a real run.
+        device: What the tensors were: `meta`, `fake` for those that say they are on the CPU, or `cpu` for a
+            real run.
         fallback: Why the model could not run on meta; empty where it did.
         torch: Version of PyTorch.
         tool: Name and version of this tool.

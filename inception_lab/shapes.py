@@ -178,15 +178,20 @@ def _batch_norm(args: Sequence[Any]) -> Answer:
 
 
 def _batch_norm_backward(args: Sequence[Any]) -> Answer:
-    """None for what is not wanted, as the kernels of real devices; the meta kernel makes it all the same."""
+    """None for what is not wanted, as the kernels of real devices; the meta kernel makes it all the same.
+
+    In half precision, weights and statistics may be of full precision.
+    """
     grad, x, weight, *statistics, training = args[:8]
     wanted = args[9]
     normalised_by = statistics[2:] if training else statistics[:2]
-    if not _per_channel(x, weight, *statistics) or not _plain(grad, x) or grad.shape != x.shape:
+    if not _plain(grad, x) or grad.shape != x.shape or x.dim() < 2:
+        return None
+    if not all(_plain(t) and t.shape == x.shape[1:2] for t in (weight, *statistics) if t is not None):
         return None
     if any(t is None for t in normalised_by) or (weight is None and any(wanted[1:])):
         return None
-    channels = dense_layout(x.shape[1:2], x.dtype)
+    channels = dense_layout(x.shape[1:2], x.dtype if weight is None else weight.dtype)
     layouts = (layout_of(x), channels, channels)
     return tuple(layout if want else None for layout, want in zip(layouts, wanted, strict=True))
 

@@ -41,6 +41,7 @@ def trace(
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
     autocast: torch.dtype | None = None,
+    device: str = "meta",
     name: str = "",
     meta_only: bool = False,
 ) -> Trace:
@@ -70,6 +71,8 @@ def trace(
         autocast: Run forward and loss under `torch.autocast` to this dtype. As meta tensors know nothing of
             it, the model runs on fake CPU tensors then, which takes longer; so does one whose forward
             calls a layer under autocast by itself, and any model within one.
+        device: Whose operations run: those of `meta` tensors, on which attention and recurrent layers come
+            apart, or those of the `cpu`, fused ones too, on fake tensors, which takes several times as long.
         name: Name of the model in the result; its class where none is given.
         meta_only: Raise an error where the model would have to run for real.
 
@@ -90,10 +93,12 @@ def trace(
         raise InceptionLabError(f"unknown mode {mode!r}", hint="use 'eval' or 'train'")
     if autocast not in (None, torch.bfloat16, torch.float16):
         raise InceptionLabError(f"autocast to {autocast}", hint="use torch.bfloat16 or torch.float16")
+    if device not in ("meta", "cpu"):
+        raise InceptionLabError(f"nothing is traced on device {device!r}", hint="use 'meta' or 'cpu'")
     if optimizer is not None and mode != "train":
         raise InceptionLabError("an optimizer takes no step in eval mode", hint="use mode='train'")
     step = optimizer_of(optimizer) if optimizer is not None else None
-    asked = Request(model, inputs, mode, loss, name or type(model).__name__, step, autocast)
+    asked = Request(model, inputs, mode, loss, name or type(model).__name__, step, autocast, device)
     try:
         return _without_data(asked)
     except TraceError as failure:
@@ -113,11 +118,12 @@ class Request(NamedTuple):
     name: str
     optimizer: NamedOptimizer | None = None
     autocast: torch.dtype | None = None
+    device: str = "meta"
 
 
 def _without_data(asked: Request) -> Trace:
-    """Trace on meta tensors, or on fake ones where autocast has to have its effect."""
-    if asked.autocast is None:
+    """Trace on meta tensors, or on fake ones where the device or autocast has to have its effect."""
+    if asked.autocast is None and asked.device == "meta":
         try:
             return trace_on(ON_META, asked)
         except AutocastMet:

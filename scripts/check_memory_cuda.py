@@ -19,7 +19,8 @@ import pandas as pd
 import torch
 
 import inception_lab as il
-from inception_lab.analyzers.memory import CUDA_BLOCK, peak_memory
+from inception_lab.allocation.devices import DEVICES
+from inception_lab.analyzers.memory import peak_memory
 from inception_lab.measure.devices import device_name
 from inception_lab.measure.memory import measure_memory, prepared
 from inception_lab.models.cards import CARDS, get_card
@@ -43,8 +44,9 @@ SIZES = ("predicted", "allocated", "reserved", "cublas", "convolution")
 def checked(name: str, mode: str, batch: int, optimizer: str | None, steps: int) -> dict[str, object]:
     """One row of the table."""
     model, shape = il.create_model(name), (batch, *get_card(name).input_size)
-    trace = il.trace(model, shape, mode=mode, optimizer=optimizer)
-    predicted = peak_memory(trace, CUDA_BLOCK).peak_bytes
+    stepped = optimizer_of(optimizer, **DEVICES[DEVICE].optimizer_options) if optimizer else None
+    trace = il.trace(model, shape, mode=mode, optimizer=stepped)
+    predicted = peak_memory(trace, DEVICE).peak_bytes
     found = measure_memory(model, shape, mode=mode, optimizer=optimizer, device=DEVICE)
     cublas = found.workspaces["cublas"]
     row: dict[str, object] = {"model": name, "mode": mode, "batch": batch, "optimizer": optimizer}

@@ -14,7 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "models": {"errors", "models"},
-    "analyzers": {"analyzers", "errors", "fields", "ir", "structure", "units"},
+    "allocation": {"allocation", "errors", "ir"},
+    "analyzers": {"allocation", "analyzers", "errors", "fields", "ir", "structure", "units"},
     "measure": {"accumulation",
         "errors", "fields", "grounds", "inputs", "ir", "losses", "measure", "nesting", "optimizers",
         "standins", "structure", "tracing",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
+from inception_lab.allocation.devices import on_device
 from inception_lab.analyzers import Analyzer
 from inception_lab.ir import Kind, Storage, Trace
 from inception_lab.structure import ROOT, layer_calls, layer_name
@@ -28,13 +29,12 @@ KINDS: Mapping[str, tuple[Kind, ...]] = {
 _NAME_PARTS = {"parameters": 1, "buffers": 1, "optimizer_state": 2}
 """How many parts of its name stand after the module that owns it: `weight`, `weight.exp_avg`."""
 
-CUDA_BLOCK = 512
-"""PyTorch's allocator on CUDA hands out multiples of so many bytes (c10/cuda/CUDACachingAllocator)."""
+_FUSED_LSTM = "aten.mkldnn_rnn_layer"
 
 Bytes = NDArray[np.int64]
 
 
-def memory_timeline(trace: Trace, rounding: int = 1) -> DataFrame:
+def memory_timeline(trace: Trace, device: str = "cpu", rounding: int | None = None) -> DataFrame:
     """Live bytes right after each operation, all its outputs made and nothing freed yet.
 
     A storage lives from the operation that makes it to the moment when nothing refers to it any more, as
@@ -42,7 +42,8 @@ def memory_timeline(trace: Trace, rounding: int = 1) -> DataFrame:
 
     Args:
         trace: An inference pass, or a training step; with an optimizer in steady state.
-        rounding: Each storage takes a multiple of so many bytes, see `CUDA_BLOCK`.
+        device: Whose memory, `cpu` or `cuda`: see `devices`.
+        rounding: Each storage takes a multiple of so many bytes, those of the device's allocator by default.
 
     Returns:
         A row per operation: `operation`, `phase`, `layer`, the bytes of each of `KINDS`, and their sum
@@ -54,6 +55,10 @@ def memory_timeline(trace: Trace, rounding: int = 1) -> DataFrame:
         >>> int(memory_timeline(step)["live_bytes"].max()) == peak_memory(step).peak_bytes
         True
     """
+    return _timeline(on_device(trace, device, rounding))
+
+
+def _timeline(trace: Trace) -> DataFrame:
     columns: dict[str, Any] = {
         "operation": [op.name for op in trace.ops],
         "phase": [op.phase for op in trace.ops],
@@ -62,7 +67,7 @@ def memory_timeline(trace: Trace, rounding: int = 1) -> DataFrame:
     live = np.zeros(len(trace.ops), dtype=np.int64)
     for column, kinds in KINDS.items():
         storages = [s for s in trace.storages if s.kind in kinds]
-        columns[column] = _live(storages, len(trace.ops), rounding)
+        columns[column] = _live(storages, len(trace.ops))
         live += columns[column]
     return DataFrame(columns | {"live_bytes": live})
 
@@ -91,12 +96,13 @@ class PeakMemory:
     notes: tuple[str, ...] = ()
 
 
-def peak_memory(trace: Trace, rounding: int = 1) -> PeakMemory:
+def peak_memory(trace: Trace, device: str = "cpu", rounding: int | None = None) -> PeakMemory:
     """The peak of `memory_timeline`, the first where there are several.
 
     Args:
         trace: Of any mode.
-        rounding: Each storage takes a multiple of so many bytes.
+        device: Whose memory, `cpu` or `cuda`.
+        rounding: Each storage takes a multiple of so many bytes, those of the device's allocator by default.
 
     Example:
         >>> import inception_lab as il
@@ -105,9 +111,10 @@ def peak_memory(trace: Trace, rounding: int = 1) -> PeakMemory:
         >>> peak.peak_bytes, peak.layer, peak.operation
         (38230112, 'norm2', 'aten.add.Tensor')
     """
-    timeline = memory_timeline(trace, rounding)
+    trace = on_device(trace, device, rounding)
+    timeline = _timeline(trace)
     if not len(timeline):
-        return _without_operations(trace, rounding)
+        return _without_operations(trace)
     place = int(timeline["live_bytes"].argmax())
     row = timeline.iloc[place]
     return PeakMemory(
@@ -116,44 +123,47 @@ def peak_memory(trace: Trace, rounding: int = 1) -> PeakMemory:
         phase=row["phase"],
         layer=row["layer"],
         by_kind={kind: int(row[kind]) for kind in KINDS},
-        tensors=_alive(trace, place, rounding),
+        tensors=_alive(trace, place),
         notes=tuple(_notes(trace)),
     )
 
 
+def taken_apart(trace: Trace) -> tuple[str, ...]:
+    """What came apart on meta tensors and is one operation on the CPU, which holds something else."""
+    if trace.context.device != "meta":
+        return ()
+    found = {
+        "attention": any(op.name.startswith("aten._safe_softmax") for op in trace.ops),
+        "recurrent layers": any(c.type in ("RNN", "LSTM", "GRU") and c.executed for c in trace.calls),
+    }
+    return tuple(what for what, there in found.items() if there)
+
+
 def _notes(trace: Trace) -> Iterator[str]:
-    if trace.context.device == "cpu":
-        return
-    if any(op.name.startswith("aten._safe_softmax") for op in trace.ops):
-        yield "attention is taken as its matrix products; a fused kernel holds less"
-    if any(call.type in ("RNN", "LSTM", "GRU") and call.executed for call in trace.calls):
-        yield "recurrent layers are taken cell by cell; a fused kernel holds something else"
+    if apart := taken_apart(trace):
+        yield f"{' and '.join(apart)} taken operation by operation; device='cpu' traces fused ones"
+    if trace.context.mode == "train" and any(op.name.startswith(_FUSED_LSTM) for op in trace.ops):
+        yield "what a fused LSTM keeps for its backward pass is not in it"
 
 
-def _without_operations(trace: Trace, rounding: int) -> PeakMemory:
+def _without_operations(trace: Trace) -> PeakMemory:
     """What is there before anything runs."""
     held = {
-        column: sum(_rounded(s.bytes, rounding) for s in trace.storages if s.kind in kinds)
-        for column, kinds in KINDS.items()
+        column: sum(s.bytes for s in trace.storages if s.kind in kinds) for column, kinds in KINDS.items()
     }
-    return PeakMemory(sum(held.values()), "", "", "", held, _alive(trace, 0, rounding))
+    return PeakMemory(sum(held.values()), "", "", "", held, _alive(trace, 0))
 
 
-def _live(storages: Sequence[Storage], ops: int, rounding: int) -> Bytes:
+def _live(storages: Sequence[Storage], ops: int) -> Bytes:
     """Bytes alive after each operation."""
     change = np.zeros(ops + 1, dtype=np.int64)
     for s in storages:
-        size = _rounded(s.bytes, rounding)
-        change[s.born or 0] += size
-        change[ops if s.dies is None else s.dies + 1] -= size
+        change[s.born or 0] += s.bytes
+        change[ops if s.dies is None else s.dies + 1] -= s.bytes
     return np.cumsum(change[:-1])
 
 
-def _rounded(size: int, rounding: int) -> int:
-    return -(-size // rounding) * rounding
-
-
-def _alive(trace: Trace, place: int, rounding: int) -> DataFrame:
+def _alive(trace: Trace, place: int) -> DataFrame:
     """The storages alive after an operation, the largest first."""
     first = {value.storage: value for value in reversed(trace.values)}
     rows = []
@@ -166,7 +176,7 @@ def _alive(trace: Trace, place: int, rounding: int) -> DataFrame:
                     "shape": value.shape if value else (),
                     "dtype": value.dtype if value else "",
                     "kind": _column(s.kind),
-                    "bytes": _rounded(s.bytes, rounding),
+                    "bytes": s.bytes,
                 }
             )
     table = DataFrame(rows, columns=["layer", "shape", "dtype", "kind", "bytes"])
@@ -190,28 +200,22 @@ def _layer(trace: Trace, call: int) -> str:
     return layer_name(trace.calls[call]) if call >= 0 else ""
 
 
-def without_host_state(trace: Trace) -> Trace:
-    """The trace without the step counters of Adam, which on CUDA stay in the memory of the host."""
-    storages = [
-        s._replace(bytes=0) if s.kind == "optimizer state" and s.name.endswith(".step") else s
-        for s in trace.storages
-    ]
-    return replace(trace, storages=tuple(storages))
-
-
-def memory_by_module(trace: Trace, depth: int = 1, rounding: int = 1) -> DataFrame:
+def memory_by_module(
+    trace: Trace, depth: int = 1, device: str = "cpu", rounding: int | None = None
+) -> DataFrame:
     """What is alive at the peak, by the module that made it.
 
     Args:
         trace: Of any mode.
         depth: How many levels below the model a module may stand; deeper layers count towards it.
-        rounding: Each storage takes a multiple of so many bytes.
+        device: Whose memory, `cpu` or `cuda`.
+        rounding: Each storage takes a multiple of so many bytes, those of the device's allocator by default.
 
     Returns:
         A row per module, the largest first: `module`, the bytes of each of `KINDS`, and their sum `bytes`.
         Parameters, their gradients and what an optimizer keeps count to the module that owns them.
     """
-    alive = peak_memory(trace, rounding).tensors
+    alive = peak_memory(trace, device, rounding).tensors
     owners = [_owner(name, kind) for name, kind in zip(alive["layer"], alive["kind"], strict=True)]
     names = [".".join(owner.split(".")[:depth]) for owner in owners]
     table = alive.assign(module=names).pivot_table(
@@ -235,6 +239,7 @@ def _layers(trace: Trace) -> DataFrame:
     calls = layer_calls(trace)
     columns: dict[str, Any] = {"layer": [layer_name(c) for c in calls], "call": [c.number for c in calls]}
     if trace.context.mode == "train":
+        trace = on_device(trace, "cpu")
         saved: dict[int, int] = dict.fromkeys(range(len(trace.calls)), 0)
         for s in trace.storages:
             if s.kind == "saved" and s.born is not None and trace.ops[s.born].call in saved:

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 LARGEST = 10
 DTYPES = ("float32", "bfloat16", "float16")
 LABELS = {"saved": METRICS["saved_bytes"].label}
-ON_CUDA = "as on CUDA: blocks of 512 bytes, foreach optimizers; workspaces of its libraries are not in it"
+ON_CUDA = (
+    "as on CUDA: blocks of 512 bytes, foreach optimizers, dropout masks of a byte an element; "
+    "fused operations as on the CPU; workspaces of its libraries are not in it"
+)
 
 
 @click.command()
@@ -78,8 +81,7 @@ def _answer(
     from inception_lab.analyzers.memory import peak_memory
     from inception_lab.cli.loading import with_model
 
-    rounding = _rounding(wanted["device"])
-    peak = peak_memory(found, rounding)
+    peak = peak_memory(found, wanted["device"])
     answer = {k: v for k, v in record.to_dict().items() if k != "layers"}
     name = "peak_bytes" if tracing.mode == "eval" else "train_peak_bytes"
     answer["totals"] = {**answer["totals"], name: peak.peak_bytes}
@@ -95,25 +97,21 @@ def _answer(
         answer["fits"] = with_model(model, tracing, partial(_largest, tracing, wanted, limit))
     if wanted["measure"]:
         answer["measured"] = _measured(model, tracing, peak.peak_bytes, wanted)
-    return answer | _rows(found, peak, rounding, wanted)
-
-
-def _rounding(device: str) -> int:
-    from inception_lab.analyzers.memory import CUDA_BLOCK
-
-    return CUDA_BLOCK if device == "cuda" else 1
+    return answer | _rows(found, peak, wanted)
 
 
 def _traced(
     name: str, tracing: Tracing, wanted: Mapping[str, Any], model: nn.Module, inputs: Inputs
 ) -> Trace:
     from inception_lab import trace
-    from inception_lab.analyzers.memory import without_host_state
+    from inception_lab.allocation.devices import DEVICES
+    from inception_lab.analyzers.memory import taken_apart
     from inception_lab.optimizers import optimizer_of
 
     _convert(model, wanted)
-    options = {"foreach": True} if wanted["device"] == "cuda" else {}
-    found = trace(
+    options = DEVICES[wanted["device"]].optimizer_options
+    traced_on = partial(
+        trace,
         model,
         inputs,
         mode=tracing.mode,
@@ -122,7 +120,8 @@ def _traced(
         name=name,
         meta_only=tracing.meta_only,
     )
-    return without_host_state(found) if wanted["device"] == "cuda" else found
+    found = traced_on()
+    return traced_on(device="cpu") if taken_apart(found) else found
 
 
 def _convert(model: nn.Module, wanted: Mapping[str, Any]) -> None:
@@ -136,11 +135,11 @@ def _dtype(name: str | None) -> torch.dtype | None:
     return getattr(torch, name) if name else None
 
 
-def _rows(found: Trace, peak: PeakMemory, rounding: int, wanted: Mapping[str, Any]) -> dict[str, list[Row]]:
+def _rows(found: Trace, peak: PeakMemory, wanted: Mapping[str, Any]) -> dict[str, list[Row]]:
     from inception_lab.analyzers.memory import memory_by_module
 
     if wanted["by"] == "module":
-        table = memory_by_module(found, wanted["depth"] or 1, rounding)
+        table = memory_by_module(found, wanted["depth"] or 1, wanted["device"])
         return {"modules": cast("list[Row]", table.to_dict("records"))}
     rows = cast("list[Row]", peak.tensors.to_dict("records"))
     return {"layers": [{**row, "shape": list(row["shape"])} for row in rows]}
@@ -155,7 +154,7 @@ def _largest(
 
     def peak(batch: int) -> int:
         found = _traced("", replace(tracing, meta_only=True), wanted, model, _with_batch(inputs, batch))
-        return peak_memory(found, _rounding(wanted["device"])).peak_bytes
+        return peak_memory(found, wanted["device"]).peak_bytes
 
     batch = largest_batch(peak, limit, tracing.batch_size)
     answer: dict[str, Any] = {"limit_bytes": int(limit), "batch_size": batch}

@@ -98,10 +98,15 @@ def test_cuda_is_said_not_to_be_all(capsys):
     assert all(row["bytes"] % 512 == 0 for row in data["layers"])
 
 
-def test_fused_kernels_are_noted(capsys):
+def test_fused_operations_are_taken_as_the_cpu_has_them(capsys):
     kwargs = ("--kwargs", "input_size=8", "--kwargs", "hidden_size=16")
-    _, out, _ = run(capsys, "torch.nn:LSTM", "--input-size", "10x8", *kwargs)
-    assert "cell by cell" in out
+    arguments = ("torch.nn:LSTM", "--input-size", "10x8", *kwargs, "--measure", "--format", "json")
+    _, out, _ = run(capsys, *arguments)
+    data = json.loads(out)
+    assert data["measured"]["tracked_error_bytes"] == 0
+    assert "note" not in data
+    _, out, _ = run(capsys, *arguments, "--mode", "train")
+    assert "keeps for its backward pass is not in it" in json.loads(out)["note"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What allocators hold on a device, beyond what meta tensors tell."""

@@ -1,0 +1,146 @@
+"""What storages hold on a device where that is not what they hold as meta tensors: a table of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import NamedTuple
+
+from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.ir import Op, Trace
+
+Sizes = Iterator[tuple[int, int]]
+"""Storages, and the bytes of each."""
+
+
+class Rule(NamedTuple):
+    """One way in which a device differs.
+
+    Attributes:
+        what: In words.
+        source: Where PyTorch decides it.
+        sizes: Finds the storages in a trace.
+    """
+
+    what: str
+    source: str
+    sizes: Callable[[Trace], Sizes]
+
+
+class Device(NamedTuple):
+    """How a device holds what was traced.
+
+    Attributes:
+        block: Its allocator hands out multiples of so many bytes.
+        rules: How its storages differ from those of meta tensors.
+        optimizer_options: What optimizers default to there, which shows in the trace: see `optimizer_of`.
+    """
+
+    block: int
+    rules: tuple[Rule, ...]
+    optimizer_options: Mapping[str, bool] = MappingProxyType({})
+
+
+def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
+    """The trace with each storage as large as on a device.
+
+    Args:
+        trace: Of any mode.
+        device: A key of `DEVICES`.
+        rounding: Each storage takes a multiple of so many bytes; the device's block by default.
+
+    Raises:
+        InceptionLabError: There are no rules for this device (exit code 2).
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet_bn", device="meta"), (1, 3, 224, 224))
+        >>> sum(s.bytes for s in trace.storages) - sum(s.bytes for s in on_device(trace, "cpu").storages)
+        57984
+    """
+    if device not in DEVICES:
+        raise InceptionLabError(f"no memory rules for device {device!r}", hint=nearest(device, DEVICES))
+    block = DEVICES[device].block if rounding is None else rounding
+    sizes = {storage: size for rule in DEVICES[device].rules for storage, size in rule.sizes(trace)}
+    rounded = {s.id: -(-sizes.get(s.id, s.bytes) // block) * block for s in trace.storages}
+    storages = [s if rounded[s.id] == s.bytes else s._replace(bytes=rounded[s.id]) for s in trace.storages]
+    return replace(trace, storages=tuple(storages))
+
+
+def _statistics(trace: Trace, names: tuple[str, ...]) -> Iterator[tuple[Op, list[int]]]:
+    """Normalisations, each with the values of its statistics."""
+    for op in trace.ops:
+        if op.name.startswith(names) and op.phase == "forward":
+            yield op, list(op.writes[1:])
+
+
+def _no_statistics(trace: Trace) -> Sizes:
+    for op, statistics in _statistics(trace, ("aten.native_batch_norm",)):
+        if not op.arg("training"):
+            yield from ((trace.values[value].storage, 0) for value in statistics)
+
+
+def _statistics_as_weights(trace: Trace) -> Sizes:
+    for op, statistics in _statistics(trace, _NORMS):
+        decides = op.reads[1] if len(op.reads) > 1 else op.reads[0]
+        size = _ITEM_BYTES.get(trace.values[decides].dtype)
+        if trace.values[op.reads[0]].dtype in _HALF and size and op.arg("training", True):
+            for value in statistics:
+                yield trace.values[value].storage, size * _elements(trace, value)
+
+
+def _boolean_masks(trace: Trace) -> Sizes:
+    names = [op.name for op in trace.ops]
+    for op in trace.ops:
+        if tuple(names[op.id : op.id + len(_DROPOUT)]) == _DROPOUT:
+            yield trace.values[op.writes[0]].storage, _elements(trace, op.writes[0])
+
+
+def _no_step_counters(trace: Trace) -> Sizes:
+    for s in trace.storages:
+        if s.kind == "optimizer state" and s.name.endswith(".step"):
+            yield s.id, 0
+
+
+def _elements(trace: Trace, value: int) -> int:
+    count = 1
+    for size in trace.values[value].shape:
+        count *= size
+    return count
+
+
+_NORMS = ("aten.native_batch_norm", "aten.native_layer_norm", "aten.native_group_norm")
+_HALF = ("bfloat16", "float16")
+_ITEM_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+_DROPOUT = ("aten.empty_like.default", "aten.bernoulli_.float", "aten.div_.Scalar", "aten.mul.Tensor")
+
+EVAL_STATISTICS = Rule(
+    "batch norm keeps no statistics in eval mode",
+    "aten/src/ATen/native/Normalization.cpp, aten/src/ATen/native/cudnn/BatchNorm.cpp",
+    _no_statistics,
+)
+HALF_STATISTICS = Rule(
+    "normalisation in half precision keeps statistics in the precision of its weights",
+    "aten/src/ATen/native/mixed_data_type.h, param_scalar_type",
+    _statistics_as_weights,
+)
+DROPOUT_MASKS = Rule(
+    "dropout keeps a mask of one byte an element",
+    "aten/src/ATen/native/Dropout.cpp, is_fused_kernel_acceptable",
+    _boolean_masks,
+)
+STEP_COUNTERS = Rule(
+    "Adam counts its steps in the memory of the host",
+    "torch/optim/adam.py, _init_group",
+    _no_step_counters,
+)
+
+CUDA_BLOCK = 512
+"""PyTorch's allocator on CUDA hands out multiples of so many bytes (c10/cuda/CUDACachingAllocator)."""
+
+DEVICES: Mapping[str, Device] = {
+    "cpu": Device(1, (EVAL_STATISTICS, HALF_STATISTICS)),
+    "cuda": Device(CUDA_BLOCK, (EVAL_STATISTICS, DROPOUT_MASKS, STEP_COUNTERS), {"foreach": True}),
+}
+"""The devices whose memory can be predicted."""
