@@ -13,6 +13,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
+from inception_lab.layouts import layout_of
 from inception_lab.nesting import tensors_within
 
 MakeOptimizer = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
@@ -98,11 +99,18 @@ class _WithoutArithmetic(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operation, unless it works in place and element by element on meta tensors."""
+        """Run an operation, unless it works element by element on meta tensors."""
         del types
-        in_place = func._schema.is_mutable and all(tensor.is_meta for tensor in tensors_within(args[:1]))
-        if in_place and (torch.Tag.pointwise in func.tags or func._opname.startswith("_foreach_")):
+        if not all(tensor.is_meta for tensor in tensors_within(args[:1])):
+            return func(*args, **(kwargs or {}))
+        if func._schema.is_mutable and (
+            torch.Tag.pointwise in func.tags or func._opname.startswith("_foreach_")
+        ):
             return args[0] if func._schema.returns else None
+        if func is torch.ops.aten.zeros_like.default and not (kwargs or {}).get("dtype"):
+            return layout_of(args[0]).make()
+        if func is torch.ops.aten._foreach_sqrt.default:
+            return [layout_of(tensor).make() for tensor in args[0]]
         return func(*args, **(kwargs or {}))
 
 

@@ -293,13 +293,12 @@ class Recorder(TorchDispatchMode):
 
     def _wrote_in_place(self, func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Every value of the storages written to is out of date from here on."""
-        for place, argument in enumerate(func._schema.arguments):
-            if argument.alias_info is not None and argument.alias_info.is_write:
-                written = args[place] if place < len(args) else kwargs.get(argument.name)
-                for tensor in tensors_in((written,)):
-                    state = self.storage_of(tensor)
-                    state.bytes = max(state.bytes, tensor.untyped_storage().nbytes())  # it may have grown
-                    state.written(len(self.ops))
+        for place, name in _written(func):
+            written = args[place] if place < len(args) else kwargs.get(name)
+            for tensor in (written,) if isinstance(written, Tensor) else tensors_in((written,)):
+                state = self.storage_of(tensor)
+                state.bytes = max(state.bytes, tensor.untyped_storage().nbytes())  # it may have grown
+                state.written(len(self.ops))
 
     def _current_call(self) -> int:
         """The call that an operation dispatched now belongs to.
@@ -439,6 +438,21 @@ def _memory_of(tensor: Tensor) -> torch.UntypedStorage:
             hint="make it dense, as by sparse=False",
             exit_code=MODEL_FAILED,
         ) from error
+
+
+_places: dict[int, tuple[tuple[int, str], ...]] = {}
+
+
+def _written(func: OpOverload) -> tuple[tuple[int, str], ...]:
+    """Places and names of the arguments that an operation writes to."""
+    known = _places.get(id(func))
+    if known is None:
+        known = _places[id(func)] = tuple(
+            (place, argument.name)
+            for place, argument in enumerate(func._schema.arguments)
+            if argument.alias_info is not None and argument.alias_info.is_write
+        )
+    return known
 
 
 _composite: dict[int, bool | None] = {}
