@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from inception_lab.allocation.caching import reserved_memory as reserved_memory
     from inception_lab.analyzers.cost import branch_costs as branch_costs
     from inception_lab.analyzers.cost import layer_costs as layer_costs
     from inception_lab.analyzers.cost import module_costs as module_costs
@@ -63,6 +64,7 @@ _HOME = {
     "projective_field": "fields.projective",
     "receptive_field": "analyzers.receptive_field",
     "reduction_saving": "saving",
+    "reserved_memory": "allocation.caching",
     "resolution_fit": "fields.resolution",
     "smallest_input": "fitting",
     "summarise": "summarising",

@@ -60,30 +60,29 @@ def _one_less(size: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [tuple([n - 1 for n in size]), *alone]
 
 
-def largest_batch(peak: Callable[[int], int], limit: float, start: int = 1) -> int:
-    """The largest batch size whose peak is within a limit, by bisection; 0 where none is.
+def largest_batch(fits: Callable[[int], bool], start: int = 1) -> int:
+    """The largest batch size that fits, by bisection; 0 where none does.
 
     Args:
-        peak: Bytes that a batch of some size takes, more for a larger one.
-        limit: Bytes that there are.
+        fits: Whether a batch of some size does; none does that is larger than one that does not.
         start: A batch size that the model takes; none below it is tried unless it does not fit.
 
     Raises:
         InceptionLabError: Memory does not grow with the batch (exit code 2).
 
     Example:
-        >>> largest_batch(lambda batch: 100 + 7 * batch, 1000)
+        >>> largest_batch(lambda batch: 100 + 7 * batch <= 1000)
         128
     """
-    fits, beyond = 0, start
-    while peak(beyond) <= limit:
-        fits, beyond = beyond, 2 * beyond
+    most, beyond = 0, start
+    while fits(beyond):
+        most, beyond = beyond, 2 * beyond
         if beyond > LARGEST_BATCH:
             raise InceptionLabError(
-                f"a batch of {fits:,} still fits",
+                f"a batch of {most:,} still fits",
                 hint="name a smaller size, or check that --input-size is right",
             )
-    while beyond - fits > 1:
-        middle = (fits + beyond) // 2
-        fits, beyond = (middle, beyond) if peak(middle) <= limit else (fits, middle)
-    return fits
+    while beyond - most > 1:
+        middle = (most + beyond) // 2
+        most, beyond = (middle, beyond) if fits(middle) else (most, middle)
+    return most

@@ -57,7 +57,7 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
         >>> import inception_lab as il
         >>> trace = il.trace(il.create_model("googlenet_bn", device="meta"), (1, 3, 224, 224))
         >>> sum(s.bytes for s in trace.storages) - sum(s.bytes for s in on_device(trace, "cpu").storages)
-        57984
+        58240
     """
     if device not in DEVICES:
         raise InceptionLabError(f"no memory rules for device {device!r}", hint=nearest(device, DEVICES))

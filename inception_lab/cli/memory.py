@@ -78,6 +78,7 @@ def _answer(
     model: str, tracing: Tracing, found: Trace, record: Record, limit: float | None, wanted: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Context and totals of the summary, the peak, its rows, and what else was asked for."""
+    from inception_lab.allocation.caching import reserved_memory
     from inception_lab.analyzers.memory import peak_memory
     from inception_lab.cli.loading import with_model
 
@@ -93,6 +94,8 @@ def _answer(
         "bytes": peak.peak_bytes, "layer": peak.layer, "operation": peak.operation, "phase": peak.phase,
         "by_kind": dict(peak.by_kind),
     }  # fmt: skip
+    if wanted["device"] == "cuda":
+        answer["peak"]["reserved_bytes"] = reserved_memory(found)
     if limit is not None:
         answer["fits"] = with_model(model, tracing, partial(_largest, tracing, wanted, limit))
     if wanted["measure"]:
@@ -152,14 +155,35 @@ def _largest(
     from inception_lab.analyzers.memory import peak_memory
     from inception_lab.fitting import largest_batch
 
-    def peak(batch: int) -> int:
-        found = _traced("", replace(tracing, meta_only=True), wanted, model, _with_batch(inputs, batch))
-        return peak_memory(found, wanted["device"]).peak_bytes
+    def step(batch: int) -> Trace:
+        return _traced("", replace(tracing, meta_only=True), wanted, model, _with_batch(inputs, batch))
 
-    batch = largest_batch(peak, limit, tracing.batch_size)
+    def peak(batch: int) -> int:
+        return peak_memory(step(batch), wanted["device"]).peak_bytes
+
+    def fits(batch: int) -> bool:
+        return _taken(step(batch), wanted["device"], limit) is not None
+
+    batch = largest_batch(fits, tracing.batch_size)
     answer: dict[str, Any] = {"limit_bytes": int(limit), "batch_size": batch}
-    answer |= {"peak_bytes": peak(batch)} if batch else {}
-    return answer | ({"one_more_bytes": peak(batch + 1)} if batch else {})
+    if not batch:
+        return answer
+    taken = _taken(step(batch), wanted["device"], limit) or {}
+    return answer | taken | {"one_more_bytes": peak(batch + 1)}
+
+
+def _taken(step: Trace, device: str, limit: float) -> dict[str, Any] | None:
+    """What a step takes of a device's memory, or None where it does not fit."""
+    from inception_lab.allocation.caching import OutOfMemory, reserved_memory
+    from inception_lab.analyzers.memory import peak_memory
+
+    taken: dict[str, Any] = {"peak_bytes": peak_memory(step, device).peak_bytes}
+    if device == "cuda":
+        try:
+            taken["reserved_bytes"] = reserved_memory(step, limit)
+        except OutOfMemory:
+            return None
+    return taken if taken["peak_bytes"] <= limit else None
 
 
 def _with_batch(inputs: Inputs, batch: int) -> Inputs:
@@ -216,6 +240,8 @@ def _said(answer: Mapping[str, Any]) -> str:
         for kind, size in peak["by_kind"].items()
         if size
     ]
+    if "reserved_bytes" in peak:
+        lines.append(f"{'Reserved':<17} {peak['reserved_bytes']:>18,}   {_size(peak['reserved_bytes'])}")
     if "fits" in answer:
         lines.append(_said_of_batch(answer["fits"]))
     measured = answer.get("measured", {})
@@ -231,8 +257,11 @@ def _said(answer: Mapping[str, Any]) -> str:
 def _said_of_batch(fits: Row) -> str:
     if not fits["batch_size"]:
         return "Fits              not even one"
-    more = f"{fits['batch_size'] + 1:,} would take {fits['one_more_bytes']:,}"
-    return f"Fits              batch size {fits['batch_size']:,} in {fits['peak_bytes']:,} bytes; {more}"
+    one_more = f"{fits['batch_size'] + 1:,} would"
+    taken, refused = f"{fits['peak_bytes']:,} bytes", f"{one_more} take {fits['one_more_bytes']:,}"
+    if "reserved_bytes" in fits:
+        taken, refused = f"{taken} ({fits['reserved_bytes']:,} reserved)", f"{one_more} run out of it"
+    return f"Fits              batch size {fits['batch_size']:,} in {taken}; {refused}"
 
 
 def _size(size: int) -> str:

@@ -109,6 +109,22 @@ def test_fused_operations_are_taken_as_the_cpu_has_them(capsys):
     assert "keeps for its backward pass is not in it" in json.loads(out)["note"]
 
 
+def test_on_cuda_a_batch_fits_where_its_allocator_gets_through(capsys):
+    arguments = (*SMALL, "--mode", "train", "--device", "cuda", "--batch-size", "8", "--fits", "200MiB")
+    _, out, _ = run(capsys, "googlenet", *arguments, "--format", "json")
+    data = json.loads(out)
+    fits = data["fits"]
+    assert fits["peak_bytes"] <= fits["reserved_bytes"] <= 200 * 2**20
+    assert data["peak"]["reserved_bytes"] >= data["peak"]["bytes"]
+    model = il.create_model("googlenet", device="meta")
+    more = il.trace(model, (fits["batch_size"] + 1, 3, 64, 64), mode="train")
+    with pytest.raises(il.InceptionLabError, match="not enough"):
+        il.reserved_memory(more, limit=200 * 2**20)
+    _, out, _ = run(capsys, "googlenet", *arguments)
+    assert "would run out of it" in out
+    assert "Reserved" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

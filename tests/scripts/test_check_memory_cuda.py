@@ -1,0 +1,56 @@
+"""The comparison with a CUDA device: its arithmetic and its page, a GPU's figures put in by hand."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import inception_lab as il
+from inception_lab.measure.memory import MeasuredMemory
+from inception_lab.optimizers import optimizer_of
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "check_memory_cuda.py"
+CUBLAS = 1000
+
+
+@pytest.fixture
+def script(monkeypatch):
+    spec = importlib.util.spec_from_file_location("check_memory_cuda", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    found = MeasuredMemory("a GPU", 5, 2 * 10**8, 3 * 10**8, {"cublas": CUBLAS, "convolution": 7})
+    monkeypatch.setattr(module, "measure_memory", lambda *_, **__: found)
+    monkeypatch.setattr(module, "device_name", lambda _: "a GPU")
+    return module
+
+
+def test_a_row_and_the_page(script, monkeypatch):
+    capped = []
+    monkeypatch.setattr(script, "failures", lambda _, cap, steps: capped.append(cap) or steps - 1)
+    step = il.trace(
+        il.create_model("nin", device="meta"),
+        (2, 3, 224, 224),
+        mode="train",
+        optimizer=optimizer_of("adam", foreach=True),
+    )
+    peak = il.peak_memory(step, "cuda").peak_bytes + CUBLAS
+    found = [script.checked("nin", "eval", 1, None, 0), script.checked("nin", "train", 2, "adam", 4)]
+    rows = pd.DataFrame(found, columns=list(script.COLUMNS))
+    assert list(rows["steps"].dropna()) == [4]
+    assert rows["predicted_bytes"][1] == peak
+    assert rows["error_percent"][1] == pytest.approx(100 * (peak / 2e8 - 1))
+    assert capped == [il.reserved_memory(step) + CUBLAS] == [rows["predicted_reserved_bytes"][1]]
+    page = script.page(rows)
+    assert "0 of 2 runs" in page
+    assert "3 of 4 steps" in page
+    assert "| nin | eval | 1 |  |" in page
+
+
+def test_without_a_gpu_it_says_so(script, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(script.torch.cuda, "is_available", lambda: False)
+    assert script.main(["-o", str(tmp_path)]) == 2
+    assert "no CUDA device" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
