@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from inception_lab.grounds import Ground
@@ -45,6 +47,7 @@ def traceable(
         operation_by_operation(loan.modules),
         _hooks_put_back(loan.modules.values()),
         _ConvolutionsInSight(),
+        _ConvolutionsAnswered(),  # type: ignore[no-untyped-call]
     ):
         torch.manual_seed(0)  # as for our trace, so that both draw the same numbers
         flat = _Flat(model, arguments(inputs, floating_dtype(loan), ground.likeness))
@@ -122,6 +125,21 @@ class _ConvolutionsInSight(TorchFunctionMode):
         """Run a function, or what stands for it."""
         del types
         return _INSTEAD.get(func, func)(*args, **kwargs or {})
+
+
+class _ConvolutionsAnswered(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Answers `_convolution` by `convolution`, below the tracer.
+
+    The two differ in the choice of a kernel alone, but only the second runs on meta in PyTorch 2.11.
+    """
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation."""
+        if func is torch.ops.aten._convolution.default:
+            return torch.ops.aten.convolution.default(*args[:9])
+        return func(*args, **kwargs or {})
 
 
 def _convolved(
