@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +19,13 @@ from inception_lab.shapes import Answer, answer
 
 Key = tuple[Any, ...]
 CACHE_LIMIT = 1 << 15
+CHECKS: Mapping[OpOverload, Callable[..., object]] = MappingProxyType(
+    {torch.ops.aten.convolution.default: partial(torch._C._select_conv_backend, bias_sizes=None)}
+)
+"""What refuses arguments that the kernels of real devices refuse, where a meta kernel may take them.
+
+PyTorch 2.11 makes an empty tensor of a convolution whose kernel is larger than its input along some axes.
+"""
 
 
 class Known(NamedTuple):
@@ -107,6 +116,8 @@ def _probed(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> An
     given = _stood_in(args)
     named = dict(zip(kwargs, _stood_in(tuple(kwargs.values())), strict=True))
     imported = len(sys.modules)
+    if check := CHECKS.get(func):
+        check(*given, **named)
     layouts = _fresh_layouts(func(*given, **named), (*given, *named.values()))
     if len(sys.modules) > imported:
         gc.collect()

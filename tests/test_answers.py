@@ -1,5 +1,6 @@
 """The shortcuts give the very trace that the kernels give."""
 
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ from torch import nn
 from zoo import small_image
 
 from inception_lab.answers import CACHE_LIMIT, SHORTCUTS, Kernels, Shortcuts
+from inception_lab.errors import InceptionLabError
 from inception_lab.grounds import ON_META
 from inception_lab.models.registry import create_model, list_models
 from inception_lab.tracing import Request, trace, trace_on
@@ -164,6 +166,15 @@ class TestShortcuts:
             Applied(lambda x: x.contiguous().to(torch.float32).reshape(4, 4)), (4, 4), "eval", Shortcuts()
         )
         assert len(found.storages) == 1
+
+    @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+    def test_a_kernel_larger_than_the_input_along_one_axis_is_refused_as_for_real(self, memory_format):
+        layer = nn.Conv2d(3, 4, 3).to(memory_format=memory_format)
+        x = torch.zeros(1, 3, 8, 2).contiguous(memory_format=memory_format)
+        with pytest.raises(RuntimeError) as real:
+            layer(x)
+        with pytest.raises(InceptionLabError, match=re.escape(str(real.value))):
+            trace(layer, x, meta_only=True)
 
     def test_arguments_that_cannot_be_hashed_are_run_by_the_kernel(self):
         answers, x = Shortcuts(), torch.empty(2, 3, device="meta")

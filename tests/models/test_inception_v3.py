@@ -163,7 +163,7 @@ class TestInputs:
         assert net.eval()(images(75)).shape == (1, 7)
         monkeypatch.setattr(blocks, "check_input", lambda *_, **__: None)
         with pytest.raises(RuntimeError):
-            net.train()(images(298, 299, batch=2))
+            net.train()(images(298, batch=2))
 
 
 @pytest.fixture(scope="module")
