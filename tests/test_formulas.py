@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pricing import Function
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
 
@@ -245,6 +246,10 @@ class TestOtherFlops:
     def test_a_training_dropout_scales_its_mask_and_applies_it(self):
         assert sum(other(nn.Dropout(0.5), 2, 6, 8, 8, mode="train").values()) == 2 * ELEMENTS
 
+    def test_the_question_of_equality_compares_and_joins(self):
+        model = Function(lambda x: x.detach() if torch.equal(x, x) else -x)
+        assert other(model, 2, 3) == {"equal": 2 * 2 * 3}
+
     def test_only_the_forward_and_the_loss_have_other_flops(self):
         step = trace(
             nn.Sequential(nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6), nn.ReLU()), (2, 6, 8, 8), mode="train"
@@ -323,5 +328,5 @@ class TestTables:
 
 
 def test_the_tables_name_operations_that_exist():
-    version = tuple(map(int, torch.__version__.split(".")[:2]))
-    assert set() == UNKNOWN if version >= (2, 13) else {"_foreach_mm"} >= UNKNOWN
+    newer_than_2_11 = {"_foreach_mm", "_flash_attention_forward_no_dropout_inplace"}
+    assert newer_than_2_11 >= UNKNOWN

@@ -99,7 +99,7 @@ def _ctc_lattice(_: Sequence[Any], out: Sequence[Tensor]) -> Cost:
 
 _PER_ELEMENT = {
     1: """floor_divide floor_divide_ rsub hardswish threshold _prelu_kernel log_sigmoid_forward
-        rrelu_with_noise rrelu_with_noise_functional""",
+        rrelu_with_noise rrelu_with_noise_functional leaky_relu _conj_physical""",
     2: "_add_relu glu native_dropout _fused_dropout _masked_scale polar upsample_linear1d",
     3: "linalg_cross",
     4: "upsample_bilinear2d _upsample_bilinear2d_aa cudnn_grid_sampler",
@@ -107,7 +107,10 @@ _PER_ELEMENT = {
     8: "upsample_trilinear3d",
     16: "upsample_bicubic2d _upsample_bicubic2d_aa",
 }
-"""Operations per output element; an interpolation has as many as it has neighbours."""
+"""Operations per output element; an interpolation has as many as it has neighbours.
+
+The last two of the first row are tagged as element-wise by newer releases than PyTorch 2.11.
+"""
 
 _PER_INPUT_ELEMENT = {
     1: """mean sum nansum prod amax amin max min aminmax argmax argmin all any count_nonzero trace
@@ -115,7 +118,7 @@ _PER_INPUT_ELEMENT = {
         segment_reduce cumsum cumprod cummax cummin _adaptive_avg_pool2d _adaptive_avg_pool3d
         mkldnn_adaptive_avg_pool2d adaptive_max_pool2d adaptive_max_pool3d""",
     2: """linalg_vector_norm norm native_norm mse_loss smooth_l1_loss huber_loss soft_margin_loss
-        multi_margin_loss binary_cross_entropy binary_cross_entropy_with_logits batch_norm_elemt""",
+        multi_margin_loss binary_cross_entropy binary_cross_entropy_with_logits batch_norm_elemt equal""",
     3: """var std var_mean std_mean batch_norm_stats batch_norm_update_stats renorm dist
         _weight_norm_interface""",
     4: "logsumexp logcumsumexp",
@@ -123,7 +126,8 @@ _PER_INPUT_ELEMENT = {
 """Operations per input element, by what an element goes through:
 
 * 1: a reduction, a scan, a selection in linear time;
-* 2: a norm (power and sum) and a loss (its term, one as for any element-wise work, and the sum);
+* 2: a norm (power and sum), a loss (its term, one as for any element-wise work, and the sum), and the
+  question whether two tensors are equal (comparison and conjunction);
 * 3: a variance (sum, square, sum of squares), a norm that scales its input;
 * 4: a logarithm of a sum of exponentials (maximum, subtraction, exponential, sum).
 """
