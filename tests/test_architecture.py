@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "models": {"errors", "models"},
     "allocation": {"allocation", "errors", "ir"},
     "analyzers": {"allocation", "analyzers", "errors", "fields", "ir", "structure", "units"},
-    "measure": {"accumulation",
+    "measure": {"allocation", "accumulation",
         "errors", "fields", "grounds", "inputs", "ir", "losses", "measure", "nesting", "optimizers",
         "standins", "structure", "tracing",
     },

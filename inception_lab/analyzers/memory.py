@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from inception_lab.allocation.devices import on_device
+from inception_lab.allocation.workspaces import Processor, convolution_workspaces
 from inception_lab.analyzers import Analyzer
 from inception_lab.ir import Kind, Storage, Trace
 from inception_lab.structure import ROOT, layer_calls, layer_name
@@ -198,6 +199,19 @@ def _maker(trace: Trace, storage: Storage) -> str:
 
 def _layer(trace: Trace, call: int) -> str:
     return layer_name(trace.calls[call]) if call >= 0 else ""
+
+
+def allocator_peak(trace: Trace, processor: Processor) -> int:
+    """The most bytes that the CPU's allocator holds at any moment, those within convolutions too.
+
+    Args:
+        trace: Of any mode.
+        processor: Where it is to run: `measure.devices.this_processor()` for this machine.
+    """
+    peak = peak_memory(trace).peak_bytes
+    live = memory_timeline(trace)["live_bytes"]
+    within = convolution_workspaces(trace, processor)
+    return max([peak, *(int(live[place]) + size for place, size in within.items())])
 
 
 def memory_by_module(

@@ -99,7 +99,7 @@ def _answer(
     if limit is not None:
         answer["fits"] = with_model(model, tracing, partial(_largest, tracing, wanted, limit))
     if wanted["measure"]:
-        answer["measured"] = _measured(model, tracing, peak.peak_bytes, wanted)
+        answer["measured"] = _measured(model, tracing, found, wanted)
     return answer | _rows(found, peak, wanted)
 
 
@@ -197,7 +197,7 @@ def _with_batch(inputs: Inputs, batch: int) -> Inputs:
     ]
 
 
-def _measured(name: str, tracing: Tracing, predicted: int, wanted: Mapping[str, Any]) -> Row:
+def _measured(name: str, tracing: Tracing, step: Trace, wanted: Mapping[str, Any]) -> Row:
     """The same step for real: what was predicted, what was measured, and by how much they differ."""
     from inception_lab.cli.loading import with_weights
     from inception_lab.measure.memory import measure_memory
@@ -215,9 +215,26 @@ def _measured(name: str, tracing: Tracing, predicted: int, wanted: Mapping[str, 
 
     found = with_weights(name, tracing, None, use)
     figures = {k: v for k, v in vars(found).items() if k.endswith("_bytes") and v is not None}
-    about = {"device": found.device, "predicted_bytes": predicted}
-    errors = {k.replace("_bytes", "_error_bytes"): predicted - v for k, v in figures.items()}
-    return about | figures | errors
+    predicted = _predictions(step, found, wanted["device"])
+    errors = {k.replace("_bytes", "_error_bytes"): predicted[k] - v for k, v in figures.items()}
+    workspaces = {"workspaces": dict(found.workspaces)} if found.workspaces else {}
+    return {"device": found.device, "predicted_bytes": predicted["tracked_bytes"]} | figures | errors | workspaces
+
+
+def _predictions(step: Trace, found: MeasuredMemory, device: str) -> Row:
+    """What each measured figure was predicted to be; what cuBLAS keeps is known by measuring alone."""
+    from inception_lab.allocation.caching import reserved_memory
+    from inception_lab.analyzers.memory import allocator_peak, peak_memory
+    from inception_lab.measure.devices import this_processor
+
+    peak = peak_memory(step, device).peak_bytes
+    processor = this_processor()
+    if device == "cuda":
+        kept = found.workspaces["cublas"]
+        others = {"allocator_bytes": peak + kept, "reserved_bytes": reserved_memory(step) + kept}
+    else:
+        others = {"allocator_bytes": allocator_peak(step, processor) if processor else peak}
+    return {"tracked_bytes": peak, **others}
 
 
 def _shown(answer: Mapping[str, Any], form: str) -> str:
@@ -249,6 +266,8 @@ def _said(answer: Mapping[str, Any]) -> str:
         size = measured[name.replace("_error_bytes", "_bytes")]
         kind = name.removesuffix("_error_bytes")
         lines.append(f"{heading(kind):<17} {size:>18,}   {_size(size)}, predicted {measured[name]:+,} bytes")
+    for name, size in measured.get("workspaces", {}).items():
+        lines.append(f"{heading(name):<17} {size:>18,}   {_size(size)} of workspaces")
     if "note" in answer:
         lines.append(f"Note              {answer['note']}")
     return "\n".join(lines) + "\n"

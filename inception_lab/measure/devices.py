@@ -1,9 +1,12 @@
 """Which processor a real run ran on."""
 
+import os
 import platform
 from pathlib import Path
 
 import torch
+
+from inception_lab.allocation.workspaces import Processor
 
 
 def device_name(device: str) -> str:
@@ -14,3 +17,22 @@ def device_name(device: str) -> str:
     lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
+
+
+_BLOCKS = {"": 16, "ALL": 16, "DEFAULT": 16, "AVX10": 16, "AVX512": 16, "AVX2": 8}
+"""Floats in a register, by the first word of an instruction set's name."""
+
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+
+
+def this_processor() -> Processor | None:
+    """What decides the kernels of this machine's CPU, None where no rule knows them.
+
+    PyTorch names the instruction set; the environment may keep oneDNN to an older one.
+    """
+    limits = [os.environ.get(name, "").upper().partition("_")[0] for name in _LIMITS]
+    blocks = [_BLOCKS.get(name) for name in (torch.backends.cpu.get_cpu_capability(), *limits)]
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if None in blocks or not available:
+        return None
+    return Processor(min(block for block in blocks if block), torch.get_num_threads())

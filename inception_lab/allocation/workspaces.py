@@ -1,0 +1,275 @@
+"""What convolutions take and give back within themselves on a CPU, by PyTorch's and oneDNN's rules.
+
+Everything else that PyTorch takes on a CPU is a storage that outlives the operation. A convolution
+of float32 holds more while it runs: PyTorch's own kernel writes out the columns of a product, and oneDNN
+brings source, weights and destination into layouts that keep a block of channels side by side, the last
+one filled up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from math import prod
+from typing import NamedTuple
+
+from inception_lab.ir import Op, Trace, Value
+
+FLOAT = 4
+"""Bytes of a float32."""
+
+ALIGNMENT = 128
+"""Bytes by which oneDNN enlarges a buffer of its own, so that it can begin at a round address."""
+
+Shape = tuple[int, ...]
+Events = Sequence[int]
+"""Bytes taken (above 0) and given back (below 0), in the order of time."""
+
+
+class Processor(NamedTuple):
+    """What decides which kernels run, and what they take.
+
+    Attributes:
+        block: Floats in one register: 16 with AVX-512, 8 with AVX2.
+        threads: How many share an operation.
+    """
+
+    block: int
+    threads: int
+
+
+class _Convolution(NamedTuple):
+    on: Processor
+    source: Shape
+    weight: Shape
+    destination: Shape
+    stride: Shape
+    padding: Shape
+    groups: int
+    bias: bool
+    asked: tuple[bool, ...]  # gradients of source and weight; empty in the forward pass
+    copied: int  # what is copied first because its elements are scattered
+
+    @property
+    def pointwise(self) -> bool:
+        return set(self.weight[2:]) == {1}
+
+    @property
+    def strided(self) -> bool:
+        return max(self.stride) > 1
+
+    @property
+    def depthwise(self) -> bool:
+        return self.groups > 1 and self.groups == self.source[1] == self.weight[0]
+
+    @property
+    def image(self) -> bool:
+        return self.groups == 1 and self.source[1] <= 3 and not self.pointwise
+
+    def up(self, channels: int) -> int:
+        """Channels with the last block filled up."""
+        return -(-channels // self.on.block) * self.on.block
+
+
+def _bytes(shape: Sequence[int]) -> int:
+    return FLOAT * prod(shape)
+
+
+def _blocked(c: _Convolution) -> tuple[int, int, int]:
+    out, within, *kernel = c.weight
+    weight = (c.up(out), within if c.depthwise else c.up(within), *kernel)
+    source, destination = ((n, c.up(channels), *size) for n, channels, *size in (c.source, c.destination))
+    return _bytes(source), _bytes(weight), _bytes(destination)
+
+
+def _read(c: _Convolution) -> tuple[int, int, int]:
+    """Blocked, but for an image, which is read as it is."""
+    source, weight, destination = _blocked(c)
+    out, *others = c.weight
+    return (0, _bytes((c.up(out), *others)), destination) if c.image else (source, weight, destination)
+
+
+def _columns(c: _Convolution) -> Events:
+    """PyTorch's own kernel: all that a place of the output reads, unless that is the source itself."""
+    if (c.pointwise and not c.strided and not any(c.padding)) or not all(c.asked[1:]):
+        return []
+    columns = _bytes((*c.source[:2], *c.weight[2:], *c.destination[2:]))
+    return [columns, -columns]
+
+
+def _forward(c: _Convolution) -> Events:
+    source, weight, destination = _read(c)
+    own = _filled_bias(c) + _gathered(c)
+    return [own, source, weight, destination, -weight, -source, -own, _bytes(c.destination), -destination]
+
+
+def _backward(c: _Convolution) -> Events:
+    of_source = _gradient_of_source if c.depthwise or not c.strided else _strided_gradient_of_source
+    passes = zip(c.asked, (of_source, _gradient_of_weight), strict=True)
+    return [change for asked, events in passes if asked for change in events(c)]
+
+
+def _product(c: _Convolution) -> Events:
+    """The kernel of columns in oneDNN, of which each thread writes those of one sample at a time."""
+    columns = _bytes((min(c.on.threads, c.source[0]), c.source[1], *c.destination[2:])) + ALIGNMENT
+    destination = _bytes(c.destination)
+    return [columns, destination, -columns, destination, -destination]
+
+
+def _gradient_of_source(c: _Convolution) -> Events:
+    source, weight, destination = _blocked(c)
+    return [destination, weight, source, -weight, -destination, _bytes(c.source), -source]
+
+
+def _strided_gradient_of_source(c: _Convolution) -> Events:
+    """Channels last, and brought back in two steps."""
+    source, weight, destination = map(_bytes, (c.source, c.weight, c.destination))
+    return [destination, weight, source, -weight, -destination, source, source, -source, -source]
+
+
+def _gradient_of_weight(c: _Convolution) -> Events:
+    source, weight, destination = _read(c)
+    own, bias = (0 if c.depthwise else _filled_bias(c)), c.bias * FLOAT * c.weight[0]
+    begun = [destination, source, weight, own, bias, -own, -source, -destination]
+    return [*begun, bias, _bytes(c.weight), -weight, -bias]
+
+
+def _filled_bias(c: _Convolution) -> int:
+    out = c.weight[0]
+    return FLOAT * c.up(out) + ALIGNMENT if c.bias and c.up(out) > out else 0
+
+
+def _gathered(c: _Convolution) -> int:
+    """What each thread reads of a strided 1x1 kernel's source, where that ends with the last stride."""
+    whole = all(y * s == x for y, s, x in zip(c.destination[2:], c.stride, c.source[2:], strict=True))
+    if c.groups > 1 or not (c.pointwise and c.strided and whole) or any(c.padding):
+        return 0
+    return _bytes((c.on.threads, c.up(c.source[1]), *c.destination[2:])) + ALIGNMENT
+
+
+def _by_onednn(c: _Convolution) -> bool:
+    """`use_mkldnn` in PyTorch's aten/src/ATen/native/Convolution.cpp, for undilated float32."""
+    worth = c.strided or not c.pointwise or c.source[0] >= 16 or c.on.threads > 1
+    return worth and (c.groups > 1 or min(c.weight[2:]) > 3 or c.source[0] > 1 or prod(c.source) > 20480)
+
+
+def _in_whole_blocks(c: _Convolution) -> bool:
+    return c.weight[1] % c.on.block == c.weight[0] // c.groups % c.on.block == 0
+
+
+def _is_blocked(c: _Convolution) -> bool:
+    return _by_onednn(c) and not _by_columns(c) and any(known(c) for known in _LAYOUTS)
+
+
+def _by_columns(c: _Convolution) -> bool:
+    """Where oneDNN was seen to fall back on its kernel of columns."""
+    beyond = any(k > x for k, x in zip(c.weight[2:], c.source[2:], strict=True))
+    narrow = (c.weight[-1] > 7 and any(c.padding)) or (beyond and bool(c.asked))
+    padded_1x1 = c.pointwise and any(c.padding)
+    return padded_1x1 or c.padding[-1] > c.destination[-1] or (c.on.block == 8 and narrow)
+
+
+_LAYOUTS: Sequence[Callable[[_Convolution], bool]] = (
+    lambda c: c.groups == 1 and c.source[1] >= c.on.block,
+    lambda c: c.image and not c.asked,
+    lambda c: c.image and not (c.strided and c.asked[0]) and (c.source[1] == 3 or c.on.block == 16),
+    lambda c: c.depthwise and (not c.asked or set(c.weight[2:]) == {3}),
+    lambda c: _in_whole_blocks(c) and not (c.strided and any(c.asked[:1])),
+)
+"""Whose layouts have a rule: dense ones, those of images, depthwise ones, groups of whole blocks."""
+
+
+class _Kernel(NamedTuple):
+    runs: Callable[[_Convolution], bool]
+    events: Callable[[_Convolution], Events]
+
+
+_KERNELS = (
+    _Kernel(lambda c: c.groups == 1 and not _by_onednn(c), _columns),
+    _Kernel(lambda c: c.groups == 1 and c.pointwise and any(c.padding) and not c.asked, _product),
+    _Kernel(lambda c: _is_blocked(c) and not c.asked, _forward),
+    _Kernel(lambda c: _is_blocked(c) and bool(c.asked), _backward),
+)
+"""The first that runs a convolution is the one."""
+
+
+_OPERANDS = {
+    "aten.convolution.default": ("source", "weight"),
+    "aten.convolution_backward.default": ("destination", "source", "weight"),
+}
+"""What each operation reads first."""
+
+
+def convolution_workspaces(trace: Trace, processor: Processor) -> Mapping[int, int]:
+    """The most bytes that each convolution holds beyond what is alive right after it.
+
+    There is no rule for, and the table is without: types other than float32; sources and weights that are not
+    row by row; transposed, dilated, 1-d and 3-d convolutions; sources of 4 channels to one less than a block;
+    groups of parts of a block, but for one channel each; padding wider than the output. In the backward pass
+    also without depthwise kernels other than 3x3, padded 1x1 kernels of oneDNN, and strided ones that are
+    grouped or read up to 3 channels, where the source needs a gradient. With AVX2 also without padded kernels
+    wider than 7, and the backward pass of kernels larger than their source or of weights that read 1 or 2
+    channels.
+
+    Left out are small buffers of the backward pass: with several threads those in which oneDNN adds up the
+    gradient of the weights; of strided kernels what tiny maps take, and what a 1x1 kernel gathers where the
+    source needs no gradient.
+
+    Args:
+        trace: Of any mode.
+        processor: Where it is to run.
+
+    Returns:
+        Bytes by the operation's id.
+
+    Example:
+        >>> import inception_lab as il
+        >>> from torch import nn
+        >>> trace = il.trace(nn.Conv2d(16, 32, 3, bias=False), (2, 16, 10, 10))
+        >>> source, weight, destination = 4 * 2 * 16 * 10 * 10, 4 * 32 * 16 * 3 * 3, 4 * 2 * 32 * 8 * 8
+        >>> convolution_workspaces(trace, Processor(block=16, threads=1)) == {0: source + weight}
+        True
+    """
+    sizes = {op.id: _workspace(trace, op, processor) for op in trace.ops if op.name in _OPERANDS}
+    return {place: size for place, size in sizes.items() if size is not None}
+
+
+def _workspace(trace: Trace, op: Op, processor: Processor) -> int | None:
+    c = _convolution(trace, op, processor)
+    events = next((kernel.events for kernel in _KERNELS if c and kernel.runs(c)), None)
+    if c is None or events is None:
+        return None
+    changes = [c.copied, *events(c), -c.copied]
+    return max(accumulate(changes)) - sum(changes)
+
+
+def _convolution(trace: Trace, op: Op, processor: Processor) -> _Convolution | None:
+    read = {name: trace.values[value] for name, value in zip(_OPERANDS[op.name], op.reads, strict=False)}
+    scattered = {name for name, value in read.items() if not _row_by_row(value)}
+    output = read.setdefault("destination", trace.values[op.writes[0]])
+    asked = op.arg("output_mask", ())
+    if (
+        {value.dtype for value in read.values()} != {"float32"}
+        or not scattered <= {"destination"}
+        or len(output.shape) != 4
+        or op.arg("transposed")
+        or max(op.arg("dilation")) > 1
+    ):
+        return None
+    return _Convolution(
+        on=processor,
+        **{name: value.shape for name, value in read.items()},
+        stride=op.arg("stride"),
+        padding=op.arg("padding"),
+        groups=op.arg("groups"),
+        bias=asked[2] if asked else len(op.reads) > 2,
+        asked=asked[:2],
+        copied=_bytes(output.shape) if scattered else 0,
+    )
+
+
+def _row_by_row(value: Value) -> bool:
+    return all(
+        size == 1 or stride == prod(value.shape[axis + 1 :])
+        for axis, (size, stride) in enumerate(zip(value.shape, value.strides, strict=True))
+    )
