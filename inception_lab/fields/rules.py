@@ -47,9 +47,14 @@ RULES: dict[str, Rule] = {
     **_each(
         mixing.first_alone,
         """native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training
-        cudnn_batch_norm native_layer_norm native_group_norm _fused_rms_norm native_dropout""",
+        cudnn_batch_norm native_layer_norm native_group_norm _fused_rms_norm native_dropout
+        rrelu_with_noise""",
     ),
-    **_each(mixing.same, "clone _to_copy detach alias lift_fresh channel_shuffle native_channel_shuffle"),
+    **_each(
+        mixing.same,
+        """clone _to_copy detach alias lift_fresh channel_shuffle native_channel_shuffle hardswish leaky_relu
+        log_sigmoid_forward _prelu_kernel""",
+    ),
     **_each(
         views.unrelated,
         """empty_like zeros_like ones_like full_like rand_like randn_like new_empty new_empty_strided
@@ -77,14 +82,14 @@ RULES: dict[str, Rule] = {
     "embedding": views.embedding,
     "copy_": views.copy,
 }
-"""Rules by operation, those of element-wise work apart. To pass one more on, add its row."""
+"""Rules by operation, those apart that PyTorch tags as element-wise. To pass one more on, add its row."""
 
 
 @cache
 def rule_of(name: str) -> Rule | None:
     """The rule of an operation by its name, such as `relu_`; None where there is none."""
     found = RULES.get(name) or RULES.get(name.rstrip("_"))
-    return found or (mixing.same if _is_pointwise(name) else None)
+    return found or (mixing.same if _is_pointwise(name) or _is_pointwise(name.rstrip("_")) else None)
 
 
 def _is_pointwise(name: str) -> bool:

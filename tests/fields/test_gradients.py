@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 import inception_lab as il
+from inception_lab.fields.resolution import smallest_by_geometry
 from inception_lab.measure.field_gradients import check_fields
 from inception_lab.models.cards import CARDS
 
@@ -43,6 +45,25 @@ def test_branches_that_are_misaligned_have_exact_extents():
     assert found.agree.all()
     assert set(found.status) == {"misaligned"}
     assert widest(found) == {("inception5b", 0): 699, ("inception5b", 1): 699}
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        nn.ReLU6(inplace=True), nn.LeakyReLU(), nn.LeakyReLU(inplace=True), nn.ELU(inplace=True), nn.PReLU(2),
+        nn.Hardswish(), nn.Hardswish(inplace=True), nn.Mish(inplace=True), nn.Threshold(0.1, 0, inplace=True),
+        nn.RReLU(), nn.LogSigmoid(), nn.Hardsigmoid(inplace=True), nn.CELU(inplace=True),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_activations_see_what_is_before_them(activation):
+    """3 pixels, and 2 more by the second convolution; as many are the least that the net takes."""
+    net = nn.Sequential(nn.Conv1d(2, 2, 3), activation, nn.Conv1d(2, 2, 3))
+    found = check_fields(net, (1, 2, 30))
+    assert found.agree.all()
+    assert set(found.status) == {"exact"}
+    assert widest(found) == {("(model)", 0): 5}
+    assert smallest_by_geometry(il.trace(net, (1, 2, 30))) == (5,)
 
 
 def test_one_axis():
