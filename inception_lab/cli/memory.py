@@ -218,7 +218,12 @@ def _measured(name: str, tracing: Tracing, step: Trace, wanted: Mapping[str, Any
     predicted = _predictions(step, found, wanted["device"])
     errors = {k.replace("_bytes", "_error_bytes"): predicted[k] - v for k, v in figures.items()}
     workspaces = {"workspaces": dict(found.workspaces)} if found.workspaces else {}
-    return {"device": found.device, "predicted_bytes": predicted["tracked_bytes"]} | figures | errors | workspaces
+    return (
+        {"device": found.device, "predicted_bytes": predicted["tracked_bytes"]}
+        | figures
+        | errors
+        | workspaces
+    )
 
 
 def _predictions(step: Trace, found: MeasuredMemory, device: str) -> Row:
