@@ -68,26 +68,25 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
     return replace(trace, storages=tuple(storages))
 
 
-def _statistics(trace: Trace, names: tuple[str, ...]) -> Iterator[tuple[Op, list[int]]]:
-    """Normalisations, each with the values of its statistics."""
+def _normalisations(trace: Trace) -> Iterator[tuple[Op, tuple[int, ...]]]:
+    """Normalisations, each with the storages of its statistics."""
     for op in trace.ops:
-        if op.name.startswith(names) and op.phase == "forward":
-            yield op, list(op.writes[1:])
+        if op.name in _NORMS:
+            yield op, tuple(trace.values[value].storage for value in op.writes[1:])
 
 
 def _no_statistics(trace: Trace) -> Sizes:
-    for op, statistics in _statistics(trace, ("aten.native_batch_norm",)):
-        if not op.arg("training"):
-            yield from ((trace.values[value].storage, 0) for value in statistics)
+    for op, statistics in _normalisations(trace):
+        if op.arg("training") is False:
+            yield from ((storage, 0) for storage in statistics)
 
 
 def _statistics_as_weights(trace: Trace) -> Sizes:
-    for op, statistics in _statistics(trace, _NORMS):
-        decides = op.reads[1] if len(op.reads) > 1 else op.reads[0]
-        size = _ITEM_BYTES.get(trace.values[decides].dtype)
-        if trace.values[op.reads[0]].dtype in _HALF and size and op.arg("training", True):
-            for value in statistics:
-                yield trace.values[value].storage, size * _elements(trace, value)
+    for op, statistics in _normalisations(trace):
+        decides = trace.values[op.reads[1] if len(op.reads) > 1 else op.reads[0]].dtype
+        if trace.values[op.reads[0]].dtype in _HALF and decides in _ITEM_BYTES and op.arg("training", True):
+            elements = (_elements(trace, value) for value in op.writes[1:])
+            yield from zip(statistics, (_ITEM_BYTES[decides] * count for count in elements), strict=True)
 
 
 def _boolean_masks(trace: Trace) -> Sizes:
@@ -110,7 +109,7 @@ def _elements(trace: Trace, value: int) -> int:
     return count
 
 
-_NORMS = ("aten.native_batch_norm", "aten.native_layer_norm", "aten.native_group_norm")
+_NORMS = tuple(f"aten.native_{kind}_norm.default" for kind in ("batch", "layer", "group"))
 _HALF = ("bfloat16", "float16")
 _ITEM_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 _DROPOUT = ("aten.empty_like.default", "aten.bernoulli_.float", "aten.div_.Scalar", "aten.mul.Tensor")
