@@ -8,6 +8,7 @@ step to hold what it holds unwatched.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from inception_lab.nesting import tensors_within
 
@@ -29,23 +30,25 @@ _OF_A_TENSOR_AND_PYTHON = 2
 class LastReference:
     """Tells a dispatch mode whether the engine holds the last reference to a gradient.
 
-    To be made before the mode is entered.
+    To be made anywhere but in a mode's own handler.
     """
 
     def __init__(self) -> None:
         self._seen = _references_seen()
 
-    def is_to(self, gradient: Tensor) -> bool:
-        """Whether the engine, about to add to this gradient, could as well do so in place.
+    def is_to(self, args: Sequence[Any]) -> bool:
+        """Whether the engine calls an `ADD`, and could as well add in place.
+
+        Whoever calls from Python holds references of his own.
 
         Args:
-            gradient: The first argument of an `ADD` that the mode was given.
+            args: What the mode was given, to which nothing but it refers.
         """
         return (
             not torch.is_grad_enabled()
-            and gradient._use_count() == self._seen  # type: ignore[attr-defined]
-            and torch._C._storage_Use_Count(gradient.untyped_storage()._cdata) == _OF_A_TENSOR_AND_PYTHON
-            and _without_gaps(gradient)
+            and _references(args) == self._seen
+            and torch._C._storage_Use_Count(args[0].untyped_storage()._cdata) == _OF_A_TENSOR_AND_PYTHON
+            and _without_gaps(args[0])
         )
 
 
@@ -53,13 +56,18 @@ class SumsInPlace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Has the modes below it see a backward pass that adds gradients up as if nobody watched.
 
     A sum of gradients is told from one within a backward formula by its first term, which the autograd node
-    that runs did not make.
+    that runs did not make, unless that has several gradients for one tensor.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._last_reference = LastReference()
         self._makers: dict[int, int] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep the handler bare, so that arguments pass through no other Python function."""
+        return False
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -69,13 +77,24 @@ class SumsInPlace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if running is None:
             return func(*args, **(kwargs or {}))
         node = running._sequence_nr()
-        if func is ADD and self._makers.get(_address(args[0])) != node:
-            out = (ADD_IN_PLACE if self._last_reference.is_to(args[0]) else ADD)(*args, **(kwargs or {}))
+        if func is ADD and (self._makers.get(_address(args[0])) != node or goes_twice(running)):
+            out = (ADD_IN_PLACE if self._last_reference.is_to(args) else ADD)(*args, **(kwargs or {}))
             self._makers.pop(_address(out), None)
             return out
         out = func(*args, **(kwargs or {}))
         self._makers.update((_address(tensor), node) for tensor in tensors_within(out))
         return out
+
+
+def _references(args: Sequence[Any]) -> tuple[int, int]:
+    """Of C++ and of Python, to the tensor of which an operation was called."""
+    return args[0]._use_count(), sys.getrefcount(args[0])
+
+
+def goes_twice(node: Any) -> bool:
+    """Whether a node has two gradients for one tensor, as that of `x * x`."""
+    edges = [edge for edge in node.next_functions if edge[0] is not None]
+    return len(set(edges)) < len(edges)
 
 
 def _address(tensor: Tensor) -> int:
@@ -94,11 +113,11 @@ def _without_gaps(tensor: Tensor) -> bool:
 
 
 @cache
-def _references_seen() -> int:
+def _references_seen() -> tuple[int, int]:
     """What a dispatch mode counts of a gradient to which the engine alone refers, tried out."""
     probe = _Probe()  # type: ignore[no-untyped-call]
-    with torch.inference_mode(False), torch.enable_grad():
-        x = torch.empty(1, device="meta", requires_grad=True)
+    with _disable_current_modes(), torch.inference_mode(False), torch.enable_grad():
+        x = torch.zeros(1, requires_grad=True)
         total = x * 2 + x * 3
         with probe:
             total.backward()  # type: ignore[no-untyped-call]
@@ -106,11 +125,16 @@ def _references_seen() -> int:
 
 
 class _Probe(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    references = 0
+    references = (0, 0)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep the handler bare, so that arguments pass through no other Python function."""
+        return False
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func is ADD:
-            self.references = args[0]._use_count()
+            self.references = _references(args)
         return func(*args, **(kwargs or {}))

@@ -64,7 +64,7 @@ def largest_batch(fits: Callable[[int], bool], start: int = 1) -> int:
     """The largest batch size that fits, by bisection; 0 where none does.
 
     Args:
-        fits: Whether a batch of some size does; none does that is larger than one that does not.
+        fits: Whether a batch of some size does; none that is larger than one that does not.
         start: A batch size that the model takes; none below it is tried unless it does not fit.
 
     Raises:

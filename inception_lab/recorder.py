@@ -15,7 +15,7 @@ from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from inception_lab.accumulation import ADD, ADD_IN_PLACE, LastReference
+from inception_lab.accumulation import ADD, ADD_IN_PLACE, LastReference, goes_twice
 from inception_lab.answers import Known, tensors_in
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir import Phase, Value
@@ -324,17 +324,18 @@ class Recorder(TorchDispatchMode):
         return self.nobody if call == NO_CALL else call
 
     def _adds_in_place(self, args: Sequence[Any]) -> bool:
-        """Whether autograd's engine adds to a gradient that nobody else needs.
-
-        What the node that runs adds to a tensor of its own is no sum of gradients.
-        """
-        if self.phase != "backward" or self.stack:
+        """Whether autograd's engine adds to a gradient that nobody else needs."""
+        node: Any = _current_node()
+        if node is None:
             return False
+        number = node._sequence_nr()
+        if number != self._node:
+            self._node, self._node_from = number, len(self.ops)
         writer = self.values[self.version_of(args[0]).id].op
-        if writer is None or writer >= self._node_from:
+        if writer is None or (writer >= self._node_from and not goes_twice(node)):
             return False
-        self._node_from = len(self.ops) + 1  # nor did it make the sum
-        return self._last_reference.is_to(args[0])
+        self._node_from = len(self.ops) + 1
+        return self._last_reference.is_to(args)
 
     def begin_backward(self) -> None:
         """From here on operations run backward; those without a call have one of their own."""

@@ -52,7 +52,8 @@ def trace(
     gradients of the step before are gone. The loss is
     the cross-entropy where the model returns one floating tensor of N x C, the auxiliary heads of a
     named tuple (`logits`, then fields that begin with `aux`) at 0.3 each (1409.4842 section 5); else
-    the sum of all floating outputs. The model is left exactly as it was found.
+    the sum of all floating outputs. The model is left exactly as it was found. Hooks on its parameters do not
+    run, as they may write to the parameters themselves.
 
     A model that cannot run on meta tensors, because what it does depends on data or because a kernel of
     its own knows no meta tensor, runs for real: on the CPU, on copies of its weights and inputs (random

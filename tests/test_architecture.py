@@ -16,9 +16,9 @@ MAY_IMPORT = {
     "models": {"errors", "models"},
     "allocation": {"allocation", "errors", "ir"},
     "analyzers": {"allocation", "analyzers", "errors", "fields", "ir", "structure", "units"},
-    "measure": {"allocation", "accumulation",
-        "errors", "fields", "grounds", "inputs", "ir", "losses", "measure", "nesting", "optimizers",
-        "standins", "structure", "tracing",
+    "measure": {
+        "accumulation", "allocation", "errors", "fields", "grounds", "inputs", "ir", "losses", "measure",
+        "nesting", "optimizers", "standins", "structure", "tracing",
     },
     "fields": {"errors", "fields", "ir", "layouts", "structure"},
     "counters": {

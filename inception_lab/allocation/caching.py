@@ -67,6 +67,7 @@ class CachingAllocator:
 
     Attributes:
         reserved_bytes: Of all segments.
+        most_reserved_bytes: The most that they have been.
         allocated_bytes: Of the blocks that somebody has.
 
     Example:
@@ -78,7 +79,7 @@ class CachingAllocator:
 
     def __init__(self, limit: float = inf) -> None:
         self.limit = limit
-        self.reserved_bytes = self.allocated_bytes = self._next_address = 0
+        self.reserved_bytes = self.most_reserved_bytes = self.allocated_bytes = self._next_address = 0
         self._free: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
         self._blocks: dict[int, _Block] = {}
 
@@ -127,6 +128,7 @@ class CachingAllocator:
         address = self._next_address
         self._next_address += size
         self.reserved_bytes += size
+        self.most_reserved_bytes = max(self.most_reserved_bytes, self.reserved_bytes)
         block = self._blocks[address] = _Block(address, size, small)
         return block
 
@@ -162,7 +164,7 @@ class CachingAllocator:
 
 
 def reserved_memory(trace: Trace, limit: float = inf) -> int:
-    """Bytes that the allocator has reserved on CUDA after some steps like the traced one.
+    """The most bytes that the allocator has reserved on CUDA during some steps like the traced one.
 
     What existed before the first operation is allocated first and kept. What outlives the step, its
     gradients and outputs, is given back before the next. Workspaces of CUDA's libraries are not in it.
@@ -193,7 +195,7 @@ def reserved_memory(trace: Trace, limit: float = inf) -> int:
                     allocator.give_back(held.pop(storage.id))
         for address in held.values():
             allocator.give_back(address)
-    return allocator.reserved_bytes
+    return allocator.most_reserved_bytes
 
 
 def _by_operation(

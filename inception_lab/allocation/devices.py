@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from math import prod
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -62,6 +63,8 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
     if device not in DEVICES:
         raise InceptionLabError(f"no memory rules for device {device!r}", hint=nearest(device, DEVICES))
     block = DEVICES[device].block if rounding is None else rounding
+    if block < 1:
+        raise InceptionLabError(f"no multiples of {block} bytes", hint="rounding is 1 or more")
     sizes = {storage: size for rule in DEVICES[device].rules for storage, size in rule.sizes(trace)}
     rounded = {s.id: -(-sizes.get(s.id, s.bytes) // block) * block for s in trace.storages}
     storages = [s if rounded[s.id] == s.bytes else s._replace(bytes=rounded[s.id]) for s in trace.storages]
@@ -103,10 +106,7 @@ def _no_step_counters(trace: Trace) -> Sizes:
 
 
 def _elements(trace: Trace, value: int) -> int:
-    count = 1
-    for size in trace.values[value].shape:
-        count *= size
-    return count
+    return prod(trace.values[value].shape)
 
 
 _NORMS = tuple(f"aten.native_{kind}_norm.default" for kind in ("batch", "layer", "group"))

@@ -166,14 +166,15 @@ def _by_columns(c: _Convolution) -> bool:
     beyond = any(k > x for k, x in zip(c.weight[2:], c.source[2:], strict=True))
     narrow = (c.weight[-1] > 7 and any(c.padding)) or (beyond and bool(c.asked))
     padded_1x1 = c.pointwise and any(c.padding)
-    return padded_1x1 or c.padding[-1] > c.destination[-1] or (c.on.block == 8 and narrow)
+    whole = max(c.weight[2:]) >= 7 and prod(c.destination[2:]) == 1
+    return padded_1x1 or whole or c.padding[-1] > c.destination[-1] or (c.on.block == 8 and narrow)
 
 
 _LAYOUTS: Sequence[Callable[[_Convolution], bool]] = (
     lambda c: c.groups == 1 and c.source[1] >= c.on.block,
     lambda c: c.image and not c.asked,
     lambda c: c.image and not (c.strided and c.asked[0]) and (c.source[1] == 3 or c.on.block == 16),
-    lambda c: c.depthwise and (not c.asked or set(c.weight[2:]) == {3}),
+    lambda c: c.depthwise and (not c.asked or (set(c.weight[2:]) == {3} and max(c.stride) <= 3)),
     lambda c: _in_whole_blocks(c) and not (c.strided and any(c.asked[:1])),
 )
 """Whose layouts have a rule: dense ones, those of images, depthwise ones, groups of whole blocks."""
@@ -205,15 +206,14 @@ def convolution_workspaces(trace: Trace, processor: Processor) -> Mapping[int, i
 
     There is no rule for, and the table is without: types other than float32; sources and weights that are not
     row by row; transposed, dilated, 1-d and 3-d convolutions; sources of 4 channels to one less than a block;
-    groups of parts of a block, but for one channel each; padding wider than the output. In the backward pass
-    also without depthwise kernels other than 3x3, padded 1x1 kernels of oneDNN, and strided ones that are
-    grouped or read up to 3 channels, where the source needs a gradient. With AVX2 also without padded kernels
-    wider than 7, and the backward pass of kernels larger than their source or of weights that read 1 or 2
-    channels.
+    groups of parts of a block, but for one channel each; padding wider than the output; kernels of 7 and more
+    that read all of their source at once. In the backward pass also without depthwise kernels other than 3x3
+    at strides to 3, padded 1x1 kernels of oneDNN, and strided ones that are grouped or read up to 3 channels,
+    where the source needs a gradient. With AVX2 also without padded kernels wider than 7, and the backward
+    pass of kernels larger than their source or of weights that read 1 or 2 channels.
 
     Left out are small buffers of the backward pass: with several threads those in which oneDNN adds up the
-    gradient of the weights; of strided kernels what tiny maps take, and what a 1x1 kernel gathers where the
-    source needs no gradient.
+    gradient of the weights; of strided kernels what small maps take, and what a 1x1 kernel gathers.
 
     Args:
         trace: Of any mode.

@@ -39,11 +39,12 @@ def memory_timeline(trace: Trace, device: str = "cpu", rounding: int | None = No
     """Live bytes right after each operation, all its outputs made and nothing freed yet.
 
     A storage lives from the operation that makes it to the moment when nothing refers to it any more, as
-    in a run of the program; views and in-place operations share one, so that each is counted once.
+    in a run of the program; views and in-place operations share one, so that each is counted once. What no
+    operation makes is not seen, such as the states of random generators that checkpointing keeps.
 
     Args:
         trace: An inference pass, or a training step; with an optimizer in steady state.
-        device: Whose memory, `cpu` or `cuda`: see `devices`.
+        device: Whose memory, `cpu` or `cuda`: see `allocation.devices.DEVICES`.
         rounding: Each storage takes a multiple of so many bytes, those of the device's allocator by default.
 
     Returns:
@@ -136,6 +137,8 @@ def taken_apart(trace: Trace) -> tuple[str, ...]:
     found = {
         "attention": any(op.name.startswith("aten._safe_softmax") for op in trace.ops),
         "recurrent layers": any(c.type in ("RNN", "LSTM", "GRU") and c.executed for c in trace.calls),
+        "the backward pass of Mish": trace.context.mode == "train"
+        and any(op.name.startswith(("aten.mish.", "aten.mish_.")) for op in trace.ops),
     }
     return tuple(what for what, there in found.items() if there)
 
@@ -202,16 +205,23 @@ def _layer(trace: Trace, call: int) -> str:
 
 
 def allocator_peak(trace: Trace, processor: Processor) -> int:
-    """The most bytes that the CPU's allocator holds at any moment, those within convolutions too.
+    """What the CPU's allocator holds at most, with what convolutions hold within themselves by rule.
 
     Args:
         trace: Of any mode.
         processor: Where it is to run: `measure.devices.this_processor()` for this machine.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("nin", device="meta"), (1, 3, 224, 224))
+        >>> allocator_peak(trace, Processor(block=16, threads=1)) - peak_memory(trace).peak_bytes
+        785408
     """
-    peak = peak_memory(trace).peak_bytes
-    live = memory_timeline(trace)["live_bytes"]
-    within = convolution_workspaces(trace, processor)
-    return max([peak, *(int(live[place]) + size for place, size in within.items())])
+    trace = on_device(trace, "cpu")
+    live = _timeline(trace)["live_bytes"].to_numpy(copy=True)
+    for place, size in convolution_workspaces(trace, processor).items():
+        live[place] += size
+    return int(live.max()) if len(live) else _without_operations(trace).peak_bytes
 
 
 def memory_by_module(

@@ -34,6 +34,7 @@ ON_CUDA = (
     "as on CUDA: blocks of 512 bytes, foreach optimizers, dropout masks of a byte an element; "
     "fused operations as on the CPU; workspaces of its libraries are not in it"
 )
+STORAGES_ALONE = "--fits counts storages; what a convolution holds within itself is not in it, see --measure"
 
 
 @click.command()
@@ -72,6 +73,8 @@ def command(model: str, tracing: Tracing, form: str, output: Path | None, **want
     answer = _answer(model, tracing, found, record, limit, wanted)
     emit(json.dumps(answer, indent=2) if form == "json" else _shown(answer, form), output)
     refuse_partial(found, tracing)
+    if limit is not None and not answer["fits"]["batch_size"]:
+        raise InceptionLabError(f"not even one fits into {wanted['fits']}", where=model, exit_code=1)
 
 
 def _answer(
@@ -87,7 +90,8 @@ def _answer(
     name = "peak_bytes" if tracing.mode == "eval" else "train_peak_bytes"
     answer["totals"] = {**answer["totals"], name: peak.peak_bytes}
     answer["device"] = wanted["device"]
-    notes = [record.context.get("note"), *peak.notes, ON_CUDA if wanted["device"] == "cuda" else None]
+    about = ON_CUDA if wanted["device"] == "cuda" else STORAGES_ALONE if limit is not None else None
+    notes = [record.context.get("note"), *peak.notes, about]
     if any(notes):
         answer["note"] = "; ".join(filter(None, notes))
     answer["peak"] = {
@@ -97,7 +101,7 @@ def _answer(
     if wanted["device"] == "cuda":
         answer["peak"]["reserved_bytes"] = reserved_memory(found)
     if limit is not None:
-        answer["fits"] = with_model(model, tracing, partial(_largest, tracing, wanted, limit))
+        answer["fits"] = with_model(model, tracing, partial(_largest, model, tracing, wanted, limit))
     if wanted["measure"]:
         answer["measured"] = _measured(model, tracing, found, wanted)
     return answer | _rows(found, peak, wanted)
@@ -149,41 +153,41 @@ def _rows(found: Trace, peak: PeakMemory, wanted: Mapping[str, Any]) -> dict[str
 
 
 def _largest(
-    tracing: Tracing, wanted: Mapping[str, Any], limit: float, model: nn.Module, inputs: Inputs
+    name: str, tracing: Tracing, wanted: Mapping[str, Any], limit: float, model: nn.Module, inputs: Inputs
 ) -> Row:
-    """The largest batch that fits, what it takes, and what one more would take."""
+    """The largest batch that fits, what it takes, and what one more would take.
+
+    What is allocated grows with the batch, and can be bisected; what an allocator reserves may not.
+    """
     from inception_lab.analyzers.memory import peak_memory
     from inception_lab.fitting import largest_batch
 
     def step(batch: int) -> Trace:
-        return _traced("", replace(tracing, meta_only=True), wanted, model, _with_batch(inputs, batch))
+        return _traced(name, replace(tracing, meta_only=True), wanted, model, _with_batch(inputs, batch))
 
     def peak(batch: int) -> int:
         return peak_memory(step(batch), wanted["device"]).peak_bytes
 
-    def fits(batch: int) -> bool:
-        return _taken(step(batch), wanted["device"], limit) is not None
-
-    batch = largest_batch(fits, tracing.batch_size)
-    answer: dict[str, Any] = {"limit_bytes": int(limit), "batch_size": batch}
-    if not batch:
-        return answer
-    taken = _taken(step(batch), wanted["device"], limit) or {}
-    return answer | taken | {"one_more_bytes": peak(batch + 1)}
+    bound = largest_batch(lambda size: peak(size) <= limit, tracing.batch_size)
+    for batch in range(bound, 0, -1):
+        if taken := _taken(step(batch), wanted["device"], limit):
+            said = {"limit_bytes": int(limit), "batch_size": batch, **taken}
+            return {**said, "one_more_bytes": peak(batch + 1)}
+    return {"limit_bytes": int(limit), "batch_size": 0}
 
 
-def _taken(step: Trace, device: str, limit: float) -> dict[str, Any] | None:
-    """What a step takes of a device's memory, or None where it does not fit."""
+def _taken(step: Trace, device: str, limit: float) -> Row | None:
+    """What a step takes of a device's memory; None where its allocator does not get through."""
     from inception_lab.allocation.caching import OutOfMemory, reserved_memory
     from inception_lab.analyzers.memory import peak_memory
 
-    taken: dict[str, Any] = {"peak_bytes": peak_memory(step, device).peak_bytes}
-    if device == "cuda":
-        try:
-            taken["reserved_bytes"] = reserved_memory(step, limit)
-        except OutOfMemory:
-            return None
-    return taken if taken["peak_bytes"] <= limit else None
+    taken = {"peak_bytes": peak_memory(step, device).peak_bytes}
+    if device == "cpu":
+        return taken
+    try:
+        return taken | {"reserved_bytes": reserved_memory(step, limit)}
+    except OutOfMemory:
+        return None
 
 
 def _with_batch(inputs: Inputs, batch: int) -> Inputs:
@@ -217,27 +221,23 @@ def _measured(name: str, tracing: Tracing, step: Trace, wanted: Mapping[str, Any
     figures = {k: v for k, v in vars(found).items() if k.endswith("_bytes") and v is not None}
     predicted = _predictions(step, found, wanted["device"])
     errors = {k.replace("_bytes", "_error_bytes"): predicted[k] - v for k, v in figures.items()}
-    workspaces = {"workspaces": dict(found.workspaces)} if found.workspaces else {}
-    return (
-        {"device": found.device, "predicted_bytes": predicted["tracked_bytes"]}
-        | figures
-        | errors
-        | workspaces
-    )
+    said = {"device": found.device, "predicted_bytes": predicted.pop("tracked_bytes")}
+    said |= {f"predicted_{k}": v for k, v in predicted.items()} | figures | errors
+    return said | ({"workspaces": dict(found.workspaces)} if found.workspaces else {})
 
 
-def _predictions(step: Trace, found: MeasuredMemory, device: str) -> Row:
+def _predictions(step: Trace, found: MeasuredMemory, device: str) -> dict[str, int]:
     """What each measured figure was predicted to be; what cuBLAS keeps is known by measuring alone."""
     from inception_lab.allocation.caching import reserved_memory
     from inception_lab.analyzers.memory import allocator_peak, peak_memory
     from inception_lab.measure.devices import this_processor
 
     peak = peak_memory(step, device).peak_bytes
-    processor = this_processor()
     if device == "cuda":
         kept = found.workspaces["cublas"]
         others = {"allocator_bytes": peak + kept, "reserved_bytes": reserved_memory(step) + kept}
     else:
+        processor = this_processor()
         others = {"allocator_bytes": allocator_peak(step, processor) if processor else peak}
     return {"tracked_bytes": peak, **others}
 
@@ -256,7 +256,9 @@ def _said(answer: Mapping[str, Any]) -> str:
     """The peak in words, and what makes it up."""
     peak = answer["peak"]
     where = f" in {peak['layer']} ({peak['operation']}, {peak['phase']})" if peak["layer"] else ""
-    lines = [f"Peak              {peak['bytes']:>18,}   {_size(peak['bytes'])}{where}"]
+    batch = [size for shape in answer["input_shapes"] for size in shape][:1]
+    label = f"Peak, batch {batch[0]:,}" if "fits" in answer and batch else "Peak"
+    lines = [f"{label:<17} {peak['bytes']:>18,}   {_size(peak['bytes'])}{where}"]
     lines += [
         f"{LABELS.get(kind) or heading(kind):<17} {size:>18,}   {_size(size)}"
         for kind, size in peak["by_kind"].items()

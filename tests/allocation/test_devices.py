@@ -65,6 +65,10 @@ class TestByHand:
             on_device(step(nn.ReLU()), "cud")
         assert raised.value.exit_code == 2
 
+    def test_no_multiples_of_nothing(self):
+        with pytest.raises(InceptionLabError, match="rounding is 1 or more"):
+            peak_memory(step(nn.ReLU()), rounding=0)
+
     @pytest.mark.parametrize("device", DEVICES)
     def test_every_rule_says_what_and_where(self, device):
         assert all(rule.what and "/" in rule.source for rule in DEVICES[device].rules)

@@ -156,6 +156,7 @@ UNKNOWN = {
     "part of a block": (conv(4, 32, 3), (2, 4, 28, 28)),
     "groups of parts": (conv(32, 32, 3, groups=8), (2, 32, 28, 28)),
     "padding wider than the output": (conv(32, 32, 7, padding=3), (2, 32, 2, 2)),
+    "all of the source": (conv(32, 64, 7), (2, 32, 7, 7)),
     "along one axis": (nn.Conv1d(32, 32, 3), (2, 32, 28)),
     "along three axes": (nn.Conv3d(32, 32, 3), (2, 32, 8, 8, 8)),
 }
@@ -163,6 +164,7 @@ UNKNOWN = {
 
 NO_GRADIENT = {
     "strided groups": nn.Sequential(conv(3, 64, 3), conv(64, 64, 3, stride=2, groups=4)),
+    "depthwise with gaps": nn.Sequential(conv(3, 32, 3), conv(32, 32, 3, stride=4, groups=32)),
     "large depthwise": nn.Sequential(conv(3, 32, 3), conv(32, 32, 5, groups=32)),
 }
 

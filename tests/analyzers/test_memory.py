@@ -400,6 +400,18 @@ class TestAgainstMemTracker:
         assert kinds["Other"] == peak.by_kind["inputs"]
 
 
+@pytest.mark.parametrize("layer", [nn.Mish(), nn.Mish(inplace=True)], ids=str)
+def test_what_comes_apart_on_meta_is_traced_as_the_cpu_has_it(layer):
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), layer, nn.Conv2d(8, 8, 3), layer)
+    found = il.trace(model, (2, 3, 16, 16), mode="train")
+    assert taken_apart(found) == ("the backward pass of Mish",)
+    assert "device='cpu'" in peak_memory(found).notes[0]
+    assert not taken_apart(il.trace(model, (2, 3, 16, 16)))
+    fused = il.trace(model, (2, 3, 16, 16), mode="train", device="cpu")
+    assert peak_memory(fused).peak_bytes == tracked(model, (2, 3, 16, 16), "train")
+    assert peak_memory(fused).notes == ()
+
+
 UNLIKE = {
     ("LSTM", "train"): "what a fused LSTM keeps for its backward pass is known to its kernel alone",
     ("numpy", "eval"): "memory that numpy made is counted from the start",

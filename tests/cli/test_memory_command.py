@@ -80,6 +80,8 @@ def test_measured_beside_predicted(capsys):
     measured = json.loads(out)["measured"]
     assert measured["tracked_error_bytes"] == 0
     assert measured["tracked_bytes"] == measured["predicted_bytes"]
+    predicted = measured["predicted_allocator_bytes"]
+    assert predicted - measured["allocator_bytes"] == measured["allocator_error_bytes"]
     if this_processor():
         assert abs(measured["allocator_error_bytes"]) <= measured["allocator_bytes"] / 200
     _, out, _ = run(capsys, "googlenet", *arguments[:-2])
@@ -115,10 +117,12 @@ def test_fused_operations_are_taken_as_the_cpu_has_them(capsys):
 
 
 def test_on_cuda_a_batch_fits_where_its_allocator_gets_through(capsys):
-    arguments = (*SMALL, "--mode", "train", "--device", "cuda", "--batch-size", "8", "--fits", "200MiB")
+    arguments = (*SMALL, "--mode", "train", "--device", "cuda", "--fits", "200MiB")
     _, out, _ = run(capsys, "googlenet", *arguments, "--format", "json")
     data = json.loads(out)
     fits = data["fits"]
+    _, out, _ = run(capsys, "googlenet", *arguments, "--format", "json", "--batch-size", "18")
+    assert json.loads(out)["fits"] == fits
     assert fits["peak_bytes"] <= fits["reserved_bytes"] <= 200 * 2**20
     assert data["peak"]["reserved_bytes"] >= data["peak"]["bytes"]
     model = il.create_model("googlenet", device="meta")
@@ -149,6 +153,13 @@ def test_mistakes(capsys, arguments, code, said):
     assert (found, out) == (code, "")
     assert err.count("\n") == 1
     assert said in err
+
+
+def test_where_not_even_one_fits_the_answer_is_no(capsys):
+    code, out, err = run(capsys, "googlenet", *SMALL, "--fits", "1KiB")
+    assert code == 1
+    assert "not even one" in out
+    assert "not even one fits into 1KiB" in err
 
 
 def test_a_model_that_runs_for_real_has_a_peak_but_no_largest_batch(capsys, tmp_path, monkeypatch):
