@@ -1,4 +1,4 @@
-"""The race of predictions against traces: rows for every batch and optimizer, and a verdict that is computed."""
+"""The race of predictions against traces: a row for every batch and optimizer, and a computed verdict."""
 
 import importlib.util
 import sys
