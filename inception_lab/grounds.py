@@ -12,7 +12,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 from inception_lab import inputs, standins
-from inception_lab.answers import SHORTCUTS, Kernels, Key, Known, tensors_in
+from inception_lab.answers import SHORTCUTS, Kernels, tensors_in
 from inception_lab.recorder import Adapt, Adapted, Answers
 
 META = torch.device("meta")
@@ -91,23 +91,6 @@ ON_META = Ground("meta", standins.twin, inputs.on_meta, SHORTCUTS, _onto_meta, i
 FOR_REAL = Ground("cpu", standins.duplicate, inputs.on_cpu, Kernels(), _unchanged, LONGEST_RUN)
 
 
-class _FakeKernels(Kernels):
-    """Every operation runs its fake kernel, one of which gives other dtypes than the CPU's.
-
-    Batch norm on half precision with weights of full precision, as under autocast, saves its statistics
-    in the precision of the weights (aten/src/ATen/native/Normalization.cpp, `batch_norm_cpu`).
-    """
-
-    def __call__(
-        self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> tuple[Known, Any]:
-        """Run one operation; returns what is known of it, and its output."""
-        known, out = super().__call__(func, key, args, kwargs)
-        if func is torch.ops.aten.native_batch_norm.default and args[1] is not None:
-            out = (out[0], *(statistics.to(args[1].dtype) for statistics in out[1:]))
-        return known, out
-
-
 def on_fake_tensors(device: str = "cpu") -> Ground:
     """Tensors without data that say they are on a device, as which operations and autocast take them.
 
@@ -123,4 +106,4 @@ def on_fake_tensors(device: str = "cpu") -> Ground:
             fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
             return standins.as_what_it_is(fake, tensor)
 
-    return Ground("fake", like, like, _FakeKernels(), _unchanged, inf, mode)
+    return Ground("fake", like, like, Kernels(), _unchanged, inf, mode)
