@@ -38,7 +38,7 @@ class Known(NamedTuple):
             share storage with its inputs.
         args: The arguments that are not tensors, by name.
         cost: What one run costs.
-        mutates: True where it writes to its arguments.
+        writes_to: Place and name of each argument that it writes to.
         returns_first: True where it writes to its first argument element by element and returns it, which
             on meta changes nothing.
     """
@@ -48,7 +48,7 @@ class Known(NamedTuple):
     outputs: Layout | tuple[Layout | None, ...] | None
     args: tuple[tuple[str, Any], ...]
     cost: Cost
-    mutates: bool
+    writes_to: tuple[tuple[int, str], ...]
     returns_first: bool
 
 
@@ -144,10 +144,18 @@ def _make(layouts: Layout | tuple[Layout | None, ...]) -> Any:
 
 def _known(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], outputs: Answer, out: Any) -> Known:
     cost = cost_of(func, args, kwargs, out)
-    plain, mutates = _plain_args(func, args, kwargs), func._schema.is_mutable
-    element_wise = mutates and torch.Tag.pointwise in func.tags and bool(args)
-    returns_first = element_wise and out is args[0] and isinstance(out, Tensor) and out.is_meta
-    return Known(func, str(func), outputs, plain, cost, mutates, returns_first)
+    writes_to = _writes_to(func)
+    element_wise = writes_to and torch.Tag.pointwise in func.tags and bool(args)
+    returns_first = bool(element_wise) and out is args[0] and isinstance(out, Tensor) and out.is_meta
+    return Known(func, str(func), outputs, _plain_args(func, args, kwargs), cost, writes_to, returns_first)
+
+
+def _writes_to(func: OpOverload) -> tuple[tuple[int, str], ...]:
+    return tuple(
+        (place, argument.name)
+        for place, argument in enumerate(func._schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
 
 
 def _fresh_layouts(out: Any, args: Sequence[Any]) -> Answer:

@@ -191,8 +191,8 @@ class Recorder(TorchDispatchMode):
             known, out = self._adapted(func, key, args, kwargs)
         else:
             known, out = self.answers(func, tuple(key), args, kwargs)
-        if known.mutates:
-            self._wrote_in_place(func, args, kwargs)
+        if known.writes_to:
+            self._wrote_in_place(known, args, kwargs)
         layout = known.outputs
         writes = (self._fresh(out, layout),) if isinstance(layout, Layout) else self._outputs(out)
         self.ops.append((known, self.phase, call, tuple(reads), writes))
@@ -291,9 +291,9 @@ class Recorder(TorchDispatchMode):
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
         return version.id
 
-    def _wrote_in_place(self, func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def _wrote_in_place(self, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Every value of the storages written to is out of date from here on."""
-        for place, name in _written(func):
+        for place, name in known.writes_to:
             written = args[place] if place < len(args) else kwargs.get(name)
             for tensor in (written,) if isinstance(written, Tensor) else tensors_in((written,)):
                 state = self.storage_of(tensor)
@@ -439,21 +439,6 @@ def _memory_of(tensor: Tensor) -> torch.UntypedStorage:
             hint="make it dense, as by sparse=False",
             exit_code=MODEL_FAILED,
         ) from error
-
-
-_places: dict[int, tuple[tuple[int, str], ...]] = {}
-
-
-def _written(func: OpOverload) -> tuple[tuple[int, str], ...]:
-    """Places and names of the arguments that an operation writes to."""
-    known = _places.get(id(func))
-    if known is None:
-        known = _places[id(func)] = tuple(
-            (place, argument.name)
-            for place, argument in enumerate(func._schema.arguments)
-            if argument.alias_info is not None and argument.alias_info.is_write
-        )
-    return known
 
 
 _composite: dict[int, bool | None] = {}
