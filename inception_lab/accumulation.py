@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import _disable_current_modes
 
+from inception_lab.modes import BareMode
 from inception_lab.nesting import tensors_within
 
 ADD = torch.ops.aten.add.Tensor
@@ -52,7 +53,7 @@ class LastReference:
         )
 
 
-class SumsInPlace(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class SumsInPlace(BareMode):
     """Has the modes below it see a backward pass that adds gradients up as if nobody watched.
 
     A sum of gradients is told from one within a backward formula by its first term, which the autograd node
@@ -60,14 +61,9 @@ class SumsInPlace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._last_reference = LastReference()
         self._makers: dict[int, int] = {}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Keep the handler bare, so that arguments pass through no other Python function."""
-        return False
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -115,7 +111,7 @@ def _without_gaps(tensor: Tensor) -> bool:
 @cache
 def _references_seen() -> tuple[int, int]:
     """What a dispatch mode counts of a gradient to which the engine alone refers, tried out."""
-    probe = _Probe()  # type: ignore[no-untyped-call]
+    probe = _Probe()
     with _disable_current_modes(), torch.inference_mode(False), torch.enable_grad():
         x = torch.zeros(1, requires_grad=True)
         total = x * 2 + x * 3
@@ -124,13 +120,8 @@ def _references_seen() -> tuple[int, int]:
     return probe.references
 
 
-class _Probe(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Probe(BareMode):
     references = (0, 0)
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Keep the handler bare, so that arguments pass through no other Python function."""
-        return False
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None

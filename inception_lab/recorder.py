@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from inception_lab.accumulation import ADD, ADD_IN_PLACE, LastReference, goes_twice
 from inception_lab.answers import Known, tensors_in
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir import Phase, Value
 from inception_lab.layouts import Layout, layout_of
+from inception_lab.modes import BareMode
 from inception_lab.nesting import tensors_within
 
 _sequence_number = torch._C._autograd._get_sequence_nr
@@ -126,7 +126,7 @@ class AutocastMet(BaseException):
     """A forward that runs under autocast, of which meta tensors know nothing."""
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(BareMode):
     """Records every operation dispatched while it is active, and the module calls around it.
 
     Args:
@@ -140,7 +140,7 @@ class Recorder(TorchDispatchMode):
     def __init__(
         self, answers: Answers, adapt: Adapt, differentiable: bool, most_macs: float, heeds_autocast: bool
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.heeds_autocast = heeds_autocast
         self.answers, self.adapt, self.differentiable = answers, adapt, differentiable
         self.macs_left = most_macs
@@ -160,11 +160,6 @@ class Recorder(TorchDispatchMode):
         self._node = self._node_from = NO_CALL
         self._last_reference = LastReference()
         self._strangers: dict[int, tuple[Tensor, Tensor | None]] = {}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Keep the handler bare: wrapped, each call costs more and the first imports the compiler."""
-        return False
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -314,23 +309,26 @@ class Recorder(TorchDispatchMode):
         node = _current_node() if self.phase == "backward" else None
         if node is None:
             return self.nobody
-        number = node._sequence_nr()
-        if number != self._node:
-            self._node, self._node_from = number, len(self.ops)
+        number = self._entered(node)
         if (parameter := getattr(node, "variable", None)) is not None:
             return self.readers.get(self.storage_of(parameter).id, self.nobody)
         last = bisect_right(self.boundaries, number) - 1
         call = self.boundary_calls[last] if last >= 0 else NO_CALL
         return self.nobody if call == NO_CALL else call
 
+    def _entered(self, node: Any) -> int:
+        """The number of the autograd node that runs; notes from which operation on it does."""
+        number: int = node._sequence_nr()
+        if number != self._node:
+            self._node, self._node_from = number, len(self.ops)
+        return number
+
     def _adds_in_place(self, args: Sequence[Any]) -> bool:
         """Whether autograd's engine adds to a gradient that nobody else needs."""
         node: Any = _current_node()
         if node is None:
             return False
-        number = node._sequence_nr()
-        if number != self._node:
-            self._node, self._node_from = number, len(self.ops)
+        self._entered(node)
         writer = self.values[self.version_of(args[0]).id].op
         if writer is None or (writer >= self._node_from and not goes_twice(node)):
             return False
