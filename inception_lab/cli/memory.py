@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ ON_CUDA = (
     "as on CUDA: blocks of 512 bytes, foreach optimizers, dropout masks of a byte an element; "
     "fused operations as on the CPU; workspaces of its libraries are not in it"
 )
+UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
 STORAGES_ALONE = "--fits counts storages; what a convolution holds within itself is not in it, see --measure"
 
 
@@ -90,8 +91,7 @@ def _answer(
     name = "peak_bytes" if tracing.mode == "eval" else "train_peak_bytes"
     answer["totals"] = {**answer["totals"], name: peak.peak_bytes}
     answer["device"] = wanted["device"]
-    about = ON_CUDA if wanted["device"] == "cuda" else STORAGES_ALONE if limit is not None else None
-    notes = [record.context.get("note"), *peak.notes, about]
+    notes = [record.context.get("note"), *peak.notes, *_remarks(limit, wanted)]
     if any(notes):
         answer["note"] = "; ".join(filter(None, notes))
     answer["peak"] = {
@@ -105,6 +105,19 @@ def _answer(
     if wanted["measure"]:
         answer["measured"] = _measured(model, tracing, found, wanted)
     return answer | _rows(found, peak, wanted)
+
+
+def _remarks(limit: float | None, wanted: Mapping[str, Any]) -> Iterator[str]:
+    """What the figures leave out."""
+    from inception_lab.measure.devices import this_processor
+
+    if wanted["device"] == "cuda":
+        yield ON_CUDA
+        return
+    if limit is not None:
+        yield STORAGES_ALONE
+    if wanted["measure"] and this_processor() is None:
+        yield UNKNOWN_PROCESSOR
 
 
 def _traced(

@@ -19,8 +19,11 @@ def device_name(device: str) -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-_BLOCKS = {"": 16, "ALL": 16, "DEFAULT": 16, "AVX10": 16, "AVX512": 16, "AVX2": 8}
-"""Floats in a register, by the first word of an instruction set's name."""
+_BLOCKS = {"AVX512": 16, "AVX2": 8}
+"""Floats in a register, by the name that PyTorch has for an instruction set."""
+
+_LIMITED_BLOCKS = {"": 16, "ALL": 16, "DEFAULT": 16, "AVX10": 16, "AVX512": 16, "AVX2": 8}
+"""The same by the first word of what the environment may keep oneDNN to; empty where it does not."""
 
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
@@ -31,7 +34,10 @@ def this_processor() -> Processor | None:
     PyTorch names the instruction set; the environment may keep oneDNN to an older one.
     """
     limits = [os.environ.get(name, "").upper().partition("_")[0] for name in _LIMITS]
-    blocks = [_BLOCKS.get(name) for name in (torch.backends.cpu.get_cpu_capability(), *limits)]
+    blocks = [
+        _BLOCKS.get(torch.backends.cpu.get_cpu_capability()),
+        *(_LIMITED_BLOCKS.get(limit) for limit in limits),
+    ]
     available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if None in blocks or not available:
         return None

@@ -136,16 +136,17 @@ def test_avx2(request):
 
 
 def test_processor_by_the_environment(monkeypatch):
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert this_processor() == Processor(block=16, threads=1)
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2_vnni")
-    assert this_processor() == Processor(block=8, threads=1)
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
-    assert this_processor() is None
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "SVE256")
-    assert this_processor() is None
+    def block(capability, limit):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+        found = this_processor()
+        assert found is None or found.threads == torch.get_num_threads()
+        return found and found.block
+
+    assert block("AVX512", "") == block("AVX512", "default") == 16
+    assert block("AVX512", "avx2_vnni") == block("AVX2", "") == 8
+    assert block("AVX512", "SSE41") is None
+    assert block("DEFAULT", "") is block("SVE256", "") is None
 
 
 UNKNOWN = {

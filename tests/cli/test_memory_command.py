@@ -6,6 +6,7 @@ import json
 import sys
 
 import pytest
+import torch
 
 import inception_lab as il
 from inception_lab.cli import main
@@ -86,6 +87,14 @@ def test_measured_beside_predicted(capsys):
         assert abs(measured["allocator_error_bytes"]) <= measured["allocator_bytes"] / 200
     _, out, _ = run(capsys, "googlenet", *arguments[:-2])
     assert "Allocator" in out
+
+
+def test_a_processor_without_rules_is_said(capsys, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+    _, out, _ = run(capsys, "nin", *SMALL, "--measure", "--format", "json")
+    data = json.loads(out)
+    assert "no rule for this processor" in data["note"]
+    assert data["measured"]["predicted_allocator_bytes"] == data["measured"]["predicted_bytes"]
 
 
 def test_what_is_measured_is_what_was_predicted_in_mixed_precision_too(capsys):
