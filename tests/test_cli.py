@@ -9,33 +9,26 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typed import typed
 
 import inception_lab as il
-from inception_lab.cli import COMMANDS, main
+from inception_lab.cli import COMMANDS
 from inception_lab.cli.options import KeywordType, SizeType
 from inception_lab.errors import InceptionLabError
 
 
-def run(capsys, *arguments):
-    """Exit code, output and errors of a command."""
-    with pytest.raises(SystemExit) as left:
-        main(arguments)
-    captured = capsys.readouterr()
-    return left.value.code or 0, captured.out, captured.err
-
-
 def test_help_names_every_command_with_its_own_help(capsys):
-    _, out, _ = run(capsys, "--help")
+    _, out, _ = typed(capsys, "--help")
     for name, line in COMMANDS.items():
         assert f"{name} " in out
         assert line in out
-        code, text, _ = run(capsys, name, "--help")
+        code, text, _ = typed(capsys, name, "--help")
         assert code == 0
         assert line.rstrip(".").split()[0] in text
 
 
 def test_models_lists_the_zoo(capsys):
-    code, out, _ = run(capsys, "models", "--format", "csv")
+    code, out, _ = typed(capsys, "models", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 0
     assert [row["name"] for row in rows] == il.list_models()
@@ -44,7 +37,7 @@ def test_models_lists_the_zoo(capsys):
 
 
 def test_models_as_json_carries_the_cards(capsys):
-    _, out, _ = run(capsys, "models", "--family", "googlenet", "--format", "json")
+    _, out, _ = typed(capsys, "models", "--family", "googlenet", "--format", "json")
     data = json.loads(out)
     assert data["schema"] == 1
     first = data["models"][0]
@@ -57,13 +50,13 @@ def test_models_as_json_carries_the_cards(capsys):
 
 
 def test_summary_as_json_is_the_record(capsys):
-    _, out, _ = run(capsys, "summary", "googlenet", "--format", "json")
+    _, out, _ = typed(capsys, "summary", "googlenet", "--format", "json")
     trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224), name="googlenet")
     assert json.loads(out) == il.summarise(trace).to_dict()
 
 
 def test_summary_shows_layers_and_totals(capsys):
-    _, out, _ = run(capsys, "summary", "googlenet")
+    _, out, _ = typed(capsys, "summary", "googlenet")
     assert "inception3a.branch3.conv5x5.conv" in out
     assert "1,582,671,872" in out
     assert "6,998,552" in out
@@ -73,7 +66,7 @@ def test_summary_shows_layers_and_totals(capsys):
 def test_summary_options(capsys):
     arguments = ["summary", "googlenet_v2", "--kwargs", "middle=input", "--kwargs", "num_classes=10"]
     arguments += ["--input-size", "3x96x64"]
-    _, out, _ = run(capsys, *arguments, "--batch-size", "4", "--mode", "train", "--format", "json")
+    _, out, _ = typed(capsys, *arguments, "--batch-size", "4", "--mode", "train", "--format", "json")
     data = json.loads(out)
     model = il.create_model("googlenet_v2", device="meta", middle="input", num_classes=10)
     assert data["totals"]["params"] == sum(p.numel() for p in model.parameters())
@@ -83,7 +76,7 @@ def test_summary_options(capsys):
 
 
 def test_summary_by_depth_adds_up(capsys):
-    _, out, _ = run(capsys, "summary", "googlenet", "--depth", "1", "--format", "json")
+    _, out, _ = typed(capsys, "summary", "googlenet", "--depth", "1", "--format", "json")
     data = json.loads(out)
     assert "layers" not in data
     assert [row["module"] for row in data["modules"]][-1] == "fc"
@@ -92,7 +85,7 @@ def test_summary_by_depth_adds_up(capsys):
 
 def test_output_goes_to_a_file(capsys, tmp_path):
     path = tmp_path / "new" / "layers.csv"
-    code, out, _ = run(capsys, "summary", "googlenet", "--format", "csv", "-o", str(path))
+    code, out, _ = typed(capsys, "summary", "googlenet", "--format", "csv", "-o", str(path))
     assert (code, out) == (0, "")
     assert sum(int(row["macs"]) for row in csv.DictReader(path.open())) == 1582671872
     assert list(path.parent.iterdir()) == [path]
@@ -133,7 +126,7 @@ def test_output_goes_to_a_file(capsys, tmp_path):
     ],
 )
 def test_every_mistake_is_one_clear_line(capsys, arguments, code, said):
-    found, out, err = run(capsys, *arguments.split())
+    found, out, err = typed(capsys, *arguments.split())
     assert (found, out) == (code, "")
     assert err.count("\n") == 1
     assert said in err
@@ -146,13 +139,13 @@ def test_strict_fails_on_a_partial_result(capsys, monkeypatch):
 
     monkeypatch.setattr(formulas, "FREE_OPS", formulas.FREE_OPS - {formulas.aten.cat})
     monkeypatch.setattr("inception_lab.answers.SHORTCUTS.cache", {})
-    code, out, err = run(capsys, "summary", "googlenet", "--strict", "--format", "json")
+    code, out, err = typed(capsys, "summary", "googlenet", "--strict", "--format", "json")
     data = json.loads(out)
     assert code == 1
     assert data["complete"] is False
     assert data["uncounted_ops"] == [{"name": "aten.cat.default", "count": 9}]
     assert "aten.cat.default (9x)" in err
-    code, out, _ = run(capsys, "summary", "googlenet")
+    code, out, _ = typed(capsys, "summary", "googlenet")
     assert code == 0
     assert "NOT COUNTED" in out
     assert "aten.cat.default" in out
@@ -160,7 +153,7 @@ def test_strict_fails_on_a_partial_result(capsys, monkeypatch):
 
 def test_report_of_one_model(capsys, tmp_path):
     folder = tmp_path / "mine"
-    code, out, err = run(capsys, "report", "googlenet", "-o", str(folder))
+    code, out, err = typed(capsys, "report", "googlenet", "-o", str(folder))
     assert (code, err) == (0, "")
     assert out.strip() == str(folder / "README.md")
     assert {"layers.csv", "modules.csv", "summary.json", "README.md"} <= {p.name for p in folder.iterdir()}
@@ -168,7 +161,7 @@ def test_report_of_one_model(capsys, tmp_path):
 
 
 def test_report_of_several_models_sets_them_side_by_side(capsys, tmp_path):
-    code, out, _ = run(capsys, "report", "googlenet", "googlenet_v3", "-o", str(tmp_path))
+    code, out, _ = typed(capsys, "report", "googlenet", "googlenet_v3", "-o", str(tmp_path))
     assert code == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["comparison", "googlenet", "googlenet_v3"]
     assert out.splitlines()[-1] == str(tmp_path / "comparison" / "README.md")
@@ -177,7 +170,7 @@ def test_report_of_several_models_sets_them_side_by_side(capsys, tmp_path):
 
 
 def test_a_model_that_fails_leaves_nothing_written(capsys, tmp_path):
-    code, _, _ = run(
+    code, _, _ = typed(
         capsys, "report", "googlenet_3x3", "googlenet", "--input-size", "3x20x20", "-o", str(tmp_path)
     )
     assert code == 3

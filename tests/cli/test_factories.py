@@ -6,8 +6,7 @@ import subprocess
 import sys
 
 import pytest
-
-from inception_lab.cli import main
+from typed import typed
 
 SOURCE = '''
 import torch
@@ -113,10 +112,7 @@ def mynets(tmp_path, monkeypatch):
 
 
 def run(capsys, arguments):
-    with pytest.raises(SystemExit) as left:
-        main(["summary", *arguments.split()])
-    captured = capsys.readouterr()
-    return left.value.code or 0, captured.out, captured.err
+    return typed(capsys, "summary", *arguments.split())
 
 
 @pytest.mark.parametrize(

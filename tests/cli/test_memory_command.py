@@ -7,19 +7,16 @@ import sys
 
 import pytest
 import torch
+from typed import typed
 
 import inception_lab as il
-from inception_lab.cli import main
 from inception_lab.measure.devices import this_processor
 
 SMALL = ("--input-size", "3x64x64")
 
 
 def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main(["memory", *arguments])
-    captured = capsys.readouterr()
-    return left.value.code or 0, captured.out, captured.err
+    return typed(capsys, "memory", *arguments)
 
 
 def test_the_peak_and_what_makes_it_up(capsys):

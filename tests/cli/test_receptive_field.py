@@ -5,16 +5,13 @@ import io
 import json
 
 import pytest
+from typed import typed
 
 import inception_lab as il
-from inception_lab.cli import main
 
 
 def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main(["receptive-field", *arguments])
-    captured = capsys.readouterr()
-    return left.value.code or 0, captured.out, captured.err
+    return typed(capsys, "receptive-field", *arguments)
 
 
 def test_the_table(capsys):

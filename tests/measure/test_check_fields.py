@@ -1,24 +1,17 @@
 """The script that compares the fields of the zoo with gradients."""
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "check_fields.py"
+from loaded_script import loaded_script
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("check_fields_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    with loaded_script("check_fields") as module:
+        yield module
 
 
 @pytest.fixture(autouse=True)

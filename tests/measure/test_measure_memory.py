@@ -1,13 +1,11 @@
 """Real runs and the peak of their memory: by hand, on hostile ground, and what is left behind."""
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from loaded_script import loaded_script
 from test_standins import fingerprint, same
 from torch import nn
 
@@ -15,7 +13,6 @@ import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.memory import StorageTracker, measure_memory
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 LINEAR = 4 * (10 * 20 + 20)
 
 
@@ -121,11 +118,8 @@ class TestAround:
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("check_memory_script", SCRIPTS / "check_memory.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    with loaded_script("check_memory") as module:
+        yield module
 
 
 class TestScript:

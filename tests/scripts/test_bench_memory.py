@@ -1,26 +1,18 @@
 """The race of predictions against traces: a row for every batch and optimizer, and a computed verdict."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import torch
+from loaded_script import loaded_script
 
 from inception_lab.optimizers import OPTIMIZERS
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_memory.py"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    spec = importlib.util.spec_from_file_location("bench_memory", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
+def script():
     threads = torch.get_num_threads()
-    yield module
+    with loaded_script("bench_memory") as module:
+        yield module
     torch.set_num_threads(threads)
 
 

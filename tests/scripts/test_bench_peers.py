@@ -1,28 +1,23 @@
 """The benchmark against peers: what it writes, and that its verdicts are computed."""
 
 import csv
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from loaded_script import SCRIPTS, loaded_script
 
 pytest.importorskip("fvcore")
 pytest.importorskip("torchinfo")
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_peers.py"
+SCRIPT = SCRIPTS / "bench_peers.py"
 TINY = ["--models", "googlenet", "--input-size", "3x32x32", "--rounds", "2"]
 
 
 @pytest.fixture(scope="module")
 def bench():
-    spec = importlib.util.spec_from_file_location("bench_peers", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded_script("bench_peers") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

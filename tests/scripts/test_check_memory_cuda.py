@@ -1,30 +1,23 @@
 """The comparison with a CUDA device: its arithmetic and its page, a GPU's figures put in by hand."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pandas as pd
 import pytest
+from loaded_script import loaded_script
 
 import inception_lab as il
 from inception_lab.measure.memory import MeasuredMemory
 from inception_lab.optimizers import optimizer_of
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "check_memory_cuda.py"
 CUBLAS = 1000
 
 
 @pytest.fixture
 def script(monkeypatch):
-    spec = importlib.util.spec_from_file_location("check_memory_cuda", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
     found = MeasuredMemory("a GPU", 5, 2 * 10**8, 3 * 10**8, {"cublas": CUBLAS, "convolution": 7})
-    monkeypatch.setattr(module, "measure_memory", lambda *_, **__: found)
-    monkeypatch.setattr(module, "device_name", lambda _: "a GPU")
-    return module
+    with loaded_script("check_memory_cuda") as module:
+        monkeypatch.setattr(module, "measure_memory", lambda *_, **__: found)
+        monkeypatch.setattr(module, "device_name", lambda _: "a GPU")
+        yield module
 
 
 def test_a_row_and_the_page(script, monkeypatch):

@@ -1,30 +1,23 @@
 """The sweep: every net gets a row whatever it does, and verdicts are computed."""
 
 import csv
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from loaded_script import SCRIPTS, loaded_script
 from torch import nn
 
 import inception_lab as il
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "sweep_zoo.py"
+SCRIPT = SCRIPTS / "sweep_zoo.py"
 
 
 @pytest.fixture(scope="module")
 def sweep():
-    path = list(sys.path)
-    spec = importlib.util.spec_from_file_location("sweep_zoo", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
-    sys.path[:] = path
+    with loaded_script("sweep_zoo") as module:
+        yield module
 
 
 class MatrixVector(nn.Module):

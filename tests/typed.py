@@ -1,0 +1,13 @@
+"""A command as a user types it."""
+
+import pytest
+
+from inception_lab.cli import main
+
+
+def typed(capsys, *arguments):
+    """Exit code, output and errors of a command."""
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    captured = capsys.readouterr()
+    return left.value.code or 0, captured.out, captured.err
