@@ -124,7 +124,7 @@ class CachingAllocator:
         if self.reserved_bytes + size > self.limit:
             self._release()
         if self.reserved_bytes + size > self.limit:
-            raise OutOfMemory(f"{self.limit:,} bytes are not enough", hint="take a smaller batch")
+            raise OutOfMemory(f"{self.limit:,.0f} bytes are not enough", hint="take a smaller batch")
         address = self._next_address
         self._next_address += size
         self.reserved_bytes += size
