@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 import torch.nn.functional as F
-from test_cli import run
 from test_counters import (
     IMAGE,
     NORMALISATION,
@@ -33,6 +32,7 @@ aten = torch.ops.aten
 def test_the_encoder_shows_its_products_to_all():
     """Self-attention and the two layers after it, for 2 sequences of 7 tokens of width 8."""
     net = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+from typed import typed
     found = il.crosscheck(net, (2, 7, 8), mode="eval")
     rows = found.frame().set_index("layer")
     assert rows.loc["self_attn", "macs"] == PROJECTIONS + 2 * SCORES
@@ -143,9 +143,9 @@ class Fourier(nn.Module):
 )
 def test_the_verdict_says_what_it_does_not_rest_on(capsys, model, verdict, error):
     options = ("crosscheck", f"test_crosscheck:{model.__name__}", "--input-size", "4")
-    code, out, _ = run(capsys, *options)
+    code, out, _ = typed(capsys, *options)
     assert (code, out.splitlines()[-1]) == (0, f"Verdict              {verdict}")
-    code, out, err = run(capsys, *options, "--strict")
+    code, out, err = typed(capsys, *options, "--strict")
     assert (code, out.splitlines()[-1]) == (1, f"Verdict              {verdict}")
     assert error in err
 
@@ -284,7 +284,7 @@ def test_a_wrong_count_is_reported_even_where_nothing_depends_on_it(wrong):
 
 def test_a_wrong_count_ends_the_command_with_1(wrong, capsys):
     wrong(aten.convolution)
-    code, out, err = run(capsys, "crosscheck", "googlenet", "--input-size", "3x64x64", "--format", "json")
+    code, out, err = typed(capsys, "crosscheck", "googlenet", "--input-size", "3x64x64", "--format", "json")
     assert code == 1
     assert err.startswith("inception-lab: googlenet: unexplained differences in conv1.conv, ")
     data = json.loads(out)
@@ -295,9 +295,9 @@ def test_a_wrong_count_ends_the_command_with_1(wrong, capsys):
 
 def test_json_has_the_context_and_totals_of_the_summary(capsys):
     options = ("googlenet_bn", "--input-size", "3x64x64", "--mode", "train", "--format", "json")
-    code, out, err = run(capsys, "crosscheck", *options)
+    code, out, err = typed(capsys, "crosscheck", *options)
     assert (code, err) == (0, "")
-    data, summary = json.loads(out), json.loads(run(capsys, "summary", *options)[1])
+    data, summary = json.loads(out), json.loads(typed(capsys, "summary", *options)[1])
     assert {key: data[key] for key in summary if key not in ("totals", "layers")} == {
         key: summary[key] for key in summary if key not in ("totals", "layers")
     }
@@ -316,7 +316,7 @@ def test_json_has_the_context_and_totals_of_the_summary(capsys):
 
 @pytest.mark.parametrize("form", ["table", "markdown", "csv"])
 def test_tables_show_rows_and_what_explains_them(capsys, form):
-    code, out, _ = run(capsys, "crosscheck", "googlenet_bn", "--input-size", "3x64x64", "--format", form)
+    code, out, _ = typed(capsys, "crosscheck", "googlenet_bn", "--input-size", "3x64x64", "--format", form)
     assert code == 0
     assert "inception3a.branch1.bn" in out
     assert NORMALISATION in out
