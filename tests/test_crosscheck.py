@@ -17,6 +17,7 @@ from test_counters import (
     of,
 )  # fmt: skip
 from torch import nn
+from typed import typed
 from zoo import heads, small_image
 
 import inception_lab as il
@@ -32,7 +33,6 @@ aten = torch.ops.aten
 def test_the_encoder_shows_its_products_to_all():
     """Self-attention and the two layers after it, for 2 sequences of 7 tokens of width 8."""
     net = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-from typed import typed
     found = il.crosscheck(net, (2, 7, 8), mode="eval")
     rows = found.frame().set_index("layer")
     assert rows.loc["self_attn", "macs"] == PROJECTIONS + 2 * SCORES
