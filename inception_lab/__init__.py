@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from inception_lab.fields.resolution import resolution_fit as resolution_fit
     from inception_lab.fields.spectrum import field_spectrum as field_spectrum
     from inception_lab.fitting import smallest_input as smallest_input
-    from inception_lab.ir import Trace as Trace
+    from inception_lab.ir.trace import Trace as Trace
     from inception_lab.measure.effective_field import effective_field as effective_field
     from inception_lab.measure.field_gradients import check_fields as check_fields
     from inception_lab.measure.memory import measure_memory as measure_memory
@@ -44,7 +44,7 @@ _HOME = {
     "Field": "fields.field",
     "InceptionLabError": "errors",
     "Record": "record",
-    "Trace": "ir",
+    "Trace": "ir.trace",
     "branch_costs": "analyzers.cost",
     "check_fields": "measure.field_gradients",
     "create_model": "models.registry",

@@ -8,7 +8,7 @@ from torch import nn
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.fields.resolution import smallest_by_geometry
-from inception_lab.ir import Mode
+from inception_lab.ir.trace import Mode
 from inception_lab.tracing import trace
 
 LARGEST_BATCH = 2**31

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from inception_lab.ir import Call, Context, Kind, Op, Storage, Trace
+from inception_lab.ir.trace import Call, Context, Kind, Op, Storage, Trace
 from inception_lab.recorder import Recorder
 from inception_lab.standins import Borrowed
 

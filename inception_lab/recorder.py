@@ -17,7 +17,7 @@ from torch._ops import OpOverload
 from inception_lab.accumulation import ADD, ADD_IN_PLACE, LastReference, goes_twice
 from inception_lab.answers import Known, tensors_in
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.ir import Phase, Value
+from inception_lab.ir.trace import Phase, Value
 from inception_lab.layouts import Layout, layout_of
 from inception_lab.modes import BareMode
 from inception_lab.nesting import tensors_within

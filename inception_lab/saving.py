@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from pandas import DataFrame
 
-from inception_lab.ir import Op, Trace
-from inception_lab.structure import places
+from inception_lab.ir.structure import places
+from inception_lab.ir.trace import Op, Trace
 
 SUM = "sum"
 ALL_MODULES = "all modules"

@@ -7,9 +7,9 @@ from typing import Any
 from pandas import DataFrame
 
 from inception_lab.analyzers import analyzers
-from inception_lab.ir import Trace
+from inception_lab.ir.structure import layer_calls
+from inception_lab.ir.trace import Trace
 from inception_lab.record import Record
-from inception_lab.structure import layer_calls
 
 
 def summarise(trace: Trace) -> Record:

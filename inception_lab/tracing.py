@@ -20,7 +20,7 @@ from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.freezing import freeze
 from inception_lab.grounds import FOR_REAL, ON_META, Ground, on_fake_tensors
 from inception_lab.inputs import Arguments, Inputs, arguments
-from inception_lab.ir import Context, Kind, Mode, Trace
+from inception_lab.ir.trace import Context, Kind, Mode, Trace
 from inception_lab.layouts import layout_of
 from inception_lab.losses import Loss, default_loss
 from inception_lab.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of, state_of, steady

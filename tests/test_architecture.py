@@ -15,15 +15,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "models": {"errors", "models"},
     "allocation": {"allocation", "errors", "ir"},
-    "analyzers": {"allocation", "analyzers", "errors", "fields", "ir", "structure", "units"},
+    "analyzers": {"allocation", "analyzers", "errors", "fields", "ir", "units"},
     "measure": {
         "accumulation", "allocation", "errors", "fields", "grounds", "inputs", "ir", "losses", "measure",
-        "nesting", "optimizers", "standins", "structure", "tracing",
+        "nesting", "optimizers", "standins", "tracing",
     },
-    "fields": {"errors", "fields", "ir", "layouts", "structure"},
+    "fields": {"errors", "fields", "ir", "layouts"},
     "counters": {
         "analyzers", "answers", "counters", "errors", "grounds", "inputs", "ir", "losses", "nesting",
-        "record", "standins", "structure", "summarising", "tracing",
+        "record", "standins", "summarising", "tracing",
     },
     "report": {"errors", "files", "record", "report", "saving", "units"},
     "cli": None,

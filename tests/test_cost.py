@@ -14,7 +14,7 @@ from zoo import heads, image, small_image
 
 import inception_lab as il
 from inception_lab.analyzers import analyzers
-from inception_lab.structure import layer_calls
+from inception_lab.ir.structure import layer_calls
 
 REFERENCE = Path(__file__).parent / "reference" / "layers" / "googlenet.csv"
 IMAGE = (1, 3, 224, 224)

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import inception_lab as il
 from inception_lab.analyzers import analyzers
-from inception_lab.structure import layer_calls, places
+from inception_lab.ir.structure import layer_calls, places
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*torch.nn.utils.weight_norm.*:FutureWarning",

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.ir import SCHEMA, Context, Trace
+from inception_lab.ir.trace import SCHEMA, Context, Trace
 from inception_lab.models.registry import create_model
 from inception_lab.tracing import trace
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import inception_lab as il
-from inception_lab.structure import weighted_depth
+from inception_lab.ir.structure import weighted_depth
 
 
 def depth(model, shape, **options):

@@ -10,7 +10,7 @@ from math import inf
 
 from inception_lab.allocation.devices import CUDA_BLOCK, on_device
 from inception_lab.errors import InceptionLabError
-from inception_lab.ir import Storage, Trace
+from inception_lab.ir.trace import Storage, Trace
 
 MIB = 2**20
 SMALL = MIB

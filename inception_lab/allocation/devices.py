@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from inception_lab.errors import InceptionLabError, nearest
-from inception_lab.ir import Op, Trace
+from inception_lab.ir.trace import Op, Trace
 
 Sizes = Iterator[tuple[int, int]]
 """Storages, and the bytes of each."""

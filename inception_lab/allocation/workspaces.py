@@ -13,7 +13,7 @@ from itertools import accumulate
 from math import prod
 from typing import NamedTuple
 
-from inception_lab.ir import Op, Trace, Value
+from inception_lab.ir.trace import Op, Trace, Value
 
 FLOAT = 4
 """Bytes of a float32."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from inception_lab.ir import Trace
+    from inception_lab.ir.trace import Trace
 
 
 @dataclass(frozen=True)

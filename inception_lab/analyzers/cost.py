@@ -13,8 +13,8 @@ from pandas import DataFrame
 
 from inception_lab.analyzers import Analyzer
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.ir import Op, Phase, Trace
-from inception_lab.structure import layer_calls, layer_name, places, weighted_depth
+from inception_lab.ir.structure import layer_calls, layer_name, places, weighted_depth
+from inception_lab.ir.trace import Op, Phase, Trace
 from inception_lab.units import METRICS
 
 IntArray = NDArray[np.int64]

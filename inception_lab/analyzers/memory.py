@@ -13,8 +13,8 @@ from pandas import DataFrame
 from inception_lab.allocation.devices import on_device
 from inception_lab.allocation.workspaces import Processor, convolution_workspaces
 from inception_lab.analyzers import Analyzer
-from inception_lab.ir import Kind, Storage, Trace
-from inception_lab.structure import ROOT, layer_calls, layer_name
+from inception_lab.ir.structure import ROOT, layer_calls, layer_name
+from inception_lab.ir.trace import Kind, Storage, Trace
 
 KINDS: Mapping[str, tuple[Kind, ...]] = {
     "parameters": ("parameter",),

@@ -11,8 +11,8 @@ from pandas import DataFrame, Series
 from inception_lab.analyzers import Analyzer
 from inception_lab.errors import InceptionLabError
 from inception_lab.fields.field import UNSEEN, Field, fields
-from inception_lab.ir import Call, Trace
-from inception_lab.structure import layer_calls, layer_name
+from inception_lab.ir.structure import layer_calls, layer_name
+from inception_lab.ir.trace import Call, Trace
 
 NUMBERS = ("receptive_field", "stride", "padding")
 

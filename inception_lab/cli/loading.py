@@ -16,7 +16,7 @@ from inception_lab.cli.factories import build_from, find_factory, is_factory, us
 from inception_lab.cli.options import InputSize, Tracing
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.inputs import of_shape
-from inception_lab.ir import Trace
+from inception_lab.ir.trace import Trace
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
 from inception_lab.tracing import TraceError

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from inception_lab.analyzers.memory import PeakMemory
     from inception_lab.inputs import Inputs
-    from inception_lab.ir import Trace
+    from inception_lab.ir.trace import Trace
     from inception_lab.measure.memory import MeasuredMemory
 
 LARGEST = 10

@@ -14,7 +14,7 @@ import click
 
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.files import write_text
-from inception_lab.ir import Mode
+from inception_lab.ir.trace import Mode
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

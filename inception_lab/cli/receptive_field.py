@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from inception_lab.fields.resolution import ResolutionFit
     from inception_lab.inputs import Inputs
-    from inception_lab.ir import Trace
+    from inception_lab.ir.trace import Trace
 
 
 COLUMNS = ("layer", "call", "receptive_field", "stride", "padding", "extent", "status", "reason")

@@ -18,7 +18,7 @@ from inception_lab.models.registry import list_models
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from inception_lab.ir import Trace
+    from inception_lab.ir.trace import Trace
     from inception_lab.record import Record, Row
     from inception_lab.report.data import ReportData
 

@@ -18,7 +18,7 @@ from inception_lab.counters.torch_counts import flop_counter_mode_counts
 from inception_lab.errors import InceptionLabError
 from inception_lab.grounds import FOR_REAL, ON_META, Ground, on_fake_tensors
 from inception_lab.inputs import Inputs
-from inception_lab.ir import Mode, Phase, Trace
+from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.losses import Loss
 from inception_lab.record import Record, Row
 from inception_lab.summarising import summarise

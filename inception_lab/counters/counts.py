@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from inception_lab.ir import Phase
+from inception_lab.ir.trace import Phase
 
 
 class Count(NamedTuple):

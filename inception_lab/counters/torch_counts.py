@@ -22,8 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from inception_lab.answers import Kernels, Key, Known
 from inception_lab.counters.counts import CannotRunError, Count
 from inception_lab.grounds import Ground
-from inception_lab.ir import Trace
-from inception_lab.structure import layer_name
+from inception_lab.ir.structure import layer_name
+from inception_lab.ir.trace import Trace
 from inception_lab.tracing import Request, TraceError, trace_on
 
 Products = Callable[..., int]

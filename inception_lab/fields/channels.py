@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from inception_lab.fields.field import Field
-from inception_lab.ir import Op, Trace
+from inception_lab.ir.trace import Op, Trace
 
 
 class Segment(NamedTuple):

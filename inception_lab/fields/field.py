@@ -12,8 +12,8 @@ from inception_lab.fields.geometry import Geometry
 from inception_lab.fields.maps import Extents
 from inception_lab.fields.seen import Unknown
 from inception_lab.fields.walk import walk
-from inception_lab.ir import Call, Trace
-from inception_lab.structure import layer_name
+from inception_lab.ir.structure import layer_name
+from inception_lab.ir.trace import Call, Trace
 
 Status = Literal["exact", "misaligned", "bound", "unknown"]
 Number = int | float

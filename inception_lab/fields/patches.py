@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from inception_lab.fields.geometry import Geometry, merge, none
 from inception_lab.fields.seen import Known, Unknown
-from inception_lab.ir import Value
+from inception_lab.ir.trace import Value
 from inception_lab.layouts import row_major
 
 

@@ -11,7 +11,7 @@ from inception_lab.fields.field import output_of, source_of
 from inception_lab.fields.geometry import Geometry
 from inception_lab.fields.maps import Support
 from inception_lab.fields.walk import walk
-from inception_lab.ir import Trace
+from inception_lab.ir.trace import Trace
 
 
 def projective_field(

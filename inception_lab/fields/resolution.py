@@ -12,8 +12,8 @@ from inception_lab.fields.field import Field, fields, source_of
 from inception_lab.fields.geometry import Geometry
 from inception_lab.fields.maps import Sizes
 from inception_lab.fields.walk import walk
-from inception_lab.ir import Trace
-from inception_lab.structure import layer_calls, layer_name
+from inception_lab.ir.structure import layer_calls, layer_name
+from inception_lab.ir.trace import Trace
 
 
 @dataclass(frozen=True)

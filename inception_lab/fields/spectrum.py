@@ -13,8 +13,8 @@ from inception_lab.fields.field import Field, fields, source_of
 from inception_lab.fields.geometry import Geometry
 from inception_lab.fields.maps import Routes
 from inception_lab.fields.walk import walk
-from inception_lab.ir import Call, Trace
-from inception_lab.structure import layer_name, places
+from inception_lab.ir.structure import layer_name, places
+from inception_lab.ir.trace import Call, Trace
 
 
 def field_spectrum(trace: Trace) -> DataFrame:

@@ -9,7 +9,7 @@ from inception_lab.fields.geometry import Geometry, Map, digit, none
 from inception_lab.fields.patches import patched
 from inception_lab.fields.rules import rule_of
 from inception_lab.fields.seen import Known, Seen, Unknown
-from inception_lab.ir import Op, Trace, Value
+from inception_lab.ir.trace import Op, Trace, Value
 
 
 def walk(trace: Trace, source: int, axes: Sequence[int], start: Callable[[int], Map]) -> dict[int, Known]:

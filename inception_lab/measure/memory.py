@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from inception_lab.accumulation import SumsInPlace
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.inputs import Arguments, Inputs, arguments, on_cpu
-from inception_lab.ir import Mode
+from inception_lab.ir.trace import Mode
 from inception_lab.losses import Loss, default_loss
 from inception_lab.measure.devices import device_name
 from inception_lab.nesting import tensors_within

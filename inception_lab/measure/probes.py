@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_leaves
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
 from inception_lab.fields.field import Field, fields, output_of
-from inception_lab.ir import Call, Trace
-from inception_lab.structure import ROOT, layer_name
+from inception_lab.ir.structure import ROOT, layer_name
+from inception_lab.ir.trace import Call, Trace
 
 
 class Unit(NamedTuple):

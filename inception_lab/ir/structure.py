@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from inception_lab.ir import Call, Trace
+from inception_lab.ir.trace import Call, Trace
 
 ROOT = "(model)"
 
