@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from inception_lab.formulas import Cost, cost_of
+from inception_lab.formulas.registry import Cost, cost_of
 
 
 class Priced(TorchDispatchMode):

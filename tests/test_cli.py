@@ -135,7 +135,7 @@ def test_every_mistake_is_one_clear_line(capsys, arguments, code, said):
 
 
 def test_strict_fails_on_a_partial_result(capsys, monkeypatch):
-    from inception_lab import formulas
+    from inception_lab.formulas import registry as formulas
 
     monkeypatch.setattr(formulas, "FREE_OPS", formulas.FREE_OPS - {formulas.aten.cat})
     monkeypatch.setattr("inception_lab.answers.SHORTCUTS.cache", {})

@@ -12,9 +12,9 @@ from pricing import Function
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
 
-from inception_lab.formula_tables.free import is_free
-from inception_lab.formula_tables.terms import UNKNOWN
-from inception_lab.formulas import FORMULAS, FREE_OPS, Cost, cost_of
+from inception_lab.formulas.free import is_free
+from inception_lab.formulas.registry import FORMULAS, FREE_OPS, Cost, cost_of
+from inception_lab.formulas.terms import UNKNOWN
 from inception_lab.models.registry import create_model
 from inception_lab.tracing import trace
 

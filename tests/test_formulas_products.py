@@ -6,7 +6,7 @@ from pricing import Function, Priced
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from inception_lab.formulas import Cost, cost_of
+from inception_lab.formulas.registry import Cost, cost_of
 from inception_lab.tracing import trace
 
 aten = torch.ops.aten

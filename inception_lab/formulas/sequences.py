@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch._ops import OpOverloadPacket
 
-from inception_lab.formula_tables.terms import Cost, Formula, rows
+from inception_lab.formulas.terms import Cost, Formula, rows
 
 _SOFTMAX = 5
 

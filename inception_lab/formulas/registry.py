@@ -2,7 +2,7 @@
 
 A MAC is one multiplication and one addition of a convolution, a linear layer or a matrix product.
 Attention and recurrent layers are the matrix products inside them, by whichever kernel they run, see
-`formula_tables.sequences`. Everything else is counted apart, never as MACs:
+`formulas.sequences`. Everything else is counted apart, never as MACs:
 
 * an operation per output element for element-wise work, transcendental functions included, as XLA's
   HloCostAnalysis and DeepSpeed's flops profiler count them; the bias of a convolution or linear
@@ -34,11 +34,11 @@ import torch
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.utils.flop_counter import flop_registry
 
-from inception_lab.formula_tables.free import FREE_OPS, is_free
-from inception_lab.formula_tables.other_flops import OTHER_FLOPS
-from inception_lab.formula_tables.products import PRODUCTS
-from inception_lab.formula_tables.sequences import SEQUENCES
-from inception_lab.formula_tables.terms import FREE, Cost, Formula, aten, per_element
+from inception_lab.formulas.free import FREE_OPS, is_free
+from inception_lab.formulas.other_flops import OTHER_FLOPS
+from inception_lab.formulas.products import PRODUCTS
+from inception_lab.formulas.sequences import SEQUENCES
+from inception_lab.formulas.terms import FREE, Cost, Formula, aten, per_element
 
 __all__ = ["FORMULAS", "FREE_OPS", "Cost", "Formula", "aten", "cost_of"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._ops import OpOverloadPacket
 from torch.utils.flop_counter import conv_flop_count
 
-from inception_lab.formula_tables.terms import Cost, Formula, aten, given, rows
+from inception_lab.formulas.terms import Cost, Formula, aten, given, rows
 
 
 def _convolution(args: Sequence[Any], out: Tensor) -> Cost:

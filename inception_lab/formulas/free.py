@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tag
 from torch._ops import OpOverload
 
-from inception_lab.formula_tables.terms import packets
+from inception_lab.formulas.terms import packets
 
 FREE_OPS = frozenset(
     packets("""

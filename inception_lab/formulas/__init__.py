@@ -1,0 +1,1 @@
+"""What operations cost, by published conventions: a table per kind of operation, and the registry over them."""
