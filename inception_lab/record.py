@@ -24,7 +24,7 @@ class Record:
     Attributes:
         context: What was analysed and how: `tool`, `torch`, `model`, `input_shapes`, `mode`, `dtype`,
             `complete`, in train mode also `loss`.
-        totals: Sums by metric name, see `units.METRICS`.
+        totals: Sums by metric name, see `metrics.METRICS`.
         uncounted_ops: Operations that no formula knows: `name` and how often they ran, `count`.
         unexecuted_modules: Paths of modules that were never called.
         layers: A row per layer call.

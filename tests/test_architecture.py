@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "models": {"errors", "models"},
     "allocation": {"allocation", "errors", "ir"},
-    "analyzers": {"allocation", "analyzers", "errors", "fields", "ir", "units"},
+    "analyzers": {"allocation", "analyzers", "errors", "fields", "ir", "metrics"},
     "measure": {
         "accumulation", "allocation", "errors", "fields", "grounds", "inputs", "ir", "losses", "measure",
         "nesting", "optimizers", "standins", "tracing",
@@ -25,7 +25,7 @@ MAY_IMPORT = {
         "analyzers", "answers", "counters", "errors", "grounds", "inputs", "ir", "losses", "nesting",
         "record", "standins", "summarising", "tracing",
     },
-    "report": {"errors", "files", "record", "report", "saving", "units"},
+    "report": {"errors", "files", "record", "report", "saving", "metrics"},
     "cli": None,
 }  # fmt: skip
 """What each folder knows of the package; None for all of it."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.units import METRICS, format_quantity, parse_quantity
+from inception_lab.metrics import METRICS, format_quantity, parse_quantity
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from inception_lab.analyzers import Analyzer
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.structure import layer_calls, layer_name, places, weighted_depth
 from inception_lab.ir.trace import Op, Phase, Trace
-from inception_lab.units import METRICS
+from inception_lab.metrics import METRICS
 
 IntArray = NDArray[np.int64]
 _LARGEST = np.iinfo(np.int64).max

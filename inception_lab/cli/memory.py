@@ -13,10 +13,10 @@ import click
 
 from inception_lab.cli.options import Tracing, emit, format_options, optimizer_option, tracing_options
 from inception_lab.errors import InceptionLabError
+from inception_lab.metrics import METRICS, format_quantity, parse_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.data import columns_of
 from inception_lab.report.formats import heading, render
-from inception_lab.units import METRICS, format_quantity, parse_quantity
 
 if TYPE_CHECKING:
     import torch

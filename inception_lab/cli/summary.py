@@ -10,10 +10,10 @@ from typing import cast
 import click
 
 from inception_lab.cli.options import Tracing, emit, format_options, optimizer_option, tracing_options
+from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.data import columns_of
 from inception_lab.report.formats import render
-from inception_lab.units import METRICS, format_quantity
 
 _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from inception_lab.errors import InceptionLabError, nearest
-from inception_lab.units import METRICS
+from inception_lab.metrics import METRICS
 
 Rows = Sequence[Mapping[str, Any]]
 

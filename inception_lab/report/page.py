@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.data import (
     ReportData,
@@ -22,7 +23,6 @@ from inception_lab.report.data import (
 from inception_lab.report.formats import escaped, heading, render, shape_text
 from inception_lab.report.plots.memory_timeline import SERIES
 from inception_lab.report.plots.words import alike, peak_place, share_text
-from inception_lab.units import METRICS, format_quantity
 
 FIELD_PLOTS = ("field_along_depth", "field_spectrum")
 """The plots that stand where the page says what the net sees."""

@@ -8,6 +8,7 @@ from itertools import accumulate
 
 from matplotlib.figure import Figure
 
+from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.report.data import ReportData
 from inception_lab.report.plots.columns import (
     Run,
@@ -32,7 +33,6 @@ from inception_lab.report.plots.sheet import (
     text_width,
 )
 from inception_lab.report.plots.words import context_line, round_steps, share_text, tick_text
-from inception_lab.units import METRICS, format_quantity
 
 COLOURS = {"macs": MACS, "params": PARAMS}
 _LEFT, _RIGHT, _SUMS, _EACH = 0.72, 0.3, 2.0, 1.15

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.report.data import ReportData, rows_of
 from inception_lab.report.plots.sheet import (
     FAINT,
@@ -35,7 +36,6 @@ from inception_lab.report.plots.words import (
     share_text,
     tick_text,
 )
-from inception_lab.units import METRICS, format_quantity
 
 METRICS_SHOWN = ("macs", "params")
 MOST_ROWS = 40

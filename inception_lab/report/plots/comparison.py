@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record
 from inception_lab.report.data import PUBLISHED, labels
 from inception_lab.report.formats import shape_text
@@ -22,7 +23,6 @@ from inception_lab.report.plots.sheet import (
     text_width,
 )
 from inception_lab.report.plots.words import leader, ratio_text
-from inception_lab.units import METRICS, format_quantity
 
 METRICS_SHOWN = (
     "macs", "training_macs", "params", "other_flops", "peak_bytes", "train_peak_bytes", "weighted_layers"

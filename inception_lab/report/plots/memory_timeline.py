@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from inception_lab.metrics import format_quantity
 from inception_lab.report.data import ReportData
 from inception_lab.report.plots.columns import (
     Run,
@@ -37,7 +38,6 @@ from inception_lab.report.plots.sheet import (
     wrapped,
 )
 from inception_lab.report.plots.words import byte_steps, context_line, peak_place, share_text
-from inception_lab.units import format_quantity
 
 SERIES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

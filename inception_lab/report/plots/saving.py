@@ -8,6 +8,7 @@ from math import isfinite
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from inception_lab.metrics import format_quantity
 from inception_lab.report.data import ReportData
 from inception_lab.report.plots.pairs import Pair, Saving, saving
 from inception_lab.report.plots.sheet import (
@@ -35,7 +36,6 @@ from inception_lab.report.plots.words import (
     series,
     tick_text,
 )
-from inception_lab.units import format_quantity
 
 MOST_ROWS, MOST_COLUMNS = 40, 5
 _PITCH, _COLUMN, _TOP, _NAME = 0.27, 0.95, 0.66, 1.75

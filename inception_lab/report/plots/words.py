@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from math import floor, log10
 
+from inception_lab.metrics import format_quantity, parse_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.formats import shape_text
-from inception_lab.units import format_quantity, parse_quantity
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
