@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from zoo import heads, image, small_image
 
 import inception_lab as il
-from inception_lab.analyzers import analyzers
 from inception_lab.ir.structure import layer_calls
+from inception_lab.summarising import ANALYZERS
 
 REFERENCE = Path(__file__).parent / "reference" / "layers" / "googlenet.csv"
 IMAGE = (1, 3, 224, 224)
@@ -106,7 +106,7 @@ def test_products_equal_fvcore_layer_by_layer_and_torchs_counter_in_sum(name):
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("name", il.list_models())
-@pytest.mark.parametrize("analyzer", analyzers(), ids=lambda a: a.name)
+@pytest.mark.parametrize("analyzer", ANALYZERS, ids=lambda a: a.name)
 def test_contract_of_every_analyzer_over_every_model(analyzer, name, mode):
     model = il.create_model(name, device="meta", **heads(name))
     state = {key: id(value) for key, value in model.state_dict(keep_vars=True).items()}

@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 import inception_lab as il
-from inception_lab.analyzers import analyzers
 from inception_lab.ir.structure import layer_calls, places
+from inception_lab.summarising import ANALYZERS
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*torch.nn.utils.weight_norm.*:FutureWarning",
@@ -102,7 +102,7 @@ def plain_data(out):
 
 
 @cases(TRACED)
-@pytest.mark.parametrize("analyzer", analyzers(), ids=lambda a: a.name)
+@pytest.mark.parametrize("analyzer", ANALYZERS, ids=lambda a: a.name)
 def test_columns_of_every_analyzer_add_up(analyzer, case, mode):
     trace = traced(case.name, mode)
     rows = analyzer.layers(trace)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from inception_lab.analyzers import Analyzer
+from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.structure import layer_calls, layer_name, places, weighted_depth
 from inception_lab.ir.trace import Op, Phase, Trace
@@ -177,4 +177,4 @@ def _rolled_up(trace: Trace, keys: Mapping[str, list[str]]) -> DataFrame:
     )
 
 
-ANALYZER = Analyzer("cost", layer_costs, _totals)
+COST = Analyzer("cost", layer_costs, _totals)

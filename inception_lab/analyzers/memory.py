@@ -12,7 +12,7 @@ from pandas import DataFrame
 
 from inception_lab.allocation.devices import on_device
 from inception_lab.allocation.workspaces import Processor, convolution_workspaces
-from inception_lab.analyzers import Analyzer
+from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.ir.structure import ROOT, layer_calls, layer_name
 from inception_lab.ir.trace import Kind, Storage, Trace
 
@@ -279,4 +279,4 @@ def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:
     return {"saved_bytes": int(layers["saved_bytes"].sum()), "train_peak_bytes": peak}
 
 
-ANALYZER = Analyzer("memory", _layers, _totals)
+MEMORY = Analyzer("memory", _layers, _totals)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pandas import DataFrame, Series
 
-from inception_lab.analyzers import Analyzer
+from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.errors import InceptionLabError
 from inception_lab.fields.field import UNSEEN, Field, fields
 from inception_lab.ir.structure import layer_calls, layer_name
@@ -87,4 +87,4 @@ def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:
     return {}
 
 
-ANALYZER = Analyzer("receptive_field", _layers, _totals)
+RECEPTIVE_FIELD = Analyzer("receptive_field", _layers, _totals)

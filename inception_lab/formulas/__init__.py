@@ -1,1 +1,1 @@
-"""What operations cost, by published conventions: a table per kind of operation, and the registry over them."""
+"""What operations cost, by published conventions: a table per kind of operation, and their registry."""

@@ -1,0 +1,28 @@
+"""An analyzer: from a Trace to a table with a row per layer call, and its totals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from inception_lab.ir.trace import Trace
+
+
+@dataclass(frozen=True)
+class Analyzer:
+    """One analysis of a trace.
+
+    Attributes:
+        name: What it is called.
+        layers: Makes its table: columns `layer` and `call` first, a row for each of
+            `structure.layer_calls`, in that order.
+        totals: Sums the table up, by metric name.
+    """
+
+    name: str
+    layers: Callable[[Trace], DataFrame]
+    totals: Callable[[Trace, DataFrame], Mapping[str, int]]
