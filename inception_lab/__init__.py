@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from inception_lab.analyzers.memory import memory_by_module as memory_by_module
     from inception_lab.analyzers.memory import memory_timeline as memory_timeline
     from inception_lab.analyzers.memory import peak_memory as peak_memory
-    from inception_lab.analyzers.receptive_field import receptive_field as receptive_field
+    from inception_lab.analyzers.receptive_field.field import Field as Field
+    from inception_lab.analyzers.receptive_field.field import field_of as field_of
+    from inception_lab.analyzers.receptive_field.projective import projective_field as projective_field
+    from inception_lab.analyzers.receptive_field.resolution import resolution_fit as resolution_fit
+    from inception_lab.analyzers.receptive_field.spectrum import field_spectrum as field_spectrum
+    from inception_lab.analyzers.receptive_field.table import receptive_field as receptive_field
     from inception_lab.counters.comparison import Crosscheck as Crosscheck
     from inception_lab.counters.comparison import crosscheck as crosscheck
     from inception_lab.errors import InceptionLabError as InceptionLabError
-    from inception_lab.fields.field import Field as Field
-    from inception_lab.fields.field import field_of as field_of
-    from inception_lab.fields.projective import projective_field as projective_field
-    from inception_lab.fields.resolution import resolution_fit as resolution_fit
-    from inception_lab.fields.spectrum import field_spectrum as field_spectrum
     from inception_lab.fitting import smallest_input as smallest_input
     from inception_lab.ir.trace import Trace as Trace
     from inception_lab.measure.effective_field import effective_field as effective_field
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Crosscheck": "counters.comparison",
-    "Field": "fields.field",
+    "Field": "analyzers.receptive_field.field",
     "InceptionLabError": "errors",
     "Record": "record",
     "Trace": "ir.trace",
@@ -50,8 +50,8 @@ _HOME = {
     "create_model": "models.registry",
     "crosscheck": "counters.comparison",
     "effective_field": "measure.effective_field",
-    "field_of": "fields.field",
-    "field_spectrum": "fields.spectrum",
+    "field_of": "analyzers.receptive_field.field",
+    "field_spectrum": "analyzers.receptive_field.spectrum",
     "layer_costs": "analyzers.cost",
     "list_models": "models.registry",
     "load_timm_state_dict": "models.weights",
@@ -61,11 +61,11 @@ _HOME = {
     "memory_timeline": "analyzers.memory",
     "module_costs": "analyzers.cost",
     "peak_memory": "analyzers.memory",
-    "projective_field": "fields.projective",
-    "receptive_field": "analyzers.receptive_field",
+    "projective_field": "analyzers.receptive_field.projective",
+    "receptive_field": "analyzers.receptive_field.table",
     "reduction_saving": "saving",
     "reserved_memory": "allocation.caching",
-    "resolution_fit": "fields.resolution",
+    "resolution_fit": "analyzers.receptive_field.resolution",
     "smallest_input": "fitting",
     "summarise": "summarising",
     "trace": "tracing",

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from inception_lab.analyzers.receptive_field.resolution import smallest_by_geometry
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.fields.resolution import smallest_by_geometry
 from inception_lab.ir.trace import Mode
 from inception_lab.tracing import trace
 

@@ -15,12 +15,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "models": {"errors", "models"},
     "allocation": {"allocation", "errors", "ir"},
-    "analyzers": {"allocation", "analyzers", "errors", "fields", "ir", "metrics"},
+    "analyzers": {"allocation", "analyzers", "errors", "ir", "layouts", "metrics"},
     "measure": {
-        "accumulation", "allocation", "errors", "fields", "grounds", "inputs", "ir", "losses", "measure",
+        "accumulation", "allocation", "analyzers", "errors", "grounds", "inputs", "ir", "losses", "measure",
         "nesting", "optimizers", "standins", "tracing",
     },
-    "fields": {"errors", "fields", "ir", "layouts"},
     "counters": {
         "analyzers", "answers", "counters", "errors", "grounds", "inputs", "ir", "losses", "nesting",
         "record", "standins", "summarising", "tracing",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from torch import nn
 
-    from inception_lab.fields.resolution import ResolutionFit
+    from inception_lab.analyzers.receptive_field.resolution import ResolutionFit
     from inception_lab.inputs import Inputs
     from inception_lab.ir.trace import Trace
 
@@ -50,10 +50,10 @@ def command(model: str, tracing: Tracing, source: str, form: str, output: Path |
 
     MODEL is an entry of the zoo, or package.module:factory.
     """
-    from inception_lab.analyzers.receptive_field import receptive_field
+    from inception_lab.analyzers.receptive_field.spectrum import field_spectrum
+    from inception_lab.analyzers.receptive_field.table import receptive_field
     from inception_lab.cli.effective import effective, shown
     from inception_lab.cli.loading import refuse_partial, said_of, with_model
-    from inception_lab.fields.spectrum import field_spectrum
     from inception_lab.summarising import summarise
 
     if form == "csv" and wanted["effective"]:
@@ -76,7 +76,7 @@ def _traced_and_fitted(
 ) -> tuple[Trace, ResolutionFit]:
     """The trace, and how the net fits its input, the smallest one tried where that is a matter of traces."""
     from inception_lab import smallest_input, trace
-    from inception_lab.fields.resolution import resolution_fit
+    from inception_lab.analyzers.receptive_field.resolution import resolution_fit
 
     found = trace(model, inputs, mode=tracing.mode, name=name, meta_only=tracing.meta_only)
     fit = resolution_fit(found)
@@ -105,7 +105,7 @@ def _json(
 
 def _page(layers: Sequence[Row], spectrum: DataFrame, fit: ResolutionFit, form: str) -> str:
     """The layers, the summary of the spectrum, and how the net fits its input."""
-    from inception_lab.fields.spectrum import spectrum_summary
+    from inception_lab.analyzers.receptive_field.spectrum import spectrum_summary
 
     parts = [_table(layers, form)]
     summary = cast("list[Row]", spectrum_summary(spectrum).to_dict("records"))

@@ -98,8 +98,8 @@ def _seen(found: Trace) -> tuple[DataFrame, DataFrame, Row]:
     """The spectrum, its summary and how the net fits its input; empty where it has no spatial axes."""
     from pandas import DataFrame
 
-    from inception_lab.fields.resolution import resolution_fit
-    from inception_lab.fields.spectrum import field_spectrum, spectrum_summary
+    from inception_lab.analyzers.receptive_field.resolution import resolution_fit
+    from inception_lab.analyzers.receptive_field.spectrum import field_spectrum, spectrum_summary
 
     try:
         spectrum = field_spectrum(found)

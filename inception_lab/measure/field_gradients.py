@@ -1,7 +1,7 @@
 """Receptive fields by gradient: which source pixels a unit has a gradient to, beside what is computed.
 
 A model made positive has a gradient above zero exactly where an output depends on an input. One backward
-pass from one unit shows its field. No rule of `inception_lab.fields` takes part.
+pass from one unit shows its field. No rule of `analyzers.receptive_field` takes part.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pandas import DataFrame
 from torch import nn
 from torch.autograd.graph import allow_mutation_on_saved_tensors
 
+from inception_lab.analyzers.receptive_field.field import Field
 from inception_lab.errors import InceptionLabError
-from inception_lab.fields.field import Field
 from inception_lab.measure.positive import Positive, in_float64, positive_weights
 from inception_lab.measure.probes import Probes, Unit, failures_told, fields_of_layers
 from inception_lab.standins import borrowed

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from inception_lab.analyzers.receptive_field.field import Field, fields, output_of
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
-from inception_lab.fields.field import Field, fields, output_of
 from inception_lab.ir.structure import ROOT, layer_name
 from inception_lab.ir.trace import Call, Trace
 

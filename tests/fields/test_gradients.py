@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 import inception_lab as il
-from inception_lab.fields.resolution import smallest_by_geometry
+from inception_lab.analyzers.receptive_field.resolution import smallest_by_geometry
 from inception_lab.measure.field_gradients import check_fields
 from inception_lab.models.cards import CARDS
 

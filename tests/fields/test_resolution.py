@@ -6,8 +6,8 @@ from torch import nn
 from zoo import image
 
 import inception_lab as il
+from inception_lab.analyzers.receptive_field.resolution import smallest_by_geometry
 from inception_lab.errors import InceptionLabError
-from inception_lab.fields.resolution import smallest_by_geometry
 from inception_lab.models.cards import CARDS
 
 PADDED_BY_SIZE = ("bn_inception", "googlenet_keras")

@@ -9,7 +9,7 @@ from branched import InceptionTime
 from torch import nn
 
 import inception_lab as il
-from inception_lab.fields.spectrum import spectrum_summary
+from inception_lab.analyzers.receptive_field.spectrum import spectrum_summary
 
 
 class Block(nn.Module):
@@ -72,8 +72,8 @@ def test_depthwise_convolutions_and_slices_keep_channels_apart():
 
     net = nn.Sequential(Apart(), nn.ReLU())
     trace = il.trace(net, (1, 3, 9, 9))
-    from inception_lab.fields.channels import channel_fields
-    from inception_lab.fields.field import fields
+    from inception_lab.analyzers.receptive_field.channels import channel_fields
+    from inception_lab.analyzers.receptive_field.field import fields
 
     carried = channel_fields(trace, fields(trace))[trace.calls[0].outputs[0]]
     assert [tuple(segment) for segment in carried] == [(2, (3, 3)), (6, (5, 5))]

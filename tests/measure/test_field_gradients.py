@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from inception_lab.analyzers.receptive_field.axis_maps import Extents
+from inception_lab.analyzers.receptive_field.field import fields
 from inception_lab.errors import InceptionLabError
-from inception_lab.fields.field import fields
-from inception_lab.fields.maps import Extents
 from inception_lab.measure.field_gradients import NOTHING, check_fields, input_gradients, span, strip
 from inception_lab.measure.probes import Unit
 

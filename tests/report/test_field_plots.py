@@ -16,8 +16,8 @@ from test_plots import _check_layout
 from torch import nn
 
 import inception_lab as il
+from inception_lab.analyzers.receptive_field.spectrum import field_spectrum, spectrum_summary
 from inception_lab.errors import InceptionLabError
-from inception_lab.fields.spectrum import field_spectrum, spectrum_summary
 from inception_lab.report.data import ReportData
 from inception_lab.report.plots import EFFECTIVE_PLOT, MODEL_PLOTS, effective_field_plot
 from inception_lab.report.plots.effective import AREAS, REST, Effective, ranked

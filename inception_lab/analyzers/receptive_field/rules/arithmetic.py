@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from inception_lab.fields import steps
-from inception_lab.fields.geometry import Geometry, merge, none
-from inception_lab.fields.seen import Known, Rule, Seen, Shape, Unknown
+from inception_lab.analyzers.receptive_field import axis_ops
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry, merge, none
+from inception_lab.analyzers.receptive_field.rules.context import Known, Rule, Seen, Shape, Unknown
 
 
 def same(op: Seen) -> Known:
@@ -20,7 +20,7 @@ def _of_the_size_of(shape: Shape, found: Geometry) -> Geometry:
     """The same, where a tensor of this shape that does not depend on the source fixes the sizes of axes."""
     for dim, size in zip(range(-len(shape), 0), shape, strict=True):
         if size > 1 and len(found.axes_in([len(found.dims) + dim])) == 1:
-            found = found.along(dim, steps.fixed, size)
+            found = found.along(dim, axis_ops.fixed, size)
     return found
 
 
@@ -53,7 +53,7 @@ def matrix_product(left: int, right: int) -> Rule:
 
     def rule(op: Seen) -> Known:
         a, b = op.given[left], op.given[right]
-        whole = steps.contracted if a is None or b is None else steps.collapsed
+        whole = axis_ops.contracted if a is None or b is None else axis_ops.collapsed
         parts = [a.collapse([-1], whole)] if a is not None else []
         parts += [b.collapse([-2], whole)] if b is not None else []
         parts += [added for added in op.given[:left] if added is not None]
@@ -67,7 +67,7 @@ def matrix_vector(op: Seen) -> Known:
     """The last two inputs are the matrix and the vector; what stands before them is added."""
     parts = [added for added in op.given[:-2] if added is not None]
     factors = [factor for factor in op.given[-2:] if factor is not None]
-    whole = steps.contracted if len(factors) == 1 else steps.collapsed
+    whole = axis_ops.contracted if len(factors) == 1 else axis_ops.collapsed
     parts += [factor.collapse([-1], whole)._replace(dims=factor.dims[:-1]) for factor in factors]
     return merge(parts, op.out)
 

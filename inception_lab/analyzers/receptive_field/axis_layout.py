@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from inception_lab.fields.steps import Step, collapsed, folded, picked, repeated
+from inception_lab.analyzers.receptive_field.axis_ops import AxisOp, collapsed, folded, picked, repeated
 
 M = TypeVar("M", bound="Map")
 NO_AXIS = -1
@@ -20,7 +20,7 @@ class Map(Protocol):
     def __len__(self) -> int:
         """Positions along the axis."""
 
-    def after(self: M, step: Step) -> M:
+    def after(self: M, step: AxisOp) -> M:
         """The map of what an operation makes of this."""
 
     def merged(self: M, other: M) -> M:
@@ -78,7 +78,7 @@ class Geometry(NamedTuple):
         """The same as an upper bound, unless it is one already."""
         return self if self.doubt else self._replace(doubt=why)
 
-    def along(self, dim: int, make: Callable[[int], Step], out: int) -> Geometry:
+    def along(self, dim: int, make: Callable[[int], AxisOp], out: int) -> Geometry:
         """Apply a step to one dimension, such as a window; `make` gives it for a size."""
         dim %= len(self.dims)
         axes = self.axes_in([dim])
@@ -122,7 +122,7 @@ class Geometry(NamedTuple):
         """Whether an axis has digits outside of a dimension."""
         return any(f.axis == axis for d, digits in enumerate(self.dims) if d != dim for f in digits)
 
-    def mapped(self, axis: int, step: Step) -> Geometry:
+    def mapped(self, axis: int, step: AxisOp) -> Geometry:
         """The geometry with a step applied to the map of one axis; the digits are the caller's."""
         maps = list(self.maps)
         maps[axis] = maps[axis].after(step)
@@ -132,7 +132,7 @@ class Geometry(NamedTuple):
         """The same with other digits in one dimension."""
         return self._replace(dims=(*self.dims[:dim], new, *self.dims[dim + 1 :]))
 
-    def collapse(self, dims: Iterable[int], whole: Callable[[int], Step] = collapsed) -> Geometry:
+    def collapse(self, dims: Iterable[int], whole: Callable[[int], AxisOp] = collapsed) -> Geometry:
         """Reduce over dimensions, which stay with size 1: what is left depends on all of their positions.
 
         Args:
@@ -147,7 +147,7 @@ class Geometry(NamedTuple):
             found = found.with_dim(dim, ())
         return found
 
-    def _reduced(self, axis: int, gone: set[int], whole: Callable[[int], Step]) -> Geometry:
+    def _reduced(self, axis: int, gone: set[int], whole: Callable[[int], AxisOp]) -> Geometry:
         """Reduce one axis over those of its digits that lie in the dimensions `gone`."""
         digits = [(d, p, f) for d, x in enumerate(self.dims) for p, f in enumerate(x) if f.axis == axis]
         digits.sort(key=lambda found: -found[2].step)

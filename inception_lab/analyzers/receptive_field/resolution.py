@@ -7,11 +7,11 @@ from functools import reduce
 
 import numpy as np
 
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
+from inception_lab.analyzers.receptive_field.axis_maps import Sizes
+from inception_lab.analyzers.receptive_field.field import Field, fields, source_of
+from inception_lab.analyzers.receptive_field.propagation import walk
 from inception_lab.errors import InceptionLabError
-from inception_lab.fields.field import Field, fields, source_of
-from inception_lab.fields.geometry import Geometry
-from inception_lab.fields.maps import Sizes
-from inception_lab.fields.walk import walk
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Trace
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from inception_lab.fields.field import Field
+from inception_lab.analyzers.receptive_field.field import Field
 from inception_lab.ir.trace import Op, Trace
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inception_lab.fields.geometry import Geometry, Map, digit, none
-from inception_lab.fields.patches import patched
-from inception_lab.fields.rules import rule_of
-from inception_lab.fields.seen import Known, Seen, Unknown
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry, Map, digit, none
+from inception_lab.analyzers.receptive_field.in_place_writes import patched
+from inception_lab.analyzers.receptive_field.rules.context import Known, Seen, Unknown
+from inception_lab.analyzers.receptive_field.rules.registry import rule_of
 from inception_lab.ir.trace import Op, Trace, Value
 
 

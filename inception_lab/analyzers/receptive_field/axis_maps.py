@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inception_lab.fields.steps import IntArray, Step
+from inception_lab.analyzers.receptive_field.axis_ops import AxisOp, IntArray
 
 _NONE = np.int64(np.iinfo(np.int64).max)
 
@@ -35,7 +35,7 @@ class Interior(NamedTuple):
     aligned: bool = True
     phased: bool = False
 
-    def after(self, step: Step) -> Interior:
+    def after(self, step: AxisOp) -> Interior:
         """What it becomes by one more operation."""
         return Interior(
             ceil(self.field + step.grow * self.stride),
@@ -85,7 +85,7 @@ class Extents:
     def __len__(self) -> int:
         return len(self.first)
 
-    def after(self, step: Step) -> Extents:
+    def after(self, step: AxisOp) -> Extents:
         """The map of a value that an operation makes of this one."""
         if not step.moves:
             return self
@@ -161,7 +161,7 @@ class Support:
     def __len__(self) -> int:
         return len(self.sees)
 
-    def after(self, step: Step) -> Support:
+    def after(self, step: AxisOp) -> Support:
         """The map of a value that an operation makes of this one."""
         if not step.moves:
             return self
@@ -203,7 +203,7 @@ class Sizes:
     def __len__(self) -> int:
         return self.traced
 
-    def after(self, step: Step) -> Sizes:
+    def after(self, step: AxisOp) -> Sizes:
         """The sizes of a value that an operation makes of this one."""
         if step.sizes is None:
             made, fits = self.count * 0 + len(step.taps), self.count == self.traced
@@ -244,7 +244,7 @@ class Routes:
     def __len__(self) -> int:
         return self._size
 
-    def after(self, step: Step) -> Routes:
+    def after(self, step: AxisOp) -> Routes:
         """The paths to a value that an operation makes of this one; always another map, see `merged`."""
         size = len(step.taps)
         if not step.stride or not self.stride:

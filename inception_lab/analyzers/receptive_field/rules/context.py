@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from inception_lab.fields.geometry import Geometry
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 
 Shape = tuple[int, ...]
 

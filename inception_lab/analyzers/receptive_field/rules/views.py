@@ -9,9 +9,9 @@ from math import prod
 
 import numpy as np
 
-from inception_lab.fields import steps
-from inception_lab.fields.geometry import Geometry, Map, merge, none
-from inception_lab.fields.seen import Known, Seen, Unknown
+from inception_lab.analyzers.receptive_field import axis_ops
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry, Map, merge, none
+from inception_lab.analyzers.receptive_field.rules.context import Known, Seen, Unknown
 
 
 def unrelated(op: Seen) -> None:
@@ -48,7 +48,7 @@ def select(op: Seen) -> Known:
     """One position of a dimension, which goes."""
     dim, index = op.args.get("dim", 0) % len(op.shapes[0]), op.args.get("index", 0)
     start = index % op.shapes[0][dim]
-    make = partial(steps.sliced, start=start, stop=start + 1, stride=1)
+    make = partial(axis_ops.sliced, start=start, stop=start + 1, stride=1)
     found = _of_a_part(op.first, dim).along(dim, make, 1)
     return found._replace(dims=found.dims[:dim] + found.dims[dim + 1 :])
 
@@ -66,7 +66,7 @@ def cut(op: Seen) -> Known:
     step = op.args.get("step", 1)
     if (start, step) == (0, 1) and stop == size:
         return op.first
-    make = partial(steps.sliced, start=start, stop=max(stop, start), stride=step)
+    make = partial(axis_ops.sliced, start=start, stop=max(stop, start), stride=step)
     return _of_a_part(op.first, dim).along(dim, make, op.out[dim])
 
 
@@ -78,7 +78,7 @@ def split(op: Seen) -> list[Known]:
     sizes = list(given) if isinstance(given, tuple) else [min(given, size - s) for s in range(0, size, given)]
     ends, whole = list(accumulate(sizes)), _of_a_part(op.first, dim)
     return [
-        whole.along(dim, partial(steps.sliced, start=end - width, stop=end, stride=1), width)
+        whole.along(dim, partial(axis_ops.sliced, start=end - width, stop=end, stride=1), width)
         for width, end in zip(sizes, ends, strict=True)
     ]
 
@@ -144,12 +144,12 @@ def flip(op: Seen) -> Known:
     return found
 
 
-def _flipped(size: int) -> steps.Step:
-    return steps.picked(np.arange(size)[::-1])
+def _flipped(size: int) -> axis_ops.AxisOp:
+    return axis_ops.picked(np.arange(size)[::-1])
 
 
-def _rolled(shift: int, size: int) -> steps.Step:
-    return steps.picked(np.roll(np.arange(size), shift))
+def _rolled(shift: int, size: int) -> axis_ops.AxisOp:
+    return axis_ops.picked(np.roll(np.arange(size), shift))
 
 
 def roll(op: Seen) -> Known:

@@ -6,8 +6,8 @@ from functools import cache
 
 import torch
 
-from inception_lab.fields import mixing, views, windows
-from inception_lab.fields.seen import Rule
+from inception_lab.analyzers.receptive_field.rules import arithmetic, views, windows
+from inception_lab.analyzers.receptive_field.rules.context import Rule
 
 
 def _each(rule: Rule, names: str) -> dict[str, Rule]:
@@ -28,30 +28,30 @@ RULES: dict[str, Rule] = {
     ),
     **_each(windows.resize(2), "upsample_linear1d upsample_bilinear2d upsample_trilinear3d"),
     "upsample_bicubic2d": windows.resize(4),
-    **_each(mixing.matrix_product(0, 1), "mm bmm"),
-    **_each(mixing.matrix_product(1, 2), "addmm baddbmm"),
-    **_each(mixing.matrix_vector, "mv addmv dot"),
+    **_each(arithmetic.matrix_product(0, 1), "mm bmm"),
+    **_each(arithmetic.matrix_product(1, 2), "addmm baddbmm"),
+    **_each(arithmetic.matrix_vector, "mv addmv dot"),
     **_each(
-        mixing.attention,
+        arithmetic.attention,
         """_scaled_dot_product_flash_attention _scaled_dot_product_flash_attention_for_cpu
         _scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention
         _scaled_dot_product_fused_attention_overrideable""",
     ),
     **_each(
-        mixing.reduction,
+        arithmetic.reduction,
         """mean sum nansum prod amax amin max min aminmax argmax argmin any all median var std var_mean
         std_mean logsumexp linalg_vector_norm""",
     ),
-    **_each(mixing.mixing, "_softmax _safe_softmax _log_softmax sort topk"),
-    **_each(mixing.running, "cumsum cumprod logcumsumexp cummax cummin"),
+    **_each(arithmetic.mixing, "_softmax _safe_softmax _log_softmax sort topk"),
+    **_each(arithmetic.running, "cumsum cumprod logcumsumexp cummax cummin"),
     **_each(
-        mixing.first_alone,
+        arithmetic.first_alone,
         """native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training
         cudnn_batch_norm native_layer_norm native_group_norm _fused_rms_norm native_dropout
         rrelu_with_noise""",
     ),
     **_each(
-        mixing.same,
+        arithmetic.same,
         """clone _to_copy detach alias lift_fresh channel_shuffle native_channel_shuffle hardswish leaky_relu
         log_sigmoid_forward _prelu_kernel""",
     ),
@@ -89,7 +89,7 @@ RULES: dict[str, Rule] = {
 def rule_of(name: str) -> Rule | None:
     """The rule of an operation by its name, such as `relu_`; None where there is none."""
     found = RULES.get(name) or RULES.get(name.rstrip("_"))
-    return found or (mixing.same if _is_pointwise(name) or _is_pointwise(name.rstrip("_")) else None)
+    return found or (arithmetic.same if _is_pointwise(name) or _is_pointwise(name.rstrip("_")) else None)
 
 
 def _is_pointwise(name: str) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
+from inception_lab.analyzers.receptive_field.axis_maps import Support
+from inception_lab.analyzers.receptive_field.field import output_of, source_of
+from inception_lab.analyzers.receptive_field.propagation import walk
 from inception_lab.errors import InceptionLabError
-from inception_lab.fields.field import output_of, source_of
-from inception_lab.fields.geometry import Geometry
-from inception_lab.fields.maps import Support
-from inception_lab.fields.walk import walk
 from inception_lab.ir.trace import Trace
 
 

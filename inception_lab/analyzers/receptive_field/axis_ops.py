@@ -27,7 +27,7 @@ _cached = lru_cache(4096)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Step:
+class AxisOp:
     """One operation along one axis.
 
     Attributes:
@@ -52,7 +52,7 @@ class Step:
 @_cached
 def window(
     size: int, out: int, kernel: int, stride: int, lead: int, dilation: int, rounding_up: bool
-) -> Step:
+) -> AxisOp:
     """A convolution or pooling window; the last one may hang over the edge."""
     taps = np.arange(out)[:, None] * stride - lead + np.arange(kernel) * dilation
     reach = dilation * (kernel - 1)
@@ -61,11 +61,11 @@ def window(
         made = (n + 2 * lead - reach - 1 + (stride - 1) * rounding_up) // stride + 1
         return made - (rounding_up & ((made - 1) * stride >= n + lead))
 
-    return Step(_within(taps, size), reach, Fraction(lead), Fraction(stride), True, sizes)
+    return AxisOp(_within(taps, size), reach, Fraction(lead), Fraction(stride), True, sizes)
 
 
 @_cached
-def spread(size: int, out: int, kernel: int, stride: int, lead: int, dilation: int) -> Step:
+def spread(size: int, out: int, kernel: int, stride: int, lead: int, dilation: int) -> AxisOp:
     """A transposed convolution: each input position is spread over a window of outputs."""
 
     def read(rows: IntArray) -> IntArray:
@@ -81,7 +81,7 @@ def spread(size: int, out: int, kernel: int, stride: int, lead: int, dilation: i
 
 
 @_cached
-def resized(size: int, out: int, scale: Fraction, taps: int, corners: bool, centred: bool) -> Step:
+def resized(size: int, out: int, scale: Fraction, taps: int, corners: bool, centred: bool) -> AxisOp:
     """Interpolation by 1 (nearest), 2 (linear) or 4 (cubic) taps along the axis.
 
     Args:
@@ -120,7 +120,7 @@ def _nearest(size: int, out: int, scale: Fraction, centred: bool) -> IntArray:
 
 
 @_cached
-def adaptive(size: int, out: int) -> Step:
+def adaptive(size: int, out: int) -> AxisOp:
     """Adaptive pooling, whose windows may differ in size and overlap."""
     rows = np.arange(out)
     first, last = rows * size // out, -((rows + 1) * -size // out) - 1
@@ -128,16 +128,16 @@ def adaptive(size: int, out: int) -> Step:
     taps = np.where(offsets <= (last - first)[:, None], first[:, None] + offsets, OUTSIDE)
     share = max(size // out, 1)
     even = size % out == 0
-    return Step(taps, share - 1, Fraction(0), Fraction(share), even, lambda n: np.where(n > 0, out, 0))
+    return AxisOp(taps, share - 1, Fraction(0), Fraction(share), even, lambda n: np.where(n > 0, out, 0))
 
 
-def picked(positions: IntArray) -> Step:
+def picked(positions: IntArray) -> AxisOp:
     """Each output position reads one input position, or none where it is -1."""
-    return Step(positions[:, None], 0, Fraction(0), Fraction(1), False, None)
+    return AxisOp(positions[:, None], 0, Fraction(0), Fraction(1), False, None)
 
 
 @_cached
-def sliced(size: int, start: int, stop: int, stride: int) -> Step:
+def sliced(size: int, start: int, stop: int, stride: int) -> AxisOp:
     """A slice of an axis."""
     positions = np.arange(size)[start:stop:stride]
     whole_tail = stop >= size
@@ -146,18 +146,18 @@ def sliced(size: int, start: int, stop: int, stride: int) -> Step:
         end = n if whole_tail else np.minimum(n, stop)
         return np.maximum(-((start - end) // stride), 0)
 
-    return Step(positions[:, None], 0, Fraction(-start), Fraction(stride), True, sizes)
+    return AxisOp(positions[:, None], 0, Fraction(-start), Fraction(stride), True, sizes)
 
 
 @_cached
-def padded(size: int, lead: int, trail: int) -> Step:
+def padded(size: int, lead: int, trail: int) -> AxisOp:
     """Zeros before and after; negative numbers cut off."""
     taps = _within(np.arange(-lead, size + trail)[:, None], size)
-    return Step(taps, 0, Fraction(lead), Fraction(1), True, lambda n: n + lead + trail)
+    return AxisOp(taps, 0, Fraction(lead), Fraction(1), True, lambda n: n + lead + trail)
 
 
 @_cached
-def mirrored(size: int, lead: int, trail: int, how: str) -> Step:
+def mirrored(size: int, lead: int, trail: int, how: str) -> AxisOp:
     """Reflection, replication or circular padding."""
     positions = np.pad(np.arange(size), (lead, trail), mode=_PADDING[how])  # type: ignore[call-overload]
     least = max(lead, trail) + (how == "reflection")
@@ -165,40 +165,40 @@ def mirrored(size: int, lead: int, trail: int, how: str) -> Step:
     def sizes(n: IntArray) -> IntArray:
         return np.where(n >= max(least, 1), n + lead + trail, 0)
 
-    return Step(positions[:, None], 0, Fraction(lead), Fraction(1), True, sizes)
+    return AxisOp(positions[:, None], 0, Fraction(lead), Fraction(1), True, sizes)
 
 
 @_cached
-def unmoved(size: int) -> Step:
+def unmoved(size: int) -> AxisOp:
     """A window of one position, as that of a 1x1 convolution."""
     return _pointwise(size, lambda n: n)
 
 
 @_cached
-def fixed(size: int) -> Step:
+def fixed(size: int) -> AxisOp:
     """Arithmetic with a tensor of this very size."""
     return _pointwise(size, None)
 
 
-def _pointwise(size: int, sizes: Sizes | None) -> Step:
+def _pointwise(size: int, sizes: Sizes | None) -> AxisOp:
     taps = np.arange(size)[:, None]
-    return Step(taps, 0, Fraction(0), Fraction(1), True, sizes, moves=False)
+    return AxisOp(taps, 0, Fraction(0), Fraction(1), True, sizes, moves=False)
 
 
 @_cached
-def collapsed(size: int) -> Step:
+def collapsed(size: int) -> AxisOp:
     """One output that reads everything, however much that is."""
-    return Step(np.arange(size)[None], 0, Fraction(0), Fraction(0), True, lambda n: np.minimum(n, 1))
+    return AxisOp(np.arange(size)[None], 0, Fraction(0), Fraction(0), True, lambda n: np.minimum(n, 1))
 
 
 @_cached
-def contracted(size: int) -> Step:
+def contracted(size: int) -> AxisOp:
     """One output that reads everything, by a weight for each position."""
-    return Step(np.arange(size)[None], 0, Fraction(0), Fraction(0), True, None)
+    return AxisOp(np.arange(size)[None], 0, Fraction(0), Fraction(0), True, None)
 
 
 @_cached
-def folded(factors: tuple[tuple[int, int], ...], kept: tuple[int, ...]) -> Step:
+def folded(factors: tuple[tuple[int, int], ...], kept: tuple[int, ...]) -> AxisOp:
     """An axis written in digits, of which only some are kept: each row reads all values of the others.
 
     Args:
@@ -215,15 +215,15 @@ def folded(factors: tuple[tuple[int, int], ...], kept: tuple[int, ...]) -> Step:
     steps = [factors[k][1] for k in kept if factors[k][0] > 1]
     regular = all(factors[a][1] == factors[b][1] * factors[b][0] for a, b in pairwise(kept))
     grow = sum((factors[g][0] - 1) * factors[g][1] for g in gone)
-    return Step(rows, grow, Fraction(0), Fraction(steps[-1] if steps else 1), regular, None)
+    return AxisOp(rows, grow, Fraction(0), Fraction(steps[-1] if steps else 1), regular, None)
 
 
 @_cached
-def repeated(size: int, inner: int, outer: int) -> Step:
+def repeated(size: int, inner: int, outer: int) -> AxisOp:
     """Each position `inner` times, and all of it `outer` times over."""
     positions = np.tile(np.repeat(np.arange(size), inner), outer)
     mean = Fraction(inner - 1, 2 * inner)
-    return Step(positions[:, None], 0, mean, Fraction(1, inner), outer == 1, lambda n: n * inner * outer)
+    return AxisOp(positions[:, None], 0, mean, Fraction(1, inner), outer == 1, lambda n: n * inner * outer)
 
 
 _NOWHERE = np.iinfo(np.int64).min // 2
@@ -236,7 +236,7 @@ def _within(taps: IntArray, size: int) -> IntArray:
 
 def _phased(
     read: Callable[[IntArray], IntArray], size: int, out: int, stride: Fraction, sizes: Sizes
-) -> Step:
+) -> AxisOp:
     """A step whose rows repeat after `stride.denominator` of them, numbers taken over one period."""
     period = np.arange(stride.denominator) + 64 * stride.denominator
     taps = read(period)
@@ -249,4 +249,4 @@ def _phased(
     ]
     grow = max(spans)
     lead = Fraction(grow, 2) - sum(centres, Fraction(0)) / len(centres)
-    return Step(_within(read(np.arange(out)), size), grow, lead, stride, True, sizes)
+    return AxisOp(_within(read(np.arange(out)), size), grow, lead, stride, True, sizes)

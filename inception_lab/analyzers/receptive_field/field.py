@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
+from inception_lab.analyzers.receptive_field.axis_maps import Extents
+from inception_lab.analyzers.receptive_field.propagation import walk
+from inception_lab.analyzers.receptive_field.rules.context import Unknown
 from inception_lab.errors import InceptionLabError, nearest
-from inception_lab.fields.geometry import Geometry
-from inception_lab.fields.maps import Extents
-from inception_lab.fields.seen import Unknown
-from inception_lab.fields.walk import walk
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Call, Trace
 

@@ -9,8 +9,8 @@ from typing import Any
 from pandas import DataFrame, Series
 
 from inception_lab.analyzers.analyzer import Analyzer
+from inception_lab.analyzers.receptive_field.field import UNSEEN, Field, fields
 from inception_lab.errors import InceptionLabError
-from inception_lab.fields.field import UNSEEN, Field, fields
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Call, Trace
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from inception_lab.fields.geometry import Geometry, merge, none
-from inception_lab.fields.seen import Known, Unknown
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry, merge, none
+from inception_lab.analyzers.receptive_field.rules.context import Known, Unknown
 from inception_lab.ir.trace import Value
 from inception_lab.layouts import row_major
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
 
-from inception_lab.fields import steps
-from inception_lab.fields.geometry import none
-from inception_lab.fields.seen import Known, Rule, Seen, Unknown
+from inception_lab.analyzers.receptive_field import axis_ops
+from inception_lab.analyzers.receptive_field.axis_layout import none
+from inception_lab.analyzers.receptive_field.rules.context import Known, Rule, Seen, Unknown
 
 
 def _sizes(op: Seen, name: str, axes: int, default: int) -> Sequence[int]:
@@ -36,14 +36,14 @@ def convolution(op: Seen) -> Known:
     return found._replace(uneven=found.uneven and groups > 1)
 
 
-def _window(out: int, kernel: int, stride: int, lead: int, dilation: int, size: int) -> steps.Step:
+def _window(out: int, kernel: int, stride: int, lead: int, dilation: int, size: int) -> axis_ops.AxisOp:
     if kernel == stride == 1 and not lead:
-        return steps.unmoved(size)
-    return steps.window(size, out, kernel, stride, lead, dilation, False)
+        return axis_ops.unmoved(size)
+    return axis_ops.window(size, out, kernel, stride, lead, dilation, False)
 
 
-def _spread(out: int, kernel: int, stride: int, lead: int, dilation: int, size: int) -> steps.Step:
-    return steps.spread(size, out, kernel, stride, lead, dilation)
+def _spread(out: int, kernel: int, stride: int, lead: int, dilation: int, size: int) -> axis_ops.AxisOp:
+    return axis_ops.spread(size, out, kernel, stride, lead, dilation)
 
 
 def pool(axes: int) -> Rule:
@@ -64,8 +64,8 @@ def pool(axes: int) -> Rule:
 
 def _pooling_window(
     rounding_up: bool, out: int, kernel: int, stride: int, lead: int, dilation: int, size: int
-) -> steps.Step:
-    return steps.window(size, out, kernel, stride, lead, dilation, rounding_up)
+) -> axis_ops.AxisOp:
+    return axis_ops.window(size, out, kernel, stride, lead, dilation, rounding_up)
 
 
 def adaptive(axes: int) -> Rule:
@@ -82,8 +82,8 @@ def adaptive(axes: int) -> Rule:
     return rule
 
 
-def _adaptive_windows(out: int, size: int) -> steps.Step:
-    return steps.adaptive(size, out)
+def _adaptive_windows(out: int, size: int) -> axis_ops.AxisOp:
+    return axis_ops.adaptive(size, out)
 
 
 def resize(taps: int, centred: bool = True) -> Rule:
@@ -101,8 +101,10 @@ def resize(taps: int, centred: bool = True) -> Rule:
     return rule
 
 
-def _neighbours(out: int, scale: Fraction, taps: int, corners: bool, centred: bool, size: int) -> steps.Step:
-    return steps.resized(size, out, scale, taps, corners, centred)
+def _neighbours(
+    out: int, scale: Fraction, taps: int, corners: bool, centred: bool, size: int
+) -> axis_ops.AxisOp:
+    return axis_ops.resized(size, out, scale, taps, corners, centred)
 
 
 def _scale(op: Seen, axis: int) -> Fraction | None:
@@ -120,7 +122,7 @@ def pad(op: Seen) -> Known:
         lead, trail = pads[2 * i : 2 * i + 2]
         if lead or trail:
             dim = len(op.out) - 1 - i
-            found = found.along(dim, partial(steps.padded, lead=lead, trail=trail), op.out[dim])
+            found = found.along(dim, partial(axis_ops.padded, lead=lead, trail=trail), op.out[dim])
     return found
 
 
@@ -132,7 +134,7 @@ def mirror(how: str) -> Rule:
         for i in range(len(pads) // 2):
             lead, trail = pads[2 * i : 2 * i + 2]
             dim = len(op.out) - 1 - i
-            make = partial(steps.mirrored, lead=lead, trail=trail, how=how)
+            make = partial(axis_ops.mirrored, lead=lead, trail=trail, how=how)
             found = found.along(dim, make, op.out[dim])
         return found
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from pandas import DataFrame
 
-from inception_lab.fields.channels import Segments, channel_fields
-from inception_lab.fields.field import Field, fields, source_of
-from inception_lab.fields.geometry import Geometry
-from inception_lab.fields.maps import Routes
-from inception_lab.fields.walk import walk
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
+from inception_lab.analyzers.receptive_field.axis_maps import Routes
+from inception_lab.analyzers.receptive_field.channels import Segments, channel_fields
+from inception_lab.analyzers.receptive_field.field import Field, fields, source_of
+from inception_lab.analyzers.receptive_field.propagation import walk
 from inception_lab.ir.structure import layer_name, places
 from inception_lab.ir.trace import Call, Trace
 
