@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from inception_lab.analyzers.receptive_field.resolution import resolution_fit as resolution_fit
     from inception_lab.analyzers.receptive_field.spectrum import field_spectrum as field_spectrum
     from inception_lab.analyzers.receptive_field.table import receptive_field as receptive_field
+    from inception_lab.analyzers.reductions import reduction_saving as reduction_saving
+    from inception_lab.analyzers.summary import summarise as summarise
     from inception_lab.counters.comparison import Crosscheck as Crosscheck
     from inception_lab.counters.comparison import crosscheck as crosscheck
     from inception_lab.errors import InceptionLabError as InceptionLabError
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from inception_lab.models.weights import load_timm_state_dict as load_timm_state_dict
     from inception_lab.models.weights import load_torchvision_state_dict as load_torchvision_state_dict
     from inception_lab.record import Record as Record
-    from inception_lab.saving import reduction_saving as reduction_saving
-    from inception_lab.summarising import summarise as summarise
     from inception_lab.tracing import trace as trace
 
 _HOME = {
@@ -63,11 +63,11 @@ _HOME = {
     "peak_memory": "analyzers.memory",
     "projective_field": "analyzers.receptive_field.projective",
     "receptive_field": "analyzers.receptive_field.table",
-    "reduction_saving": "saving",
+    "reduction_saving": "analyzers.reductions",
     "reserved_memory": "allocation.caching",
     "resolution_fit": "analyzers.receptive_field.resolution",
     "smallest_input": "fitting",
-    "summarise": "summarising",
+    "summarise": "analyzers.summary",
     "trace": "tracing",
 }
 

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from zoo import heads, image, small_image
 
 import inception_lab as il
+from inception_lab.analyzers.summary import ANALYZERS
 from inception_lab.ir.structure import layer_calls
-from inception_lab.summarising import ANALYZERS
 
 REFERENCE = Path(__file__).parent / "reference" / "layers" / "googlenet.csv"
 IMAGE = (1, 3, 224, 224)

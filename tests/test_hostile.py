@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 import inception_lab as il
+from inception_lab.analyzers.summary import ANALYZERS
 from inception_lab.ir.structure import layer_calls, places
-from inception_lab.summarising import ANALYZERS
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*torch.nn.utils.weight_norm.*:FutureWarning",

@@ -57,8 +57,8 @@ def command(model: str, tracing: Tracing, form: str, output: Path | None, **want
 
     MODEL is an entry of the zoo, or package.module:factory. Nothing of it runs, unless --measure is given.
     """
+    from inception_lab.analyzers.summary import summarise
     from inception_lab.cli.loading import refuse_partial, said_of, with_model
-    from inception_lab.summarising import summarise
 
     if tracing.optimizer and tracing.mode == "eval":
         raise InceptionLabError("an optimizer takes no step in eval mode", hint="add --mode train")

@@ -52,9 +52,9 @@ def command(model: str, tracing: Tracing, source: str, form: str, output: Path |
     """
     from inception_lab.analyzers.receptive_field.spectrum import field_spectrum
     from inception_lab.analyzers.receptive_field.table import receptive_field
+    from inception_lab.analyzers.summary import summarise
     from inception_lab.cli.effective import effective, shown
     from inception_lab.cli.loading import refuse_partial, said_of, with_model
-    from inception_lab.summarising import summarise
 
     if form == "csv" and wanted["effective"]:
         raise InceptionLabError("CSV holds the layers alone", hint="take --format json or table")

@@ -83,10 +83,10 @@ def _folders(models: Sequence[str], around: Path) -> list[Path]:
 
 def _data(found: Trace, tracing: Tracing) -> ReportData:
     from inception_lab.analyzers.cost import branch_costs, module_costs
+    from inception_lab.analyzers.reductions import reduction_saving
+    from inception_lab.analyzers.summary import summarise
     from inception_lab.cli.loading import said_of
     from inception_lab.report.data import ReportData
-    from inception_lab.saving import reduction_saving
-    from inception_lab.summarising import summarise
 
     record = said_of(found.context.model, tracing, summarise(found))
     costs = module_costs(found), branch_costs(found), reduction_saving(found)

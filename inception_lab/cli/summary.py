@@ -30,8 +30,8 @@ def command(model: str, tracing: Tracing, depth: int | None, form: str, output: 
     MODEL is an entry of the zoo, or package.module:factory.
     """
     from inception_lab.analyzers.cost import module_costs
+    from inception_lab.analyzers.summary import summarise
     from inception_lab.cli.loading import refuse_partial, said_of, traced
-    from inception_lab.summarising import summarise
 
     found = traced(model, tracing)
     record = said_of(model, tracing, summarise(found))

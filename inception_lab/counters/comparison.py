@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from torch import nn
 
 from inception_lab.analyzers.cost import layer_costs
+from inception_lab.analyzers.summary import summarise
 from inception_lab.counters.counts import CannotRunError, Count
 from inception_lab.counters.fvcore_counts import fvcore_counts
 from inception_lab.counters.torch_counts import flop_counter_mode_counts
@@ -21,7 +22,6 @@ from inception_lab.inputs import Inputs
 from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.losses import Loss
 from inception_lab.record import Record, Row
-from inception_lab.summarising import summarise
 from inception_lab.tracing import FEW_BYTES, FEW_MACS, Request, trace
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from inception_lab.analyzers.reductions import ALL_MODULES, SUM, WHOLE_NET
 from inception_lab.report.data import ReportData, rows_of
-from inception_lab.saving import ALL_MODULES, SUM, WHOLE_NET
 
 
 @dataclass(frozen=True)
