@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from inception_lab.allocation.caching import reserved_memory as reserved_memory
     from inception_lab.analyzers.cost import branch_costs as branch_costs
     from inception_lab.analyzers.cost import layer_costs as layer_costs
     from inception_lab.analyzers.cost import module_costs as module_costs
-    from inception_lab.analyzers.memory import memory_by_module as memory_by_module
-    from inception_lab.analyzers.memory import memory_timeline as memory_timeline
-    from inception_lab.analyzers.memory import peak_memory as peak_memory
+    from inception_lab.analyzers.memory.cuda_allocator import reserved_memory as reserved_memory
+    from inception_lab.analyzers.memory.timeline import memory_by_module as memory_by_module
+    from inception_lab.analyzers.memory.timeline import memory_timeline as memory_timeline
+    from inception_lab.analyzers.memory.timeline import peak_memory as peak_memory
     from inception_lab.analyzers.receptive_field.field import Field as Field
     from inception_lab.analyzers.receptive_field.field import field_of as field_of
     from inception_lab.analyzers.receptive_field.projective import projective_field as projective_field
@@ -57,14 +57,14 @@ _HOME = {
     "load_timm_state_dict": "models.weights",
     "load_torchvision_state_dict": "models.weights",
     "measure_memory": "measure.memory",
-    "memory_by_module": "analyzers.memory",
-    "memory_timeline": "analyzers.memory",
+    "memory_by_module": "analyzers.memory.timeline",
+    "memory_timeline": "analyzers.memory.timeline",
     "module_costs": "analyzers.cost",
-    "peak_memory": "analyzers.memory",
+    "peak_memory": "analyzers.memory.timeline",
     "projective_field": "analyzers.receptive_field.projective",
     "receptive_field": "analyzers.receptive_field.table",
     "reduction_saving": "analyzers.reductions",
-    "reserved_memory": "allocation.caching",
+    "reserved_memory": "analyzers.memory.cuda_allocator",
     "resolution_fit": "analyzers.receptive_field.resolution",
     "smallest_input": "fitting",
     "summarise": "analyzers.summary",

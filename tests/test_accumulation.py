@@ -13,7 +13,7 @@ from zoo import small_image
 
 import inception_lab as il
 from inception_lab.accumulation import ADD, ADD_IN_PLACE, SumsInPlace
-from inception_lab.analyzers.memory import peak_memory
+from inception_lab.analyzers.memory.timeline import peak_memory
 
 
 def total(y):

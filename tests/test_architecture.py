@@ -14,15 +14,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "models": {"errors", "models"},
-    "allocation": {"allocation", "errors", "ir"},
-    "analyzers": {"allocation", "analyzers", "errors", "ir", "layouts", "metrics", "record"},
+    "analyzers": {"analyzers", "errors", "ir", "layouts", "metrics", "record"},
     "measure": {
-        "accumulation", "allocation", "analyzers", "errors", "grounds", "inputs", "ir", "losses", "measure",
+        "accumulation", "analyzers", "errors", "grounds", "inputs", "ir", "losses", "measure",
         "nesting", "optimizers", "standins", "tracing",
     },
     "counters": {
         "analyzers", "answers", "counters", "errors", "grounds", "inputs", "ir", "losses", "nesting",
-        "record", "standins", "analyzers", "tracing",
+        "record", "standins", "tracing",
     },
     "report": {"errors", "files", "record", "report", "analyzers", "metrics"},
     "cli": None,

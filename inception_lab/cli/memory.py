@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from inception_lab.analyzers.memory import PeakMemory
+    from inception_lab.analyzers.memory.timeline import PeakMemory
     from inception_lab.inputs import Inputs
     from inception_lab.ir.trace import Trace
     from inception_lab.measure.memory import MeasuredMemory
@@ -82,8 +82,8 @@ def _answer(
     model: str, tracing: Tracing, found: Trace, record: Record, limit: float | None, wanted: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Context and totals of the summary, the peak, its rows, and what else was asked for."""
-    from inception_lab.allocation.caching import reserved_memory
-    from inception_lab.analyzers.memory import peak_memory
+    from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
+    from inception_lab.analyzers.memory.timeline import peak_memory
     from inception_lab.cli.loading import with_model
 
     peak = peak_memory(found, wanted["device"])
@@ -124,8 +124,8 @@ def _traced(
     name: str, tracing: Tracing, wanted: Mapping[str, Any], model: nn.Module, inputs: Inputs
 ) -> Trace:
     from inception_lab import trace
-    from inception_lab.allocation.devices import DEVICES
-    from inception_lab.analyzers.memory import taken_apart
+    from inception_lab.analyzers.memory.devices import DEVICES
+    from inception_lab.analyzers.memory.timeline import taken_apart
     from inception_lab.optimizers import optimizer_of
 
     _convert(model, wanted)
@@ -156,7 +156,7 @@ def _dtype(name: str | None) -> torch.dtype | None:
 
 
 def _rows(found: Trace, peak: PeakMemory, wanted: Mapping[str, Any]) -> dict[str, list[Row]]:
-    from inception_lab.analyzers.memory import memory_by_module
+    from inception_lab.analyzers.memory.timeline import memory_by_module
 
     if wanted["by"] == "module":
         table = memory_by_module(found, wanted["depth"] or 1, wanted["device"])
@@ -172,7 +172,7 @@ def _largest(
 
     What is allocated grows with the batch, and can be bisected; what an allocator reserves may not.
     """
-    from inception_lab.analyzers.memory import peak_memory
+    from inception_lab.analyzers.memory.timeline import peak_memory
     from inception_lab.fitting import largest_batch
 
     def step(batch: int) -> Trace:
@@ -191,8 +191,8 @@ def _largest(
 
 def _taken(step: Trace, device: str, limit: float) -> Row | None:
     """What a step takes of a device's memory; None where its allocator does not get through."""
-    from inception_lab.allocation.caching import OutOfMemory, reserved_memory
-    from inception_lab.analyzers.memory import peak_memory
+    from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory, reserved_memory
+    from inception_lab.analyzers.memory.timeline import peak_memory
 
     taken = {"peak_bytes": peak_memory(step, device).peak_bytes}
     if device == "cpu":
@@ -241,8 +241,8 @@ def _measured(name: str, tracing: Tracing, step: Trace, wanted: Mapping[str, Any
 
 def _predictions(step: Trace, found: MeasuredMemory, device: str) -> dict[str, int]:
     """What each measured figure was predicted to be; what cuBLAS keeps is known by measuring alone."""
-    from inception_lab.allocation.caching import reserved_memory
-    from inception_lab.analyzers.memory import allocator_peak, peak_memory
+    from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
+    from inception_lab.analyzers.memory.timeline import allocator_peak, peak_memory
     from inception_lab.measure.devices import this_processor
 
     peak = peak_memory(step, device).peak_bytes

@@ -110,7 +110,7 @@ def _seen(found: Trace) -> tuple[DataFrame, DataFrame, Row]:
 
 def _held(found: Trace) -> tuple[DataFrame, Row, DataFrame, DataFrame]:
     """Memory over time, its peak, the largest tensors then, and the bytes of each module."""
-    from inception_lab.analyzers.memory import memory_by_module, memory_timeline, peak_memory
+    from inception_lab.analyzers.memory.timeline import memory_by_module, memory_timeline, peak_memory
 
     peak = peak_memory(found)
     said = {name: value for name, value in vars(peak).items() if name != "tensors"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from inception_lab.allocation.workspaces import Processor
+from inception_lab.analyzers.memory.cpu_workspaces import Processor
 
 
 def device_name(device: str) -> str:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import inception_lab as il
-from inception_lab.allocation.caching import (
+from inception_lab.analyzers.memory.cuda_allocator import (
     MIB,
     SMALL,
     CachingAllocator,

@@ -6,8 +6,8 @@ from torch import nn
 from zoo import small_image
 
 import inception_lab as il
-from inception_lab.allocation.devices import DEVICES, on_device
-from inception_lab.analyzers.memory import peak_memory
+from inception_lab.analyzers.memory.devices import DEVICES, on_device
+from inception_lab.analyzers.memory.timeline import peak_memory
 from inception_lab.errors import InceptionLabError
 from inception_lab.grounds import on_fake_tensors
 from inception_lab.models.cards import CARDS

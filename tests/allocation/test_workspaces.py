@@ -12,8 +12,8 @@ from torch.profiler import ProfilerActivity, profile
 from zoo import small_image
 
 import inception_lab as il
-from inception_lab.allocation.workspaces import Processor, convolution_workspaces
-from inception_lab.analyzers.memory import allocator_peak
+from inception_lab.analyzers.memory.cpu_workspaces import Processor, convolution_workspaces
+from inception_lab.analyzers.memory.timeline import allocator_peak
 from inception_lab.measure.devices import this_processor
 from inception_lab.measure.memory import measure_memory
 

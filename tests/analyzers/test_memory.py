@@ -14,8 +14,14 @@ from zoo import image, small_image
 
 import inception_lab as il
 from inception_lab.accumulation import SumsInPlace
-from inception_lab.allocation.devices import DEVICES
-from inception_lab.analyzers.memory import KINDS, memory_by_module, memory_timeline, peak_memory, taken_apart
+from inception_lab.analyzers.memory.devices import DEVICES
+from inception_lab.analyzers.memory.timeline import (
+    KINDS,
+    memory_by_module,
+    memory_timeline,
+    peak_memory,
+    taken_apart,
+)
 from inception_lab.measure.memory import StorageTracker, prepared
 from inception_lab.optimizers import OPTIMIZERS, optimizer_of
 from inception_lab.tracing import Request

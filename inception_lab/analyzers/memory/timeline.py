@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from inception_lab.allocation.devices import on_device
-from inception_lab.allocation.workspaces import Processor, convolution_workspaces
 from inception_lab.analyzers.analyzer import Analyzer
+from inception_lab.analyzers.memory.cpu_workspaces import Processor, convolution_workspaces
+from inception_lab.analyzers.memory.devices import on_device
 from inception_lab.ir.structure import ROOT, layer_calls, layer_name
 from inception_lab.ir.trace import Kind, Storage, Trace
 
@@ -44,7 +44,7 @@ def memory_timeline(trace: Trace, device: str = "cpu", rounding: int | None = No
 
     Args:
         trace: An inference pass, or a training step; with an optimizer in steady state.
-        device: Whose memory, `cpu` or `cuda`: see `allocation.devices.DEVICES`.
+        device: Whose memory, `cpu` or `cuda`: see `devices.DEVICES`.
         rounding: Each storage takes a multiple of so many bytes, those of the device's allocator by default.
 
     Returns:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from inception_lab.allocation.devices import CUDA_BLOCK, on_device
+from inception_lab.analyzers.memory.devices import CUDA_BLOCK, on_device
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Storage, Trace
 

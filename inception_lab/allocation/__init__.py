@@ -1,1 +1,0 @@
-"""What allocators hold on a device, beyond what meta tensors tell."""

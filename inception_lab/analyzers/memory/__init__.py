@@ -1,0 +1,1 @@
+"""What a pass or a training step holds in memory, from the lifetimes of its storages."""
