@@ -14,7 +14,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 from inception_lab.formulas.registry import Cost, cost_of
-from inception_lab.layouts import Layout, forget_layouts, layout_of
+from inception_lab.running.layouts import Layout, forget_layouts, layout_of
 from inception_lab.shapes import Answer, answer
 
 Key = tuple[Any, ...]

@@ -7,7 +7,7 @@ from typing import Any
 
 from inception_lab.ir.trace import Call, Context, Kind, Op, Storage, Trace
 from inception_lab.recorder import Recorder
-from inception_lab.standins import Borrowed
+from inception_lab.running.substitution import Borrowed
 
 Named = dict[int, tuple[Kind, str]]
 

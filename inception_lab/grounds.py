@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from inception_lab import inputs, standins
 from inception_lab.answers import SHORTCUTS, Kernels, tensors_in
 from inception_lab.recorder import Adapt, Adapted, Answers
+from inception_lab.running import inputs, substitution
 
 META = torch.device("meta")
 LONGEST_RUN = 10**12
@@ -35,7 +35,7 @@ class Ground(NamedTuple):
     """
 
     device: str
-    stand_in: standins.StandIn
+    stand_in: substitution.StandIn
     likeness: inputs.Likeness
     answers: Answers
     adapt: Adapt
@@ -78,7 +78,7 @@ def _with_twins(items: Sequence[Any], originals: dict[int, Tensor]) -> list[Any]
 def _twin(tensor: Tensor, originals: dict[int, Tensor]) -> Tensor:
     if tensor.is_meta:
         return tensor
-    twin = standins.twin(tensor)
+    twin = substitution.twin(tensor)
     originals[id(twin)] = tensor
     return twin
 
@@ -87,8 +87,8 @@ def _takes_device(func: OpOverload) -> bool:
     return any(argument.name == "device" for argument in func._schema.arguments)
 
 
-ON_META = Ground("meta", standins.twin, inputs.on_meta, SHORTCUTS, _onto_meta, inf, heeds_autocast=False)
-FOR_REAL = Ground("cpu", standins.duplicate, inputs.on_cpu, Kernels(), _unchanged, LONGEST_RUN)
+ON_META = Ground("meta", substitution.twin, inputs.on_meta, SHORTCUTS, _onto_meta, inf, heeds_autocast=False)
+FOR_REAL = Ground("cpu", substitution.duplicate, inputs.on_cpu, Kernels(), _unchanged, LONGEST_RUN)
 
 
 def on_fake_tensors(device: str = "cpu") -> Ground:
@@ -104,6 +104,6 @@ def on_fake_tensors(device: str = "cpu") -> Ground:
     def like(tensor: Tensor) -> Tensor:
         with mode:
             fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
-            return standins.as_what_it_is(fake, tensor)
+            return substitution.as_what_it_is(fake, tensor)
 
     return Ground("fake", like, like, Kernels(), _unchanged, inf, mode)

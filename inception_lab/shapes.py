@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from inception_lab.layouts import Layout, dense_layout, layout_of
+from inception_lab.running.layouts import Layout, dense_layout, layout_of
 
 aten = torch.ops.aten
 

@@ -23,7 +23,7 @@ import inception_lab as il
 from inception_lab.analyzers.memory.timeline import peak_memory
 from inception_lab.measure.devices import device_name
 from inception_lab.models.cards import get_card
-from inception_lab.optimizers import OPTIMIZERS
+from inception_lab.running.optimizers import OPTIMIZERS
 
 DEFAULT_OUTPUT = Path(__file__).parents[1] / "reports" / "benchmarks"
 MODELS = ("googlenet", "googlenet_bn", "inception_v3", "inception_resnet_v2", "xception", "vgg16")

@@ -27,7 +27,7 @@ from inception_lab.analyzers.memory.timeline import peak_memory
 from inception_lab.measure.devices import device_name
 from inception_lab.measure.memory import Prepared, measure_memory, prepared
 from inception_lab.models.cards import CARDS, get_card
-from inception_lab.optimizers import OPTIMIZERS, optimizer_of
+from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
 from inception_lab.tracing import Request
 
 DEFAULT_OUTPUT = Path(__file__).parents[1] / "reports" / "memory"

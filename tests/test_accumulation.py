@@ -12,8 +12,8 @@ from torch.profiler import ProfilerActivity, profile
 from zoo import small_image
 
 import inception_lab as il
-from inception_lab.accumulation import ADD, ADD_IN_PLACE, SumsInPlace
 from inception_lab.analyzers.memory.timeline import peak_memory
+from inception_lab.running.gradient_accumulation import ADD, ADD_IN_PLACE, SumsInPlace
 
 
 def total(y):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.inputs import arguments, on_cpu, on_meta
+from inception_lab.running.inputs import arguments, on_cpu, on_meta
 from inception_lab.tracing import trace
 
 Pair = namedtuple("Pair", "left right")

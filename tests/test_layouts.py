@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inception_lab.layouts import dense_layout, intern_layout, layout_of, row_major
+from inception_lab.ir.strides import row_major
+from inception_lab.running.layouts import dense_layout, intern_layout, layout_of
 
 shapes = st.lists(st.integers(0, 5), max_size=5)
 dtypes = st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool])

@@ -9,7 +9,7 @@ import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.fitting import largest_batch
 from inception_lab.grounds import FOR_REAL
-from inception_lab.optimizers import OPTIMIZERS, optimizer_of
+from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
 from inception_lab.tracing import Request, trace_on
 
 

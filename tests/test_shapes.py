@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from inception_lab.layouts import Layout
+from inception_lab.running.layouts import Layout
 from inception_lab.shapes import RULES, answer
 
 aten = torch.ops.aten

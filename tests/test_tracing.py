@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from inception_lab.accumulation import SumsInPlace
 from inception_lab.errors import InceptionLabError
-from inception_lab.losses import HEAD_WEIGHT
 from inception_lab.models.registry import create_model
+from inception_lab.running.gradient_accumulation import SumsInPlace
+from inception_lab.running.losses import HEAD_WEIGHT
 from inception_lab.tracing import trace
 
 SMALL = (2, 3, 64, 64)

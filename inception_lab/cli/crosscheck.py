@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from inception_lab.counters.comparison import Crosscheck
-    from inception_lab.inputs import Inputs
+    from inception_lab.running.inputs import Inputs
 
 
 @click.command()

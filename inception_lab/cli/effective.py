@@ -13,8 +13,8 @@ from inception_lab.record import Row
 if TYPE_CHECKING:
     from torch import nn
 
-    from inception_lab.inputs import Inputs
     from inception_lab.measure.effective_field import EffectiveField
+    from inception_lab.running.inputs import Inputs
 
 KINDS = (".svg", ".png")
 DEFAULTS = {"layer": "", "samples": 4, "seeds": 5, "device": "cpu"}

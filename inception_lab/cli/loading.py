@@ -15,16 +15,16 @@ from inception_lab import create_model, trace
 from inception_lab.cli.factories import build_from, find_factory, is_factory, users_code, users_traceback
 from inception_lab.cli.options import InputSize, Tracing
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.inputs import of_shape
 from inception_lab.ir.trace import Trace
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
+from inception_lab.running.inputs import of_shape
 from inception_lab.tracing import TraceError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from inception_lab.inputs import Inputs
+    from inception_lab.running.inputs import Inputs
 
 Result = TypeVar("Result")
 Use = Callable[["nn.Module", "Inputs"], Result]

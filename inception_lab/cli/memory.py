@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from inception_lab.analyzers.memory.timeline import PeakMemory
-    from inception_lab.inputs import Inputs
     from inception_lab.ir.trace import Trace
     from inception_lab.measure.memory import MeasuredMemory
+    from inception_lab.running.inputs import Inputs
 
 LARGEST = 10
 DTYPES = ("float32", "bfloat16", "float16")
@@ -126,7 +126,7 @@ def _traced(
     from inception_lab import trace
     from inception_lab.analyzers.memory.devices import DEVICES
     from inception_lab.analyzers.memory.timeline import taken_apart
-    from inception_lab.optimizers import optimizer_of
+    from inception_lab.running.optimizers import optimizer_of
 
     _convert(model, wanted)
     options = DEVICES[wanted["device"]].optimizer_options
@@ -205,7 +205,7 @@ def _taken(step: Trace, device: str, limit: float) -> Row | None:
 
 def _with_batch(inputs: Inputs, batch: int) -> Inputs:
     """The inputs with another number of images."""
-    from inception_lab.inputs import of_shape
+    from inception_lab.running.inputs import of_shape
 
     several = cast("list[Any]", inputs)
     return [

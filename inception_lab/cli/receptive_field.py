@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from inception_lab.analyzers.receptive_field.resolution import ResolutionFit
-    from inception_lab.inputs import Inputs
     from inception_lab.ir.trace import Trace
+    from inception_lab.running.inputs import Inputs
 
 
 COLUMNS = ("layer", "call", "receptive_field", "stride", "padding", "extent", "status", "reason")

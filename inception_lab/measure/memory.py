@@ -17,15 +17,15 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from inception_lab.accumulation import SumsInPlace
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.inputs import Arguments, Inputs, arguments, on_cpu
 from inception_lab.ir.trace import Mode
-from inception_lab.losses import Loss, default_loss
 from inception_lab.measure.devices import device_name
-from inception_lab.nesting import tensors_within
-from inception_lab.optimizers import MakeOptimizer, optimizer_of, state_of
-from inception_lab.standins import Borrowed, borrowed, duplicate
+from inception_lab.running.gradient_accumulation import SumsInPlace
+from inception_lab.running.inputs import Arguments, Inputs, arguments, on_cpu
+from inception_lab.running.losses import Loss, default_loss
+from inception_lab.running.optimizers import MakeOptimizer, optimizer_of, state_of
+from inception_lab.running.pytree import tensors_within
+from inception_lab.running.substitution import Borrowed, borrowed, duplicate
 from inception_lab.tracing import (
     Request,
     autocast_to,

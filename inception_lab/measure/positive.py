@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from inception_lab.standins import duplicate
+from inception_lab.running.substitution import duplicate
 
 Sizes = Sequence[int]
 

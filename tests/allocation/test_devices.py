@@ -11,7 +11,7 @@ from inception_lab.analyzers.memory.timeline import peak_memory
 from inception_lab.errors import InceptionLabError
 from inception_lab.grounds import on_fake_tensors
 from inception_lab.models.cards import CARDS
-from inception_lab.optimizers import optimizer_of
+from inception_lab.running.optimizers import optimizer_of
 from inception_lab.tracing import Request, trace_on
 
 ELEMENTS = 2 * 8 * 4 * 4

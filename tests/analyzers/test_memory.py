@@ -13,7 +13,6 @@ from torch.utils.checkpoint import checkpoint
 from zoo import image, small_image
 
 import inception_lab as il
-from inception_lab.accumulation import SumsInPlace
 from inception_lab.analyzers.memory.devices import DEVICES
 from inception_lab.analyzers.memory.timeline import (
     KINDS,
@@ -23,7 +22,8 @@ from inception_lab.analyzers.memory.timeline import (
     taken_apart,
 )
 from inception_lab.measure.memory import StorageTracker, prepared
-from inception_lab.optimizers import OPTIMIZERS, optimizer_of
+from inception_lab.running.gradient_accumulation import SumsInPlace
+from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
 from inception_lab.tracing import Request
 
 FLOAT, LONG = 4, 8

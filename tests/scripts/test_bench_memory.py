@@ -5,7 +5,7 @@ import pytest
 import torch
 from loaded_script import loaded_script
 
-from inception_lab.optimizers import OPTIMIZERS
+from inception_lab.running.optimizers import OPTIMIZERS
 
 
 @pytest.fixture

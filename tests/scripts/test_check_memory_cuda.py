@@ -6,7 +6,7 @@ from loaded_script import loaded_script
 
 import inception_lab as il
 from inception_lab.measure.memory import MeasuredMemory
-from inception_lab.optimizers import optimizer_of
+from inception_lab.running.optimizers import optimizer_of
 
 CUBLAS = 1000
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry, merge, none
 from inception_lab.analyzers.receptive_field.rules.context import Known, Unknown
+from inception_lab.ir.strides import row_major
 from inception_lab.ir.trace import Value
-from inception_lab.layouts import row_major
 
 
 class Piece(NamedTuple):

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from inception_lab.ir.strides import row_major
+
 
 class Layout:
     """Shape, strides and dtype of tensors of one device kind; equal layouts are the same object."""
@@ -29,20 +31,6 @@ class Layout:
 
 
 _interned: dict[tuple[tuple[int, ...], tuple[int, ...], torch.dtype, str], Layout] = {}
-
-
-def row_major(shape: Sequence[int]) -> tuple[int, ...]:
-    """Strides of a contiguous tensor, as PyTorch computes them (an empty axis counts as one).
-
-    Example:
-        >>> row_major((2, 3, 4))
-        (12, 4, 1)
-    """
-    strides, step = [], 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(strides))
 
 
 def intern_layout(

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import _disable_current_modes
 
-from inception_lab.modes import BareMode
-from inception_lab.nesting import tensors_within
+from inception_lab.running.pytree import tensors_within
+from inception_lab.running.torch_internals import BareMode
 
 ADD = torch.ops.aten.add.Tensor
 ADD_IN_PLACE = torch.ops.aten.add_.Tensor

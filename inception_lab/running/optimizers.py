@@ -13,8 +13,8 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
-from inception_lab.layouts import layout_of
-from inception_lab.nesting import tensors_within
+from inception_lab.running.layouts import layout_of
+from inception_lab.running.pytree import tensors_within
 
 MakeOptimizer = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
 

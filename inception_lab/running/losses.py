@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.nesting import tensors_within
+from inception_lab.running.pytree import tensors_within
 
 Loss = Callable[[Any], Tensor]
 HEAD_WEIGHT = 0.3
