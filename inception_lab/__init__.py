@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from inception_lab.models.weights import load_timm_state_dict as load_timm_state_dict
     from inception_lab.models.weights import load_torchvision_state_dict as load_torchvision_state_dict
     from inception_lab.record import Record as Record
-    from inception_lab.tracing import trace as trace
+    from inception_lab.tracing.tracer import trace as trace
 
 _HOME = {
     "Crosscheck": "counters.comparison",
@@ -68,7 +68,7 @@ _HOME = {
     "resolution_fit": "analyzers.receptive_field.resolution",
     "smallest_input": "fitting",
     "summarise": "analyzers.summary",
-    "trace": "tracing",
+    "trace": "tracing.tracer",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -9,7 +9,7 @@ from torch import nn
 from inception_lab.analyzers.receptive_field.resolution import smallest_by_geometry
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Mode
-from inception_lab.tracing import trace
+from inception_lab.tracing.tracer import trace
 
 LARGEST_BATCH = 2**31
 

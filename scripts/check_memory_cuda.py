@@ -28,7 +28,7 @@ from inception_lab.measure.devices import device_name
 from inception_lab.measure.memory import Prepared, measure_memory, prepared
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
-from inception_lab.tracing import Request
+from inception_lab.tracing.tracer import Request
 
 DEFAULT_OUTPUT = Path(__file__).parents[1] / "reports" / "memory"
 DEVICE = "cuda"

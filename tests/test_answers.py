@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from zoo import small_image
 
-from inception_lab.answers import CACHE_LIMIT, SHORTCUTS, Kernels, Shortcuts
 from inception_lab.errors import InceptionLabError
-from inception_lab.grounds import ON_META
 from inception_lab.models.registry import create_model, list_models
-from inception_lab.tracing import Request, trace, trace_on
+from inception_lab.tracing.backends import ON_META
+from inception_lab.tracing.dispatch import CACHE_LIMIT, SHORTCUTS, Kernels, Shortcuts
+from inception_lab.tracing.tracer import Request, trace, trace_on
 
 aten = torch.ops.aten
 
@@ -41,7 +41,7 @@ def kernels_that_ran_before():
 TWICE = """
 import torch
 from torch import nn
-from inception_lab.tracing import trace
+from inception_lab.tracing.tracer import trace
 net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
 for mode in ("eval", "train"):
     first, second = (trace(net, (1, 3, 8, 8), mode=mode) for _ in range(2))

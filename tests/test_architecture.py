@@ -16,9 +16,10 @@ MAY_IMPORT = {
     "models": {"errors", "models"},
     "ir": {"errors", "files", "ir"},
     "running": {"errors", "ir", "running"},
+    "tracing": {"errors", "formulas", "ir", "running", "tracing"},
     "analyzers": {"analyzers", "errors", "ir", "metrics", "record"},
-    "measure": {"analyzers", "errors", "grounds", "ir", "measure", "running", "tracing"},
-    "counters": {"analyzers", "answers", "counters", "errors", "grounds", "ir", "record", "running", "tracing"},
+    "measure": {"analyzers", "errors", "ir", "measure", "running", "tracing"},
+    "counters": {"analyzers", "counters", "errors", "ir", "record", "running", "tracing"},
     "report": {"analyzers", "errors", "files", "metrics", "record", "report"},
     "cli": None,
 }  # fmt: skip

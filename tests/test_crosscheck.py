@@ -21,11 +21,11 @@ from typed import typed
 from zoo import heads, small_image
 
 import inception_lab as il
-from inception_lab.answers import SHORTCUTS
 from inception_lab.counters import comparison, fvcore_counts, torch_counts
 from inception_lab.counters.counts import CannotRunError
 from inception_lab.formulas import registry as formulas
 from inception_lab.formulas.registry import Cost
+from inception_lab.tracing.dispatch import SHORTCUTS
 
 aten = torch.ops.aten
 

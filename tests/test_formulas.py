@@ -16,7 +16,7 @@ from inception_lab.formulas.free import is_free
 from inception_lab.formulas.registry import FORMULAS, FREE_OPS, Cost, cost_of
 from inception_lab.formulas.terms import UNKNOWN
 from inception_lab.models.registry import create_model
-from inception_lab.tracing import trace
+from inception_lab.tracing.tracer import trace
 
 aten = torch.ops.aten
 SMALL = 64

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pricing import Function, Priced, example, price
 from torch import nn
 
-from inception_lab.tracing import trace
+from inception_lab.tracing.tracer import trace
 
 MAPS = (2, 6, 8, 8)
 ROWS = (4, 5)

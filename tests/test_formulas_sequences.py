@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from inception_lab.formulas.registry import Cost, cost_of
-from inception_lab.tracing import trace
+from inception_lab.tracing.tracer import trace
 
 aten = torch.ops.aten
 

@@ -12,10 +12,10 @@ from torch import nn
 
 from inception_lab.analyzers.summary import summarise
 from inception_lab.errors import InceptionLabError
-from inception_lab.grounds import FOR_REAL
 from inception_lab.ir.trace import Trace
 from inception_lab.models.registry import create_model
-from inception_lab.tracing import Request, trace, trace_on
+from inception_lab.tracing.backends import FOR_REAL
+from inception_lab.tracing.tracer import Request, trace, trace_on
 
 MODES = pytest.mark.parametrize("mode", ["eval", "train"])
 

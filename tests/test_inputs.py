@@ -12,7 +12,7 @@ from torch import nn
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.running.inputs import arguments, on_cpu, on_meta
-from inception_lab.tracing import trace
+from inception_lab.tracing.tracer import trace
 
 Pair = namedtuple("Pair", "left right")
 SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple)

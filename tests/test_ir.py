@@ -10,7 +10,7 @@ from torch import nn
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import SCHEMA, Context, Trace
 from inception_lab.models.registry import create_model
-from inception_lab.tracing import trace
+from inception_lab.tracing.tracer import trace
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from inception_lab.running.layouts import Layout
-from inception_lab.shapes import RULES, answer
+from inception_lab.tracing.shape_rules import RULES, answer
 
 aten = torch.ops.aten
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)

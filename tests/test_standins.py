@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from inception_lab import recorder as recorder_module
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import create_model
-from inception_lab.tracing import trace
+from inception_lab.tracing import recorder as recorder_module
+from inception_lab.tracing.tracer import trace
 
 MODES = pytest.mark.parametrize("mode", ["eval", "train"])
 

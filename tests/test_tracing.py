@@ -14,7 +14,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import create_model
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.losses import HEAD_WEIGHT
-from inception_lab.tracing import trace
+from inception_lab.tracing.tracer import trace
 
 SMALL = (2, 3, 64, 64)
 

@@ -19,7 +19,7 @@ from inception_lab.ir.trace import Trace
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
 from inception_lab.running.inputs import of_shape
-from inception_lab.tracing import TraceError
+from inception_lab.tracing.tracer import TraceError
 
 if TYPE_CHECKING:
     from torch import nn

@@ -17,12 +17,12 @@ from inception_lab.counters.counts import CannotRunError, Count
 from inception_lab.counters.fvcore_counts import fvcore_counts
 from inception_lab.counters.torch_counts import flop_counter_mode_counts
 from inception_lab.errors import InceptionLabError
-from inception_lab.grounds import FOR_REAL, ON_META, Ground, on_fake_tensors
 from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.record import Record, Row
 from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
-from inception_lab.tracing import FEW_BYTES, FEW_MACS, Request, trace
+from inception_lab.tracing.backends import FOR_REAL, ON_META, Ground, on_fake_tensors
+from inception_lab.tracing.tracer import FEW_BYTES, FEW_MACS, Request, trace
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -23,10 +23,10 @@ from inception_lab.counters.counts import CannotRunError, Count
 from inception_lab.counters.jit import layer_of, traceable
 from inception_lab.counters.torch_counts import completed, figures_of
 from inception_lab.errors import InceptionLabError
-from inception_lab.grounds import Ground
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Op, Trace
-from inception_lab.tracing import Request
+from inception_lab.tracing.backends import Ground
+from inception_lab.tracing.tracer import Request
 
 Handle = Callable[[list[Any], list[Any]], Any]
 Products = Callable[[Any], int | None]

@@ -14,12 +14,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from inception_lab.grounds import Ground
 from inception_lab.ir.structure import ROOT
 from inception_lab.running.inputs import Arguments, Inputs, arguments
 from inception_lab.running.pytree import tensors_within
 from inception_lab.running.substitution import borrowed
-from inception_lab.tracing import floating_dtype, one_at_a_time, operation_by_operation
+from inception_lab.tracing.backends import Ground
+from inception_lab.tracing.tracer import floating_dtype, one_at_a_time, operation_by_operation
 
 Sizes = int | list[int] | tuple[int, ...]
 

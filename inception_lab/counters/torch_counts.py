@@ -19,12 +19,12 @@ from torch._ops import OpOverload
 from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
-from inception_lab.answers import Kernels, Key, Known
 from inception_lab.counters.counts import CannotRunError, Count
-from inception_lab.grounds import Ground
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Trace
-from inception_lab.tracing import Request, TraceError, trace_on
+from inception_lab.tracing.backends import Ground
+from inception_lab.tracing.dispatch import Kernels, Key, Known
+from inception_lab.tracing.tracer import Request, TraceError, trace_on
 
 Products = Callable[..., int]
 

@@ -20,7 +20,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.measure.devices import device_name
 from inception_lab.measure.probes import Probes, Unit, failures_told, fields_of_layers
 from inception_lab.running.substitution import borrowed, duplicate
-from inception_lab.tracing import floating_dtype, operation_by_operation, trace
+from inception_lab.tracing.tracer import floating_dtype, operation_by_operation, trace
 
 SHARES = (0.5, 0.95, 0.99)
 

@@ -21,7 +21,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.measure.positive import Positive, in_float64, positive_weights
 from inception_lab.measure.probes import Probes, Unit, failures_told, fields_of_layers
 from inception_lab.running.substitution import borrowed
-from inception_lab.tracing import operation_by_operation, trace
+from inception_lab.tracing.tracer import operation_by_operation, trace
 
 Span = tuple[int, int]
 NOTHING: Span = (0, -1)

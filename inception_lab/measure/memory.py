@@ -26,7 +26,7 @@ from inception_lab.running.losses import Loss, default_loss
 from inception_lab.running.optimizers import MakeOptimizer, optimizer_of, state_of
 from inception_lab.running.pytree import tensors_within
 from inception_lab.running.substitution import Borrowed, borrowed, duplicate
-from inception_lab.tracing import (
+from inception_lab.tracing.tracer import (
     Request,
     autocast_to,
     floating_dtype,

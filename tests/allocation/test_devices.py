@@ -9,10 +9,10 @@ import inception_lab as il
 from inception_lab.analyzers.memory.devices import DEVICES, on_device
 from inception_lab.analyzers.memory.timeline import peak_memory
 from inception_lab.errors import InceptionLabError
-from inception_lab.grounds import on_fake_tensors
 from inception_lab.models.cards import CARDS
 from inception_lab.running.optimizers import optimizer_of
-from inception_lab.tracing import Request, trace_on
+from inception_lab.tracing.backends import on_fake_tensors
+from inception_lab.tracing.tracer import Request, trace_on
 
 ELEMENTS = 2 * 8 * 4 * 4
 SHAPE = (2, 8, 4, 4)

@@ -24,7 +24,7 @@ from inception_lab.analyzers.memory.timeline import (
 from inception_lab.measure.memory import StorageTracker, prepared
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
-from inception_lab.tracing import Request
+from inception_lab.tracing.tracer import Request
 
 FLOAT, LONG = 4, 8
 

@@ -18,7 +18,7 @@ from inception_lab.models import googlenet, registry
 from inception_lab.models.card import Option
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.models.registry import create_model, list_models
-from inception_lab.tracing import trace
+from inception_lab.tracing.tracer import trace
 
 NAMES = list_models()
 ROOT = Path(registry.__file__).parents[2]

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch._ops import OpOverload
 
-from inception_lab.answers import Known, tensors_in
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Phase, Value
 from inception_lab.running.gradient_accumulation import ADD, ADD_IN_PLACE, LastReference, goes_twice
 from inception_lab.running.layouts import Layout, layout_of
 from inception_lab.running.pytree import tensors_within
 from inception_lab.running.torch_internals import BareMode
+from inception_lab.tracing.dispatch import Known, tensors_in
 
 _sequence_number = torch._C._autograd._get_sequence_nr
 _current_node = torch._C._current_autograd_node

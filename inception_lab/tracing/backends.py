@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from inception_lab.answers import SHORTCUTS, Kernels, tensors_in
-from inception_lab.recorder import Adapt, Adapted, Answers
 from inception_lab.running import inputs, substitution
+from inception_lab.tracing.dispatch import SHORTCUTS, Kernels, tensors_in
+from inception_lab.tracing.recorder import Adapt, Adapted, Answers
 
 META = torch.device("meta")
 LONGEST_RUN = 10**12

@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode
 
 from inception_lab import __version__
-from inception_lab.answers import forget_when_full
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.freezing import freeze
-from inception_lab.grounds import FOR_REAL, ON_META, Ground, on_fake_tensors
 from inception_lab.ir.trace import Context, Kind, Mode, Trace
-from inception_lab.recorder import FAILED_IN, AutocastMet, Recorder
 from inception_lab.running.inputs import Arguments, Inputs, arguments
 from inception_lab.running.layouts import layout_of
 from inception_lab.running.losses import Loss, default_loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of, state_of, steady
 from inception_lab.running.substitution import Borrowed, borrowed
+from inception_lab.tracing.backends import FOR_REAL, ON_META, Ground, on_fake_tensors
+from inception_lab.tracing.build import freeze
+from inception_lab.tracing.dispatch import forget_when_full
+from inception_lab.tracing.recorder import FAILED_IN, AutocastMet, Recorder
 
 FEW_MACS, FEW_BYTES = 10**10, 2**29
 """What a real run does in about a second."""

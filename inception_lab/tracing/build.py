@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from inception_lab.ir.trace import Call, Context, Kind, Op, Storage, Trace
-from inception_lab.recorder import Recorder
 from inception_lab.running.substitution import Borrowed
+from inception_lab.tracing.recorder import Recorder
 
 Named = dict[int, tuple[Kind, str]]
 

@@ -15,7 +15,7 @@ from torch._ops import OpOverload
 
 from inception_lab.formulas.registry import Cost, cost_of
 from inception_lab.running.layouts import Layout, forget_layouts, layout_of
-from inception_lab.shapes import Answer, answer
+from inception_lab.tracing.shape_rules import Answer, answer
 
 Key = tuple[Any, ...]
 CACHE_LIMIT = 1 << 15

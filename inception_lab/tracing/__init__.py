@@ -1,0 +1,1 @@
+"""Running a model once, on meta tensors wherever it can, to a Trace."""
