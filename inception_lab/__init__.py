@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from inception_lab.counters.comparison import Crosscheck as Crosscheck
     from inception_lab.counters.comparison import crosscheck as crosscheck
     from inception_lab.errors import InceptionLabError as InceptionLabError
-    from inception_lab.fitting import smallest_input as smallest_input
     from inception_lab.ir.trace import Trace as Trace
+    from inception_lab.limits import smallest_input as smallest_input
     from inception_lab.measure.effective_field import effective_field as effective_field
     from inception_lab.measure.field_gradients import check_fields as check_fields
     from inception_lab.measure.memory import measure_memory as measure_memory
@@ -66,7 +66,7 @@ _HOME = {
     "reduction_saving": "analyzers.reductions",
     "reserved_memory": "analyzers.memory.cuda_allocator",
     "resolution_fit": "analyzers.receptive_field.resolution",
-    "smallest_input": "fitting",
+    "smallest_input": "limits",
     "summarise": "analyzers.summary",
     "trace": "tracing.tracer",
 }

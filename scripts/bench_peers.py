@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
-from inception_lab.measure.devices import device_name
+from inception_lab.measure.hardware import device_name
 from inception_lab.models.cards import get_card
 
 Shape = tuple[int, ...]

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 import inception_lab as il
-from inception_lab.measure.devices import device_name
+from inception_lab.measure.hardware import device_name
 from inception_lab.models.cards import CARDS
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -21,9 +21,9 @@ import torch
 from torch import nn
 
 import inception_lab as il
-from inception_lab.measure.devices import device_name
 from inception_lab.measure.field_gradients import check_fields, strip
-from inception_lab.measure.probes import spatial_layers
+from inception_lab.measure.hardware import device_name
+from inception_lab.measure.unit_gradients import spatial_layers
 from inception_lab.models.cards import CARDS
 
 DEFAULT_OUTPUT = Path(__file__).parents[1] / "reports" / "fields"

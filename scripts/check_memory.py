@@ -25,7 +25,7 @@ import inception_lab as il
 from inception_lab.analyzers.memory.devices import DEVICES
 from inception_lab.analyzers.memory.timeline import allocator_peak, peak_memory
 from inception_lab.ir.trace import Mode
-from inception_lab.measure.devices import device_name, this_processor
+from inception_lab.measure.hardware import device_name, this_processor
 from inception_lab.measure.memory import measure_memory
 from inception_lab.models.cards import CARDS, get_card
 

@@ -24,7 +24,7 @@ import inception_lab as il
 from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
 from inception_lab.analyzers.memory.devices import DEVICES
 from inception_lab.analyzers.memory.timeline import peak_memory
-from inception_lab.measure.devices import device_name
+from inception_lab.measure.hardware import device_name
 from inception_lab.measure.memory import Prepared, measure_memory, prepared
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of

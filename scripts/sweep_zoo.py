@@ -32,7 +32,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 import inception_lab as il
-from inception_lab.measure.devices import device_name
+from inception_lab.measure.hardware import device_name
 from inception_lab.models.cards import CARDS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,7 +7,7 @@ from torch import nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
-from inception_lab.fitting import largest_batch
+from inception_lab.limits import largest_batch
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
 from inception_lab.tracing.backends import FOR_REAL
 from inception_lab.tracing.tracer import Request, trace_on

@@ -109,7 +109,7 @@ def _answer(
 
 def _remarks(limit: float | None, wanted: Mapping[str, Any]) -> Iterator[str]:
     """What the figures leave out."""
-    from inception_lab.measure.devices import this_processor
+    from inception_lab.measure.hardware import this_processor
 
     if wanted["device"] == "cuda":
         yield ON_CUDA
@@ -173,7 +173,7 @@ def _largest(
     What is allocated grows with the batch, and can be bisected; what an allocator reserves may not.
     """
     from inception_lab.analyzers.memory.timeline import peak_memory
-    from inception_lab.fitting import largest_batch
+    from inception_lab.limits import largest_batch
 
     def step(batch: int) -> Trace:
         return _traced(name, replace(tracing, meta_only=True), wanted, model, _with_batch(inputs, batch))
@@ -243,7 +243,7 @@ def _predictions(step: Trace, found: MeasuredMemory, device: str) -> dict[str, i
     """What each measured figure was predicted to be; what cuBLAS keeps is known by measuring alone."""
     from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
     from inception_lab.analyzers.memory.timeline import allocator_peak, peak_memory
-    from inception_lab.measure.devices import this_processor
+    from inception_lab.measure.hardware import this_processor
 
     peak = peak_memory(step, device).peak_bytes
     if device == "cuda":

@@ -20,7 +20,7 @@ from fvcore.nn.jit_analysis import _IGNORED_OPS
 from torch import Tensor, nn
 
 from inception_lab.counters.counts import CannotRunError, Count
-from inception_lab.counters.jit import layer_of, traceable
+from inception_lab.counters.jit_graph import layer_of, traceable
 from inception_lab.counters.torch_counts import completed, figures_of
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import layer_name

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.measure.devices import device_name
-from inception_lab.measure.probes import Probes, Unit, failures_told, fields_of_layers
+from inception_lab.measure.hardware import device_name
+from inception_lab.measure.unit_gradients import Probes, Unit, failures_told, fields_of_layers
 from inception_lab.running.substitution import borrowed, duplicate
 from inception_lab.tracing.tracer import floating_dtype, operation_by_operation, trace
 

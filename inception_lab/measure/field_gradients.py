@@ -18,8 +18,8 @@ from torch.autograd.graph import allow_mutation_on_saved_tensors
 
 from inception_lab.analyzers.receptive_field.field import Field
 from inception_lab.errors import InceptionLabError
-from inception_lab.measure.positive import Positive, in_float64, positive_weights
-from inception_lab.measure.probes import Probes, Unit, failures_told, fields_of_layers
+from inception_lab.measure.positive_model import Positive, in_float64, positive_weights
+from inception_lab.measure.unit_gradients import Probes, Unit, failures_told, fields_of_layers
 from inception_lab.running.substitution import borrowed
 from inception_lab.tracing.tracer import operation_by_operation, trace
 

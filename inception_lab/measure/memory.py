@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Mode
-from inception_lab.measure.devices import device_name
+from inception_lab.measure.hardware import device_name
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.inputs import Arguments, Inputs, arguments, on_cpu
 from inception_lab.running.losses import Loss, default_loss

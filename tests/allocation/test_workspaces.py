@@ -14,7 +14,7 @@ from zoo import small_image
 import inception_lab as il
 from inception_lab.analyzers.memory.cpu_workspaces import Processor, convolution_workspaces
 from inception_lab.analyzers.memory.timeline import allocator_peak
-from inception_lab.measure.devices import this_processor
+from inception_lab.measure.hardware import this_processor
 from inception_lab.measure.memory import measure_memory
 
 KNOWN = pytest.mark.skipif(this_processor() is None, reason="no rule for the kernels of this processor")

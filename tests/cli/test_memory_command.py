@@ -10,7 +10,7 @@ import torch
 from typed import typed
 
 import inception_lab as il
-from inception_lab.measure.devices import this_processor
+from inception_lab.measure.hardware import this_processor
 
 SMALL = ("--input-size", "3x64x64")
 

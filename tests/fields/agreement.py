@@ -5,7 +5,7 @@ from itertools import product
 import inception_lab as il
 from inception_lab.analyzers.receptive_field.field import fields
 from inception_lab.measure.field_gradients import NOTHING, input_gradients, span
-from inception_lab.measure.probes import Unit
+from inception_lab.measure.unit_gradients import Unit
 
 
 def computed(net, shape):

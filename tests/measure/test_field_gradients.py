@@ -12,7 +12,7 @@ from inception_lab.analyzers.receptive_field.axis_maps import Extents
 from inception_lab.analyzers.receptive_field.field import fields
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.field_gradients import NOTHING, check_fields, input_gradients, span, strip
-from inception_lab.measure.probes import Unit
+from inception_lab.measure.unit_gradients import Unit
 
 
 class Net(nn.Module):

@@ -209,7 +209,7 @@ def allocator_peak(trace: Trace, processor: Processor) -> int:
 
     Args:
         trace: Of any mode.
-        processor: Where it is to run: `measure.devices.this_processor()` for this machine.
+        processor: Where it is to run: `measure.hardware.this_processor()` for this machine.
 
     Example:
         >>> import inception_lab as il
