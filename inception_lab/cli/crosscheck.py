@@ -10,8 +10,8 @@ import click
 from inception_lab.cli.options import Tracing, emit, format_options, tracing_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record
-from inception_lab.report.data import columns_of
-from inception_lab.report.formats import heading, render
+from inception_lab.report.contents import columns_of
+from inception_lab.report.text import heading, render
 
 if TYPE_CHECKING:
     from torch import nn

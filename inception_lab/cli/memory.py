@@ -15,8 +15,8 @@ from inception_lab.cli.options import Tracing, emit, format_options, optimizer_o
 from inception_lab.errors import InceptionLabError
 from inception_lab.metrics import METRICS, format_quantity, parse_quantity
 from inception_lab.record import Record, Row
-from inception_lab.report.data import columns_of
-from inception_lab.report.formats import heading, render
+from inception_lab.report.contents import columns_of
+from inception_lab.report.text import heading, render
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from inception_lab.cli.options import emit, format_options
 from inception_lab.models.card import Card
 from inception_lab.models.cards import CARDS
 from inception_lab.models.registry import list_models
-from inception_lab.report.formats import render
+from inception_lab.report.text import render
 
 COLUMNS = ("name", "family", "paper", "year", "input_size", "params", "macs", "top1_error", "top5_error")
 

@@ -14,8 +14,8 @@ import click
 from inception_lab.cli.options import Tracing, emit, format_options, tracing_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record, Row
-from inception_lab.report.data import columns_of
-from inception_lab.report.formats import render, shape_text
+from inception_lab.report.contents import columns_of
+from inception_lab.report.text import render, shape_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame

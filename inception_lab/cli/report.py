@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from inception_lab.ir.trace import Trace
     from inception_lab.record import Record, Row
-    from inception_lab.report.data import ReportData
+    from inception_lab.report.contents import ReportData
 
 COMPARISON = "comparison"
 LARGEST = 10
@@ -86,7 +86,7 @@ def _data(found: Trace, tracing: Tracing) -> ReportData:
     from inception_lab.analyzers.reductions import reduction_saving
     from inception_lab.analyzers.summary import summarise
     from inception_lab.cli.loading import said_of
-    from inception_lab.report.data import ReportData
+    from inception_lab.report.contents import ReportData
 
     record = said_of(found.context.model, tracing, summarise(found))
     costs = module_costs(found), branch_costs(found), reduction_saving(found)

@@ -12,8 +12,8 @@ import click
 from inception_lab.cli.options import Tracing, emit, format_options, optimizer_option, tracing_options
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
-from inception_lab.report.data import columns_of
-from inception_lab.report.formats import render
+from inception_lab.report.contents import columns_of
+from inception_lab.report.text import render
 
 _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
 

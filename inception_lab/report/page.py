@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
-from inception_lab.report.data import (
+from inception_lab.report.contents import (
     ReportData,
     columns_of,
     comparison_rows,
@@ -20,9 +20,9 @@ from inception_lab.report.data import (
     labels,
     rows_of,
 )
-from inception_lab.report.formats import escaped, heading, render, shape_text
 from inception_lab.report.plots.memory_timeline import SERIES
-from inception_lab.report.plots.words import alike, peak_place, share_text
+from inception_lab.report.plots.wording import alike, peak_place, share_text
+from inception_lab.report.text import escaped, heading, render, shape_text
 
 FIELD_PLOTS = ("field_along_depth", "field_spectrum")
 """The plots that stand where the page says what the net sees."""

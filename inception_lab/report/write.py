@@ -10,11 +10,11 @@ from typing import TypeVar
 from inception_lab import __version__
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import SCHEMA, Record, Row
-from inception_lab.report.data import TABLES, ReportData, columns_of, comparison_rows
+from inception_lab.report.contents import TABLES, ReportData, columns_of, comparison_rows
 from inception_lab.report.folder import MARKERS, replacing
-from inception_lab.report.formats import render
 from inception_lab.report.page import comparison_page, report_page
 from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
+from inception_lab.report.text import render
 
 PAGE, COMPARISON = "README.md", "comparison"
 SUMMARY_FILE, COMPARISON_FILE = MARKERS

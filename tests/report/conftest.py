@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from report_nets import WEIRD, tiny
 
-from inception_lab.report.data import ReportData
+from inception_lab.report.contents import ReportData
 
 
 @pytest.fixture(scope="session")

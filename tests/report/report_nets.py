@@ -9,7 +9,7 @@ from pandas import DataFrame
 
 from inception_lab.analyzers.reductions import ALL_MODULES, SUM, WHOLE_NET
 from inception_lab.record import Record
-from inception_lab.report.data import ReportData
+from inception_lab.report.contents import ReportData
 
 COSTS = ("params", "macs", "flops", "other_flops", "activation_bytes")
 SAVING = ("naive_weights", "reduced_weights", "naive_macs", "reduced_macs")

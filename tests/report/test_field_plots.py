@@ -18,12 +18,12 @@ from torch import nn
 import inception_lab as il
 from inception_lab.analyzers.receptive_field.spectrum import field_spectrum, spectrum_summary
 from inception_lab.errors import InceptionLabError
-from inception_lab.report.data import ReportData
+from inception_lab.report.contents import ReportData
 from inception_lab.report.plots import EFFECTIVE_PLOT, MODEL_PLOTS, effective_field_plot
+from inception_lab.report.plots.canvas import PARAMS, styled
 from inception_lab.report.plots.effective import AREAS, REST, Effective, ranked
 from inception_lab.report.plots.field_depth import MARKERS
 from inception_lab.report.plots.field_spectrum import COLOURS
-from inception_lab.report.plots.sheet import PARAMS, styled
 
 DEPTH, SPECTRUM = "field_along_depth", "field_spectrum"
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.report.formats import FORMATS, heading, render
+from inception_lab.report.text import FORMATS, heading, render
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 VALUES = st.one_of(
@@ -102,7 +102,7 @@ def test_headings_carry_the_unit() -> None:
 
 
 def test_importing_formats_imports_neither_pandas_nor_torch_nor_matplotlib() -> None:
-    code = "import sys, inception_lab.report.formats, inception_lab.report.data; print(*sys.modules)"
+    code = "import sys, inception_lab.report.text, inception_lab.report.contents; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -18,10 +18,10 @@ from test_plots import _check_layout
 from torch import nn
 
 import inception_lab as il
-from inception_lab.report.data import ReportData
+from inception_lab.report.contents import ReportData
 from inception_lab.report.plots import MODEL_PLOTS
+from inception_lab.report.plots.canvas import styled
 from inception_lab.report.plots.memory_timeline import OPTIMIZER, SERIES, columns, phases
-from inception_lab.report.plots.sheet import styled
 from inception_lab.report.write import write_report
 
 TIMELINE = "memory_timeline"

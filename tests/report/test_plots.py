@@ -15,10 +15,10 @@ from matplotlib.text import Text
 from report_nets import inception, net
 
 from inception_lab.record import Record
-from inception_lab.report.data import ReportData
+from inception_lab.report.contents import ReportData
 from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS
-from inception_lab.report.plots.sheet import WIDTH, distinct, shortened, styled, text_width
-from inception_lab.report.plots.words import TIMES
+from inception_lab.report.plots.canvas import WIDTH, distinct, shortened, styled, text_width
+from inception_lab.report.plots.wording import TIMES
 
 
 def _drawn(name: str, subject: ReportData) -> Figure:

@@ -14,7 +14,7 @@ from report_nets import WEIRD, inception, net, tiny, traced
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record
-from inception_lab.report.data import ReportData
+from inception_lab.report.contents import ReportData
 from inception_lab.report.page import FIELD_PLOTS
 from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
 from inception_lab.report.write import OURS, write_comparison, write_report

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record
-from inception_lab.report.data import ReportData
+from inception_lab.report.contents import ReportData
 from inception_lab.report.plots import (
     along_depth,
     by_module,
@@ -22,8 +22,8 @@ from inception_lab.report.plots import (
     memory_timeline,
     saving,
 )
+from inception_lab.report.plots.canvas import image, styled
 from inception_lab.report.plots.effective import Effective
-from inception_lab.report.plots.sheet import image, styled
 
 KINDS = ("svg", "png")
 """The files that each plot is written to, by their endings."""

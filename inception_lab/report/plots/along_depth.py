@@ -9,18 +9,8 @@ from itertools import accumulate
 from matplotlib.figure import Figure
 
 from inception_lab.metrics import METRICS, format_quantity
-from inception_lab.report.data import ReportData
-from inception_lab.report.plots.columns import (
-    Run,
-    marks,
-    module_of,
-    modules_of,
-    name_modules,
-    names_height,
-    panel,
-    runs,
-)
-from inception_lab.report.plots.sheet import (
+from inception_lab.report.contents import ReportData
+from inception_lab.report.plots.canvas import (
     MACS,
     MARGIN,
     MUTED,
@@ -32,7 +22,17 @@ from inception_lab.report.plots.sheet import (
     shortened,
     text_width,
 )
-from inception_lab.report.plots.words import context_line, round_steps, share_text, tick_text
+from inception_lab.report.plots.columns import (
+    Run,
+    marks,
+    module_of,
+    modules_of,
+    name_modules,
+    names_height,
+    panel,
+    runs,
+)
+from inception_lab.report.plots.wording import context_line, round_steps, share_text, tick_text
 
 COLOURS = {"macs": MACS, "params": PARAMS}
 _LEFT, _RIGHT, _SUMS, _EACH = 0.72, 0.3, 2.0, 1.15

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from inception_lab.metrics import METRICS, format_quantity
-from inception_lab.report.data import ReportData, rows_of
-from inception_lab.report.plots.sheet import (
+from inception_lab.report.contents import ReportData, rows_of
+from inception_lab.report.plots.canvas import (
     FAINT,
     INK,
     MARGIN,
@@ -28,7 +28,7 @@ from inception_lab.report.plots.sheet import (
     new_sheet,
     text_width,
 )
-from inception_lab.report.plots.words import (
+from inception_lab.report.plots.wording import (
     context_line,
     leader,
     round_steps,

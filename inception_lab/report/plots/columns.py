@@ -9,7 +9,7 @@ from itertools import groupby
 from matplotlib.axes import Axes
 from pandas import DataFrame
 
-from inception_lab.report.plots.sheet import FAINT, INK, MUTED, SMALL, Sheet, distinct, text_width
+from inception_lab.report.plots.canvas import FAINT, INK, MUTED, SMALL, Sheet, distinct, text_width
 
 MOST_LINES = 120
 

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record
-from inception_lab.report.data import PUBLISHED, labels
-from inception_lab.report.formats import shape_text
-from inception_lab.report.plots.sheet import (
+from inception_lab.report.contents import PUBLISHED, labels
+from inception_lab.report.plots.canvas import (
     INK,
     MARGIN,
     MUTED,
@@ -22,7 +21,8 @@ from inception_lab.report.plots.sheet import (
     new_sheet,
     text_width,
 )
-from inception_lab.report.plots.words import leader, ratio_text
+from inception_lab.report.plots.wording import leader, ratio_text
+from inception_lab.report.text import shape_text
 
 METRICS_SHOWN = (
     "macs", "training_macs", "params", "other_flops", "peak_bytes", "train_peak_bytes", "weighted_layers"

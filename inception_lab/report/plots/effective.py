@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from inception_lab.report.plots.sheet import (
+from inception_lab.report.plots.canvas import (
     MARGIN,
     MUTED,
     PARAMS,
@@ -23,7 +23,7 @@ from inception_lab.report.plots.sheet import (
     new_sheet,
     text_width,
 )
-from inception_lab.report.plots.words import share_text
+from inception_lab.report.plots.wording import share_text
 
 Extent = tuple[tuple[int, int], tuple[int, int]]
 

@@ -13,19 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from inception_lab.record import Row
-from inception_lab.report.data import ReportData, field_status, rows_of
-from inception_lab.report.formats import shape_text
-from inception_lab.report.plots.columns import (
-    Run,
-    marks,
-    module_of,
-    modules_of,
-    name_modules,
-    names_height,
-    panel,
-    runs,
-)
-from inception_lab.report.plots.sheet import (
+from inception_lab.report.contents import ReportData, field_status, rows_of
+from inception_lab.report.plots.canvas import (
     INK,
     MACS,
     MUTED,
@@ -38,7 +27,18 @@ from inception_lab.report.plots.sheet import (
     shortened,
     text_width,
 )
-from inception_lab.report.plots.words import alike, context_line, outermost, ratio_text, round_decades
+from inception_lab.report.plots.columns import (
+    Run,
+    marks,
+    module_of,
+    modules_of,
+    name_modules,
+    names_height,
+    panel,
+    runs,
+)
+from inception_lab.report.plots.wording import alike, context_line, outermost, ratio_text, round_decades
+from inception_lab.report.text import shape_text
 
 BAND = "#9db8cf"
 MARKERS = (("o", MACS), ("D", "#aa3377"), ("^", "#228833"))

@@ -12,8 +12,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 
-from inception_lab.report.data import ReportData, rows_of
-from inception_lab.report.plots.sheet import (
+from inception_lab.report.contents import ReportData, rows_of
+from inception_lab.report.plots.canvas import (
     INK,
     MARGIN,
     MUTED,
@@ -27,7 +27,7 @@ from inception_lab.report.plots.sheet import (
     shortened,
     text_width,
 )
-from inception_lab.report.plots.words import alike, context_line, outermost, ratio_text, round_decades
+from inception_lab.report.plots.wording import alike, context_line, outermost, ratio_text, round_decades
 
 MOST_ROWS = 60
 # Light to dark in even steps, so that the order survives in grey and for any colour vision

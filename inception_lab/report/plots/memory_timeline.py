@@ -14,18 +14,8 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from inception_lab.metrics import format_quantity
-from inception_lab.report.data import ReportData
-from inception_lab.report.plots.columns import (
-    Run,
-    marks,
-    module_of,
-    modules_of,
-    name_modules,
-    names_height,
-    panel,
-    runs,
-)
-from inception_lab.report.plots.sheet import (
+from inception_lab.report.contents import ReportData
+from inception_lab.report.plots.canvas import (
     INK,
     MUTED,
     SMALL,
@@ -37,7 +27,17 @@ from inception_lab.report.plots.sheet import (
     text_width,
     wrapped,
 )
-from inception_lab.report.plots.words import byte_steps, context_line, peak_place, share_text
+from inception_lab.report.plots.columns import (
+    Run,
+    marks,
+    module_of,
+    modules_of,
+    name_modules,
+    names_height,
+    panel,
+    runs,
+)
+from inception_lab.report.plots.wording import byte_steps, context_line, peak_place, share_text
 
 SERIES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inception_lab.analyzers.reductions import ALL_MODULES, SUM, WHOLE_NET
-from inception_lab.report.data import ReportData, rows_of
+from inception_lab.report.contents import ReportData, rows_of
 
 
 @dataclass(frozen=True)

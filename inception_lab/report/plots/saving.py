@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from inception_lab.metrics import format_quantity
-from inception_lab.report.data import ReportData
-from inception_lab.report.plots.pairs import Pair, Saving, saving
-from inception_lab.report.plots.sheet import (
+from inception_lab.report.contents import ReportData
+from inception_lab.report.plots.canvas import (
     FAINT,
     INK,
     MACS,
@@ -28,7 +27,8 @@ from inception_lab.report.plots.sheet import (
     shortened,
     text_width,
 )
-from inception_lab.report.plots.words import (
+from inception_lab.report.plots.pairs import Pair, Saving, saving
+from inception_lab.report.plots.wording import (
     TIMES,
     context_line,
     ratio_text,

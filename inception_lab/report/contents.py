@@ -104,7 +104,7 @@ def comparison_rows(records: Sequence[Record]) -> list[Row]:
 
 def labels(records: Sequence[Record]) -> list[str]:
     """What to call each model: its name, with input and mode where needed, and a star where noted."""
-    from inception_lab.report.formats import shape_text
+    from inception_lab.report.text import shape_text
 
     names = [str(record.context["model"]) for record in records]
     return [

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
 
-from inception_lab.report.formats import one_line
+from inception_lab.report.text import one_line
 
 WIDTH = 9.375
 """Of every sheet, in inches: 900 pixels on a page."""

@@ -7,7 +7,7 @@ from math import floor, log10
 
 from inception_lab.metrics import format_quantity, parse_quantity
 from inception_lab.record import Record, Row
-from inception_lab.report.formats import shape_text
+from inception_lab.report.text import shape_text
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
