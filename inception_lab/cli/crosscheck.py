@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inception_lab.cli.options import Tracing, emit, format_options, tracing_options
+from inception_lab.cli.options import emit, format_options, tracing_options
 from inception_lab.errors import InceptionLabError
+from inception_lab.loading.options import Tracing
 from inception_lab.record import Record
 from inception_lab.report.contents import columns_of
 from inception_lab.report.text import heading, render
@@ -30,8 +31,8 @@ def command(model: str, tracing: Tracing, form: str, output: Path | None) -> Non
     Exits with 1 where a count differs and no rule explains by exactly how much; under --strict also where
     one of the two could not run the model, or an operation could not be counted.
     """
-    from inception_lab.cli.loading import refuse_partial, said_of, with_model
     from inception_lab.counters.comparison import crosscheck
+    from inception_lab.loading.model import refuse_partial, said_of, with_model
 
     def use(net: nn.Module, inputs: Inputs) -> Crosscheck:
         return crosscheck(net, inputs, mode=tracing.mode, name=model, meta_only=tracing.meta_only)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inception_lab.cli.options import Tracing
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import write_bytes
+from inception_lab.loading.options import Tracing
 from inception_lab.record import Row
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def effective(
     how = {name: value or DEFAULTS[name] for name, value in how.items()}
     if how["device"] == "cuda":
         _refuse_missing_gpu()
-    from inception_lab.cli.loading import with_weights
+    from inception_lab.loading.model import with_weights
 
     found = with_weights(name, tracing, weights, lambda model, inputs: _measured(model, inputs, **how))
     if plot is not None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from inception_lab.cli.options import Tracing, emit, format_options, optimizer_option, tracing_options
+from inception_lab.cli.options import emit, format_options, optimizer_option, tracing_options
 from inception_lab.errors import InceptionLabError
+from inception_lab.loading.options import Tracing
 from inception_lab.metrics import METRICS, format_quantity, parse_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.contents import columns_of
@@ -58,7 +59,7 @@ def command(model: str, tracing: Tracing, form: str, output: Path | None, **want
     MODEL is an entry of the zoo, or package.module:factory. Nothing of it runs, unless --measure is given.
     """
     from inception_lab.analyzers.summary import summarise
-    from inception_lab.cli.loading import refuse_partial, said_of, with_model
+    from inception_lab.loading.model import refuse_partial, said_of, with_model
 
     if tracing.optimizer and tracing.mode == "eval":
         raise InceptionLabError("an optimizer takes no step in eval mode", hint="add --mode train")
@@ -84,7 +85,7 @@ def _answer(
     """Context and totals of the summary, the peak, its rows, and what else was asked for."""
     from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
     from inception_lab.analyzers.memory.timeline import peak_memory
-    from inception_lab.cli.loading import with_model
+    from inception_lab.loading.model import with_model
 
     peak = peak_memory(found, wanted["device"])
     answer = {k: v for k, v in record.to_dict().items() if k != "layers"}
@@ -216,7 +217,7 @@ def _with_batch(inputs: Inputs, batch: int) -> Inputs:
 
 def _measured(name: str, tracing: Tracing, step: Trace, wanted: Mapping[str, Any]) -> Row:
     """The same step for real: what was predicted, what was measured, and by how much they differ."""
-    from inception_lab.cli.loading import with_weights
+    from inception_lab.loading.model import with_weights
     from inception_lab.measure.memory import measure_memory
 
     def use(model: nn.Module, inputs: Inputs) -> MeasuredMemory:

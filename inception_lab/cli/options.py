@@ -5,36 +5,18 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
 
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.files import write_text
-from inception_lab.ir.trace import Mode
+from inception_lab.loading.options import DTYPES, InputSize, Tracing
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-DTYPES = (
-    "float32", "float64", "float16", "bfloat16", "complex64", "complex128",
-    "int64", "int32", "int16", "int8", "uint8", "bool",
-)  # fmt: skip
-
-
-class InputSize(NamedTuple):
-    """The size of one input.
-
-    Attributes:
-        sizes: Without the batch.
-        dtype: Name of the element type; empty for that of the model.
-    """
-
-    sizes: tuple[int, ...]
-    dtype: str = ""
 
 
 class SizeType(click.ParamType[Any]):
@@ -96,31 +78,6 @@ class KeywordType(click.ParamType[Any]):
                 return key.strip(), ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             return key.strip(), text.strip()
-
-
-@dataclass(frozen=True)
-class Tracing:
-    """How models are built and traced.
-
-    Attributes:
-        kwargs: Keywords of the model.
-        input_sizes: One per input; empty for the size on the card, or that the model itself tells.
-        batch_size: Images in a batch.
-        mode: `eval` or `train`.
-        strict: Whether a partial result is a failure.
-        meta_only: Whether a model that has to run for real is a failure.
-        traceback: Whether to show where a model raised.
-        optimizer: Name of the one that ends a training step, None for a step without.
-    """
-
-    kwargs: dict[str, Any]
-    input_sizes: tuple[InputSize, ...]
-    batch_size: int
-    mode: Mode
-    strict: bool
-    meta_only: bool
-    traceback: bool
-    optimizer: str | None = None
 
 
 def tracing_options(command: Command) -> Command:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from inception_lab.cli.options import Tracing, emit, format_options, tracing_options
+from inception_lab.cli.options import emit, format_options, tracing_options
 from inception_lab.errors import InceptionLabError
+from inception_lab.loading.options import Tracing
 from inception_lab.record import Record, Row
 from inception_lab.report.contents import columns_of
 from inception_lab.report.text import render, shape_text
@@ -54,7 +55,7 @@ def command(model: str, tracing: Tracing, source: str, form: str, output: Path |
     from inception_lab.analyzers.receptive_field.table import receptive_field
     from inception_lab.analyzers.summary import summarise
     from inception_lab.cli.effective import effective, shown
-    from inception_lab.cli.loading import refuse_partial, said_of, with_model
+    from inception_lab.loading.model import refuse_partial, said_of, with_model
 
     if form == "csv" and wanted["effective"]:
         raise InceptionLabError("CSV holds the layers alone", hint="take --format json or table")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inception_lab.cli.options import Tracing, optimizer_option, tracing_options
+from inception_lab.cli.options import optimizer_option, tracing_options
 from inception_lab.errors import InceptionLabError
+from inception_lab.loading.options import Tracing
 from inception_lab.models.cards import CARDS
 from inception_lab.models.registry import list_models
 
@@ -46,7 +47,7 @@ def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Pa
     models = list_models() if whole_zoo else models
     if not models:
         raise InceptionLabError("no model", hint="name one or more, see 'inception-lab models', or use --all")
-    from inception_lab.cli.loading import refuse_partial, traced
+    from inception_lab.loading.model import refuse_partial, traced
     from inception_lab.report.write import write_comparison, write_report
 
     if len(set(models)) < len(models):
@@ -85,7 +86,7 @@ def _data(found: Trace, tracing: Tracing) -> ReportData:
     from inception_lab.analyzers.cost import branch_costs, module_costs
     from inception_lab.analyzers.reductions import reduction_saving
     from inception_lab.analyzers.summary import summarise
-    from inception_lab.cli.loading import said_of
+    from inception_lab.loading.model import said_of
     from inception_lab.report.contents import ReportData
 
     record = said_of(found.context.model, tracing, summarise(found))

@@ -9,7 +9,8 @@ from typing import cast
 
 import click
 
-from inception_lab.cli.options import Tracing, emit, format_options, optimizer_option, tracing_options
+from inception_lab.cli.options import emit, format_options, optimizer_option, tracing_options
+from inception_lab.loading.options import Tracing
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.contents import columns_of
@@ -31,7 +32,7 @@ def command(model: str, tracing: Tracing, depth: int | None, form: str, output: 
     """
     from inception_lab.analyzers.cost import module_costs
     from inception_lab.analyzers.summary import summarise
-    from inception_lab.cli.loading import refuse_partial, said_of, traced
+    from inception_lab.loading.model import refuse_partial, said_of, traced
 
     found = traced(model, tracing)
     record = said_of(model, tracing, summarise(found))

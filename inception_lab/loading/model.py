@@ -12,10 +12,10 @@ import click
 import torch
 
 from inception_lab import create_model, trace
-from inception_lab.cli.factories import build_from, find_factory, is_factory, users_code, users_traceback
-from inception_lab.cli.options import InputSize, Tracing
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Trace
+from inception_lab.loading.factories import build_from, find_factory, is_factory, users_code, users_traceback
+from inception_lab.loading.options import InputSize, Tracing
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
 from inception_lab.running.inputs import of_shape

@@ -1,0 +1,1 @@
+"""From MODEL as a user names it to a module and its inputs."""
