@@ -185,9 +185,9 @@ def _table(rows: pd.DataFrame) -> str:
 RULES = (
     "Without these rules predictions would miss. Those of the CPU are confirmed by the runs above and, in "
     "half precision, by tests. Those of CUDA agree with the operations that PyTorch itself chooses for fake "
-    "CUDA tensors in a forward pass (tests/allocation/test_devices.py, under a PyTorch built with CUDA); no "
-    "GPU has confirmed them. Blocks of 512 bytes, foreach optimizers and the segments of the caching "
-    "allocator come on top there."
+    "CUDA tensors in a forward pass (tests/analyzers/memory/test_devices.py, under a PyTorch built with "
+    "CUDA); no GPU has confirmed them. Blocks of 512 bytes, foreach optimizers and the segments of the "
+    "caching allocator come on top there."
 )
 
 

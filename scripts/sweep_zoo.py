@@ -38,7 +38,7 @@ from inception_lab.models.cards import CARDS
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 from bench_peers import table  # noqa: E402
-from hostile.case import call, products_visible, real  # noqa: E402
+from support.hostile.case import call, products_visible, real  # noqa: E402
 
 MOST_NAMED = 20
 DEFAULT_OUTPUT = ROOT / "reports" / "coverage"
@@ -151,7 +151,7 @@ def from_zoo() -> Iterator[Subject]:
 
 def from_hostile() -> Iterator[Subject]:
     """The hostile nets of the tests."""
-    from hostile.table import HOSTILE
+    from support.hostile.table import HOSTILE
 
     for case in HOSTILE:
         yield Subject(

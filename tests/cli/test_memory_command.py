@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from typed import typed
+from support.typed import typed
 
 import inception_lab as il
 from inception_lab.measure.hardware import this_processor

@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from typed import typed
+from support.typed import typed
 
 import inception_lab as il
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
-from loaded_script import loaded_script
+from support.loaded_script import loaded_script
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,7 @@ def test_a_wrong_field_is_found_out(monkeypatch):
             for value, field in known.items()
         }
 
-    monkeypatch.setattr("inception_lab.measure.probes.fields", wrong)
+    monkeypatch.setattr("inception_lab.measure.unit_gradients.fields", wrong)
     found = check_fields(nn.Conv1d(1, 1, 3, padding=1), (1, 1, 9))
     assert not found.agree.any()
 

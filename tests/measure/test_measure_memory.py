@@ -5,8 +5,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
-from loaded_script import loaded_script
-from test_standins import fingerprint, same
+from support.fingerprints import fingerprint, same
+from support.loaded_script import loaded_script
 from torch import nn
 
 import inception_lab as il

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_tables import executed, images, macs, parameters, published
+from support.reference_tables import executed, images, macs, parameters, published
 from torch import nn
 
 from inception_lab.errors import InceptionLabError

@@ -4,7 +4,7 @@ import io
 
 import pytest
 import torch
-from reference_tables import executed, images, macs, parameters, published
+from support.reference_tables import executed, images, macs, parameters, published
 from torch import nn
 
 from inception_lab.errors import InceptionLabError

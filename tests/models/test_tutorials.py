@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 import torch
-from reference_tables import executed, images, macs, parameters
+from support.reference_tables import executed, images, macs, parameters
 from torch import nn
 
 from inception_lab.errors import InceptionLabError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from report_nets import WEIRD, tiny
+from support.report_nets import WEIRD, tiny
 
 from inception_lab.report.contents import ReportData
 

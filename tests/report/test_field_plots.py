@@ -11,8 +11,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 from matplotlib.text import Text
-from report_nets import WEIRD, net, tiny, traced
-from test_plots import _check_layout
+from support.plot_layout import check_layout
+from support.report_nets import WEIRD, net, tiny, traced
 from torch import nn
 
 import inception_lab as il
@@ -140,12 +140,12 @@ def test_there_is_nothing_to_see_without_fields(name: str) -> None:
 def test_nets_of_any_number_of_axes(axes: int, mode: str) -> None:
     data = _of(axes, mode)
     figure = _drawn(DEPTH, data)
-    _check_layout(figure)
+    check_layout(figure)
     last = len(MARKERS) - 1 if axes > len(MARKERS) else min(axes, 2) - 1
     # the stem's kernel of 3 at stride 1, then one of 5 along the last axis: 3 + (5 - 1)
     assert (2.5, 7) in _dots(figure.axes[0], last)
     assert {y for _, y in _dots(figure.axes[0])} == ({3, 7} if axes == 1 else {3})
-    _check_layout(_drawn(SPECTRUM, data))
+    check_layout(_drawn(SPECTRUM, data))
 
 
 # ------------------------------------------------------------------------------ field spectrum
@@ -196,7 +196,7 @@ def test_a_panel_for_each_group_of_axes_that_see_the_same() -> None:
 
 
 def test_a_module_of_one_field_mixes_nothing() -> None:
-    from report_nets import field, fit, layer
+    from support.report_nets import field, fit, layer
 
     same = net(
         [layer("m", "a", 9, sees=field(3, 3))], fit=fit(8, 8), mixed=[("m", a, {3: 4}) for a in (0, 1)]
@@ -273,7 +273,7 @@ def test_the_caption_gives_every_share() -> None:
 def test_inputs_of_any_shape(shape: tuple[int, int]) -> None:
     field = ((0, shape[0] - 1), (0, shape[1] - 1))
     areas = {0.5: 10, 0.95: 100, 0.99: shape[0] * shape[1]}
-    _check_layout(_drawn_effective(_effective(shape, field, areas)))
+    check_layout(_drawn_effective(_effective(shape, field, areas)))
 
 
 def test_the_same_bytes_every_time() -> None:

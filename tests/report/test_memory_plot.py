@@ -13,8 +13,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from matplotlib.text import Text
-from report_nets import KINDS, WEIRD, traced
-from test_plots import _check_layout
+from support.plot_layout import check_layout
+from support.report_nets import KINDS, WEIRD, traced
 from torch import nn
 
 import inception_lab as il
@@ -75,7 +75,7 @@ def test_areas_are_the_timeline(how: dict[str, Any]) -> None:
     assert [column.row for column in columns(data.timeline)] == list(range(len(data.timeline)))
     assert held == {kind: list(data.timeline[kind]) for kind in held}
     assert set(held) == {kind for kind in KINDS if data.timeline[kind].any()}
-    _check_layout(figure)
+    check_layout(figure)
 
 
 def test_the_peak_is_marked_with_its_place() -> None:

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from report_nets import inception, net
+from support.plot_layout import check_layout
+from support.report_nets import inception, net
 
 from inception_lab.record import Record
 from inception_lab.report.contents import ReportData
@@ -73,7 +74,7 @@ def test_saving_says_the_ratio_of_each_module_and_branch(data: ReportData) -> No
 
 
 def test_saving_is_left_out_where_reductions_change_nothing() -> None:
-    from report_nets import layer
+    from support.report_nets import layer
 
     same = net([layer("m", branch, 640, 9) for branch in "ab"])
     assert len(same.saving) > 0
@@ -101,40 +102,18 @@ def test_any_net_can_be_drawn(weird: ReportData) -> None:
     for plot in MODEL_PLOTS.values():
         if plot.shown(weird):
             with styled():
-                _check_layout(plot.draw(weird))
+                check_layout(plot.draw(weird))
             assert plot.caption(weird).endswith(".")
 
 
 @pytest.mark.parametrize("number", [1, 6, 25])
 def test_any_number_of_models_can_be_drawn(number: int) -> None:
     with styled():
-        _check_layout(COMPARISON_PLOTS["comparison"].draw(_records(number)))
-
-
-def _check_layout(figure: Figure) -> None:
-    """Every text lies on the sheet, and none lies on another one."""
-    figure.canvas.draw()
-    width, height = figure.get_size_inches() * figure.dpi
-    texts = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
-    boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_window_extent().width > 0]
-    for text, box in boxes:
-        assert box.x0 >= 0, text
-        assert box.y0 >= 0, text
-        assert box.x1 <= width, text
-        assert box.y1 <= height, text
-    for number, (text, box) in enumerate(boxes):
-        for other, beside in boxes[:number]:
-            apart = (
-                box.x1 <= beside.x0 + 1
-                or beside.x1 <= box.x0 + 1
-                or box.y1 <= beside.y0 + 3
-                or beside.y1 <= box.y0 + 3
-            )
-            assert apart, (text, other)
+        check_layout(COMPARISON_PLOTS["comparison"].draw(_records(number)))
 
 
 def test_partial_results_are_said_in_every_plot() -> None:
-    from report_nets import WEIRD
+    from support.report_nets import WEIRD
 
     partial = WEIRD["partial"]()
     for plot in MODEL_PLOTS.values():
@@ -169,13 +148,13 @@ def test_files_carry_neither_date_nor_software(data: ReportData) -> None:
 def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
-        "from report_nets import tiny;"
+        "from support.report_nets import tiny;"
         "from inception_lab.report.write import write_report, write_comparison;"
         "data = tiny(); write_report(data, Path(sys.argv[2]) / 'one');"
         "write_comparison([data.record, tiny(2, 'other').record], Path(sys.argv[2]) / 'two')"
     )
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / run)])
+        subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parents[1]), str(tmp_path / run)])
         for run in ("a", "b")
     ]
     assert [process.wait() for process in processes] == [0, 0]

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from report_nets import WEIRD, inception, net, tiny, traced
+from support.report_nets import WEIRD, inception, net, tiny, traced
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 import torch
-from loaded_script import loaded_script
+from support.loaded_script import loaded_script
 
 from inception_lab.running.optimizers import OPTIMIZERS
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from loaded_script import SCRIPTS, loaded_script
+from support.loaded_script import SCRIPTS, loaded_script
 
 pytest.importorskip("fvcore")
 pytest.importorskip("torchinfo")

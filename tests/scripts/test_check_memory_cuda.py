@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from loaded_script import loaded_script
+from support.loaded_script import loaded_script
 
 import inception_lab as il
 from inception_lab.measure.memory import MeasuredMemory

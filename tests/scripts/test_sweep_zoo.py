@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from loaded_script import SCRIPTS, loaded_script
+from support.loaded_script import SCRIPTS, loaded_script
 from torch import nn
 
 import inception_lab as il

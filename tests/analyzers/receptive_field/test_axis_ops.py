@@ -1,0 +1,259 @@
+"""Every kind of step against autograd: the extent of each unit, and the three numbers."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from support.agreement import computed, differences, verdict
+from support.field_nets import (
+    Net,
+    added_in_place,
+    attention,
+    channel_shuffle,
+    conv,
+    fork_before_in_place,
+    in_place_after_fork,
+    patches,
+    preallocated,
+    preallocated_like,
+    shifted_windows,
+    space_to_depth,
+    windows,
+)
+from torch import nn
+
+from inception_lab.errors import InceptionLabError
+
+few = settings(max_examples=25, derandomize=True, deadline=None)
+
+
+def expect(status, net, shape):
+    assert verdict(net, shape) == (status, {}, [])
+
+
+def small(least, most):
+    return st.integers(least, most)
+
+
+@few
+@given(small(6, 14), small(1, 4), small(1, 3), small(0, 4), small(1, 3), st.sampled_from([1, 2]))
+def test_convolution(size, kernel, stride, padding, dilation, groups):
+    assume(size + 2 * padding > dilation * (kernel - 1))
+    net = nn.Conv1d(4, 2, kernel, stride, padding, dilation, groups)
+    expect("exact", net, (1, 4, size))
+
+
+@few
+@given(small(4, 8), small(1, 5), small(1, 3), small(0, 2), small(0, 2), small(1, 2))
+def test_transposed_convolution(size, kernel, stride, padding, more, dilation):
+    assume(more < max(stride, dilation))
+    expect("exact", nn.ConvTranspose1d(2, 2, kernel, stride, padding, more, dilation=dilation), (1, 2, size))
+
+
+@few
+@given(small(6, 12), small(1, 4), small(1, 4), small(0, 2), small(1, 2), st.booleans())
+def test_maximum_pooling(size, kernel, stride, padding, dilation, rounding_up):
+    assume(padding <= kernel // 2 and size + 2 * padding > dilation * (kernel - 1))
+    expect("exact", nn.MaxPool1d(kernel, stride, padding, dilation, ceil_mode=rounding_up), (1, 2, size))
+
+
+@few
+@given(small(6, 12), small(1, 4), small(1, 4), small(0, 2), st.booleans(), st.booleans())
+def test_average_pooling(size, kernel, stride, padding, rounding_up, padding_counts):
+    assume(padding <= kernel // 2)
+    expect("exact", nn.AvgPool1d(kernel, stride, padding, rounding_up, padding_counts), (1, 2, size))
+
+
+@few
+@given(small(3, 9), small(2, 9), st.sampled_from([nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d]))
+def test_adaptive_pooling(size, out, pool):
+    assert not differences(pool(out), (1, 2, size))
+
+
+@few
+@given(small(3, 9), small(1, 20), st.sampled_from(["nearest", "nearest-exact", "area"]))
+def test_interpolation_to_a_size(size, out, mode):
+    assert not differences(Net(lambda x: F.interpolate(x, size=out, mode=mode)), (1, 2, size))
+
+
+@few
+@given(small(5, 9), st.sampled_from([0.5, 1.3, 1.5, 2.0, 2.6]), st.sampled_from(["nearest", "nearest-exact"]))
+def test_interpolation_by_a_scale(size, scale, mode):
+    assert not differences(Net(lambda x: F.interpolate(x, scale_factor=scale, mode=mode)), (1, 2, size))
+
+
+@pytest.mark.parametrize(
+    ("out", "corners"),
+    [
+        *[(out, False) for out in (1, 2, 3, 4, 5, 7, 8, 10, 13, 14)],
+        *[(out, True) for out in (2, 3, 7, 10, 14)],
+    ],
+)
+def test_linear_interpolation(out, corners):
+    net = Net(lambda x: F.interpolate(x, size=out, mode="linear", align_corners=corners))
+    assert not differences(net, (1, 2, 7))
+
+
+@pytest.mark.parametrize(
+    ("scale", "corners"),
+    [(0.5, False), (1.5, False), (2, False), (2, True)],
+)
+def test_cubic_interpolation(scale, corners):
+    net = Net(lambda x: F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=corners))
+    assert not differences(net, (1, 1, 7, 6))
+
+
+@few
+@given(st.slices(11))
+def test_slices(part):
+    assume(part.step is None or part.step > 0)
+    assume(len(range(11)[part]) > 1)
+    expect("exact", Net(lambda x: x[:, :, part]), (1, 2, 11))
+
+
+@few
+@given(
+    small(5, 9),
+    st.tuples(small(0, 3), small(0, 3)),
+    st.sampled_from(["constant", "reflect", "replicate"]),
+    small(1, 3),
+)
+def test_padding(size, sides, mode, kernel):
+    net = Net(lambda x, after: after(F.pad(x, sides, mode=mode)), conv(kernel))
+    status, wrong, _ = verdict(net, (1, 2, size))
+    assert (status, wrong) == ("exact", {})
+
+
+@few
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["conv", "pool", "slice"]), small(1, 4), small(1, 2), small(0, 2)),
+        min_size=2,
+        max_size=4,
+    )
+)
+def test_chains(steps):
+    layers = {
+        "conv": lambda k, s, p: conv(k, stride=s, padding=p),
+        "pool": lambda k, s, p: nn.MaxPool1d(k, s, min(p, k // 2), ceil_mode=True),
+        "slice": lambda _, s, __: Net(lambda x: x[..., ::s]),
+    }
+    net = nn.Sequential(*(layers[kind](*numbers) for kind, *numbers in steps))
+    try:
+        field = computed(net, (1, 2, 24))
+    except InceptionLabError:
+        assume(False)
+    assume(field.grid[0] > 1 if field.grid else False)
+    expect("exact", net, (1, 2, 24))
+
+
+@few
+@given(small(1, 4), small(1, 4), small(1, 2), st.booleans())
+def test_branches_that_merge(one, other, stride, concatenated):
+    a, b = conv(2 * one - 1, stride=stride, padding=one - 1), conv(other, stride=stride, padding=other - 1)
+    merge = (lambda x, a, b: torch.cat([a(x), b(x)[..., : a(x).shape[-1]]], 1)) if concatenated else None
+    net = Net(merge or (lambda x, a, b: a(x) + b(x)[..., : a(x).shape[-1]]), a, b)
+    expect("exact" if other == 1 else "misaligned", net, (1, 2, 13))
+
+
+SAME = {"padding": "same"}
+NARROW, WIDE = conv(3, padding=1), conv(5, padding=2)
+
+CASES = [
+    ("even same", "exact", conv(4, **SAME), (9,)),
+    ("dilated same", "exact", conv(4, dilation=3, **SAME), (19,)),
+    ("reflected", "exact", conv(4, padding=2, padding_mode="reflect"), (9,)),
+    ("2-d asymmetric", "exact", nn.Conv2d(2, 2, (1, 7), padding=(0, 3)), (4, 9)),
+    ("3-d", "exact", nn.Conv3d(2, 2, (1, 2, 3), (1, 2, 1), (0, 1, 1)), (4, 5, 6)),
+    ("3-d pool", "exact", nn.MaxPool3d((2, 1, 3), 2, ceil_mode=True), (4, 5, 6)),
+    ("dilated 2-d pool", "exact", nn.MaxPool2d((3, 2), 2, dilation=(2, 1), ceil_mode=True), (8, 7)),
+    ("depthwise", "exact", conv(3, groups=2, padding=1), (7,)),
+    ("cropped", "exact", nn.Sequential(conv(3), nn.ConstantPad1d((-1, -2), 0.0)), (11,)),
+    ("flipped there and back", "misaligned", Net(lambda x, a: a(x.flip(2)).flip(2), conv(4)), (9,)),
+    ("rolled", "misaligned", Net(lambda x: x.roll(2, 2)), (6,)),
+    ("channel shuffle", "exact", Net(channel_shuffle), (6,)),
+    ("space to depth", "misaligned", Net(space_to_depth), (6, 8)),
+    ("stacked", "exact", Net(lambda x, a: torch.stack([a(x), x], 1).flatten(1, 2), NARROW), (8,)),
+    ("split", "exact", Net(lambda x: x.split([2, 4], 2)[1]), (6,)),
+    (
+        "strided and back",
+        "exact",
+        Net(lambda x, a, b: a(x) + F.interpolate(b(x), scale_factor=2), NARROW, conv(2, stride=2)),
+        (12,),
+    ),
+    ("in place after a fork", "exact", Net(in_place_after_fork, NARROW, WIDE), (12,)),
+    ("fork before in place", "exact", Net(fork_before_in_place, NARROW, WIDE), (12,)),
+    ("added in place", "exact", Net(added_in_place, NARROW, WIDE), (12,)),
+    ("adaptive", "exact", nn.AdaptiveAvgPool1d(3), (6,)),
+    ("adaptive, uneven", "misaligned", nn.AdaptiveMaxPool1d(3), (8,)),
+    ("adaptive, more", "misaligned", nn.AdaptiveAvgPool1d(4), (3,)),
+    ("layer norm", "exact", nn.LayerNorm(7), (7,)),
+    ("squeeze and excite", "exact", Net(lambda x: x * x.mean(2, keepdim=True).sigmoid()), (6,)),
+    ("rows and columns", "exact", Net(lambda x: x * x.mean(2, keepdim=True)), (5, 6)),
+    ("preallocated", "exact", Net(preallocated, NARROW, WIDE), (12,)),
+    ("preallocated like", "exact", Net(preallocated_like, NARROW, WIDE), (12,)),
+    ("pixel shuffle", "exact", nn.PixelShuffle(2), (3, 4)),
+    ("pixel unshuffle", "exact", nn.PixelUnshuffle(2), (6, 8)),
+    ("patches", "exact", Net(patches), (6, 8)),
+    ("repeated", "exact", Net(lambda x: x.repeat_interleave(2, 2)), (5,)),
+    (
+        "up and down",
+        "exact",
+        Net(lambda x, a: a(F.interpolate(x, scale_factor=2)), conv(3, stride=2, padding=1)),
+        (9,),
+    ),
+    (
+        "transposed and down",
+        "exact",
+        nn.Sequential(nn.ConvTranspose1d(2, 2, 2, 2), conv(3, stride=2, padding=1)),
+        (9,),
+    ),
+    ("windows", "misaligned", Net(windows), (8, 8)),
+    ("shifted windows", "misaligned", Net(shifted_windows), (8, 8)),
+    ("attention", "exact", Net(attention), (6,)),
+]
+
+
+@pytest.mark.parametrize(("name", "status", "net", "axes"), CASES)
+def test_nets_of_a_few_operations(name, status, net, axes):
+    channels = 4 if "shuffle" in name else 2
+    expect(status, net, (1, channels, *axes))
+
+
+RECURRENT = nn.GRU(2, 2, batch_first=True)
+
+
+@pytest.mark.parametrize(
+    ("net", "length"),
+    [
+        pytest.param(Net(lambda x: x.cumsum(2)), 5, id="running sum"),
+        pytest.param(Net(lambda x, a: torch.cat([a(x), x], 2), NARROW), 8, id="joined"),
+        pytest.param(Net(lambda x: torch.cat([x[..., 1:], x[..., :1]], 2)), 8, id="rolled by hand"),
+        pytest.param(conv(3, padding=2, padding_mode="circular"), 9, id="circular"),
+        pytest.param(Net(lambda x, a: torch.cat([a(x), x], 1)[:, 2:], NARROW), 8, id="channels parted"),
+        pytest.param(
+            Net(lambda x: torch.stack([x[..., i] for i in range(4)], 2)),
+            4,
+            id="positions stacked",
+        ),
+        pytest.param(
+            Net(lambda x, a: a(x.transpose(1, 2))[0].transpose(1, 2), RECURRENT),
+            5,
+            id="recurrent",
+        ),
+    ],
+)
+def test_what_is_no_more_than_a_bound_is_called_one(net, length):
+    field, wrong = computed(net, (1, 2, length)), differences(net, (1, 2, length))
+    assert field.status == "bound" or not wrong
+    for computed_span, seen in wrong.values():
+        assert computed_span[0][0] <= seen[0][0]
+        assert computed_span[0][1] >= seen[0][1]
+
+
+def test_a_unit_that_sees_nothing_but_padding():
+    net = Net(lambda x: F.pad(x, (2, 0)))
+    first, last = computed(net, (1, 2, 4)).extent((0,))[0]
+    assert first > last
+    assert not differences(net, (1, 2, 4))

@@ -1,0 +1,212 @@
+"""The command line as a user types it: output, exit codes, and one clear line for every mistake."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.typed import typed
+
+import inception_lab as il
+from inception_lab.cli import COMMANDS
+from inception_lab.cli.options import KeywordType, SizeType
+from inception_lab.errors import InceptionLabError
+
+
+def test_help_names_every_command_with_its_own_help(capsys):
+    _, out, _ = typed(capsys, "--help")
+    for name, line in COMMANDS.items():
+        assert f"{name} " in out
+        assert line in out
+        code, text, _ = typed(capsys, name, "--help")
+        assert code == 0
+        assert line.rstrip(".").split()[0] in text
+
+
+def test_models_lists_the_zoo(capsys):
+    code, out, _ = typed(capsys, "models", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0
+    assert [row["name"] for row in rows] == il.list_models()
+    assert rows[0]["params"] == "6998552"
+    assert rows[0]["input_size"] == "3x224x224"
+
+
+def test_models_as_json_carries_the_cards(capsys):
+    _, out, _ = typed(capsys, "models", "--family", "googlenet", "--format", "json")
+    data = json.loads(out)
+    assert data["schema"] == 1
+    first = data["models"][0]
+    assert (first["name"], first["paper"], first["year"], first["macs"]) == (
+        "googlenet",
+        "1409.4842",
+        2014,
+        1582671872,
+    )
+
+
+def test_summary_as_json_is_the_record(capsys):
+    _, out, _ = typed(capsys, "summary", "googlenet", "--format", "json")
+    trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224), name="googlenet")
+    assert json.loads(out) == il.summarise(trace).to_dict()
+
+
+def test_summary_shows_layers_and_totals(capsys):
+    _, out, _ = typed(capsys, "summary", "googlenet")
+    assert "inception3a.branch3.conv5x5.conv" in out
+    assert "1,582,671,872" in out
+    assert "6,998,552" in out
+    assert "flops" not in out.split("\n")[0].split()
+
+
+def test_summary_options(capsys):
+    arguments = ["summary", "googlenet_v2", "--kwargs", "middle=input", "--kwargs", "num_classes=10"]
+    arguments += ["--input-size", "3x96x64"]
+    _, out, _ = typed(capsys, *arguments, "--batch-size", "4", "--mode", "train", "--format", "json")
+    data = json.loads(out)
+    model = il.create_model("googlenet_v2", device="meta", middle="input", num_classes=10)
+    assert data["totals"]["params"] == sum(p.numel() for p in model.parameters())
+    assert data["input_shapes"] == [[4, 3, 96, 64]]
+    assert (data["mode"], data["loss"]) == ("train", "cross_entropy")
+    assert data["totals"]["training_macs"] == data["totals"]["macs"] + data["totals"]["backward_macs"]
+
+
+def test_summary_by_depth_adds_up(capsys):
+    _, out, _ = typed(capsys, "summary", "googlenet", "--depth", "1", "--format", "json")
+    data = json.loads(out)
+    assert "layers" not in data
+    assert [row["module"] for row in data["modules"]][-1] == "fc"
+    assert sum(row["macs"] for row in data["modules"]) == data["totals"]["macs"] == 1582671872
+
+
+def test_output_goes_to_a_file(capsys, tmp_path):
+    path = tmp_path / "new" / "layers.csv"
+    code, out, _ = typed(capsys, "summary", "googlenet", "--format", "csv", "-o", str(path))
+    assert (code, out) == (0, "")
+    assert sum(int(row["macs"]) for row in csv.DictReader(path.open())) == 1582671872
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("summary gogglenet", 2, "did you mean googlenet"),
+        ("sumary googlenet", 2, "did you mean summary"),
+        ("summary", 2, "MODEL"),
+        ("summary googlenet --input-size 3xa", 2, "3x224x224"),
+        ("summary googlenet --input-size 3x0x224", 2, "3x224x224"),
+        ("summary googlenet --input-size -3x224x224", 2, "3x224x224"),
+        ("summary googlenet --batch-size 0", 2, "0"),
+        ("summary googlenet --mode training", 2, "train"),
+        ("summary googlenet --depth 0", 2, "0"),
+        ("summary googlenet --format yaml", 2, "yaml"),
+        ("summary googlenet --frmat csv", 2, "--format"),
+        ("summary googlenet --kwargs num_clases=3", 2, "did you mean num_classes"),
+        ("summary googlenet --kwargs num_classes", 2, "num_classes=10"),
+        ("summary googlenet --kwargs num_classes=0", 2, "num_classes"),
+        ("summary googlenet --kwargs middle=input", 2, "middle"),
+        ("summary googlenet --input-size 3x30x30", 3, "31"),
+        ("summary googlenet --input-size 3x224", 3, "N x 3 x H x W"),
+        ("summary googlenet --input-size 1x224x224", 3, "N x 3 x H x W"),
+        ("summary googlenet --input-size 3x224x224 --input-size 3x224x224", 3, "forward"),
+        ("summary googlenet --mode train --input-size 3x64x64 --kwargs aux_logits=True", 3, "191 to 238"),
+        ("summary googlenet_bn --mode train --input-size 3x31x31", 3, "Expected more than 1 value"),
+        ("summary googlenet -o /dev/null/x", 2, "/dev/null/x"),
+        ("summary googlenet --kwargs device=cuda", 2, "no option 'device'"),
+        ("summary googlenet --kwargs name=x", 2, "no option 'name'"),
+        ("models --family gogle", 2, "googlenet"),
+        ("report", 2, "--all"),
+        ("report googlenet nothing", 2, "no model 'nothing'"),
+        ("report googlenet googlenet", 2, "twice"),
+        ("report googlenet -o /dev/null/x", 2, "/dev/null/x"),
+    ],
+)
+def test_every_mistake_is_one_clear_line(capsys, arguments, code, said):
+    found, out, err = typed(capsys, *arguments.split())
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert said in err
+    assert err.startswith("inception-lab: ")
+    assert "Traceback" not in err
+
+
+def test_strict_fails_on_a_partial_result(capsys, monkeypatch):
+    from inception_lab.formulas import registry as formulas
+
+    monkeypatch.setattr(formulas, "FREE_OPS", formulas.FREE_OPS - {formulas.aten.cat})
+    monkeypatch.setattr("inception_lab.tracing.dispatch.SHORTCUTS.cache", {})
+    code, out, err = typed(capsys, "summary", "googlenet", "--strict", "--format", "json")
+    data = json.loads(out)
+    assert code == 1
+    assert data["complete"] is False
+    assert data["uncounted_ops"] == [{"name": "aten.cat.default", "count": 9}]
+    assert "aten.cat.default (9x)" in err
+    code, out, _ = typed(capsys, "summary", "googlenet")
+    assert code == 0
+    assert "NOT COUNTED" in out
+    assert "aten.cat.default" in out
+
+
+def test_report_of_one_model(capsys, tmp_path):
+    folder = tmp_path / "mine"
+    code, out, err = typed(capsys, "report", "googlenet", "-o", str(folder))
+    assert (code, err) == (0, "")
+    assert out.strip() == str(folder / "README.md")
+    assert {"layers.csv", "modules.csv", "summary.json", "README.md"} <= {p.name for p in folder.iterdir()}
+    assert il.Record.load(folder / "summary.json").totals["macs"] == 1582671872
+
+
+def test_report_of_several_models_sets_them_side_by_side(capsys, tmp_path):
+    code, out, _ = typed(capsys, "report", "googlenet", "googlenet_v3", "-o", str(tmp_path))
+    assert code == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["comparison", "googlenet", "googlenet_v3"]
+    assert out.splitlines()[-1] == str(tmp_path / "comparison" / "README.md")
+    data = json.loads((tmp_path / "comparison" / "comparison.json").read_text())
+    assert [model["model"] for model in data["models"]] == ["googlenet", "googlenet_v3"]
+
+
+def test_a_model_that_fails_leaves_nothing_written(capsys, tmp_path):
+    code, _, _ = typed(
+        capsys, "report", "googlenet_3x3", "googlenet", "--input-size", "3x20x20", "-o", str(tmp_path)
+    )
+    assert code == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = f"{sys.executable} -m inception_lab summary googlenet | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 1
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=4))
+def test_sizes_are_read_as_written(sizes):
+    assert SizeType().convert("x".join(map(str, sizes)), None, None) == (tuple(sizes), "")
+    assert SizeType().convert("x".join(map(str, sizes)) + ":int64", None, None) == (tuple(sizes), "int64")
+
+
+@given(st.text(max_size=12))
+def test_any_size_is_read_or_refused_in_one_line(text):
+    try:
+        sizes, _ = SizeType().convert(text, None, None)
+    except InceptionLabError as error:
+        sizes = (1,)
+        assert len(str(error).splitlines()) == 1  # noqa: PT017
+    assert min(sizes) > 0
+
+
+@given(st.text(max_size=12))
+def test_any_keyword_is_read_or_refused_in_one_line(text):
+    try:
+        key, _ = KeywordType().convert(text, None, None)
+    except InceptionLabError as error:
+        key = "refused"
+        assert len(str(error).splitlines()) == 1  # noqa: PT017
+    assert key.isidentifier()
