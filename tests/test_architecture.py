@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,40 +13,104 @@ import inception_lab
 PACKAGE = Path(inception_lab.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-MAY_IMPORT = {
-    "models": {"errors", "models"},
-    "ir": {"errors", "files", "ir"},
-    "running": {"errors", "ir", "running"},
-    "tracing": {"errors", "formulas", "ir", "running", "tracing"},
-    "analyzers": {"analyzers", "errors", "ir", "metrics", "record"},
-    "measure": {"analyzers", "errors", "ir", "measure", "running", "tracing"},
-    "counters": {"analyzers", "counters", "errors", "ir", "record", "running", "tracing"},
-    "report": {"analyzers", "errors", "files", "metrics", "record", "report"},
-    "cli": None,
-}  # fmt: skip
-"""What each folder knows of the package; None for all of it."""
-
 
 def module_of(path):
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+BASE = {"errors", "files", "formulas", "ir", "metrics", "record"}
+ENGINE = BASE | {"running", "tracing"}
+ANSWERS = ENGINE | {"analyzers", "limits", "measure"}
+MAY_IMPORT = {
+    "errors": set(),
+    "formulas": {"errors"},
+    "files": {"errors"},
+    "metrics": {"errors"},
+    "record": {"errors", "files", "metrics"},
+    "models": {"errors"},
+    "ir": {"errors", "files"},
+    "running": {"errors", "formulas", "ir"},
+    "tracing": {"errors", "formulas", "ir", "running"},
+    "analyzers": {"errors", "ir", "metrics", "record"},
+    "limits": ANSWERS,
+    "measure": ANSWERS,
+    "counters": ANSWERS,
+    "loading": ENGINE | {"models"},
+    "report": BASE | {"analyzers"},
+    "cli": None,
+    "__init__": None,
+    "__main__": None,
+}
+"""What each file and folder at the top of the package may import besides itself; None for everything."""
+
+
 def imports(path):
     """Modules of this package that a file imports, wherever in the file."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("inception_lab"):
+        if isinstance(node, ast.ImportFrom) and node.module == "inception_lab":
+            yield from (f"inception_lab.{name.name}" for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("inception_lab."):
             yield node.module
         elif isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if name.name.startswith("inception_lab"))
+            yield from (name.name for name in node.names if name.name.startswith("inception_lab."))
 
 
-@pytest.mark.parametrize("folder", MAY_IMPORT)
-def test_folders_know_only_what_they_may(folder):
-    allowed = MAY_IMPORT[folder]
-    for path in (PACKAGE / folder).rglob("*.py"):
-        known = {name.split(".")[1] for name in imports(path) if "." in name}
-        assert allowed is None or known <= allowed, path
+def top_level(package):
+    """The files and folders of code at the top of a package, by name."""
+    return {p.stem: p for p in package.iterdir() if p.suffix == ".py" or any(p.rglob("*.py"))}
+
+
+def faults(package):
+    """The names at the top that are not listed, and the imports that are not allowed."""
+    names = top_level(package)
+    yield from (f"{name} is not listed" for name in sorted(names.keys() ^ MAY_IMPORT.keys()))
+    for name in names.keys() & MAY_IMPORT.keys():
+        for path in sorted([names[name], *names[name].rglob("*.py")]):
+            if path.suffix == ".py" and MAY_IMPORT[name] is not None:
+                parts = {module.split(".")[1] for module in imports(path)} & names.keys()
+                forbidden = parts - MAY_IMPORT[name] - {name}
+                yield from (f"{path.relative_to(package)} imports {part}" for part in sorted(forbidden))
+
+
+def test_every_part_of_the_package_imports_only_what_it_may():
+    assert list(faults(PACKAGE)) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "fault"),
+    [
+        ("loose.py", "", "loose is not listed"),
+        ("room/part.py", "", "room is not listed"),
+        ("errors.py", "from inception_lab.ir.trace import Op", "errors.py imports ir"),
+        (
+            "ir/deep/part.py",
+            "def f():\n    import inception_lab.tracing.tracer",
+            "ir/deep/part.py imports tracing",
+        ),
+        ("metrics.py", "from inception_lab import record", "metrics.py imports record"),
+    ],
+)
+def test_a_part_that_is_not_listed_or_imports_too_much_is_found(tmp_path, place, line, fault):
+    for name in MAY_IMPORT:
+        (tmp_path / f"{name}.py").touch()
+    path = tmp_path / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parent != tmp_path:
+        (tmp_path / f"{path.relative_to(tmp_path).parts[0]}.py").unlink(missing_ok=True)
+    path.write_text(line)
+    assert list(faults(tmp_path)) == [fault]
+
+
+def test_the_parts_form_no_circle():
+    """What a part may import may not import it: their order exists, and static_order finds it."""
+    graph = {name: allowed - {name} for name, allowed in MAY_IMPORT.items() if allowed is not None}
+    actual = {
+        name: {m.split(".")[1] for path in PACKAGE.rglob("*.py") if module_of(path).split(".")[1:2] == [name]
+               for m in imports(path)} & graph.keys() - {name}
+        for name in graph
+    }  # fmt: skip
+    assert len(list(TopologicalSorter(actual).static_order())) == len(graph)
 
 
 def test_nothing_imports_the_command_line():

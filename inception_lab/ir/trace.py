@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import write_text
+from inception_lab.ir.operation_name import parse_operation_name
 
 Phase = Literal["forward", "loss", "backward", "optimizer"]
 Mode = Literal["eval", "train"]
@@ -50,6 +51,16 @@ class Op(NamedTuple):
     def arg(self, name: str, default: Any = None) -> Any:
         """The argument of that name, or `default` where the operation was called without it."""
         return dict(self.args).get(name, default)
+
+    @property
+    def base_name(self) -> str:
+        """Its name as tables spell it, without overload: `relu` for `aten.relu_.default`."""
+        return parse_operation_name(self.name).base
+
+    @property
+    def in_place(self) -> bool:
+        """True where it writes to its first argument."""
+        return parse_operation_name(self.name).in_place
 
 
 class Value(NamedTuple):

@@ -11,6 +11,8 @@ from support.counting import (
     POOLING,
     PROJECTIONS,
     SCORES,
+    ByVector,
+    Fourier,
     Net,
     flop_counter_totals,
     fvcore_total,
@@ -116,24 +118,6 @@ def test_a_model_that_no_counter_can_run_is_an_error(monkeypatch):
     assert raised.value.exit_code == 1
 
 
-class ByVector(nn.Module):
-    """What fvcore's matmul cannot take."""
-
-    def __init__(self):
-        super().__init__()
-        self.vector = nn.Parameter(torch.zeros(4))
-
-    def forward(self, x):
-        return x @ self.vector
-
-
-class Fourier(nn.Module):
-    """What nobody counts."""
-
-    def forward(self, x):
-        return torch.fft.rfft(x)
-
-
 @pytest.mark.parametrize(
     ("model", "verdict", "error"),
     [
@@ -142,7 +126,7 @@ class Fourier(nn.Module):
     ],
 )
 def test_the_verdict_says_what_it_does_not_rest_on(capsys, model, verdict, error):
-    options = ("crosscheck", f"test_crosscheck:{model.__name__}", "--input-size", "4")
+    options = ("crosscheck", f"support.counting:{model.__name__}", "--input-size", "4")
     code, out, _ = typed(capsys, *options)
     assert (code, out.splitlines()[-1]) == (0, f"Verdict              {verdict}")
     code, out, err = typed(capsys, *options, "--strict")

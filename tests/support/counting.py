@@ -45,3 +45,21 @@ def flop_counter_totals(net, inputs, training):
         if training:
             torch.stack([out.sum() for out in outputs]).sum().backward()
     return forward, counter.get_total_flops() // 2 - forward
+
+
+class ByVector(nn.Module):
+    """What fvcore's matmul cannot take."""
+
+    def __init__(self):
+        super().__init__()
+        self.vector = nn.Parameter(torch.zeros(4))
+
+    def forward(self, x):
+        return x @ self.vector
+
+
+class Fourier(nn.Module):
+    """What nobody counts."""
+
+    def forward(self, x):
+        return torch.fft.rfft(x)
