@@ -19,6 +19,10 @@ Status = Literal["exact", "misaligned", "bound", "unknown"]
 Number = int | float
 
 
+class NoSpatialAxes(InceptionLabError):  # noqa: N818 - it says what is missing
+    """The input, or the layer named as the source, has no spatial axes to see."""
+
+
 @dataclass(frozen=True)
 class Field:
     """What the units of one value see of the source, axis by axis.
@@ -184,7 +188,7 @@ def source_of(trace: Trace, layer: str = "") -> tuple[int, tuple[int, ...]]:
         )
         if axes:
             return value, axes
-    raise InceptionLabError(
+    raise NoSpatialAxes(
         f"{layer or 'the input'} has no spatial axes", where=trace.context.model, hint="name a layer that has"
     )
 

@@ -9,8 +9,7 @@ from typing import Any
 from pandas import DataFrame, Series
 
 from inception_lab.analyzers.analyzer import Analyzer
-from inception_lab.analyzers.receptive_field.field import UNSEEN, Field, fields
-from inception_lab.errors import InceptionLabError
+from inception_lab.analyzers.receptive_field.field import UNSEEN, Field, NoSpatialAxes, fields
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Call, Trace
 
@@ -76,7 +75,7 @@ def _layers(trace: Trace) -> DataFrame:
         table = receptive_field(trace)[["layer", "call", *NUMBERS, "status"]]
         said = [None if status == "exact" else status for status in table["status"]]
         return table.assign(status=Series(said, dtype=object))
-    except InceptionLabError:
+    except NoSpatialAxes:
         calls = layer_calls(trace)
         return DataFrame({"layer": [layer_name(c) for c in calls], "call": [c.number for c in calls]})
 

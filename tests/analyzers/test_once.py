@@ -1,0 +1,66 @@
+"""An analysis runs once for each trace and choice of options, and nothing outlives its trace."""
+
+import gc
+import weakref
+
+import pytest
+from torch import nn
+
+import inception_lab as il
+from inception_lab.analyzers.once import once_per_trace
+
+
+@pytest.fixture
+def counted():
+    calls = []
+
+    @once_per_trace
+    def analysis(trace, depth=1, *, device="cpu"):
+        calls.append((trace.context.model, depth, device))
+        return [depth, device]
+
+    return analysis, calls
+
+
+def small(width=2):
+    return il.trace(nn.Linear(3, width), (1, 3))
+
+
+def test_equal_options_however_they_are_given_are_computed_once(counted):
+    analysis, calls = counted
+    trace = small()
+    first = analysis(trace)
+    assert all(first is again for again in (analysis(trace, 1), analysis(trace, depth=1, device="cpu")))
+    assert analysis(trace, 2) == [2, "cpu"]
+    assert len(calls) == 2
+
+
+def test_equal_traces_have_results_of_their_own(counted):
+    analysis, calls = counted
+    one, other = small(), small()
+    assert one == other
+    assert analysis(one) is not analysis(other)
+    assert len(calls) == 2
+
+
+def test_results_go_with_their_trace():
+    class Result:
+        pass
+
+    analysis = once_per_trace(lambda _: Result())
+    trace = small()
+    result = weakref.ref(analysis(trace))
+    assert result() is not None
+    del trace
+    gc.collect()
+    assert result() is None
+
+
+def test_an_error_is_raised_every_time():
+    def refusing(_):
+        raise il.InceptionLabError("no")
+
+    analysis, trace = once_per_trace(refusing), small()
+    for _ in range(2):
+        with pytest.raises(il.InceptionLabError, match="no"):
+            analysis(trace)
