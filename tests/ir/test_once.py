@@ -4,10 +4,11 @@ import gc
 import weakref
 
 import pytest
+from pandas import DataFrame
 from torch import nn
 
 import inception_lab as il
-from inception_lab.analyzers.once import once_per_trace
+from inception_lab.ir.once import once_per_trace, table_once_per_trace
 
 
 @pytest.fixture
@@ -30,7 +31,10 @@ def test_equal_options_however_they_are_given_are_computed_once(counted):
     analysis, calls = counted
     trace = small()
     first = analysis(trace)
-    assert all(first is again for again in (analysis(trace, 1), analysis(trace, depth=1, device="cpu")))
+    assert all(
+        first is again
+        for again in (analysis(trace, 1), analysis(trace, depth=1, device="cpu"), analysis(trace=trace))
+    )
     assert analysis(trace, 2) == [2, "cpu"]
     assert len(calls) == 2
 
@@ -64,3 +68,20 @@ def test_an_error_is_raised_every_time():
     for _ in range(2):
         with pytest.raises(il.InceptionLabError, match="no"):
             analysis(trace)
+
+
+def test_each_reader_of_a_table_has_a_copy_of_its_own():
+    calls = []
+
+    @table_once_per_trace
+    def table(trace):
+        calls.append(trace)
+        return DataFrame({"path": [call.path for call in trace.calls]})
+
+    trace = small()
+    first = table(trace)
+    first.loc[:, "path"] = "changed"
+    first["more"] = 1
+    assert table(trace)["path"].tolist() == [call.path for call in trace.calls]
+    assert list(table(trace)) == ["path"]
+    assert len(calls) == 1
