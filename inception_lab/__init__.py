@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from inception_lab.counters.comparison import Crosscheck as Crosscheck
     from inception_lab.counters.comparison import crosscheck as crosscheck
     from inception_lab.errors import InceptionLabError as InceptionLabError
+    from inception_lab.formulas.registry import Cost as Cost
+    from inception_lab.formulas.registry import register_formula as register_formula
     from inception_lab.ir.trace import Trace as Trace
     from inception_lab.limits import smallest_input as smallest_input
     from inception_lab.measure.effective_field import effective_field as effective_field
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from inception_lab.tracing.tracer import trace as trace
 
 _HOME = {
+    "Cost": "formulas.registry",
     "Crosscheck": "counters.comparison",
     "Field": "analyzers.receptive_field.field",
     "InceptionLabError": "errors",
@@ -64,6 +67,7 @@ _HOME = {
     "projective_field": "analyzers.receptive_field.projective",
     "receptive_field": "analyzers.receptive_field.table",
     "reduction_saving": "analyzers.reductions",
+    "register_formula": "formulas.registry",
     "reserved_memory": "analyzers.memory.cuda_allocator",
     "resolution_fit": "analyzers.receptive_field.resolution",
     "smallest_input": "limits",

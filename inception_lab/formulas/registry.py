@@ -27,41 +27,181 @@ Sources: fvcore `jit_handles.py`, XLA `hlo_cost_analysis.cc`, `torch.utils.flop_
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from types import MappingProxyType, TracebackType
 from typing import Any, cast
 
 import torch
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.utils.flop_counter import flop_registry
 
+from inception_lab.errors import InceptionLabError
 from inception_lab.formulas.free import FREE_OPS, is_free
 from inception_lab.formulas.other_flops import OTHER_FLOPS
 from inception_lab.formulas.products import PRODUCTS
 from inception_lab.formulas.sequences import SEQUENCES
 from inception_lab.formulas.terms import FREE, Cost, Formula, aten, per_element
 
-__all__ = ["FORMULAS", "FREE_OPS", "Cost", "Formula", "aten", "cost_of"]
+__all__ = [
+    "FORMULAS", "FREE_OPS", "Cost", "Formula", "RegisteredFormula", "aten", "cost_of", "formulas_version",
+    "register_formula",
+]  # fmt: skip
 
-FORMULAS: dict[OpOverloadPacket, Formula] = {**PRODUCTS, **SEQUENCES, **OTHER_FLOPS}
-"""Formulas by operation. To count one more, add its row to the table of its kind."""
+FORMULAS: Mapping[OpOverloadPacket, Formula] = MappingProxyType({**PRODUCTS, **SEQUENCES, **OTHER_FLOPS})
+"""Formulas by operation, read-only. To count one more, add its row to the table of its kind."""
 
 _element_wise = per_element(1)
 
 
-def cost_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], out: Any) -> Cost:
-    """The cost of one operation.
+@dataclass(frozen=True, eq=False)
+class RegisteredFormula:
+    """A formula of a user's own; as a context manager it is taken out at the end of the block.
 
-    A formula comes first, then what is free by name, a formula registered with
-    `torch.utils.flop_counter`, PyTorch's tag of element-wise operations, the same operation out of
-    place, and what is free by kind.
+    Attributes:
+        operation: The operation that it gives the cost of.
+        formula: Called with the operation's arguments and `out_val`; returns a `Cost`.
+    """
+
+    operation: OpOverloadPacket
+    formula: Callable[..., Cost]
+
+    def remove(self) -> None:
+        """Take the formula out again; a second time does nothing."""
+        _REGISTRY.discard(self)
+
+    def __enter__(self) -> RegisteredFormula:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def cost(self, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> Cost:
+        """Return the cost of one run.
+
+        Raises:
+            InceptionLabError: The formula raised, or did not return a `Cost` of whole numbers.
+        """
+        where = f"formula of {self.operation}"
+        try:
+            cost = self.formula(*args, **kwargs, out_val=out)
+        except Exception as error:
+            raise InceptionLabError(f"raised {type(error).__name__}: {error}", where=where) from error
+        if not (isinstance(cost, Cost) and type(cost.macs) is type(cost.other_flops) is int):
+            hint = "return il.Cost(macs=..., other_flops=...) of whole numbers"
+            raise InceptionLabError(f"returned {cost!r}", where=where, hint=hint)
+        return cost
+
+
+class _Registry:
+    """The formulas that are registered, by operation, and how often that has changed."""
+
+    def __init__(self) -> None:
+        self.entries: dict[OpOverloadPacket, RegisteredFormula] = {}
+        self.changes = 0
+        self._lock = Lock()
+
+    def of(self, func: OpOverload) -> RegisteredFormula | None:
+        """Return the formula of an operation, whatever its overload."""
+        return self.entries.get(func.overloadpacket)
+
+    def add(self, entry: RegisteredFormula) -> bool:
+        """Take a formula in, and return True, where there is none for its operation."""
+        with self._lock:
+            self.changes += 1
+            return self.entries.setdefault(entry.operation, entry) is entry
+
+    def discard(self, entry: RegisteredFormula) -> None:
+        """Take a formula out where it is in."""
+        with self._lock:
+            self.changes += 1
+            if self.entries.get(entry.operation) is entry:
+                del self.entries[entry.operation]
+
+
+_REGISTRY = _Registry()
+
+
+def register_formula(operation: OpOverloadPacket, formula: Callable[..., Cost]) -> RegisteredFormula:
+    """Register what an operation costs, for every trace from now on.
+
+    It comes before everything else that is known of the operation: a formula registered with
+    `torch.utils.flop_counter`, which knows multiply-accumulates alone, and PyTorch's tags.
+
+    Args:
+        operation: All overloads of an operation as PyTorch dispatches it, such as
+            `torch.ops.my_library.roi_align`; operations that dispatch others, such as
+            `torch.ops.aten.linear`, are never met themselves.
+        formula: Called with the operation's own arguments, positional and keyword, those left at their
+            default absent, and what it returned as `out_val`, as `register_flop_formula` calls a raw
+            formula; tensors have shapes but no data on meta. It returns an `il.Cost`: `macs`, where 1
+            multiplication and 1 addition are 1, and `other_flops`.
+
+    Returns:
+        The registered formula: `remove()` takes it out, and so does the end of a `with` block.
+
+    Raises:
+        InceptionLabError: It is not an operation, or has a formula already (exit code 2).
+
+    Example:
+        The real Fourier transform of N numbers, 2.5 N log2 N operations where N is a power of two
+        (Frigo and Johnson, FFTW, 2005):
+
+        >>> import torch
+        >>> import inception_lab as il
+        >>> class Spectrum(torch.nn.Module):
+        ...     def forward(self, x):
+        ...         return torch.fft.rfft(x)
+        >>> def real_fourier(x, dim, *_, out_val):
+        ...     length = x.shape[dim[-1]]
+        ...     return il.Cost(other_flops=5 * x.numel() * (length.bit_length() - 1) // 2)
+        >>> il.trace(Spectrum(), (4, 256)).context.complete
+        False
+        >>> with il.register_formula(torch.ops.aten._fft_r2c, real_fourier):
+        ...     sum(op.other_flops for op in il.trace(Spectrum(), (4, 256)).ops)
+        20480
+    """
+    if not isinstance(operation, OpOverloadPacket):
+        raise InceptionLabError(
+            f"{operation!r} is not an operation of torch.ops",
+            hint="pass one such as torch.ops.my_library.my_operation",
+        )
+    entry = RegisteredFormula(operation, formula)
+    if operation in FORMULAS or operation in FREE_OPS:
+        raise InceptionLabError(f"{operation} has a formula already", hint="see inception_lab/formulas")
+    if not _REGISTRY.add(entry):
+        raise InceptionLabError(f"{operation} has a formula already", hint="remove() that one first")
+    return entry
+
+
+def formulas_version() -> tuple[object, ...]:
+    """Return a value that differs once a formula has been registered or taken out, here or with torch."""
+    # torch keeps no count of changes, so its formulas stand for themselves
+    return (_REGISTRY.changes, *flop_registry, *flop_registry.values())
+
+
+def cost_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], out: Any) -> Cost:
+    """Return the cost of one operation.
+
+    A formula of a user's own comes first, then one of the tables, then what is free by name, a formula
+    registered with `torch.utils.flop_counter`, PyTorch's tag of element-wise operations, the same
+    operation out of place, and what is free by kind.
 
     Args:
         func: The operation.
         args: Its positional arguments; tensors on any device.
         kwargs: Its keyword arguments.
         out: What it returned.
+
+    Raises:
+        InceptionLabError: A formula of a user's own failed.
     """
-    packet = func.overloadpacket
+    packet, functional = func.overloadpacket, _out_of_place(func)
+    if entry := _REGISTRY.of(func) or (functional and _REGISTRY.of(functional)):
+        return entry.cost(args, kwargs, out)
     if formula := FORMULAS.get(packet):
         return formula(args, out)
     if packet in FREE_OPS or func.is_view:
@@ -70,8 +210,8 @@ def cost_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], out: 
         return Cost(macs=flop_registry[packet](*args, **kwargs, out_val=out) // 2)
     if torch.Tag.pointwise in func.tags:
         return _element_wise(args, out)
-    if twin := _out_of_place(func):
-        return cost_of(twin, args, kwargs, out)
+    if functional:
+        return cost_of(functional, args, kwargs, out)
     return FREE if is_free(func) else Cost(counted=False)
 
 
@@ -80,5 +220,5 @@ def _out_of_place(func: OpOverload) -> OpOverload | None:
     name = func.overloadpacket.__name__
     if func.namespace != "aten" or not name.endswith("_") or name.endswith("__"):
         return None
-    twin = getattr(aten, name[:-1], None)
-    return cast("OpOverload | None", getattr(twin, func._overloadname, None))
+    functional = getattr(aten, name[:-1], None)
+    return cast("OpOverload | None", getattr(functional, func._overloadname, None))

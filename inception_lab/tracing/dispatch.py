@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from inception_lab.formulas.registry import Cost, cost_of
+from inception_lab.formulas.registry import Cost, cost_of, formulas_version
 from inception_lab.running.layouts import Layout, forget_layouts, layout_of
 from inception_lab.tracing.shape_rules import Answer, answer
 
@@ -69,6 +69,7 @@ class Shortcuts:
 
     def __init__(self) -> None:
         self.cache: dict[Key, Known] = {}
+        self.formulas_version = formulas_version()
 
     def __call__(
         self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
@@ -101,6 +102,14 @@ def forget_when_full() -> None:
     if len(SHORTCUTS.cache) > CACHE_LIMIT:
         SHORTCUTS.cache.clear()
         forget_layouts()
+
+
+def forget_old_costs() -> None:
+    """Start afresh where a formula was registered or taken out since; safe within another trace, too."""
+    version = formulas_version()
+    if version != SHORTCUTS.formulas_version:
+        SHORTCUTS.cache.clear()
+        SHORTCUTS.formulas_version = version
 
 
 def _probed(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:

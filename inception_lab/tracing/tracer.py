@@ -24,7 +24,7 @@ from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, opti
 from inception_lab.running.substitution import Borrowed, borrowed
 from inception_lab.tracing.backends import FOR_REAL, ON_META, Ground, on_fake_tensors
 from inception_lab.tracing.build import freeze
-from inception_lab.tracing.dispatch import forget_when_full
+from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
 from inception_lab.tracing.recorder import FAILED_IN, AutocastMet, Recorder
 
 FEW_MACS, FEW_BYTES = 10**10, 2**29
@@ -177,6 +177,7 @@ def _has_data(model: nn.Module) -> bool:
 def trace_on(ground: Ground, asked: Request, fallback: str = "") -> Trace:
     """Trace a model on one ground; `fallback` says why it is not meta."""
     with one_at_a_time, no_collection(), torch.inference_mode(False), ExitStack() as others:
+        forget_old_costs()
         if _get_current_dispatch_mode() is not None:  # another trace, or somebody's mode
             others.enter_context(_disable_current_modes())
         else:
