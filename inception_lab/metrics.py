@@ -44,6 +44,9 @@ _ALL = (
     Metric("other_flops", "Other FLOPs", "count", "lower", "operations of everything else in one forward"),
     Metric("backward_macs", "Backward MACs", "count", "lower", "multiply-accumulates of the backward pass"),
     Metric("training_macs", "Training MACs", "count", "lower", "forward and backward multiply-accumulates"),
+    Metric("fvcore_macs", "Fvcore MACs", "count", "", "macs as fvcore counts them"),
+    Metric("torch_macs", "Torch MACs", "count", "", "macs as torch's FlopCounterMode counts them"),
+    Metric("torch_backward_macs", "Torch backward MACs", "count", "", "backward_macs as it counts them"),
     Metric("activation_bytes", "Activations", "bytes", "lower", "bytes that a forward newly allocates"),
     Metric("saved_bytes", "Kept for backward", "bytes", "lower", "bytes that the backward pass needs"),
     Metric("peak_bytes", "Peak memory", "bytes", "lower", "highest sum of live storages in a pass"),
@@ -65,7 +68,7 @@ def parse_quantity(text: str, unit: Unit = "count") -> float:
         unit: What it counts: the suffixes of counts are powers of 1000, of bytes either kind.
 
     Raises:
-        InceptionLabError: It is no quantity of this unit.
+        InceptionLabError: The text is not a quantity of this unit.
 
     Example:
         >>> parse_quantity("7 M"), parse_quantity("40 MiB", "bytes")
@@ -75,7 +78,7 @@ def parse_quantity(text: str, unit: Unit = "count") -> float:
     match = _QUANTITY.fullmatch(text)
     if match is None or match[3] not in known:
         example = {"count": "7 M", "bytes": "40 MiB", "percent": "6.67"}[unit]
-        raise InceptionLabError(f"{text!r} is no quantity of {unit}", hint=f"write it like {example}")
+        raise InceptionLabError(f"{text!r} is not a quantity of {unit}", hint=f"write it like {example}")
     digits = match[1].replace(",", "").replace("_", "")
     return float(f"{digits}e{match[2] or 0}") * known[match[3]]
 

@@ -35,7 +35,7 @@ def test_quantities(text, unit, number):
     ("text", "unit"), [("", "count"), ("M", "count"), ("-7 M", "count"), ("7 MiB", "count"), ("7 m", "count"),
                        ("7 M", "bytes"), ("1.2.3", "count"), ("nan", "count"), ("7 M M", "count")]
 )  # fmt: skip
-def test_what_is_no_quantity_is_named(text, unit):
+def test_what_is_not_a_quantity_is_named(text, unit):
     with pytest.raises(InceptionLabError, match="write it like"):
         parse_quantity(text, unit)
 
