@@ -1,14 +1,16 @@
-"""The Record: what was analysed, its totals and its rows; the one thing rendered, saved and compared."""
+"""The Record of an analysis: context, totals and rows; the one thing rendered, saved and compared."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inception_lab.errors import InceptionLabError
+from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.metrics import METRICS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,10 +26,17 @@ class Record:
     Attributes:
         context: What was analysed and how: `tool`, `torch`, `model`, `input_shapes`, `mode`, `dtype`,
             `complete`, in train mode also `loss`.
-        totals: Sums by metric name, see `metrics.METRICS`.
+        totals: Sums by metric name: the keys of `metrics.METRICS`.
         uncounted_ops: Operations that no formula knows: `name` and how often they ran, `count`.
         unexecuted_modules: Paths of modules that were never called.
         layers: A row per layer call.
+
+    Raises:
+        InceptionLabError: A total is not a metric, or not a finite number.
+
+    Example:
+        >>> Record({"model": "lenet"}, {"params": 61706}, (), (), ()).to_dict()["totals"]
+        {'params': 61706}
     """
 
     context: Mapping[str, Any]
@@ -36,8 +45,17 @@ class Record:
     unexecuted_modules: tuple[str, ...]
     layers: tuple[Row, ...]
 
+    def __post_init__(self) -> None:
+        for name, total in self.totals.items():
+            if name not in METRICS:
+                raise InceptionLabError(f"total {name!r} is not a metric", hint=nearest(name, METRICS))
+            if type(total) not in (int, float) or not isfinite(total):  # neither a bool nor one of numpy's
+                raise InceptionLabError(
+                    f"total {name!r} is not a finite number: {total!r}", hint="give an int or a float"
+                )
+
     def to_dict(self) -> dict[str, Any]:
-        """The record as the JSON that other programs read."""
+        """Return the record as the JSON that other programs read."""
         return {
             "schema": SCHEMA,
             **self.context,
@@ -49,34 +67,31 @@ class Record:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Record:
-        """The inverse of `to_dict`.
+        """Make a record of what `to_dict` returned.
 
         Raises:
-            InceptionLabError: The data is not a record of this schema.
+            InceptionLabError: The data is not a record of this schema, or has a total that this version
+                does not know.
         """
         if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
-            found = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
-            raise InceptionLabError(f"no record of schema {SCHEMA}: found {found!r}", hint="write it again")
-        _check_kinds(data)
-        rest = dict(data)
-        del rest["schema"]
-        try:
-            return cls(
-                totals=rest.pop("totals"),
-                uncounted_ops=tuple(rest.pop("uncounted_ops")),
-                unexecuted_modules=tuple(rest.pop("unexecuted_modules")),
-                layers=tuple(rest.pop("layers")),
-                context=rest,
-            )
-        except (KeyError, TypeError) as error:
-            raise InceptionLabError(f"damaged record: {error!r}", hint="write it again") from error
+            schema = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
+            raise InceptionLabError(f"not a record of schema {SCHEMA}: {schema!r}", hint="write it again")
+        _check_parts(data)
+        context = {name: value for name, value in data.items() if name not in ("schema", *_PARTS)}
+        return cls(
+            context=context,
+            totals=data["totals"],
+            uncounted_ops=tuple(data["uncounted_ops"]),
+            unexecuted_modules=tuple(data["unexecuted_modules"]),
+            layers=tuple(data["layers"]),
+        )
 
     def with_context(self, **facts: Any) -> Record:
-        """The same record with more said of what was analysed."""
+        """Return the record with more facts in its context."""
         return replace(self, context={**self.context, **facts})
 
     def to_json(self) -> str:
-        """The record as JSON text, the same bytes every time."""
+        """Return the record as JSON text, the same bytes every time."""
         return _json(self.to_dict())
 
     @classmethod
@@ -90,31 +105,34 @@ class Record:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise InceptionLabError(f"cannot be read: {error}", where=str(path)) from error
-        return cls.from_dict(data)
+        try:
+            return cls.from_dict(data)
+        except InceptionLabError as error:
+            raise InceptionLabError(error.what, where=str(path), hint=error.hint) from error
 
     def frame(self) -> DataFrame:
-        """The layers as a DataFrame."""
+        """Return the layers as a DataFrame, with `call` in every row."""
         from pandas import DataFrame
 
         return DataFrame([{"call": 0} | dict(row) for row in self.layers])
 
 
-def _check_kinds(data: Mapping[str, Any]) -> None:
-    """Refuse parts of another kind than a record has."""
-    rows = [*_list(data, "layers"), *_list(data, "uncounted_ops")]
-    names = _list(data, "unexecuted_modules")
-    totals = data.get("totals")
-    numbers = isinstance(totals, Mapping) and all(isinstance(x, (int, float)) for x in totals.values())
-    plain = all(isinstance(row, Mapping) for row in rows) and all(isinstance(name, str) for name in names)
-    if not (numbers and plain and isinstance(data.get("model"), str)):
+_PARTS: Mapping[str, type] = {
+    "totals": Mapping, "uncounted_ops": list, "unexecuted_modules": list, "layers": list
+}  # fmt: skip
+"""Fields beside the context, and what each is in JSON."""
+
+
+def _check_parts(data: Mapping[str, Any]) -> None:
+    """Refuse parts that are missing or of another type than `to_dict` writes."""
+    for name, kind in _PARTS.items():
+        if not isinstance(data.get(name), kind):
+            noun = "an object" if kind is Mapping else "a list"
+            raise InceptionLabError(f"damaged record: {name} is not {noun}", hint="write it again")
+    rows = [*data["layers"], *data["uncounted_ops"]]
+    texts = [data.get("model"), *data["unexecuted_modules"]]
+    if not (all(isinstance(row, Mapping) for row in rows) and all(isinstance(text, str) for text in texts)):
         raise InceptionLabError("damaged record", hint="write it again")
-
-
-def _list(data: Mapping[str, Any], name: str) -> list[Any]:
-    part = data.get(name)
-    if not isinstance(part, list):
-        raise InceptionLabError(f"damaged record: {name} is no list", hint="write it again")
-    return part
 
 
 def _json(data: Mapping[str, Any]) -> str:

@@ -1,7 +1,9 @@
 """The JSON record, to the letter, and back."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import inception_lab as il
@@ -80,6 +82,42 @@ def test_damage_is_one_clear_line(text, tmp_path):
         il.Record.load(path)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+NOT_FINITE = "total 'macs' is not a finite number"
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "line"),
+    [
+        ("totals", {"macz": 1}, "total 'macz' is not a metric; did you mean macs?"),
+        ("totals", {"macs": "7 M"}, f"{NOT_FINITE}: '7 M'; give an int or a float"),
+        ("totals", {"macs": None}, f"{NOT_FINITE}: None; give an int or a float"),
+        ("totals", {"macs": True}, f"{NOT_FINITE}: True; give an int or a float"),
+        (
+            "totals",
+            {"macs": float("nan")},
+            "total 'macs' is not a finite number: nan; give an int or a float",
+        ),
+        ("totals", [], "damaged record: totals is not an object; write it again"),
+        ("layers", {}, "damaged record: layers is not a list; write it again"),
+        ("unexecuted_modules", [1], "damaged record; write it again"),
+        ("schema", 2, "not a record of schema 1: 2; write it again"),
+    ],
+)
+def test_a_saved_record_with_a_fault_gives_one_line_that_names_the_file(record, part, value, line, tmp_path):
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps(record.to_dict() | {part: value}))
+    with pytest.raises(InceptionLabError) as caught:
+        il.Record.load(path)
+    assert str(caught.value) == f"{path}: {line}"
+
+
+def test_a_total_is_checked_where_it_is_made(record):
+    with pytest.raises(InceptionLabError, match="total 'energy' is not a metric; known: activation_bytes, "):
+        replace(record, totals={**record.totals, "energy": 1})
+    with pytest.raises(InceptionLabError, match="is not a finite number"):
+        replace(record, totals={"macs": np.int64(1)})  # JSON has no such number
 
 
 def test_a_missing_file_is_named(tmp_path):
