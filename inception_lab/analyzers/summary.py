@@ -1,9 +1,9 @@
-"""From a Trace to a Record: every analyzer's columns beside one another."""
+"""From a Trace to a Record: the columns of all analyzers beside one another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pandas import DataFrame
 
@@ -11,20 +11,34 @@ from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.analyzers.cost import COST
 from inception_lab.analyzers.memory.timeline import MEMORY
 from inception_lab.analyzers.receptive_field.table import RECEPTIVE_FIELD
-from inception_lab.ir.structure import layer_calls
+from inception_lab.errors import InceptionLabError
+from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Trace
+from inception_lab.metrics import METRICS
 from inception_lab.record import Record
 
 ANALYZERS: tuple[Analyzer, ...] = (COST, MEMORY, RECEPTIVE_FIELD)
 """Every analyzer, in the order of their columns. To add one, write its file and list it here."""
 
 
+class _Claim(NamedTuple):
+    """A column or a total, and the name of the analyzer that it comes from."""
+
+    analyzer: str
+    data: Any
+
+
 def summarise(trace: Trace, analyzers: Sequence[Analyzer] = ANALYZERS) -> Record:
-    """Run analyzers over a trace.
+    """Run analyzers over a trace and set their columns beside one another.
 
     Args:
         trace: Of any mode.
-        analyzers: Which ones; fields of any other are absent from the record.
+        analyzers: Those whose columns and totals the record holds, in this order.
+
+    Raises:
+        InceptionLabError: Two analyzers claim one column or one total; the rows of a table are not the
+            layer calls of the trace; a metric lacks a value, or its column does not add up to its total; a
+            total is not a metric.
 
     Example:
         >>> import inception_lab as il
@@ -32,26 +46,71 @@ def summarise(trace: Trace, analyzers: Sequence[Analyzer] = ANALYZERS) -> Record
         >>> record.totals["macs"], record.layers[1]["layer"]
         (1582671872, 'conv1.conv')
     """
-    totals: dict[str, int] = {}
-    columns: dict[str, Any] = {}
+    calls = layer_calls(trace)
+    keys: dict[str, list[Any]] = {"layer": [layer_name(c) for c in calls], "call": [c.number for c in calls]}
+    columns: dict[str, _Claim] = {}
+    totals: dict[str, _Claim] = {}
     for analyzer in analyzers:
-        layers = analyzer.layers(trace)
-        totals.update(analyzer.totals(trace, layers))
-        columns |= {str(name): column for name, column in layers.items()}
+        table = analyzer.layers(trace).reset_index(drop=True)
+        _check_keys(analyzer, table, keys)
+        _claim(columns, "column", analyzer, table.drop(columns=list(keys)).items())
+        sums = analyzer.totals(trace, table)
+        _check_sums(analyzer, table, sums)
+        _claim(totals, "total", analyzer, sums.items())
     return Record(
         context=_context(trace),
-        totals=totals,
+        totals={name: total.data for name, total in totals.items()},
         uncounted_ops=tuple(
             {"name": name, "count": times} for name, times in trace.context.uncounted_ops.items()
         ),
-        unexecuted_modules=tuple(call.path for call in layer_calls(trace) if not call.executed),
-        layers=_rows(DataFrame(columns)),
+        unexecuted_modules=tuple(call.path for call in calls if not call.executed),
+        layers=_rows(DataFrame(keys | {name: column.data for name, column in columns.items()})),
     )
+
+
+def _check_keys(analyzer: Analyzer, table: DataFrame, keys: Mapping[str, list[Any]]) -> None:
+    """Refuse a table whose rows are not the layer calls of the trace, in their order."""
+    for name, key in keys.items():
+        if name not in table or table[name].tolist() != key:
+            raise InceptionLabError(
+                f"its column {name!r} is not that of the layer calls",
+                where=f"analyzer {analyzer.name!r}",
+                hint="make a row for each of structure.layer_calls, in that order",
+            )
+
+
+def _check_sums(analyzer: Analyzer, table: DataFrame, sums: Mapping[str, int]) -> None:
+    """Refuse a metric without a value in some row, and a total that is not the sum of its column."""
+    for name in [name for name in table.columns if name in METRICS]:
+        column, where = table[name], f"analyzer {analyzer.name!r}"
+        if column.isna().any():
+            layer = table["layer"][column.isna()].iloc[0]
+            raise InceptionLabError(f"{name!r} has no value for {layer!r}", where=where, hint="compute it")
+        if sums.get(name, column.sum()) != column.sum():
+            raise InceptionLabError(
+                f"its total of {name!r} is {sums[name]}, but the rows add up to {column.sum()}",
+                where=where,
+                hint="let each row hold its own share",
+            )
+
+
+def _claim(
+    claims: dict[str, _Claim], kind: str, analyzer: Analyzer, named_data: Iterable[tuple[Any, Any]]
+) -> None:
+    """Add an analyzer's columns or totals to the others; refuse a name that is claimed already."""
+    for name, data in named_data:
+        if name in claims:
+            raise InceptionLabError(
+                f"{kind} {name!r} belongs to analyzer {claims[name].analyzer!r} already",
+                where=f"analyzer {analyzer.name!r}",
+                hint="give it another name",
+            )
+        claims[str(name)] = _Claim(analyzer.name, data)
 
 
 def _context(trace: Trace) -> dict[str, Any]:
     context = trace.context
-    found = {
+    facts = {
         "tool": context.tool,
         "torch": context.torch,
         "model": context.model,
@@ -60,13 +119,13 @@ def _context(trace: Trace) -> dict[str, Any]:
         "dtype": context.dtype,
         "complete": context.complete,
     }
-    real = {"device": context.device, "note": f"ran for real, as on meta: {context.fallback}"}
     step = {"loss": context.loss, "optimizer": context.optimizer, "autocast": context.autocast}
-    return found | {k: v for k, v in step.items() if v} | (real if context.fallback else {})
+    real_run = {"device": context.device, "note": f"ran for real, as on meta: {context.fallback}"}
+    return facts | {k: v for k, v in step.items() if v} | (real_run if context.fallback else {})
 
 
 def _rows(layers: DataFrame) -> tuple[dict[str, Any], ...]:
-    """A dictionary a row without what does not hold; the call number only of a module called again."""
+    """A dictionary per row, without what does not hold there; `call` only where a module is called again."""
     rows = [{str(k): _plain(v) for k, v in row.items() if v is not None} for row in layers.to_dict("records")]
     return tuple({k: v for k, v in row.items() if k != "call" or v} for row in rows)
 
