@@ -31,6 +31,10 @@ class InceptionLabError(ValueError):
         return f"{line}; {self.hint}" if self.hint else line
 
 
+class InputRefused(InceptionLabError):  # noqa: N818 - it says who refused what
+    """An input that a model refuses by a check of its own, before a layer deep inside does."""
+
+
 SHOWN = 30
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.errors import MODEL_FAILED, InputRefused
 
 Size = int | tuple[int, int]
 
@@ -241,12 +241,12 @@ def check_input(images: Tensor, limits: InputLimits, *, where: str, heads: bool)
         heads: Whether auxiliary heads run on these images.
 
     Raises:
-        InceptionLabError: The images have not N x C x H x W, C or a side is wrong (exit code 3).
+        InputRefused: The images have not N x C x H x W, C or a side is wrong (exit code 3).
 
     Example:
         >>> check_input(torch.zeros(1, 3, 8, 32), InputLimits(3, 31), where="Net", heads=False)
         Traceback (most recent call last):
-        inception_lab.errors.InceptionLabError: Net: input 1 x 3 x 8 x 32 is too small; \
+        inception_lab.errors.InputRefused: Net: input 1 x 3 x 8 x 32 is too small; \
 the smallest is N x 3 x 31 x 31
     """
     hint = f"the smallest is N x {limits.channels} x {limits.smallest} x {limits.smallest}"
@@ -264,7 +264,7 @@ the smallest is N x 3 x 31 x 31
     else:
         return
     shape = " x ".join(map(str, images.shape)) or "of no dimension"
-    raise InceptionLabError(f"input {shape} {problem}", where=where, hint=hint, exit_code=MODEL_FAILED)
+    raise InputRefused(f"input {shape} {problem}", where=where, hint=hint, exit_code=MODEL_FAILED)
 
 
 Window = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
