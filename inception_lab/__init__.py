@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from inception_lab.measure.effective_field import effective_field as effective_field
     from inception_lab.measure.field_gradients import check_fields as check_fields
     from inception_lab.measure.memory import measure_memory as measure_memory
+    from inception_lab.measure.prediction import MemoryComparison as MemoryComparison
+    from inception_lab.measure.prediction import compare_memory as compare_memory
+    from inception_lab.measure.prediction import trace_for_device as trace_for_device
     from inception_lab.models.registry import create_model as create_model
     from inception_lab.models.registry import list_models as list_models
     from inception_lab.models.weights import load_timm_state_dict as load_timm_state_dict
@@ -46,10 +49,12 @@ _HOME = {
     "Crosscheck": "counters.comparison",
     "Field": "analyzers.receptive_field.field",
     "InceptionLabError": "errors",
+    "MemoryComparison": "measure.prediction",
     "Record": "record",
     "Trace": "ir.trace",
     "branch_costs": "analyzers.cost",
     "check_fields": "measure.field_gradients",
+    "compare_memory": "measure.prediction",
     "create_model": "models.registry",
     "crosscheck": "counters.comparison",
     "effective_field": "measure.effective_field",
@@ -73,6 +78,7 @@ _HOME = {
     "smallest_input": "limits",
     "summarise": "analyzers.summary",
     "trace": "tracing.tracer",
+    "trace_for_device": "measure.prediction",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -1,0 +1,190 @@
+"""Peak memory as a trace predicts it for a device, beside what a run there measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
+from inception_lab.analyzers.memory.devices import DEVICES
+from inception_lab.analyzers.memory.timeline import allocator_peak, peak_memory, taken_apart
+from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.ir.trace import Mode, Trace
+from inception_lab.measure.hardware import this_processor
+from inception_lab.measure.memory import MeasuredMemory, measure_memory
+from inception_lab.running.inputs import Inputs
+from inception_lab.running.losses import Loss
+from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of
+from inception_lab.tracing.tracer import trace
+
+Device = Literal["cpu", "cuda"]
+"""A device whose memory is predicted: a key of `analyzers.memory.devices.DEVICES`."""
+
+UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
+
+
+def trace_for_device(
+    model: nn.Module,
+    inputs: Inputs,
+    *,
+    mode: Mode = "eval",
+    loss: Loss | None = None,
+    optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
+    autocast: torch.dtype | None = None,
+    device: Device = "cpu",
+    name: str = "",
+    meta_only: bool = False,
+) -> Trace:
+    """Trace a pass or a training step as a device runs it, which decides what it holds in memory.
+
+    An optimizer by name has the defaults that it has on the device. Operations that are fused there but
+    come apart on meta tensors (attention, recurrent layers) are traced as the CPU has them.
+
+    Args:
+        model: As for `trace`.
+        inputs: As for `trace`, batch included.
+        mode: `eval` or `train`.
+        loss: As for `trace`.
+        optimizer: As for `trace`; train mode only.
+        autocast: As for `trace`.
+        device: `cpu` or `cuda`; no such device has to be there.
+        name: Name of the model in the result.
+        meta_only: Raise an error where the model would have to run for real.
+
+    Returns:
+        A trace for `peak_memory(trace, device)` and its like.
+
+    Raises:
+        InceptionLabError: There are no memory rules for the device (exit code 2), or as of `trace`.
+
+    Example:
+        >>> lstm = nn.LSTM(8, 16)
+        >>> fused = trace_for_device(lstm, (5, 1, 8))
+        >>> fused.context.device, trace(lstm, (5, 1, 8)).context.device
+        ('fake', 'meta')
+    """
+    if device not in DEVICES:
+        raise InceptionLabError(f"no memory rules for device {device!r}", hint=nearest(str(device), DEVICES))
+    defaults = DEVICES[device].optimizer_options
+    trace_on = partial(
+        trace,
+        model,
+        inputs,
+        mode=mode,
+        loss=loss,
+        optimizer=None if optimizer is None else optimizer_of(optimizer, **defaults),
+        autocast=autocast,
+        name=name,
+        meta_only=meta_only,
+    )
+    step = trace_on()
+    # Fake CPU tensors keep fused kernels whole but take several times as long, so meta tensors come first.
+    return trace_on(device="cpu") if taken_apart(step) else step
+
+
+@dataclass(frozen=True)
+class PredictedMemory:
+    """The figures of `MeasuredMemory` as predicted.
+
+    Attributes:
+        tracked_bytes: Of the storages alive right after any operation.
+        allocator_bytes: Of the allocator's blocks at any moment; on the CPU with the workspaces of
+            convolutions by rule, on CUDA with the measured one of cuBLAS.
+        reserved_bytes: That CUDA's allocator reserves, with the same workspace; None on the CPU.
+    """
+
+    tracked_bytes: int
+    allocator_bytes: int
+    reserved_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class MemoryComparison:
+    """Peak memory predicted and measured, figure by figure.
+
+    Attributes:
+        predicted: From the trace alone, but for the workspace of cuBLAS.
+        measured: Of the same step, run for real.
+        notes: What a prediction leaves out on this machine.
+    """
+
+    predicted: PredictedMemory
+    measured: MeasuredMemory
+    notes: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> Mapping[str, int]:
+        """Predicted less measured bytes of every figure that was measured, by its name."""
+        pairs = {name: (value, getattr(self.measured, name)) for name, value in vars(self.predicted).items()}
+        return {name: value - real for name, (value, real) in pairs.items() if real is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain data.
+
+        Each figure stands under its own name as measured, under `predicted_*` as predicted (of the tracked
+        storages `predicted_bytes`), and with `_error_bytes` at its end as the difference.
+        """
+        predicted = {name: getattr(self.predicted, name) for name in self.errors}
+        row: dict[str, Any] = {"device": self.measured.device}
+        row["predicted_bytes"] = predicted.pop("tracked_bytes")
+        row |= {f"predicted_{name}": value for name, value in predicted.items()}
+        row |= {name: getattr(self.measured, name) for name in self.errors}
+        row |= {name.replace("_bytes", "_error_bytes"): error for name, error in self.errors.items()}
+        return row | ({"workspaces": dict(self.measured.workspaces)} if self.measured.workspaces else {})
+
+
+def compare_memory(
+    model: nn.Module,
+    inputs: Inputs,
+    *,
+    mode: Mode = "eval",
+    loss: Loss | None = None,
+    optimizer: str | MakeOptimizer | None = None,
+    autocast: torch.dtype | None = None,
+    device: Device = "cpu",
+) -> MemoryComparison:
+    """Predict the peak memory of a pass or a training step, run it for real, and set both side by side.
+
+    Args:
+        model: Any module that has data.
+        inputs: As for `trace`, batch included.
+        mode: `eval` or `train`.
+        loss: As for `trace`.
+        optimizer: As for `trace`; train mode only.
+        autocast: As for `trace`.
+        device: `cpu` or `cuda`, which has to be there.
+
+    Raises:
+        InceptionLabError: As of `trace` and `measure_memory`.
+
+    Example:
+        >>> comparison = compare_memory(nn.Linear(10, 20), (4, 10))
+        >>> comparison.predicted.tracked_bytes, comparison.errors["tracked_bytes"]
+        (1360, 0)
+    """
+    step = trace_for_device(
+        model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, device=device
+    )
+    measurement = measure_memory(
+        model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, device=device
+    )
+    if device == "cuda":
+        return MemoryComparison(_predicted_on_cuda(step, measurement), measurement)
+    notes = () if this_processor() else (UNKNOWN_PROCESSOR,)
+    return MemoryComparison(_predicted_on_cpu(step), measurement, notes)
+
+
+def _predicted_on_cpu(step: Trace) -> PredictedMemory:
+    peak, processor = peak_memory(step, "cpu").peak_bytes, this_processor()
+    return PredictedMemory(peak, allocator_peak(step, processor) if processor else peak)
+
+
+def _predicted_on_cuda(step: Trace, measurement: MeasuredMemory) -> PredictedMemory:
+    # What cuBLAS keeps depends on its version and the GPU: no rule tells it, only the run does.
+    peak, workspace = peak_memory(step, "cuda").peak_bytes, measurement.workspaces["cublas"]
+    return PredictedMemory(peak, peak + workspace, reserved_memory(step) + workspace)
