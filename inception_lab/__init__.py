@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from inception_lab.formulas.registry import Cost as Cost
     from inception_lab.formulas.registry import register_formula as register_formula
     from inception_lab.ir.trace import Trace as Trace
+    from inception_lab.limits import LargestBatch as LargestBatch
+    from inception_lab.limits import largest_batch as largest_batch
     from inception_lab.limits import smallest_input as smallest_input
     from inception_lab.measure.effective_field import effective_field as effective_field
     from inception_lab.measure.field_gradients import check_fields as check_fields
@@ -49,6 +51,7 @@ _HOME = {
     "Crosscheck": "counters.comparison",
     "Field": "analyzers.receptive_field.field",
     "InceptionLabError": "errors",
+    "LargestBatch": "limits",
     "MemoryComparison": "measure.prediction",
     "Record": "record",
     "Trace": "ir.trace",
@@ -60,6 +63,7 @@ _HOME = {
     "effective_field": "measure.effective_field",
     "field_of": "analyzers.receptive_field.field",
     "field_spectrum": "analyzers.receptive_field.spectrum",
+    "largest_batch": "limits",
     "layer_costs": "analyzers.cost",
     "list_models": "models.registry",
     "load_timm_state_dict": "models.weights",

@@ -1,21 +1,44 @@
-"""What just fits: the smallest input that a model takes, the largest batch that memory holds."""
+"""Limits found by many traces: the smallest input that a model takes, the largest batch that memory holds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
+from typing import cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from inception_lab.analyzers.receptive_field.resolution import smallest_by_geometry
-from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.ir.trace import Mode
-from inception_lab.tracing.tracer import trace
+from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory, reserved_memory
+from inception_lab.analyzers.memory.timeline import peak_memory
+from inception_lab.analyzers.receptive_field.resolution import (
+    ResolutionFit,
+    resolution_fit,
+    smallest_by_geometry,
+)
+from inception_lab.errors import InceptionLabError, InputRefused
+from inception_lab.ir.trace import Mode, Trace
+from inception_lab.measure.prediction import Device, trace_for_device
+from inception_lab.metrics import parse_quantity
+from inception_lab.running.inputs import Inputs, of_shape
+from inception_lab.running.losses import Loss
+from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
+from inception_lab.tracing.tracer import TraceError, trace
 
-LARGEST_BATCH = 2**31
+BATCH_LIMIT = 2**31
+"""Where the search for a batch that does not fit ends."""
+
+Size = Sequence[int]
+"""The size of one input without its batch, such as `(3, 224, 224)`."""
+
+InputSizes = Size | Tensor | Sequence[Size | Tensor] | Mapping[str, Size | Tensor]
+"""The inputs of a model at any batch size; see `largest_batch`."""
 
 
 def smallest_input(model: nn.Module, shape: Sequence[int], *, mode: Mode = "eval") -> tuple[int, ...]:
-    """The smallest input that a model takes, and at which one pixel less along any axis fails.
+    """Return the smallest input that a model takes, at which one pixel less along any axis fails.
 
     The geometry of one trace tells where to look. What it cannot know (padding that a model computes
     from the size, sizes that a model refuses by itself) is found by tracing at the sizes next to it.
@@ -36,53 +59,206 @@ def smallest_input(model: nn.Module, shape: Sequence[int], *, mode: Mode = "eval
         >>> smallest_input(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
         (31, 31)
     """
-    head, most = tuple(shape[:2]), tuple(shape[2:])
+    return _smallest(model, trace(model, shape, mode=mode, meta_only=True))
+
+
+def tried_resolution_fit(model: nn.Module, first: Trace) -> ResolutionFit:
+    """Return the `resolution_fit` of a trace with its smallest input found by more traces of the model.
+
+    Args:
+        model: The module that was traced.
+        first: Its trace on one image-like input; on meta tensors, or the geometry alone decides.
+
+    Raises:
+        InceptionLabError: The input has no spatial axes.
+
+    Example:
+        >>> import inception_lab as il
+        >>> model = il.create_model("bn_inception", device="meta")
+        >>> first = il.trace(model, (1, 3, 224, 224))
+        >>> resolution_fit(first).smallest_input, tried_resolution_fit(model, first).smallest_input
+        ((23, 23), (7, 7))
+    """
+    fit = resolution_fit(first)
+    # For real, each of the many traces would take as long as a run of the model.
+    return replace(fit, smallest_input=_smallest(model, first)) if first.context.device == "meta" else fit
+
+
+def _smallest(model: nn.Module, first: Trace) -> tuple[int, ...]:
+    head, traced_size = first.context.input_shapes[0][:2], first.context.input_shapes[0][2:]
 
     def takes(size: tuple[int, ...]) -> bool:
-        try:
-            return min(size) > 0 and bool(trace(model, (*head, *size), mode=mode, meta_only=True))
-        except InceptionLabError as error:
-            if error.exit_code != MODEL_FAILED:
-                raise
-            return False
+        return min(size) > 0 and _runs(model, (*head, *size), first.context.mode)
 
-    size = smallest_by_geometry(trace(model, shape, mode=mode, meta_only=True))
+    size = smallest_by_geometry(first)
     while not takes(size):
-        size = tuple([min(n + 1, limit) for n, limit in zip(size, most, strict=True)])
+        size = tuple([min(n + 1, limit) for n, limit in zip(size, traced_size, strict=True)])
     while smaller := next(filter(takes, _one_less(size)), None):
         size = smaller
     return size
 
 
+def _runs(model: nn.Module, shape: tuple[int, ...], mode: Mode) -> bool:
+    """True where a model takes a shape, False where it raises on it; any other error is passed on."""
+    try:
+        trace(model, shape, mode=mode, meta_only=True)
+    except (TraceError, InputRefused):
+        return False
+    return True
+
+
 def _one_less(size: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The sizes to try next: a pixel less along all axes, then along each."""
+    """Sizes to try next: a pixel less along all axes, then along each."""
     alone = [tuple([n - (axis == place) for place, n in enumerate(size)]) for axis in range(len(size))]
     return [tuple([n - 1 for n in size]), *alone]
 
 
-def largest_batch(fits: Callable[[int], bool], start: int = 1) -> int:
-    """The largest batch size that fits, by bisection; 0 where none does.
+@dataclass(frozen=True)
+class LargestBatch:
+    """The largest batch that fits into a limit of memory.
+
+    Attributes:
+        limit_bytes: The limit.
+        batch_size: Of the largest batch that fits, 0 where not even one image does.
+        peak_bytes: Its peak as of `peak_memory`; None where none fits.
+        reserved_bytes: What CUDA's allocator reserves for it; None on the CPU and where none fits.
+        one_more_bytes: The peak of a batch that is larger by one. On CUDA it may be below the limit and
+            still out of reach of the allocator, whose free blocks may be too small for it.
+    """
+
+    limit_bytes: int
+    batch_size: int
+    peak_bytes: int | None
+    reserved_bytes: int | None
+    one_more_bytes: int
+
+    def to_dict(self) -> dict[str, int]:
+        """The answer as plain data; where none fits, limit and batch size alone."""
+        if not self.batch_size:
+            return {"limit_bytes": self.limit_bytes, "batch_size": 0}
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def largest_batch(
+    model: nn.Module,
+    inputs: InputSizes,
+    limit: str | float,
+    *,
+    mode: Mode = "eval",
+    loss: Loss | None = None,
+    optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
+    autocast: torch.dtype | None = None,
+    device: Device = "cpu",
+    start: int = 1,
+) -> LargestBatch:
+    """Return the largest batch whose pass or training step fits into memory, from traces alone.
+
+    Peaks grow with the batch, so that bisection finds the last below the limit. On CUDA a batch fits where
+    the allocator, followed block by block, gets through within the limit too. The model is left as it was
+    found, and is not converted: for half precision pass `model.half()`.
 
     Args:
-        fits: Whether a batch of some size does; none that is larger than one that does not.
-        start: A batch size that the model takes; none below it is tried unless it does not fit.
+        model: Any module that runs on meta tensors; no device has to be there.
+        inputs: Size of the input without the batch, such as `(3, 224, 224)`, or an example tensor whose
+            first axis is the batch, for another dtype than the model's own; a list of these for several
+            positional inputs, a dictionary for keyword inputs.
+        limit: Bytes, or text with a unit such as `"80 GiB"`.
+        mode: `eval` or `train`.
+        loss: As for `trace`.
+        optimizer: As for `trace`; by name with the defaults that it has on the device.
+        autocast: As for `trace`.
+        device: Whose rules count: `cpu` for storages alone, `cuda` for blocks of its caching allocator.
+        start: A batch size that the model takes; smaller ones are tried only where it does not fit.
+
+    Raises:
+        InceptionLabError: The limit is not a quantity of bytes, or no batch reaches it (exit code 2);
+            the model cannot run on such inputs (3).
+
+    Example:
+        >>> net = nn.Linear(10, 20)  # 880 bytes of parameters, 120 for each row in and out
+        >>> answer = largest_batch(net, (10,), limit="2 KiB")
+        >>> answer.batch_size, answer.peak_bytes, answer.one_more_bytes
+        (9, 1960, 2080)
+    """
+    limit_bytes = parse_quantity(limit, "bytes") if isinstance(limit, str) else limit
+    trace_step = partial(
+        trace_for_device,
+        model,
+        mode=mode,
+        loss=loss,
+        optimizer=optimizer,
+        autocast=autocast,
+        device=device,
+        meta_only=True,
+    )
+
+    def step(batch_size: int) -> Trace:
+        return trace_step(_with_batch(inputs, batch_size))
+
+    @cache
+    def peak(batch_size: int) -> int:
+        return peak_memory(step(batch_size), device).peak_bytes
+
+    batch_size, reserved = _bisected(lambda size: peak(size) <= limit_bytes, start), None
+    if device == "cuda":
+        batch_size, reserved = _reservable(step, batch_size, limit_bytes)
+    return LargestBatch(
+        int(limit_bytes), batch_size, peak(batch_size) if batch_size else None, reserved, peak(batch_size + 1)
+    )
+
+
+def _bisected(fits: Callable[[int], bool], start: int) -> int:
+    """Return the largest batch size that fits, 0 where none does.
+
+    Args:
+        fits: Tells if a batch size fits; none that is larger than one that does not.
+        start: Doubled until it does not fit.
 
     Raises:
         InceptionLabError: Memory does not grow with the batch (exit code 2).
-
-    Example:
-        >>> largest_batch(lambda batch: 100 + 7 * batch <= 1000)
-        128
     """
-    most, beyond = 0, start
+    fitting, beyond = 0, start
     while fits(beyond):
-        most, beyond = beyond, 2 * beyond
-        if beyond > LARGEST_BATCH:
+        fitting, beyond = beyond, 2 * beyond
+        if beyond > BATCH_LIMIT:
             raise InceptionLabError(
-                f"a batch of {most:,} still fits",
-                hint="name a smaller size, or check that --input-size is right",
+                f"a batch of {fitting:,} still fits",
+                hint="name a smaller size, or check that inputs= is right",
             )
-    while beyond - most > 1:
-        middle = (most + beyond) // 2
-        most, beyond = (middle, beyond) if fits(middle) else (most, middle)
-    return most
+    while beyond - fitting > 1:
+        middle = (fitting + beyond) // 2
+        fitting, beyond = (middle, beyond) if fits(middle) else (fitting, middle)
+    return fitting
+
+
+def _reservable(step: Callable[[int], Trace], bound: int, limit: float) -> tuple[int, int | None]:
+    """The largest batch up to a bound through which CUDA's allocator gets, and the bytes it reserves."""
+    # What the allocator reserves need not grow with the batch, so that bisection could miss the largest.
+    for batch_size in range(bound, 0, -1):
+        with suppress(OutOfMemory):
+            return batch_size, reserved_memory(step(batch_size), limit)
+    return 0, None
+
+
+def _with_batch(inputs: InputSizes, batch_size: int) -> Inputs:
+    """The inputs as `trace` takes them, at a batch size."""
+    if isinstance(inputs, Mapping):
+        return {name: _batched(value, batch_size) for name, value in inputs.items()}
+    is_one = isinstance(inputs, Tensor) or not any(isinstance(part, (Tensor, Sequence)) for part in inputs)
+    several = [inputs] if is_one else inputs
+    return [_batched(cast("Size | Tensor", value), batch_size) for value in several]
+
+
+def _batched(value: Size | Tensor, batch_size: int) -> tuple[int, ...] | Tensor:
+    if not isinstance(value, Tensor):
+        return (batch_size, *value)
+    if not value.dim():
+        raise InceptionLabError("an example of no axes has no batch", hint="give it a first axis")
+    # Strides decide what an operation allocates, so that the axes keep their order in memory.
+    strides = value.stride()
+    order = sorted(range(value.dim()), key=strides.__getitem__, reverse=True)
+    shape = (batch_size, *value.shape[1:])
+    example = of_shape([shape[axis] for axis in order], value.dtype)
+    return example.permute([order.index(axis) for axis in range(value.dim())]).requires_grad_(
+        value.requires_grad
+    )

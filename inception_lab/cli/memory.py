@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from inception_lab.analyzers.memory.timeline import PeakMemory
     from inception_lab.ir.trace import Trace
-    from inception_lab.measure.memory import MeasuredMemory
+    from inception_lab.measure.prediction import MemoryComparison
     from inception_lab.running.inputs import Inputs
 
 LARGEST = 10
@@ -35,7 +34,6 @@ ON_CUDA = (
     "as on CUDA: blocks of 512 bytes, foreach optimizers, dropout masks of a byte an element; "
     "fused operations as on the CPU; workspaces of its libraries are not in it"
 )
-UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
 STORAGES_ALONE = "--fits counts storages; what a convolution holds within itself is not in it, see --measure"
 
 
@@ -85,14 +83,18 @@ def _answer(
     """Context and totals of the summary, the peak, its rows, and what else was asked for."""
     from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
     from inception_lab.analyzers.memory.timeline import peak_memory
-    from inception_lab.loading.model import with_model
+    from inception_lab.loading.model import with_model, with_weights
 
+    comparison = (
+        with_weights(model, tracing, None, partial(_compared, tracing, wanted)) if wanted["measure"] else None
+    )
     peak = peak_memory(found, wanted["device"])
     answer = {k: v for k, v in record.to_dict().items() if k != "layers"}
     name = "peak_bytes" if tracing.mode == "eval" else "train_peak_bytes"
     answer["totals"] = {**answer["totals"], name: peak.peak_bytes}
     answer["device"] = wanted["device"]
     notes = [record.context.get("note"), *peak.notes, *_remarks(limit, wanted)]
+    notes += comparison.notes if comparison else ()
     if any(notes):
         answer["note"] = "; ".join(filter(None, notes))
     answer["peak"] = {
@@ -102,47 +104,36 @@ def _answer(
     if wanted["device"] == "cuda":
         answer["peak"]["reserved_bytes"] = reserved_memory(found)
     if limit is not None:
-        answer["fits"] = with_model(model, tracing, partial(_largest, model, tracing, wanted, limit))
-    if wanted["measure"]:
-        answer["measured"] = _measured(model, tracing, found, wanted)
+        answer["fits"] = with_model(model, tracing, partial(_largest, tracing, wanted, limit))
+    if comparison:
+        answer["measured"] = comparison.to_dict()
     return answer | _rows(found, peak, wanted)
 
 
 def _remarks(limit: float | None, wanted: Mapping[str, Any]) -> Iterator[str]:
     """What the figures leave out."""
-    from inception_lab.measure.hardware import this_processor
-
     if wanted["device"] == "cuda":
         yield ON_CUDA
-        return
-    if limit is not None:
+    elif limit is not None:
         yield STORAGES_ALONE
-    if wanted["measure"] and this_processor() is None:
-        yield UNKNOWN_PROCESSOR
 
 
 def _traced(
     name: str, tracing: Tracing, wanted: Mapping[str, Any], model: nn.Module, inputs: Inputs
 ) -> Trace:
-    from inception_lab import trace
-    from inception_lab.analyzers.memory.devices import DEVICES
-    from inception_lab.analyzers.memory.timeline import taken_apart
-    from inception_lab.running.optimizers import optimizer_of
+    from inception_lab.measure.prediction import trace_for_device
 
     _convert(model, wanted)
-    options = DEVICES[wanted["device"]].optimizer_options
-    traced_on = partial(
-        trace,
+    return trace_for_device(
         model,
         inputs,
         mode=tracing.mode,
-        optimizer=optimizer_of(tracing.optimizer, **options) if tracing.optimizer else None,
+        optimizer=tracing.optimizer,
         autocast=_dtype(wanted["autocast"]),
+        device=wanted["device"],
         name=name,
         meta_only=tracing.meta_only,
     )
-    found = traced_on()
-    return traced_on(device="cpu") if taken_apart(found) else found
 
 
 def _convert(model: nn.Module, wanted: Mapping[str, Any]) -> None:
@@ -167,93 +158,40 @@ def _rows(found: Trace, peak: PeakMemory, wanted: Mapping[str, Any]) -> dict[str
 
 
 def _largest(
-    name: str, tracing: Tracing, wanted: Mapping[str, Any], limit: float, model: nn.Module, inputs: Inputs
+    tracing: Tracing, wanted: Mapping[str, Any], limit: float, model: nn.Module, inputs: Inputs
 ) -> Row:
-    """The largest batch that fits, what it takes, and what one more would take.
-
-    What is allocated grows with the batch, and can be bisected; what an allocator reserves may not.
-    """
-    from inception_lab.analyzers.memory.timeline import peak_memory
+    """The largest batch that fits, what it takes, and what one more would take."""
     from inception_lab.limits import largest_batch
 
-    def step(batch: int) -> Trace:
-        return _traced(name, replace(tracing, meta_only=True), wanted, model, _with_batch(inputs, batch))
-
-    def peak(batch: int) -> int:
-        return peak_memory(step(batch), wanted["device"]).peak_bytes
-
-    bound = largest_batch(lambda size: peak(size) <= limit, tracing.batch_size)
-    for batch in range(bound, 0, -1):
-        if taken := _taken(step(batch), wanted["device"], limit):
-            said = {"limit_bytes": int(limit), "batch_size": batch, **taken}
-            return {**said, "one_more_bytes": peak(batch + 1)}
-    return {"limit_bytes": int(limit), "batch_size": 0}
-
-
-def _taken(step: Trace, device: str, limit: float) -> Row | None:
-    """What a step takes of a device's memory; None where its allocator does not get through."""
-    from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory, reserved_memory
-    from inception_lab.analyzers.memory.timeline import peak_memory
-
-    taken = {"peak_bytes": peak_memory(step, device).peak_bytes}
-    if device == "cpu":
-        return taken
-    try:
-        return taken | {"reserved_bytes": reserved_memory(step, limit)}
-    except OutOfMemory:
-        return None
+    _convert(model, wanted)
+    sizes = [size[1:] if isinstance(size, tuple) else size for size in cast("list[Any]", inputs)]
+    return largest_batch(
+        model,
+        sizes,
+        limit,
+        mode=tracing.mode,
+        optimizer=tracing.optimizer,
+        autocast=_dtype(wanted["autocast"]),
+        device=wanted["device"],
+        start=tracing.batch_size,
+    ).to_dict()
 
 
-def _with_batch(inputs: Inputs, batch: int) -> Inputs:
-    """The inputs with another number of images."""
-    from inception_lab.running.inputs import of_shape
+def _compared(
+    tracing: Tracing, wanted: Mapping[str, Any], model: nn.Module, inputs: Inputs
+) -> MemoryComparison:
+    """The same step predicted and run for real."""
+    from inception_lab.measure.prediction import compare_memory
 
-    several = cast("list[Any]", inputs)
-    return [
-        (batch, *given[1:]) if isinstance(given, tuple) else of_shape((batch, *given.shape[1:]), given.dtype)
-        for given in several
-    ]
-
-
-def _measured(name: str, tracing: Tracing, step: Trace, wanted: Mapping[str, Any]) -> Row:
-    """The same step for real: what was predicted, what was measured, and by how much they differ."""
-    from inception_lab.loading.model import with_weights
-    from inception_lab.measure.memory import measure_memory
-
-    def use(model: nn.Module, inputs: Inputs) -> MeasuredMemory:
-        _convert(model, wanted)
-        return measure_memory(
-            model,
-            inputs,
-            mode=tracing.mode,
-            optimizer=tracing.optimizer,
-            autocast=_dtype(wanted["autocast"]),
-            device=wanted["device"],
-        )
-
-    found = with_weights(name, tracing, None, use)
-    figures = {k: v for k, v in vars(found).items() if k.endswith("_bytes") and v is not None}
-    predicted = _predictions(step, found, wanted["device"])
-    errors = {k.replace("_bytes", "_error_bytes"): predicted[k] - v for k, v in figures.items()}
-    said = {"device": found.device, "predicted_bytes": predicted.pop("tracked_bytes")}
-    said |= {f"predicted_{k}": v for k, v in predicted.items()} | figures | errors
-    return said | ({"workspaces": dict(found.workspaces)} if found.workspaces else {})
-
-
-def _predictions(step: Trace, found: MeasuredMemory, device: str) -> dict[str, int]:
-    """What each measured figure was predicted to be; what cuBLAS keeps is known by measuring alone."""
-    from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
-    from inception_lab.analyzers.memory.timeline import allocator_peak, peak_memory
-    from inception_lab.measure.hardware import this_processor
-
-    peak = peak_memory(step, device).peak_bytes
-    if device == "cuda":
-        kept = found.workspaces["cublas"]
-        others = {"allocator_bytes": peak + kept, "reserved_bytes": reserved_memory(step) + kept}
-    else:
-        processor = this_processor()
-        others = {"allocator_bytes": allocator_peak(step, processor) if processor else peak}
-    return {"tracked_bytes": peak, **others}
+    _convert(model, wanted)
+    return compare_memory(
+        model,
+        inputs,
+        mode=tracing.mode,
+        optimizer=tracing.optimizer,
+        autocast=_dtype(wanted["autocast"]),
+        device=wanted["device"],
+    )
 
 
 def _shown(answer: Mapping[str, Any], form: str) -> str:

@@ -7,7 +7,6 @@ from torch import nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
-from inception_lab.limits import largest_batch
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
 from inception_lab.tracing.backends import FOR_REAL
 from inception_lab.tracing.tracer import Request, trace_on
@@ -122,15 +121,3 @@ class TestAutocast:
     def test_other_types(self, dtype):
         with pytest.raises(InceptionLabError, match="use torch"):
             il.trace(net(), (2, 3, 8, 8), autocast=dtype)
-
-
-@pytest.mark.parametrize("limit", [106, 107, 113, 114, 799, 800, 801])
-@pytest.mark.parametrize("start", [1, 2, 5, 64])
-def test_the_largest_batch_is_the_largest(limit, start):
-    found = largest_batch(lambda batch: 100 + 7 * batch <= limit, start)
-    assert found == max(0, (limit - 100) // 7)
-
-
-def test_a_limit_that_no_batch_reaches():
-    with pytest.raises(InceptionLabError, match="still fits"):
-        largest_batch(lambda _: True)

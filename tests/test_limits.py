@@ -1,0 +1,212 @@
+"""The smallest input and the largest batch: by hand, and by what a limit is."""
+
+import threading
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.fingerprints import fingerprint, same
+from torch import nn
+
+import inception_lab as il
+from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.limits import _bisected, tried_resolution_fit
+
+FLOAT = 4
+
+
+def linear_peak(batch, inward, outward):
+    """Bytes of a linear layer with its input and output alive at once."""
+    return FLOAT * (inward * outward + outward + batch * (inward + outward))
+
+
+def branched():
+    """A convolution, then two branches that are joined."""
+
+    class Branched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 8, 3)
+            self.left, self.right = nn.Conv2d(8, 4, 1), nn.Conv2d(8, 4, 3, padding=1)
+
+        def forward(self, x):
+            x = self.stem(x).relu()
+            return torch.cat([self.left(x), self.right(x)], 1)
+
+    return Branched()
+
+
+class TestLargestBatch:
+    @settings(max_examples=30, deadline=None)
+    @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 5000), st.integers(1, 40))
+    def test_of_a_linear_layer_by_hand(self, inward, outward, limit, start):
+        answer = il.largest_batch(nn.Linear(inward, outward), (inward,), limit=limit, start=start)
+        room = limit - linear_peak(0, inward, outward)
+        largest = max(0, room // (FLOAT * (inward + outward)))
+        assert (answer.limit_bytes, answer.batch_size) == (limit, largest)
+        assert answer.peak_bytes == (linear_peak(largest, inward, outward) if largest else None)
+        assert answer.one_more_bytes == linear_peak(largest + 1, inward, outward)
+        assert answer.reserved_bytes is None
+
+    def test_a_limit_is_text_with_a_unit_or_bytes(self):
+        net = nn.Linear(10, 20)
+        assert il.largest_batch(net, (10,), limit="2 KiB") == il.largest_batch(net, (10,), limit=2048)
+        with pytest.raises(InceptionLabError, match="40 MiB"):
+            il.largest_batch(net, (10,), limit="7 lightyears")
+
+    @pytest.mark.parametrize("autocast", [None, torch.bfloat16])
+    @pytest.mark.parametrize(("mode", "optimizer"), [("eval", None), ("train", None), ("train", "adamw")])
+    def test_it_fits_and_one_more_does_not(self, mode, optimizer, autocast):
+        net, how = branched(), {"mode": mode, "optimizer": optimizer, "autocast": autocast}
+
+        def peak(batch):
+            return il.peak_memory(il.trace(net, (batch, 3, 12, 12), **how)).peak_bytes
+
+        answer = il.largest_batch(net, (3, 12, 12), limit="1 MiB", **how)
+        assert answer.peak_bytes == peak(answer.batch_size) <= 2**20
+        assert answer.one_more_bytes == peak(answer.batch_size + 1) > 2**20
+
+    def test_the_loss_counts(self):
+        def wasteful(outputs):
+            return sum((outputs.exp() for _ in range(9)), outputs).sum()
+
+        plain, dear = (
+            il.largest_batch(branched(), (3, 12, 12), limit="1 MiB", mode="train", loss=loss)
+            for loss in (torch.sum, wasteful)
+        )
+        assert dear.batch_size < plain.batch_size
+
+    def test_on_cuda_the_allocator_gets_through_within_the_limit(self):
+        net, limit = branched(), 64 * 2**20
+        how = {"mode": "train", "optimizer": "adam", "device": "cuda"}
+        answer = il.largest_batch(net, (3, 12, 12), limit=limit, **how)
+        step = il.trace_for_device(net, (answer.batch_size, 3, 12, 12), **how)
+        assert il.peak_memory(step, "cuda").peak_bytes == answer.peak_bytes
+        assert answer.peak_bytes <= answer.reserved_bytes == il.reserved_memory(step, limit) <= limit
+        more = il.trace_for_device(net, (answer.batch_size + 1, 3, 12, 12), **how)
+        assert il.peak_memory(more, "cuda").peak_bytes == answer.one_more_bytes
+        with pytest.raises(OutOfMemory):
+            il.reserved_memory(more, limit)
+
+    def test_on_cuda_none_fits_where_not_even_a_segment_may_be_reserved(self):
+        answer = il.largest_batch(nn.ReLU(), (100_000,), limit=2**20, device="cuda")
+        assert (answer.batch_size, answer.peak_bytes, answer.reserved_bytes) == (0, None, None)
+        assert answer.one_more_bytes == 2 * 782 * 512 < 2**20  # 400,000 bytes in and out, in whole blocks
+        assert answer.to_dict() == {"limit_bytes": 2**20, "batch_size": 0}
+
+    def test_several_inputs_and_their_types(self):
+        class Two(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.table = nn.Embedding(10, 6)
+
+            def forward(self, x, words):
+                return x + self.table(words)
+
+        net, limit = Two(), 2000
+        words = torch.zeros(1, dtype=torch.int64)
+        row = FLOAT * 6 + 8 + 2 * FLOAT * 6  # floats in, a whole number in, its vector, their sum
+        for inputs in ([(6,), words], {"x": (6,), "words": words}):
+            answer = il.largest_batch(net, inputs, limit=limit)
+            assert answer.batch_size == (limit - FLOAT * 60) // row
+
+    def test_an_example_keeps_its_layout(self):
+        example = torch.zeros(3, 4, 6, 5).to(memory_format=torch.channels_last)
+
+        class Asking(nn.Module):
+            def forward(self, x):
+                assert x.is_contiguous(memory_format=torch.channels_last)
+                assert not x.is_contiguous()
+                return x.contiguous()
+
+        answer = il.largest_batch(Asking(), example, limit=10_000)
+        assert answer.batch_size == 10_000 // (2 * FLOAT * 4 * 6 * 5)
+        with pytest.raises(InceptionLabError, match="has no batch"):
+            il.largest_batch(Asking(), torch.tensor(1.0), limit=10_000)
+
+    def test_the_model_is_left_as_it_was_found(self):
+        net = branched().eval()
+        before = fingerprint(net)
+        il.largest_batch(net, (3, 12, 12), limit="1 MiB", mode="train", optimizer="momentum")
+        assert same(fingerprint(net), before)
+
+    def test_a_device_without_rules(self):
+        with pytest.raises(InceptionLabError, match="no memory rules for device 'tpu'"):
+            il.largest_batch(nn.Linear(2, 2), (2,), limit=1000, device="tpu")
+
+    def test_what_the_model_raises_is_passed_on(self):
+        with pytest.raises(InceptionLabError, match="cannot run on an input of 1x5"):
+            il.largest_batch(nn.Linear(2, 2), (5,), limit=1000)
+
+
+@pytest.mark.parametrize("limit", [106, 107, 113, 114, 799, 800, 801])
+@pytest.mark.parametrize("start", [1, 2, 5, 64])
+def test_bisection_finds_the_last_that_fits(limit, start):
+    assert _bisected(lambda batch: 100 + 7 * batch <= limit, start) == max(0, (limit - 100) // 7)
+
+
+def test_a_limit_that_no_batch_reaches():
+    with pytest.raises(InceptionLabError, match="still fits"):
+        _bisected(lambda _: True, 1)
+
+
+class Raising(nn.Module):
+    """A convolution of 3 pixels that raises below 6, for a reason that is not the size."""
+
+    def __init__(self, raises):
+        super().__init__()
+        self.conv, self.raises = nn.Conv2d(1, 1, 3), raises
+
+    def forward(self, x):
+        if x.shape[2] < 6:
+            self.raises(self.conv, x)
+        return self.conv(x)
+
+
+def refuse(*_):
+    raise InceptionLabError("heads are missing", exit_code=MODEL_FAILED)
+
+
+def run_elsewhere(conv, x):
+    """Run in another thread, which no trace can follow; what it raises there is raised here."""
+    errors = []
+
+    def attempt():
+        try:
+            conv(x)
+        except InceptionLabError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()
+    raise errors[0]
+
+
+@pytest.mark.parametrize(
+    ("raises", "message"), [(refuse, "heads are missing"), (run_elsewhere, "in another thread")]
+)
+def test_an_error_that_is_not_about_the_size_is_raised(raises, message):
+    with pytest.raises(InceptionLabError, match=message):
+        il.smallest_input(Raising(raises), (1, 1, 20, 20))
+
+
+def test_the_fit_has_the_smallest_input_that_was_tried():
+    model = il.create_model("googlenet_keras", device="meta")
+    first = il.trace(model, (1, 3, 224, 224))
+    by_geometry, fit = il.resolution_fit(first), tried_resolution_fit(model, first)
+    assert fit.smallest_input == il.smallest_input(model, (1, 3, 224, 224)) != by_geometry.smallest_input
+    assert fit.exceeding == by_geometry.exceeding
+
+
+def test_the_fit_of_a_model_that_runs_for_real_is_its_geometry():
+    class Asking(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x) if x.sum() > -1 else x
+
+    model = Asking(1, 1, 3)
+    first = il.trace(model, (1, 1, 9, 9))
+    assert first.context.device == "cpu"
+    assert tried_resolution_fit(model, first) == il.resolution_fit(first)
