@@ -21,8 +21,9 @@ from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.record import Record, Row
 from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
+from inception_lab.tracing import tracer
 from inception_lab.tracing.backends import FOR_REAL, ON_META, Ground, on_fake_tensors
-from inception_lab.tracing.tracer import FEW_BYTES, FEW_MACS, Request, trace
+from inception_lab.tracing.tracer import FEW_BYTES, FEW_MACS, Request
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,9 +34,9 @@ _FROM_BEST: tuple[Verdict, ...] = ("agree", "explained", "unexplained")
 COUNTERS: Mapping[str, Callable[[Trace, Request, Sequence[Ground]], list[Count]]] = MappingProxyType(
     {"fvcore": fvcore_counts, "FlopCounterMode": flop_counter_mode_counts}
 )
-"""The other counters by name, read-only: from our trace, what was traced and where they may run it, to
-their counts. One raises `CannotRunError` where it cannot. To compare with one more, add its row and its
-columns."""
+"""The other counters by name, read-only: functions of our trace, the request that it answers, and the
+backends that may run the model again. One raises `CannotRunError` where it cannot. To compare with one more,
+add its row and its columns."""
 
 
 class Column(NamedTuple):
@@ -43,7 +44,7 @@ class Column(NamedTuple):
 
     Attributes:
         name: As it stands in rows and totals.
-        counter: Whose figures they are.
+        counter: The counter that gives the figures.
         ours: The column of ours that it is compared with.
         phase: The part of the step whose operations are in it.
     """
@@ -61,7 +62,7 @@ COLUMNS = (
 )
 
 Ledger = Mapping[Column, Mapping[str, Sequence[Count]]]
-"""By column and layer, what was counted."""
+"""Counts by column and layer."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def crosscheck(
     """Count a model's multiply-accumulates, and have fvcore and torch's FlopCounterMode count them too.
 
     Both run the model by themselves, on stand-ins for its weights, and each gives the figures that it
-    gives everybody; to which layer an operation belongs is told the same way for all. A difference counts
+    gives everybody; layers are told apart the same way for all. A difference counts
     as explained where rules about single operations, worked out from their shapes and not from our
     figure, add up to exactly that difference. The loss's own operations are not compared.
 
@@ -130,42 +131,43 @@ def crosscheck(
 
     Example:
         >>> import inception_lab as il
-        >>> found = crosscheck(il.create_model("googlenet_bn", device="meta"), (1, 3, 64, 64))
-        >>> found.verdict
+        >>> result = crosscheck(il.create_model("googlenet_bn", device="meta"), (1, 3, 64, 64))
+        >>> result.verdict
         'explained'
     """
-    found = trace(model, inputs, mode=mode, loss=loss, name=name, meta_only=meta_only)
-    asked = Request(model, inputs, mode, loss, found.context.model)
-    grounds = _grounds(found, meta_only)
+    trace = tracer.trace(model, inputs, mode=mode, loss=loss, name=name, meta_only=meta_only)
+    request = Request(model, inputs, mode, loss, trace.context.model)
+    backends = _backends(trace, meta_only)
     counts: dict[str, list[Count]] = {}
     not_run: dict[str, str] = {}
     for counter, count in COUNTERS.items():
         try:
-            counts[counter] = count(found, asked, grounds)
+            counts[counter] = count(trace, request, backends)
         except CannotRunError as error:
             not_run[counter] = str(error)
     if not counts:
         reasons = "; ".join(f"{counter} could not run it: {why}" for counter, why in not_run.items())
-        raise InceptionLabError(reasons, where=found.context.model, exit_code=1)
-    return _compared(found, counts, not_run)
+        raise InceptionLabError(reasons, where=trace.context.model, exit_code=1)
+    return _comparison(trace, counts, not_run)
 
 
-def _grounds(found: Trace, meta_only: bool) -> tuple[Ground, ...]:
-    """Where the other counters may run the model: where we did, or else for real if that is soon done."""
-    if found.context.device == FOR_REAL.device:
+def _backends(trace: Trace, meta_only: bool) -> tuple[Ground, ...]:
+    """Backends for the other counters: the one that ran our trace, then the CPU if that is soon done."""
+    if trace.context.device == FOR_REAL.device:
         return (FOR_REAL,)
-    held = sum(storage.bytes for storage in found.storages if storage.born is None)
-    soon_done = held < FEW_BYTES and sum(op.macs for op in found.ops) < FEW_MACS
-    without_data = ON_META if found.context.device == ON_META.device else on_fake_tensors()
+    state_bytes = sum(storage.bytes for storage in trace.storages if storage.born is None)
+    soon_done = state_bytes < FEW_BYTES and sum(op.macs for op in trace.ops) < FEW_MACS
+    without_data = ON_META if trace.context.device == ON_META.device else on_fake_tensors()
     return (without_data, FOR_REAL) if soon_done and not meta_only else (without_data,)
 
 
-def _compared(found: Trace, counts: Mapping[str, Sequence[Count]], not_run: Mapping[str, str]) -> Crosscheck:
-    phases = ("forward", "backward") if found.context.mode == "train" else ("forward",)
-    ledger = {
-        c: _by_layer(counts[c.counter], c.phase) for c in COLUMNS if c.counter in counts and c.phase in phases
-    }
-    ours = _ours(found)
+def _comparison(
+    trace: Trace, counts: Mapping[str, Sequence[Count]], not_run: Mapping[str, str]
+) -> Crosscheck:
+    phases = ("forward", "backward") if trace.context.mode == "train" else ("forward",)
+    columns = [column for column in COLUMNS if column.counter in counts and column.phase in phases]
+    ledger = {column: _by_layer(counts[column.counter], column.phase) for column in columns}
+    ours = _our_counts(trace)
     layers = dict.fromkeys([*ours, *(layer for by_layer in ledger.values() for layer in by_layer)])
     rows = [_row(layer, ours.get(layer, {}), ledger) for layer in layers]
     totals = {column.name: sum(row[column.name] for row in rows) for column in ledger}
@@ -175,22 +177,22 @@ def _compared(found: Trace, counts: Mapping[str, Sequence[Count]], not_run: Mapp
         "differences": list(_differences(ledger)),
     }
     facts |= {"not_run": dict(not_run)} if not_run else {}
-    record = summarise(found).with_context(**facts)
-    return Crosscheck(found, replace(record, totals={**record.totals, **totals}, layers=tuple(rows)))
+    record = summarise(trace).with_context(**facts)
+    return Crosscheck(trace, replace(record, totals={**record.totals, **totals}, layers=tuple(rows)))
 
 
 def _by_layer(counts: Sequence[Count], phase: Phase) -> dict[str, list[Count]]:
     """The counts of a phase that are not nothing, by layer."""
-    found: dict[str, list[Count]] = defaultdict(list)
+    by_layer: dict[str, list[Count]] = defaultdict(list)
     for count in counts:
         if count.phase == phase and (count.macs or count.surplus):
-            found[count.layer].append(count)
-    return found
+            by_layer[count.layer].append(count)
+    return by_layer
 
 
-def _ours(found: Trace) -> dict[str, dict[str, Any]]:
+def _our_counts(trace: Trace) -> dict[str, dict[str, Any]]:
     """Type and MACs of each layer, its calls summed up."""
-    costs = layer_costs(found)
+    costs = layer_costs(trace)
     sums = {name: "sum" for name in ("macs", "backward_macs") if name in costs.columns}
     table = costs.groupby("layer", sort=False).agg({"type": "first", **sums})
     return {
@@ -201,27 +203,27 @@ def _ours(found: Trace) -> dict[str, dict[str, Any]]:
 
 def _row(layer: str, ours: Mapping[str, Any], ledger: Ledger) -> Row:
     row: dict[str, Any] = {"layer": layer, "type": ours.get("type", "")}
-    judged: list[tuple[Verdict, str]] = []
+    judgements: list[tuple[Verdict, str]] = []
     for column, by_layer in ledger.items():
         counts = by_layer.get(layer, [])
         row[column.ours] = ours.get(column.ours, 0)
         row[column.name] = sum(count.macs for count in counts)
-        judged.append(_judged(column.name, row[column.name] - row[column.ours], counts))
-    verdicts, texts = zip(*judged, strict=True)
+        judgements.append(_judgement(column.name, row[column.name] - row[column.ours], counts))
+    verdicts, texts = zip(*judgements, strict=True)
     return row | {"verdict": _worst(verdicts), "explanation": "; ".join(filter(None, texts))}
 
 
-def _judged(column: str, difference: int, counts: Sequence[Count]) -> tuple[Verdict, str]:
-    """Whether the rules that applied to single operations add up to the whole difference, and how."""
+def _judgement(column: str, difference: int, counts: Sequence[Count]) -> tuple[Verdict, str]:
+    """The verdict on a difference, and the rules whose surpluses add up to exactly that, or fail to."""
     if not difference:
         return "agree", ""
     by_rule: Counter[str] = Counter()
     for count in counts:
         by_rule[count.why] += count.surplus
-    explained = by_rule.total()
-    if explained == difference:
+    surplus_by_rules = by_rule.total()
+    if surplus_by_rules == difference:
         return "explained", "; ".join(f"{why} ({surplus:+,})" for why, surplus in by_rule.items() if why)
-    return "unexplained", f"{column} differs by {difference:+,}, of which rules explain {explained:+,}"
+    return "unexplained", f"{column} differs by {difference:+,}, of which rules explain {surplus_by_rules:+,}"
 
 
 def _worst(verdicts: Sequence[Verdict]) -> Verdict:
@@ -229,7 +231,7 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _differences(ledger: Ledger) -> Iterator[Row]:
-    """What each rule explains in all layers together."""
+    """A row for each rule, with the MACs that it explains in all layers together."""
     for column, by_layer in ledger.items():
         macs: Counter[str] = Counter()
         layers: dict[str, set[str]] = defaultdict(set)

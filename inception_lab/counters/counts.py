@@ -1,4 +1,4 @@
-"""What another counter made of one operation, or why it made nothing of a model."""
+"""Count of one operation by another counter, and the reason where a counter cannot run a model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from inception_lab.ir.trace import Phase
 
 
 class Count(NamedTuple):
-    """What another counter made of one operation.
+    """Count of one operation by another counter.
 
     Attributes:
         layer: The layer that the operation belongs to, as in `layer_costs`.
         phase: The part of the step in which it ran.
         macs: The counter's figure.
-        surplus: How much more that is than the multiply-accumulates of the operation, as a rule works
+        surplus: By how much that exceeds the multiply-accumulates of the operation, as a rule works
             it out from the operation's shapes; 0 where no rule applies.
-        why: What the rule says; empty where none applies.
+        why: The rule's explanation; empty where none applies.
     """
 
     layer: str
@@ -31,6 +31,6 @@ class CannotRunError(Exception):
 
     @classmethod
     def because(cls, error: Exception) -> CannotRunError:
-        """What was raised, and the first line of what it said."""
+        """Make one from an error: its type and the first line of its text."""
         lines = str(error).strip().splitlines()
         return cls(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)

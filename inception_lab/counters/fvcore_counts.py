@@ -1,7 +1,7 @@
-"""What fvcore counts, operator by operator, and where it differs by rule.
+"""Counts of fvcore, operator by operator, and the rules by which they differ from ours.
 
-fvcore walks the graph that torch's jit tracer writes, and asks a handle per operator what it costs.
-Products within an operator that it counts wrongly or not at all are found by running that operator alone,
+fvcore walks the graph that torch's jit tracer writes, and asks a handle per operator for its cost.
+Products within an operator that it counts wrongly or not at all are counted by running that operator alone,
 on meta tensors of the shapes in fvcore's graph, under torch's FlopCounterMode.
 """
 
@@ -15,20 +15,21 @@ from typing import Any, NamedTuple
 
 import torch
 from fvcore.nn import FlopCountAnalysis
-from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS
-from fvcore.nn.jit_analysis import _IGNORED_OPS
 from torch import Tensor, nn
+from torch._ops import OpOverloadPacket
+from torch.utils.flop_counter import flop_registry
 
 from inception_lab.counters.counts import CannotRunError, Count
+from inception_lab.counters.fvcore_internals import Handle, ignored_operators, supported_operators
 from inception_lab.counters.jit_graph import layer_of, traceable
-from inception_lab.counters.torch_counts import completed, figures_of
+from inception_lab.counters.torch_counts import complete_counter, figures_of
 from inception_lab.errors import InceptionLabError
+from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Op, Trace
 from inception_lab.tracing.backends import Ground
 from inception_lab.tracing.tracer import Request
 
-Handle = Callable[[list[Any], list[Any]], Any]
 Products = Callable[[Any], int | None]
 DEAD = "fvcore leaves out what no output depends on"
 
@@ -37,173 +38,190 @@ class Rule(NamedTuple):
     """A way in which fvcore differs from our definition of a MAC.
 
     Attributes:
-        why: What it does differently.
-        products: The multiply-accumulates of an operator, from its node in the graph; None where they
-            cannot be found.
+        why: The difference, in words.
+        products: The multiply-accumulates of an operator, from its node in the graph; None where the
+            graph does not tell.
     """
 
     why: str
     products: Products
 
 
-class _Answer(NamedTuple):
-    """What fvcore says of an operator of the graph, and the first value that it makes."""
+class _OperatorCount(NamedTuple):
+    """fvcore's count of an operator of the graph, and the first value that the operator makes.
+
+    Attributes:
+        kind: The operator as fvcore and the graph spell it, such as `aten::conv2d`.
+        macs: fvcore's figure.
+        value: The value, which leads to the operator's node.
+    """
 
     kind: str
     macs: int
     value: Any
 
+    @property
+    def base_name(self) -> str:
+        """The operator as our tables spell it."""
+        return parse_operation_name(self.kind.replace("::", ".")).base
 
-def fvcore_counts(found: Trace, asked: Request, grounds: Sequence[Ground]) -> list[Count]:
-    """What fvcore counts in a forward pass of the model; it knows no backward.
+
+def fvcore_counts(trace: Trace, request: Request, backends: Sequence[Ground]) -> list[Count]:
+    """Return fvcore's counts of a forward pass of the model; it does not know a backward pass.
 
     Args:
-        found: The trace to compare with.
-        asked: What was traced.
-        grounds: Where it may run, in order: on the first where jit's tracer can follow it.
+        trace: The trace to compare with.
+        request: The model that was traced, and how.
+        backends: Those that may run the model, in order: the first on which jit's tracer can follow it does.
 
     Raises:
         CannotRunError: fvcore or the tracer raised on each of them; the text tells of the first.
     """
     failures: list[CannotRunError] = []
-    for ground in grounds:
+    for backend in backends:
         try:
-            counts = _counted_on(ground, asked)
+            counts = _counts_on(backend, request)
         except CannotRunError as failure:
             failures.append(failure)
         else:
-            return [*counts, *_left_out(found, asked, grounds[0])]
+            return [*counts, *_dead_counts(trace, request, backends[0])]
     raise failures[0]
 
 
-def _counted_on(ground: Ground, asked: Request) -> list[Count]:
-    """What fvcore makes of every operator in the graph, those included that it has no handle for."""
+def _counts_on(backend: Ground, request: Request) -> list[Count]:
+    """Counts of every operator in the graph, of those too that fvcore has no handle for."""
     try:
-        with traceable(asked.model, asked.inputs, asked.mode == "train", ground) as (flat, tensors):
-            return [_count(answer) for answer in _answers(flat, tensors)]
+        with traceable(request.model, request.inputs, request.mode == "train", backend) as (flat, tensors):
+            # the nodes live as long as the flat model does, so rules apply within the block
+            return [_by_rule(count) for count in _operator_counts(flat, tensors)]
     except InceptionLabError as refusal:  # a model without weights cannot run for real
         raise CannotRunError(str(refusal)) from refusal
 
 
-def _answers(flat: nn.Module, tensors: tuple[Tensor, ...]) -> list[_Answer]:
-    found: list[_Answer] = []
-    unknown: dict[str, Handle] = dict.fromkeys(_operators() - _IGNORED_OPS, lambda *_: 0)
+def _operator_counts(flat: nn.Module, tensors: tuple[Tensor, ...]) -> list[_OperatorCount]:
+    counts: list[_OperatorCount] = []
+    # a zero for what fvcore does not know has it call us there, too
+    zeros: dict[str, Handle] = dict.fromkeys(_operators() - ignored_operators(), lambda *_: 0)
+    handles = {**zeros, **supported_operators()}
     analysis = FlopCountAnalysis(flat, tensors)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    for kind, handle in {**unknown, **_DEFAULT_SUPPORTED_OPS}.items():
-        analysis.set_op_handle(kind, _noting(kind, handle, found))
+    for kind, handle in handles.items():
+        analysis.set_op_handle(kind, _recording(kind, handle, counts))
     try:
         analysis.total()
     except Exception as error:
         raise CannotRunError.because(error) from error
-    return found
+    return counts
+
+
+def _operators() -> frozenset[str]:
+    """Every operator in a graph that may hide products: torch's own, and those with a registered formula."""
+    packets = (target for target in flop_registry if isinstance(target, OpOverloadPacket))
+    return _torch_operators() | {str(packet).replace(".", "::", 1) for packet in packets}
 
 
 @cache
-def _operators() -> frozenset[str]:
-    """Every operator of torch's own that a graph may hold."""
+def _torch_operators() -> frozenset[str]:
     names = {schema.name for schema in torch._C._jit_get_all_schemas()}
     return frozenset(name for name in names if name.startswith("aten::"))
 
 
-def _noting(kind: str, handle: Handle, answers: list[_Answer]) -> Handle:
-    """A handle of fvcore's that also keeps what it says."""
+def _recording(kind: str, handle: Handle, counts: list[_OperatorCount]) -> Handle:
+    """A handle of fvcore's that also records its figures."""
 
-    def noting(inputs: list[Any], outputs: list[Any]) -> Any:
-        counted = handle(inputs, outputs)
+    def record(inputs: list[Any], outputs: list[Any]) -> Any:
+        figure = handle(inputs, outputs)
         if outputs:
-            macs = int(sum(counted.values()) if isinstance(counted, Mapping) else counted)
-            answers.append(_Answer(kind, macs, outputs[0]))
-        return counted
+            macs = int(sum(figure.values()) if isinstance(figure, Mapping) else figure)
+            counts.append(_OperatorCount(kind, macs, outputs[0]))
+        return figure
 
-    return noting
+    return record
 
 
-def _count(answer: _Answer) -> Count:
-    """The figure, and how much of it is no product by the rule for this operator."""
-    rule = RULES.get(answer.kind)
-    if rule is None and answer.kind not in _DEFAULT_SUPPORTED_OPS:
-        rule = _without_count(answer.kind, _alone)
-    products = rule.products(answer.value.node()) if rule else None
-    surplus = 0 if products is None else answer.macs - products
-    return Count(
-        layer_of(answer.value), "forward", answer.macs, surplus, rule.why if rule and surplus else ""
-    )
+def _by_rule(count: _OperatorCount) -> Count:
+    """The count, and how much of it is not a product by the rule for this operator."""
+    rule = RULES.get(count.base_name)
+    if rule is None and count.kind not in supported_operators():
+        rule = _without_count(count.kind, _products_alone)
+    products = rule.products(count.value.node()) if rule else None
+    surplus = 0 if products is None else count.macs - products
+    return Count(layer_of(count.value), "forward", count.macs, surplus, rule.why if rule and surplus else "")
 
 
 def _without_count(kind: str, products: Products) -> Rule:
     return Rule(f"fvcore has no count for {kind}", products)
 
 
-def _none(_: Any) -> int:
-    """Nothing of it is a product."""
+def _no_products(_: Any) -> int:
     return 0
 
 
-def _alone(node: Any) -> int | None:
-    """The products of one operator, run on meta tensors of the shapes in the graph."""
+def _products_alone(node: Any) -> int | None:
+    """Products of one operator, run on meta tensors of the shapes in the graph."""
     schema = torch._C.parse_schema(node.schema())
-    packet = getattr(torch.ops.aten, schema.name.removeprefix("aten::"))
-    if not all(map(_is_known, node.inputs())):
+    if not all(map(_is_determined, node.inputs())):
         return None
-    given = dict(zip(schema.arguments, map(_argument, node.inputs()), strict=True))
-    args = [value for argument, value in given.items() if not argument.kwarg_only]
-    kwargs = {argument.name: value for argument, value in given.items() if argument.kwarg_only}
-    counter = completed()
+    namespace, name = schema.name.split("::")
+    overload = getattr(getattr(getattr(torch.ops, namespace), name), schema.overload_name or "default")
+    values = dict(zip(schema.arguments, map(_meta_argument, node.inputs()), strict=True))
+    args = [value for argument, value in values.items() if not argument.kwarg_only]
+    kwargs = {argument.name: value for argument, value in values.items() if argument.kwarg_only}
+    counter = complete_counter()
     try:
         with counter:
-            getattr(packet, schema.overload_name or "default")(*args, **kwargs)
+            overload(*args, **kwargs)
     except Exception:  # it needs data
         return None
     return counter.get_total_flops() // 2
 
 
-def _is_known(value: Any) -> bool:
-    """Whether the graph tells what stands here: a constant, the shape of a tensor, a list of these."""
+def _is_determined(value: Any) -> bool:
+    """True for a value that the graph tells: a constant, a tensor's shape, or a list of these."""
     node = value.node()
     if node.kind() == "prim::ListConstruct":
-        return all(map(_is_known, node.inputs()))
+        return all(map(_is_determined, node.inputs()))
     return node.kind() == "prim::Constant" or bool(value.isCompleteTensor())
 
 
-def _argument(value: Any) -> Any:
-    """What a value of the graph stands for, with meta tensors for tensors."""
+def _meta_argument(value: Any) -> Any:
+    """The argument that a value of the graph stands for, with meta tensors for tensors."""
     node = value.node()
     if node.kind() == "prim::ListConstruct":
-        return [_argument(part) for part in node.inputs()]
+        return [_meta_argument(part) for part in node.inputs()]
     if node.kind() == "prim::Constant":
         constant = value.toIValue()
         return constant.to("meta") if isinstance(constant, Tensor) else constant
     return torch.empty(value.type().sizes(), dtype=value.type().dtype(), device="meta")
 
 
-def _recurrent(node: Any) -> int:
-    """Every matrix meets every row of the input, padding excluded where sequences are packed."""
+def _recurrent_products(node: Any) -> int:
+    """Every matrix by every row of the input, padding excluded where sequences are packed."""
     names = [argument.name for argument in torch._C.parse_schema(node.schema()).arguments]
-    given = dict(zip(names, node.inputs(), strict=True))
-    sizes: list[int] = next(iter(given.values())).type().sizes()
-    weights: list[list[int]] = [weight.type().sizes() for weight in given["params"].node().inputs()]
+    values = dict(zip(names, node.inputs(), strict=True))
+    sizes: list[int] = next(iter(values.values())).type().sizes()
+    weights: list[list[int]] = [weight.type().sizes() for weight in values["params"].node().inputs()]
     return prod(sizes[:-1]) * sum(prod(weight) for weight in weights if len(weight) == 2)
 
 
-def _left_out(found: Trace, asked: Request, ground: Ground) -> list[Count]:
-    """What the tracer takes out of its graph, at FlopCounterMode's figures and not at ours."""
-    if not any(op.macs for op in _dead(found)):
+def _dead_counts(trace: Trace, request: Request, backend: Ground) -> list[Count]:
+    """Operations that the tracer takes out of its graph, at FlopCounterMode's figures and not at ours."""
+    if not any(op.macs for op in _dead_operations(trace)):
         return []
     try:
-        again, figures = figures_of(asked, ground)
-    except CannotRunError:  # nobody else can tell
+        second_trace, figures = figures_of(request, backend)
+    except CannotRunError:  # there is nobody else to ask
         return []
-    dead = {op.id for op in _dead(again)}
+    dead_ids = {op.id for op in _dead_operations(second_trace)}
     return [
-        Count(layer_name(again.calls[op.call]), "forward", 0, figure.surplus - figure.macs, DEAD)
-        for op, figure in zip(again.ops, figures, strict=True)
-        if op.id in dead and figure.macs != figure.surplus
+        Count(layer_name(second_trace.calls[op.call]), "forward", 0, figure.surplus - figure.macs, DEAD)
+        for op, figure in zip(second_trace.ops, figures, strict=True)
+        if op.id in dead_ids and figure.macs != figure.surplus
     ]
 
 
-def _dead(trace: Trace) -> Iterator[Op]:
-    """Operations of the forward pass that no output depends on."""
+def _dead_operations(trace: Trace) -> Iterator[Op]:
+    """Operations of the forward pass that no output depends on, the last first."""
     storage = [value.storage for value in trace.values]
     live = {storage[value] for value in trace.calls[0].outputs}
     for op in reversed(trace.ops):
@@ -215,24 +233,24 @@ def _dead(trace: Trace) -> Iterator[Op]:
             live.update(storage[value] for value in op.reads)
 
 
-_NORMALISATION = Rule("fvcore counts normalisation", _none)
-_RESAMPLING = Rule("fvcore counts resampling", _none)
-_RECURRENT = ("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
+_NORMALISATION = Rule("fvcore counts normalisation", _no_products)
+_RESAMPLING = Rule("fvcore counts resampling", _no_products)
+_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "aten::batch_norm": _NORMALISATION,
-        "aten::group_norm": _NORMALISATION,
-        "aten::layer_norm": _NORMALISATION,
-        "aten::instance_norm": _NORMALISATION,
-        "aten::adaptive_avg_pool2d": Rule("fvcore counts adaptive average pooling", _none),
-        "aten::upsample_nearest2d": _RESAMPLING,
-        "aten::upsample_bilinear2d": _RESAMPLING,
-        "aten::grid_sampler": _RESAMPLING,
-        "aten::matmul": Rule("fvcore's matmul takes the batch of the first operand alone", _alone),
-        "aten::einsum": Rule("fvcore takes numpy's estimate of einsum, rounded to four digits", _alone),
-        **{kind: _without_count(kind, _recurrent) for kind in _RECURRENT},
+        "batch_norm": _NORMALISATION,
+        "group_norm": _NORMALISATION,
+        "layer_norm": _NORMALISATION,
+        "instance_norm": _NORMALISATION,
+        "adaptive_avg_pool2d": Rule("fvcore counts adaptive average pooling", _no_products),
+        "upsample_nearest2d": _RESAMPLING,
+        "upsample_bilinear2d": _RESAMPLING,
+        "grid_sampler": _RESAMPLING,
+        "matmul": Rule("fvcore's matmul takes the batch of the first operand alone", _products_alone),
+        "einsum": Rule("fvcore takes numpy's estimate of einsum, rounded to four digits", _products_alone),
+        **{name: _without_count(f"aten::{name}", _recurrent_products) for name in _RECURRENT},
     }
 )
-"""Every rule, by the operator that it applies to; operators that fvcore does not know have one of their
-own. To explain one more difference, add its row."""
+"""Every rule, by the base name of the operation that it applies to; operators that fvcore does not know have
+one of their own. To explain one more difference, add its row."""

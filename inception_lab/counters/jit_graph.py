@@ -1,4 +1,4 @@
-"""A model as torch's jit tracer can follow it, wherever its tensors are and whatever it takes."""
+"""A model in a form that torch's jit tracer can follow, on any device and with inputs of any structure."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ Sizes = int | list[int] | tuple[int, ...]
 def traceable(
     model: nn.Module, inputs: Inputs, training: bool, ground: Ground
 ) -> Iterator[tuple[nn.Module, tuple[Tensor, ...]]]:
-    """A model that jit's tracer can follow, and the tensors that it takes, for the time of a `with`.
+    """Have a model that jit's tracer can follow, and the tensors that it takes, within a `with` block.
 
-    It stands on stand-ins, takes and returns tensors alone, and every module's operations are in a scope
-    of the graph that names the module.
+    Its weights are stand-ins, it takes and returns tensors alone, and every module's operations are in a
+    scope of the graph that names the module.
 
     Args:
         model: Any module, on any device; it is left as it was found.
-        inputs: What it is called with.
-        training: The mode to put it into.
-        ground: Where it runs.
+        inputs: As for `trace`.
+        training: True for train mode.
+        ground: The backend that runs it.
     """
     with (
         one_at_a_time,
@@ -59,14 +59,15 @@ def traceable(
 @contextmanager
 def _hooks_put_back(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Take out the hooks that fvcore leaves behind where the model raises."""
-    hooks = [hooks for module in modules for hooks in (module._forward_pre_hooks, module._forward_hooks)]
-    found = [dict(before) for before in hooks]
+    tables = [table for module in modules for table in (module._forward_pre_hooks, module._forward_hooks)]
+    originals = [dict(table) for table in tables]
     try:
         yield
     finally:
-        for after, before in zip(hooks, found, strict=True):
-            after.clear()
-            after.update(before)
+        # the tables themselves stay: handles of the user's own hooks refer to them
+        for table, original in zip(tables, originals, strict=True):
+            table.clear()
+            table.update(original)
 
 
 class _Flat(nn.Module):
@@ -77,23 +78,24 @@ class _Flat(nn.Module):
 
     NAME = "model"
 
-    def __init__(self, model: nn.Module, called: Arguments) -> None:
+    def __init__(self, model: nn.Module, inputs: Arguments) -> None:
         super().__init__()
         self.model = model
-        self.leaves, self._tree = tree_flatten((called.args, called.kwargs))
+        self.leaves, self._tree = tree_flatten((inputs.args, inputs.kwargs))
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Put the tensors in their places in the arguments, and run the model."""
-        given = iter(tensors)
-        leaves = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
+        remaining = iter(tensors)
+        leaves = [next(remaining) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
         args, kwargs = tree_unflatten(leaves, self._tree)
+        # the graph is at hand only while it is traced
         self.graph = torch._C._get_tracing_state().graph
         outputs = self.model(*args, **kwargs)
         return tuple(tensors_within(list(outputs) if isinstance(outputs, Iterator) else outputs))
 
 
 def _scoped(forward: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The forward in a scope of the graph, also where it is called directly and fvcore's hooks are not."""
+    """The forward within a scope of the graph, which fvcore's hooks miss where it is called directly."""
 
     def scoped(*args: Any, **kwargs: Any) -> Any:
         graph = torch._C._get_tracing_state()
@@ -107,24 +109,24 @@ def _scoped(forward: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def layer_of(value: Any) -> str:
-    """The layer in whose scope a value of the graph was made."""
+    """Return the layer in whose scope a value of the graph was made."""
     scope: str = value.node().scopeName().rpartition("/")[2]
     return scope.removeprefix(_Flat.NAME).removeprefix(".") or ROOT
 
 
 class _ConvolutionsInSight(TorchFunctionMode):
-    """Calls each convolution by the operator that the tracer writes down.
+    """Calls `_convolution` in the place of each convolution, as the tracer writes it down.
 
-    The tracer knows `_convolution` alone, which the others become on a device with data; on meta they
-    are answered before, and the tracer trips over the sizes in their answer.
+    On a device with data the others become `_convolution` by themselves; on meta they are answered before
+    that, and the tracer trips over the sizes in their answer.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run a function, or what stands for it."""
+        """Run a function, or its replacement."""
         del types
-        return _INSTEAD.get(func, func)(*args, **kwargs or {})
+        return _REPLACEMENTS.get(func, func)(*args, **kwargs or {})
 
 
 class _ConvolutionsAnswered(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -142,7 +144,7 @@ class _ConvolutionsAnswered(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs or {})
 
 
-def _convolved(
+def _convolve(
     function: Callable[..., Tensor],
     input: Tensor,
     weight: Tensor,
@@ -152,12 +154,12 @@ def _convolved(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
-    if isinstance(padding, str):
+    if isinstance(padding, str):  # the tracer writes down `_convolution_mode`, which runs on meta too
         return function(input, weight, bias, stride, padding, dilation, groups)
     return _convolution(input, weight, bias, stride, padding, dilation, False, 0, groups)
 
 
-def _transposed(
+def _convolve_transposed(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -185,20 +187,22 @@ def _convolution(
     stride, padding, dilation, output_padding = (
         _per_axis(sizes, axes) for sizes in (stride, padding, dilation, output_padding)
     )
-    alone = x.dim() == axes + 1
+    is_single_image = x.dim() == axes + 1
     out = torch._convolution(
-        x.unsqueeze(0) if alone else x, weight, bias, stride, padding, dilation, transposed,
+        x.unsqueeze(0) if is_single_image else x, weight, bias, stride, padding, dilation, transposed,
         output_padding, groups, False, False, True, True,
     )  # fmt: skip
-    return out.squeeze(0) if alone else out
+    return out.squeeze(0) if is_single_image else out
 
 
 def _per_axis(sizes: Sizes, axes: int) -> list[int]:
-    several = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
-    return several * axes if len(several) == 1 else several
+    size_list = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
+    return size_list * axes if len(size_list) == 1 else size_list
 
 
-_INSTEAD: dict[Any, Callable[..., Any]] = {
-    **{f: partial(_convolved, f) for f in (torch.conv1d, torch.conv2d, torch.conv3d)},
-    **dict.fromkeys((torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d), _transposed),
+_REPLACEMENTS: dict[Any, Callable[..., Any]] = {
+    **{f: partial(_convolve, f) for f in (torch.conv1d, torch.conv2d, torch.conv3d)},
+    **dict.fromkeys(
+        (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d), _convolve_transposed
+    ),
 }

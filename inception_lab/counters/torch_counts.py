@@ -1,7 +1,7 @@
-"""What torch's FlopCounterMode counts, operation by operation, and where it differs by rule.
+"""Counts of torch's FlopCounterMode, operation by operation, and the rules by which they differ from ours.
 
-FlopCounterMode adds up what its formulas say of each operation. Which layer an operation belongs to is
-told by our trace, since the counter's own attribution misses in a backward pass: of parallel branches one
+FlopCounterMode adds up the figures that its formulas give for each operation. Our trace tells which layer an
+operation belongs to, since the counter's own attribution misses in a backward pass: of parallel branches one
 is given the other's work, and a layer called twice loses some; one shared by two parents has the name of
 the last.
 """
@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.utils._pytree import tree_map
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from inception_lab.counters.counts import CannotRunError, Count
+from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Trace
 from inception_lab.tracing.backends import Ground
@@ -30,17 +31,21 @@ Products = Callable[..., int]
 
 
 class Shape(tuple[int, ...]):
-    """The shape of a tensor, in its place, and whether its gradient is wanted."""
+    """Shape of a tensor, in the tensor's place among arguments.
 
-    wanted: bool
+    Attributes:
+        requires_grad: As the tensor's own.
+    """
+
+    requires_grad: bool
 
     @classmethod
     def of(cls, argument: Any) -> Any:
-        """That of a tensor; any other argument as it is."""
+        """Return the shape of a tensor, and any other argument as it is."""
         if not isinstance(argument, Tensor):
             return argument
         shape = cls(argument.shape)
-        shape.wanted = argument.requires_grad
+        shape.requires_grad = argument.requires_grad
         return shape
 
 
@@ -48,9 +53,9 @@ class Rule(NamedTuple):
     """A way in which FlopCounterMode differs from our definition of a MAC.
 
     Attributes:
-        why: What it does differently.
+        why: The difference, in words; `{}` stands for the operation.
         surplus: From the counter's figure and an operation's positional arguments, shapes in the place of
-            tensors, to how much of the figure is no multiply-accumulate; negative where it lacks some.
+            tensors, to how much of the figure is not a multiply-accumulate; negative where it lacks some.
     """
 
     why: str
@@ -58,77 +63,93 @@ class Rule(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """What FlopCounterMode says of an operation, how much of that is no multiply-accumulate, and why."""
+    """FlopCounterMode's figure for an operation, how much of it is not a multiply-accumulate, and why."""
 
     macs: int
     surplus: int
     why: str
 
 
-def flop_counter_mode_counts(_: Trace, asked: Request, grounds: Sequence[Ground]) -> list[Count]:
-    """What FlopCounterMode counts in another run of the model.
+class _Run(NamedTuple):
+    """One run of an operation under FlopCounterMode.
+
+    Attributes:
+        packet: The operation.
+        args: Its positional arguments, shapes in the place of tensors.
+        macs: The counter's figure.
+    """
+
+    packet: OpOverloadPacket
+    args: list[Any]
+    macs: int
+
+
+def flop_counter_mode_counts(_: Trace, request: Request, backends: Sequence[Ground]) -> list[Count]:
+    """Return FlopCounterMode's counts of another run of the model.
 
     Args:
-        asked: What was traced.
-        grounds: Where it may run; the first is where it was traced.
+        request: The model that was traced, and how.
+        backends: Those that may run the model; the first is the one that was traced on.
 
     Raises:
         CannotRunError: The counter raised.
     """
-    again, figures = figures_of(asked, grounds[0])
+    second_trace, figures = figures_of(request, backends[0])
     return [
-        Count(layer_name(again.calls[op.call]), op.phase, *figure)
-        for op, figure in zip(again.ops, figures, strict=True)
+        Count(layer_name(second_trace.calls[op.call]), op.phase, *figure)
+        for op, figure in zip(second_trace.ops, figures, strict=True)
     ]
 
 
-def figures_of(asked: Request, ground: Ground) -> tuple[Trace, list[Figure]]:
-    """A trace under FlopCounterMode, and what it says of each operation.
+def figures_of(request: Request, backend: Ground) -> tuple[Trace, list[Figure]]:
+    """Return a trace under FlopCounterMode, and the counter's figure for each operation.
 
     Raises:
         CannotRunError: The counter raised.
     """
-    counting = _Counting()
+    executor = _CountingExecutor()
     try:
-        again = trace_on(ground._replace(answers=counting), asked)
+        second_trace = trace_on(backend._replace(answers=executor), request)
     except TraceError as failure:  # the same trace without the counter did not fail
         raise CannotRunError(failure.reason) from failure
-    return again, [_figure(*seen) for seen in counting.seen]
+    return second_trace, [_figure(run) for run in executor.runs]
 
 
-class _Counting:
-    """Runs operations by their kernels, and keeps what FlopCounterMode says of each."""
+class _CountingExecutor:
+    """Runs operations by their kernels, and keeps FlopCounterMode's figure for each."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, list[Any], int]] = []
+        self.runs: list[_Run] = []
         self._kernels, self._counter = Kernels(), FlopCounterMode(display=False)
 
     def __call__(
         self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
     ) -> tuple[Known, Any]:
-        """Run one operation; returns what is known of it, and its output."""
-        with self._counter:
-            answered = self._kernels(func, key, args, kwargs)
+        """Run one operation as every executor does."""
+        with self._counter:  # entering it sets its total back to zero
+            result = self._kernels(func, key, args, kwargs)
         macs = self._counter.get_total_flops() // 2
-        self.seen.append((func.overloadpacket.__name__, tree_map(Shape.of, list(args)), macs))
-        return answered
+        # shapes alone: a tensor held here would live longer in the trace than in the model
+        self.runs.append(_Run(func.overloadpacket, tree_map(Shape.of, list(args)), macs))
+        return result
 
 
-def _figure(name: str, args: Sequence[Any], macs: int) -> Figure:
-    rule = RULES.get(name)
-    surplus = rule.surplus(macs, *args) if rule else 0
-    return Figure(macs, surplus, rule.why if rule and surplus else "")
+def _figure(run: _Run) -> Figure:
+    operation = str(run.packet)
+    rule = RULES.get(parse_operation_name(operation).base)
+    surplus = rule.surplus(run.macs, *run.args) if rule else 0
+    return Figure(run.macs, surplus, rule.why.format(operation) if rule and surplus else "")
 
 
-def _groups_left_out(_: int, gradient: Shape, x: Shape, weight: Shape, *rest: Any) -> int:
+def _surplus_of_groups(_: int, gradient: Shape, x: Shape, weight: Shape, *rest: Any) -> int:
     """The gradient of a grouped convolution's weight, as if every input met every output channel."""
-    *_sizes, transposed, _padding, groups, wanted = rest
+    *_sizes, transposed, _padding, groups, output_mask = rest
     places = (x if transposed else gradient)[2:]
-    return (groups - 1) * x[0] * prod(weight) * prod(places) if wanted[1] else 0
+    return (groups - 1) * x[0] * prod(weight) * prod(places) if output_mask[1] else 0
 
 
-def _unknown(products: Products) -> Callable[..., int]:
-    """An operation without a formula there counts nothing."""
+def _lack_of(products: Products) -> Callable[..., int]:
+    """The products of an operation that has no formula there, and so a figure of 0."""
     return lambda macs, *args: 0 if macs else -products(*args)
 
 
@@ -136,8 +157,8 @@ def _matrix(matrix: Shape, _: Shape) -> int:
     return prod(matrix)
 
 
-def _added(_: Shape, left: Shape, right: Shape) -> int:
-    return prod(left) * (right[-1] if len(right) > 1 else 1)
+def _sum_with_product(_: Shape, first: Shape, second: Shape) -> int:
+    return prod(first) * (second[-1] if len(second) > 1 else 1)
 
 
 def _outer(_: Shape, column: Shape, row: Shape) -> int:
@@ -154,34 +175,35 @@ def _three_factors(*args: Any) -> int:
 
     Each has the axes that it lacks put in as ones; the sum runs first over those that the third lacks.
     """
-    factors, lacking, summed = args[:3], args[3:6], args[6]
-    one, two, three = (_spread(shape, axes) for shape, axes in zip(factors, lacking, strict=True))
+    factors, missing_axes, summed_axes = args[:3], args[3:6], args[6]
+    one, two, three = (_spread(shape, axes) for shape, axes in zip(factors, missing_axes, strict=True))
     both = [max(sizes) for sizes in zip(one, two, strict=True)]
-    left = [1 if axis in summed and axis in lacking[2] else size for axis, size in enumerate(both)]
-    return prod(both) + prod(max(sizes) for sizes in zip(left, three, strict=True))
+    summed_first = set(summed_axes) & set(missing_axes[2])
+    sums = [1 if axis in summed_first else size for axis, size in enumerate(both)]
+    return prod(both) + prod(max(sizes) for sizes in zip(sums, three, strict=True))
 
 
-def _spread(shape: Shape, lacking: Sequence[int]) -> list[int]:
+def _spread(shape: Shape, missing_axes: Sequence[int]) -> list[int]:
     sizes = list(shape)
-    for axis in sorted(lacking):
+    for axis in sorted(missing_axes):
         sizes.insert(axis, 1)
     return sizes
 
 
 def _layer_of_lstm(x: Shape, from_input: Shape, from_state: Shape, *_: Any) -> int:
-    """Both matrices meet every row of the input."""
+    """Both matrices by every row of the input."""
     return prod(x[:-1]) * (prod(from_input) + prod(from_state))
 
 
 def _gradients_of_lstm(x: Shape, from_input: Shape, from_state: Shape, *rest: Any) -> int:
-    """What is wanted of inputs and weights, and of every state but the first, which must be learned."""
+    """Gradients of inputs and weights that require one, and of every state but a first that does not."""
     rows, state = prod(x[:-1]), rest[2]
-    states = rows if state.wanted else rows - prod(state[:-1])
-    of_input = rows * prod(from_input) * (x.wanted + from_input.wanted)
-    return of_input + prod(from_state) * (states + rows * from_state.wanted)
+    states = rows if state.requires_grad else rows - prod(state[:-1])
+    of_input = rows * prod(from_input) * (x.requires_grad + from_input.requires_grad)
+    return of_input + prod(from_state) * (states + rows * from_state.requires_grad)
 
 
-def _padded(x: Shape, y: Shape) -> int:
+def _distances(x: Shape, y: Shape) -> int:
     """Every vector of one by every vector of the other, both with two more coordinates."""
     return prod(x[:-1]) * y[-2] * (x[-1] + 2)
 
@@ -191,15 +213,15 @@ def _attention(query: Shape, key: Shape, value: Shape, *_: Any) -> int:
     return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
-UNKNOWN: Mapping[str, Products] = MappingProxyType(
+WITHOUT_FORMULA: Mapping[str, Products] = MappingProxyType(
     {
         **dict.fromkeys(("mv", "dot", "vdot"), _matrix),
-        **dict.fromkeys(("addmv", "addmv_", "addmm_", "addbmm", "addbmm_", "baddbmm_"), _added),
-        **dict.fromkeys(("addr", "addr_"), _outer),
+        **dict.fromkeys(("addmv", "addmm", "addbmm", "baddbmm"), _sum_with_product),
+        "addr": _outer,
         "affine_grid_generator": lambda matrices, size, _: prod(matrices) * prod(size[2:]),
         "conv_tbc": _over_time,
         "_trilinear": _three_factors,
-        "_euclidean_dist": _padded,
+        "_euclidean_dist": _distances,
         "mkldnn_rnn_layer": _layer_of_lstm,
         "mkldnn_rnn_layer_backward": _gradients_of_lstm,
         "_scaled_dot_product_flash_attention_for_cpu": _attention,
@@ -207,26 +229,35 @@ UNKNOWN: Mapping[str, Products] = MappingProxyType(
     }
 )
 """Multiply-accumulates of operations that run on meta or on the CPU and that FlopCounterMode has no
-formula for, from their positional arguments with shapes in the place of tensors. The backward of attention
-takes twice the products of its forward."""
+formula for, by base name, from positional arguments with shapes in the place of tensors. Of `addmm` and
+`baddbmm` it lacks the in-place form alone. The backward of attention takes twice the products of its
+forward."""
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "convolution_backward": Rule(
-            "FlopCounterMode leaves the groups out of a convolution's weight gradient", _groups_left_out
+            "FlopCounterMode leaves the groups out of a convolution's weight gradient", _surplus_of_groups
         ),
         **{
-            name: Rule(f"FlopCounterMode has no formula for aten.{name}", _unknown(products))
-            for name, products in UNKNOWN.items()
+            name: Rule("FlopCounterMode has no formula for {}", _lack_of(products))
+            for name, products in WITHOUT_FORMULA.items()
         },
     }
 )
-"""Every rule, by the operation that it applies to. To explain one more difference, add its row."""
+"""Every rule, by the base name of the operation that it applies to. To explain one more difference, add its
+row."""
 
 
-def completed() -> FlopCounterMode:
-    """A FlopCounterMode that knows what it has no formula for, too."""
-    mapping = {getattr(torch.ops.aten, name): _formula(products) for name, products in UNKNOWN.items()}
+def complete_counter() -> FlopCounterMode:
+    """Make a FlopCounterMode that knows the products of operations without a formula, too."""
+    formulas = {
+        getattr(torch.ops.aten, spelling): _formula(products)
+        for name, products in WITHOUT_FORMULA.items()
+        for spelling in (name, f"{name}_")
+        if hasattr(torch.ops.aten, spelling)
+    }
+    # a formula of torch's own is an independent witness, which ours must not replace
+    mapping = {packet: formula for packet, formula in formulas.items() if packet not in flop_registry}
     return FlopCounterMode(display=False, custom_mapping=mapping)
 
 

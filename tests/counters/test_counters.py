@@ -1,4 +1,4 @@
-"""The rules of crosscheck: figures of the others as they give them to everybody, by hand where all agree."""
+"""Rules of crosscheck: figures of the others as they give them to everybody, by hand where all agree."""
 
 import pytest
 import torch
@@ -18,19 +18,21 @@ from support.counting import (
     of,
 )
 from torch import nn
+from torch.utils.flop_counter import flop_registry
 
 import inception_lab as il
 from inception_lab.counters.fvcore_counts import RULES as FVCORE_RULES
 from inception_lab.counters.torch_counts import RULES as TORCH_RULES
-from inception_lab.counters.torch_counts import UNKNOWN
+from inception_lab.counters.torch_counts import WITHOUT_FORMULA
+from inception_lab.ir.operation_name import parse_operation_name
 
 
-def only(found):
-    """The only row in which something is counted, and what its differences are put down to."""
-    assert found.verdict == "explained"
-    (row,) = (row for row in found.record.layers if row["explanation"])
+def explained_row(result):
+    """The only row in which a count differs, and the rules that explain it."""
+    assert result.verdict == "explained"
+    (row,) = (row for row in result.record.layers if row["explanation"])
     assert row["verdict"] == "explained"
-    return row, [difference["why"] for difference in found.record.context["differences"]]
+    return row, [difference["why"] for difference in result.record.context["differences"]]
 
 
 BATCH = "fvcore's matmul takes the batch of the first operand alone"
@@ -38,15 +40,15 @@ EINSUM = "fvcore takes numpy's estimate of einsum, rounded to four digits"
 DEAD = "fvcore leaves out what no output depends on"
 
 
-def unknown(kind):
+def no_count_for(kind):
     return f"fvcore has no count for aten::{kind}"
 
 
-def attended(attention, x):
+def self_attention(attention, x):
     return attention(x, x, x, need_weights=False)[0]
 
 
-def masked(attention, x):
+def masked_self_attention(attention, x):
     return attention(x, x, x, attn_mask=torch.zeros(7, 7, device=x.device))[0]
 
 
@@ -67,37 +69,37 @@ FVCORE = [
     (EINSUM, Net(lambda a, b: torch.einsum("i,j->ij", a, b)), of((3,), (4,)), 0, 6),
     (DEAD, Net(lambda a, b, x: (a(x), b(x))[1], nn.Linear(4, 5), nn.Linear(4, 6)), of((2, 4)),
      2 * 4 * (5 + 6), 2 * 4 * 6),
-    (unknown("_convolution_mode"), nn.Conv2d(4, 3, 3, padding="same"), of(IMAGE), 2 * 36 * 3 * 4 * 9, 0),
-    (unknown("baddbmm"), Net(torch.baddbmm), of((2, 3, 5), (2, 3, 4), (2, 4, 5)), 2 * 60, 0),
-    (unknown("tensordot"), Net(lambda a, b: torch.tensordot(a, b, 1)), of((3, 4), (4, 5)), 60, 0),
-    (unknown("inner"), Net(torch.inner), of((3, 4), (5, 4)), 60, 0),
-    (unknown("linalg_multi_dot"), Net(lambda *x: torch.linalg.multi_dot(x)), of((3, 4), (4, 5), (5, 6)),
+    (no_count_for("_convolution_mode"), nn.Conv2d(4, 3, 3, padding="same"), of(IMAGE), 2 * 36 * 3 * 4 * 9, 0),
+    (no_count_for("baddbmm"), Net(torch.baddbmm), of((2, 3, 5), (2, 3, 4), (2, 4, 5)), 2 * 60, 0),
+    (no_count_for("tensordot"), Net(lambda a, b: torch.tensordot(a, b, 1)), of((3, 4), (4, 5)), 60, 0),
+    (no_count_for("inner"), Net(torch.inner), of((3, 4), (5, 4)), 60, 0),
+    (no_count_for("linalg_multi_dot"), Net(lambda *x: torch.linalg.multi_dot(x)), of((3, 4), (4, 5), (5, 6)),
      3 * 4 * 5 + 3 * 5 * 6, 0),
-    (unknown("scaled_dot_product_attention"), Net(F.scaled_dot_product_attention), of(*[(2, 3, 5, 4)] * 3),
-     2 * (2 * 3 * 5 * 5 * 4), 0),
-    (unknown("scaled_dot_product_attention"), Net(attended, nn.MultiheadAttention(8, 2)), of((7, 2, 8)),
-     PROJECTIONS + 2 * SCORES, PROJECTIONS),
-    (unknown("baddbmm"), Net(masked, nn.MultiheadAttention(8, 2)), of((7, 2, 8)),
+    (no_count_for("scaled_dot_product_attention"), Net(F.scaled_dot_product_attention),
+     of(*[(2, 3, 5, 4)] * 3), 2 * (2 * 3 * 5 * 5 * 4), 0),
+    (no_count_for("scaled_dot_product_attention"), Net(self_attention, nn.MultiheadAttention(8, 2)),
+     of((7, 2, 8)), PROJECTIONS + 2 * SCORES, PROJECTIONS),
+    (no_count_for("baddbmm"), Net(masked_self_attention, nn.MultiheadAttention(8, 2)), of((7, 2, 8)),
      PROJECTIONS + 2 * SCORES, PROJECTIONS + SCORES),
-    (unknown("lstm"), nn.LSTM(4, 5, 2, bidirectional=True), of(ROWS), 14 * 2 * 20 * (4 + 5 + 10 + 5), 0),
-    (unknown("lstm"), nn.LSTM(4, 5, proj_size=3), of(ROWS), 14 * (20 * 4 + 20 * 3 + 3 * 5), 0),
-    (unknown("gru"), nn.GRU(4, 5), of(ROWS), 14 * 15 * (4 + 5), 0),
-    (unknown("rnn_tanh"), nn.RNN(4, 5), of(ROWS), 14 * 5 * (4 + 5), 0),
-    (unknown("rnn_relu"), nn.RNN(4, 5, nonlinearity="relu"), of(ROWS), 14 * 5 * (4 + 5), 0),
+    (no_count_for("lstm"), nn.LSTM(4, 5, 2, bidirectional=True), of(ROWS), 14 * 2 * 20 * (4 + 5 + 10 + 5), 0),
+    (no_count_for("lstm"), nn.LSTM(4, 5, proj_size=3), of(ROWS), 14 * (20 * 4 + 20 * 3 + 3 * 5), 0),
+    (no_count_for("gru"), nn.GRU(4, 5), of(ROWS), 14 * 15 * (4 + 5), 0),
+    (no_count_for("rnn_tanh"), nn.RNN(4, 5), of(ROWS), 14 * 5 * (4 + 5), 0),
+    (no_count_for("rnn_relu"), nn.RNN(4, 5, nonlinearity="relu"), of(ROWS), 14 * 5 * (4 + 5), 0),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("why", "net", "inputs", "ours", "theirs"), FVCORE)
 def test_each_rule_of_fvcore(why, net, inputs, ours, theirs):
     assert fvcore_total(net.eval(), inputs) == theirs
-    found = il.crosscheck(net, inputs)
-    row, whys = only(found)
+    result = il.crosscheck(net, inputs)
+    row, whys = explained_row(result)
     assert whys == [why]
     assert f"{why} ({theirs - ours:+,})" in row["explanation"]
-    assert (found.record.totals["macs"], found.record.totals["fvcore_macs"]) == (ours, theirs)
+    assert (result.record.totals["macs"], result.record.totals["fvcore_macs"]) == (ours, theirs)
 
 
-def packed(layer, x):
+def on_packed_sequences(layer, x):
     return layer(nn.utils.rnn.pack_padded_sequence(x, [7, 3]))[0].data
 
 
@@ -115,21 +117,21 @@ PACKED = [
 @pytest.mark.parametrize(("layer", "kind", "matrices"), PACKED)
 def test_packed_sequences_meet_every_matrix_without_their_padding(layer, kind, matrices):
     """7 rows of one sequence and 3 of the other."""
-    net = Net(packed, layer)
+    net = Net(on_packed_sequences, layer)
     assert fvcore_total(net, of(ROWS)) == 0
-    found = il.crosscheck(net, ROWS)
-    row, whys = only(found)
-    assert whys == [unknown(kind)]
-    assert found.record.totals["macs"] == (7 + 3) * matrices
-    assert row["explanation"] == f"{unknown(kind)} ({-(7 + 3) * matrices:+,})"
+    result = il.crosscheck(net, ROWS)
+    row, whys = explained_row(result)
+    assert whys == [no_count_for(kind)]
+    assert result.record.totals["macs"] == (7 + 3) * matrices
+    assert row["explanation"] == f"{no_count_for(kind)} ({-(7 + 3) * matrices:+,})"
 
 
 def test_normalisation_in_train_mode_is_five_per_element():
-    found = il.crosscheck(nn.BatchNorm2d(4), IMAGE, mode="train")
-    assert found.record.totals["fvcore_macs"] == 5 * PIXELS
+    result = il.crosscheck(nn.BatchNorm2d(4), IMAGE, mode="train")
+    assert result.record.totals["fvcore_macs"] == 5 * PIXELS
 
 
-def lacking(name):
+def no_formula_for(name):
     return f"FlopCounterMode has no formula for aten.{name}"
 
 
@@ -157,7 +159,8 @@ PRODUCTS = [
 ]  # fmt: skip
 
 
-CALLED = {"_trilinear": "bilinear", "_euclidean_dist": "cdist"}
+CALLED_AS = {"_trilinear": "bilinear", "_euclidean_dist": "cdist"}
+"""The function that dispatches an operation, where the two have different names."""
 
 
 @pytest.mark.parametrize(("name", "function", "inputs", "macs"), PRODUCTS)
@@ -165,10 +168,10 @@ def test_products_that_neither_of_the_others_knows(name, function, inputs, macs)
     net = Net(function)
     assert flop_counter_totals(net, inputs, training=False)[0] == 0
     assert fvcore_total(net, inputs) == 0
-    found = il.crosscheck(net, inputs)
-    row, whys = only(found)
-    assert found.record.totals["macs"] == macs
-    assert whys == [unknown(CALLED.get(name, name)), lacking(name)]
+    result = il.crosscheck(net, inputs)
+    row, whys = explained_row(result)
+    assert result.record.totals["macs"] == macs
+    assert whys == [no_count_for(CALLED_AS.get(name, name)), no_formula_for(name)]
     assert row["explanation"].count(f"({-macs:+,})") == 2
 
 
@@ -199,22 +202,49 @@ def test_kernels_of_the_cpu_that_hide_their_products(name, layer, shape, macs, b
 
     None for the input either, so that the first layer has one alone.
     """
-    found = il.crosscheck(ForReal(layer), shape, mode=mode)
-    assert found.trace.context.device == "cpu"
-    totals, first = found.record.totals, torch.Size(shape).numel() * 8
+    result = il.crosscheck(ForReal(layer), shape, mode=mode)
+    assert result.trace.context.device == "cpu"
+    totals, first = result.record.totals, torch.Size(shape).numel() * 8
     assert (totals["macs"], totals["torch_macs"]) == (first + macs, first)
-    assert lacking(name) in found.frame()["explanation"].str.cat()
-    assert found.verdict == "explained"
+    assert no_formula_for(name) in result.frame()["explanation"].str.cat()
+    assert result.verdict == "explained"
     if mode == "train":
         assert (totals["backward_macs"], totals["torch_backward_macs"]) == (first + backward, first)
-        assert lacking(f"{name}_backward") in found.frame()["explanation"].str.cat()
+        assert no_formula_for(f"{name}_backward") in result.frame()["explanation"].str.cat()
 
 
 def test_every_rule_has_its_case():
     assert {rule.why for rule in FVCORE_RULES.values()} <= {why for why, *_ in FVCORE}
     fused = {kernel for name, *_ in FUSED for kernel in (name, f"{name}_backward")}
-    assert {name for name, *_ in PRODUCTS} | fused == set(UNKNOWN)
-    assert set(TORCH_RULES) == {*UNKNOWN, "convolution_backward"}
+    products = {parse_operation_name(f"aten.{name}").base for name, *_ in PRODUCTS}
+    assert products | fused == set(WITHOUT_FORMULA)
+    assert set(TORCH_RULES) == {*WITHOUT_FORMULA, "convolution_backward"}
+
+
+@torch.library.custom_op("counters_tests::mv", mutates_args=())
+def own_product(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+    return matrix @ vector
+
+
+own_product.register_fake(lambda matrix, _: matrix.new_empty(matrix.shape[0]))
+OWN_OPERATION = torch.ops.counters_tests.mv
+
+
+class TestOperationsOfOtherLibraries:
+    def test_a_formula_registered_with_torch_tells_the_products_that_fvcore_leaves_out(self, monkeypatch):
+        formula = torch.utils.flop_counter.shape_wrapper(lambda matrix, _, **__: 2 * matrix[0] * matrix[1])
+        monkeypatch.setitem(flop_registry, OWN_OPERATION, formula)
+        result = il.crosscheck(Net(own_product), of((3, 4), (4,)))
+        row, whys = explained_row(result)
+        assert whys == ["fvcore has no count for counters_tests::mv"]
+        assert (row["macs"], row["torch_macs"], row["fvcore_macs"]) == (12, 12, 0)
+
+    def test_no_rule_takes_one_for_an_operation_of_torch_of_the_same_name(self):
+        """A rule about `aten.mv` would explain exactly these 12."""
+        with il.register_formula(OWN_OPERATION, lambda matrix, _, **__: il.Cost(matrix.numel())):
+            (row,) = il.crosscheck(Net(own_product), of((3, 4), (4,))).unexplained
+        assert (row["macs"], row["torch_macs"], row["fvcore_macs"]) == (12, 0, 0)
+        assert "torch_macs differs by -12, of which rules explain +0" in row["explanation"]
 
 
 @pytest.mark.parametrize(
@@ -231,7 +261,7 @@ def test_flop_counter_mode_leaves_groups_out_of_a_weight_gradient(net, shape, fo
     """The input's gradient is not computed for an image, so that all of the backward is the weight's."""
     images = torch.zeros(shape)
     assert flop_counter_totals(net, [images], training=True) == (forward, weight_gradient * forward)
-    row, whys = only(il.crosscheck(net, shape, mode="train"))
+    row, whys = explained_row(il.crosscheck(net, shape, mode="train"))
     assert (row["backward_macs"], row["torch_backward_macs"]) == (forward, weight_gradient * forward)
     assert whys == ["FlopCounterMode leaves the groups out of a convolution's weight gradient"]
 
@@ -293,10 +323,10 @@ AGREEING = [
 def test_what_all_agree_on(net, inputs, macs):
     assert fvcore_total(net, inputs) == macs
     assert flop_counter_totals(net, inputs, training=False)[0] == macs
-    found = il.crosscheck(net, inputs)
-    assert found.verdict == "agree"
-    assert "not_run" not in found.record.context
-    assert {found.record.totals[name] for name in ("macs", "fvcore_macs", "torch_macs")} == {macs}
+    result = il.crosscheck(net, inputs)
+    assert result.verdict == "agree"
+    assert "not_run" not in result.record.context
+    assert {result.record.totals[name] for name in ("macs", "fvcore_macs", "torch_macs")} == {macs}
 
 
 def test_calls_of_a_layer_are_summed_and_direct_calls_stay_where_they_run():
