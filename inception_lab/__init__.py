@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from inception_lab.analyzers.cost import branch_costs as branch_costs
     from inception_lab.analyzers.cost import layer_costs as layer_costs
     from inception_lab.analyzers.cost import module_costs as module_costs
+    from inception_lab.analyzers.memory.by_module import memory_by_module as memory_by_module
     from inception_lab.analyzers.memory.cuda_allocator import reserved_memory as reserved_memory
-    from inception_lab.analyzers.memory.timeline import memory_by_module as memory_by_module
+    from inception_lab.analyzers.memory.peak import peak_memory as peak_memory
     from inception_lab.analyzers.memory.timeline import memory_timeline as memory_timeline
-    from inception_lab.analyzers.memory.timeline import peak_memory as peak_memory
     from inception_lab.analyzers.receptive_field.field import Field as Field
     from inception_lab.analyzers.receptive_field.field import field_of as field_of
     from inception_lab.analyzers.receptive_field.projective import projective_field as projective_field
@@ -69,10 +69,10 @@ _HOME = {
     "load_timm_state_dict": "models.weights",
     "load_torchvision_state_dict": "models.weights",
     "measure_memory": "measure.memory",
-    "memory_by_module": "analyzers.memory.timeline",
+    "memory_by_module": "analyzers.memory.by_module",
     "memory_timeline": "analyzers.memory.timeline",
     "module_costs": "analyzers.cost",
-    "peak_memory": "analyzers.memory.timeline",
+    "peak_memory": "analyzers.memory.peak",
     "projective_field": "analyzers.receptive_field.projective",
     "receptive_field": "analyzers.receptive_field.table",
     "reduction_saving": "analyzers.reductions",

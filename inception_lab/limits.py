@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory, reserved_memory
-from inception_lab.analyzers.memory.timeline import peak_memory
+from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.analyzers.receptive_field.resolution import (
     ResolutionFit,
     resolution_fit,

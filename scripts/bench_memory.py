@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 
 import inception_lab as il
-from inception_lab.analyzers.memory.timeline import peak_memory
+from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.measure.hardware import device_name
 from inception_lab.models.cards import get_card
 from inception_lab.running.optimizers import OPTIMIZERS

@@ -23,7 +23,7 @@ import torch
 
 import inception_lab as il
 from inception_lab.analyzers.memory.devices import DEVICES
-from inception_lab.analyzers.memory.timeline import allocator_peak, peak_memory
+from inception_lab.analyzers.memory.peak import allocator_peak, peak_memory
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.hardware import device_name, this_processor
 from inception_lab.measure.memory import measure_memory

@@ -23,7 +23,7 @@ import torch
 import inception_lab as il
 from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
 from inception_lab.analyzers.memory.devices import DEVICES
-from inception_lab.analyzers.memory.timeline import peak_memory
+from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.measure.hardware import device_name
 from inception_lab.measure.memory import Prepared, measure_memory, prepared
 from inception_lab.models.cards import CARDS, get_card

@@ -9,7 +9,7 @@ from pandas import DataFrame
 
 from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.analyzers.cost import COST
-from inception_lab.analyzers.memory.timeline import MEMORY
+from inception_lab.analyzers.memory.table import MEMORY
 from inception_lab.analyzers.receptive_field.table import RECEPTIVE_FIELD
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import layer_calls, layer_name

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from inception_lab.analyzers.memory.timeline import PeakMemory
+    from inception_lab.analyzers.memory.peak import PeakMemory
     from inception_lab.ir.trace import Trace
     from inception_lab.measure.prediction import MemoryComparison
     from inception_lab.running.inputs import Inputs
@@ -82,7 +82,7 @@ def _answer(
 ) -> dict[str, Any]:
     """Context and totals of the summary, the peak, its rows, and what else was asked for."""
     from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
-    from inception_lab.analyzers.memory.timeline import peak_memory
+    from inception_lab.analyzers.memory.peak import peak_memory
     from inception_lab.loading.model import with_model, with_weights
 
     comparison = (
@@ -148,7 +148,7 @@ def _dtype(name: str | None) -> torch.dtype | None:
 
 
 def _rows(found: Trace, peak: PeakMemory, wanted: Mapping[str, Any]) -> dict[str, list[Row]]:
-    from inception_lab.analyzers.memory.timeline import memory_by_module
+    from inception_lab.analyzers.memory.by_module import memory_by_module
 
     if wanted["by"] == "module":
         table = memory_by_module(found, wanted["depth"] or 1, wanted["device"])

@@ -111,7 +111,9 @@ def _seen(found: Trace) -> tuple[DataFrame, DataFrame, Row]:
 
 def _held(found: Trace) -> tuple[DataFrame, Row, DataFrame, DataFrame]:
     """Memory over time, its peak, the largest tensors then, and the bytes of each module."""
-    from inception_lab.analyzers.memory.timeline import memory_by_module, memory_timeline, peak_memory
+    from inception_lab.analyzers.memory.by_module import memory_by_module
+    from inception_lab.analyzers.memory.peak import peak_memory
+    from inception_lab.analyzers.memory.timeline import memory_timeline
 
     peak = peak_memory(found)
     said = {name: value for name, value in vars(peak).items() if name != "tensors"}

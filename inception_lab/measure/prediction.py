@@ -12,7 +12,7 @@ from torch import nn
 
 from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
 from inception_lab.analyzers.memory.devices import DEVICES
-from inception_lab.analyzers.memory.timeline import allocator_peak, peak_memory, taken_apart
+from inception_lab.analyzers.memory.peak import allocator_peak, decomposed_on_meta, peak_memory
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.hardware import this_processor
@@ -84,7 +84,7 @@ def trace_for_device(
     )
     step = trace_on()
     # Fake CPU tensors keep fused kernels whole but take several times as long, so meta tensors come first.
-    return trace_on(device="cpu") if taken_apart(step) else step
+    return trace_on(device="cpu") if decomposed_on_meta(step) else step
 
 
 @dataclass(frozen=True)

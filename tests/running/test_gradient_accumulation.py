@@ -12,7 +12,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 import inception_lab as il
-from inception_lab.analyzers.memory.timeline import peak_memory
+from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.running.gradient_accumulation import ADD, ADD_IN_PLACE, SumsInPlace
 
 

@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import inception_lab as il
 from inception_lab.analyzers.memory.cpu_workspaces import Processor, convolution_workspaces
-from inception_lab.analyzers.memory.timeline import allocator_peak
+from inception_lab.analyzers.memory.peak import allocator_peak
 from inception_lab.measure.hardware import this_processor
 from inception_lab.measure.memory import measure_memory
 

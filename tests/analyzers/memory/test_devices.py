@@ -7,7 +7,7 @@ from torch import nn
 
 import inception_lab as il
 from inception_lab.analyzers.memory.devices import DEVICES, on_device
-from inception_lab.analyzers.memory.timeline import peak_memory
+from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.cards import CARDS
 from inception_lab.running.optimizers import optimizer_of

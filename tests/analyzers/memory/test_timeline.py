@@ -13,14 +13,10 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.checkpoint import checkpoint
 
 import inception_lab as il
+from inception_lab.analyzers.memory.by_module import memory_by_module
 from inception_lab.analyzers.memory.devices import DEVICES
-from inception_lab.analyzers.memory.timeline import (
-    KINDS,
-    memory_by_module,
-    memory_timeline,
-    peak_memory,
-    taken_apart,
-)
+from inception_lab.analyzers.memory.peak import decomposed_on_meta, peak_memory
+from inception_lab.analyzers.memory.timeline import KINDS, memory_timeline
 from inception_lab.measure.memory import StorageTracker, prepared
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
@@ -419,9 +415,9 @@ class TestAgainstMemTracker:
 def test_what_comes_apart_on_meta_is_traced_as_the_cpu_has_it(layer):
     model = nn.Sequential(nn.Conv2d(3, 8, 3), layer, nn.Conv2d(8, 8, 3), layer)
     found = il.trace(model, (2, 3, 16, 16), mode="train")
-    assert taken_apart(found) == ("the backward pass of Mish",)
+    assert decomposed_on_meta(found) == ("the backward pass of Mish",)
     assert "device='cpu'" in peak_memory(found).notes[0]
-    assert not taken_apart(il.trace(model, (2, 3, 16, 16)))
+    assert not decomposed_on_meta(il.trace(model, (2, 3, 16, 16)))
     fused = il.trace(model, (2, 3, 16, 16), mode="train", device="cpu")
     assert peak_memory(fused).peak_bytes == tracked(model, (2, 3, 16, 16), "train")
     assert peak_memory(fused).notes == ()
@@ -447,6 +443,6 @@ def test_hostile_nets(case, mode):
     if (case.name, mode) in UNLIKE:
         pytest.skip(UNLIKE[case.name, mode])
     found = il.trace(case.made(), case.inputs, mode=mode)
-    if taken_apart(found):
+    if decomposed_on_meta(found):
         found = il.trace(case.made(), case.inputs, mode=mode, device="cpu")
     assert peak_memory(found).peak_bytes == tracked(case.made(), case.inputs, mode)
