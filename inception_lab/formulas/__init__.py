@@ -1,1 +1,1 @@
-"""What operations cost, by published conventions: a table per kind of operation, and their registry."""
+"""Costs of operations by published conventions: a table per kind of operation, and their registry."""

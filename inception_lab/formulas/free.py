@@ -40,18 +40,18 @@ GRADIENTS_OF_PRODUCTS = frozenset(
         _sparse_mm_reduce_impl_backward matrix_exp_backward
     """)
 )
-"""Backward operations that multiply matrices and have no formula."""
+"""Backward operations that multiply matrices and that have no formula."""
 
 _TORCH = frozenset({"aten", "prim", "prims", "profiler"})
 _OF_OPTIMIZERS = ("_foreach_", "_fused_sgd", "_fused_adam", "_fused_adagrad", "_amp_")
 
 
 def is_free(func: OpOverload) -> bool:
-    """Whether an operation of PyTorch's own is free by its kind.
+    """Tell if an operation of PyTorch's own is free by its kind.
 
-    That is: a view as a copy; a factory, which reads no tensor; a question, such as a size or a value,
-    which returns none; an operation on lists of tensors, which optimizers run; and a backward without
-    a formula of its own, for in that phase only products count.
+    That is a view as a copy; a factory, which reads no tensor; a question, such as a size or a value,
+    which returns no tensor; an operation on lists of tensors, which optimizers run; and a backward
+    without a formula, for in that phase only products count.
 
     Example:
         >>> import torch
@@ -66,5 +66,5 @@ def is_free(func: OpOverload) -> bool:
         or name.startswith(_OF_OPTIMIZERS)
         or ("_backward" in name and func.overloadpacket not in GRADIENTS_OF_PRODUCTS)
         or not any("Tensor" in str(argument.type) for argument in schema.arguments)
-        or not (schema.is_mutable or any("Tensor" in str(returned.type) for returned in schema.returns))
+        or not (schema.is_mutable or any("Tensor" in str(output.type) for output in schema.returns))
     )

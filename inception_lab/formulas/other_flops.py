@@ -1,4 +1,4 @@
-"""Normalisation, activation, pooling, interpolation, reduction and losses: all that is no product."""
+"""Normalisation, activation, pooling, interpolation, reduction and losses: everything but products."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inception_lab.formulas.terms import (
     Cost,
     Formula,
     first_output,
-    given,
+    optional_argument,
     per_element,
     per_input_element,
     rows,
@@ -37,7 +37,7 @@ def _batch_norm(in_training: Callable[[Sequence[Any]], bool]) -> Formula:
 
 def _rms_norm(args: Sequence[Any], _: Any) -> Cost:
     """Square, sum and scale, and 1 more where there is a weight."""
-    return Cost(other_flops=args[0].numel() * (3 + (given(args, 2) is not None)))
+    return Cost(other_flops=args[0].numel() * (3 + (optional_argument(args, 2) is not None)))
 
 
 def _window(axes: int) -> Formula:
@@ -58,7 +58,7 @@ def _grid_sample(args: Sequence[Any], out: Tensor) -> Cost:
 
 
 def _sort(args: Sequence[Any], _: Any) -> Cost:
-    """As many comparisons per element as all elements can be halved, as XLA counts a sort."""
+    """A comparison per element for each halving of all elements, as XLA counts a sort."""
     size = args[0].numel()
     return Cost(other_flops=size * _halvings(size))
 
@@ -69,16 +69,18 @@ def _search(boundaries_arg: int) -> Formula:
 
 
 def _halvings(size: int) -> int:
+    """The logarithm of a size to base 2, rounded up."""
     return max(size - 1, 0).bit_length()
 
 
 def _embedding_bag(args: Sequence[Any], _: Any) -> Cost:
     """An addition per element of each row that is read, and a multiplication where rows have weights."""
-    weighted = given(args, 6) is not None
-    return Cost(other_flops=args[1].numel() * args[0].shape[1] * (1 + weighted))
+    has_weights = optional_argument(args, 6) is not None
+    return Cost(other_flops=args[1].numel() * args[0].shape[1] * (1 + has_weights))
 
 
 def _renormalised_rows(args: Sequence[Any], _: Any) -> Cost:
+    """Power, sum and scale for each element of the rows that are looked up."""
     return Cost(other_flops=3 * args[1].numel() * args[0].shape[1])
 
 
@@ -93,7 +95,7 @@ def _pairs_of_classes(args: Sequence[Any], _: Any) -> Cost:
 
 
 def _ctc_lattice(_: Sequence[Any], out: Sequence[Tensor]) -> Cost:
-    """Each state adds up to three predecessors and its own logarithm (Graves et al., 2006)."""
+    """A sum of up to three predecessors and its own logarithm for each state (Graves et al., 2006)."""
     return Cost(other_flops=4 * out[1].numel())
 
 
@@ -126,24 +128,29 @@ _PER_INPUT_ELEMENT = {
 """Operations per input element, by what an element goes through:
 
 * 1: a reduction, a scan, a selection in linear time;
-* 2: a norm (power and sum), a loss (its term, one as for any element-wise work, and the sum), and the
-  question whether two tensors are equal (comparison and conjunction);
+* 2: a norm (power and sum), a loss (its term, one as for any element-wise work, and the sum), and a
+  test of equality (comparison and conjunction);
 * 3: a variance (sum, square, sum of squares), a norm that scales its input;
 * 4: a logarithm of a sum of exponentials (maximum, subtraction, exponential, sum).
 """
 
 
-def _numbered(make: Callable[[int], Formula], names: Mapping[int, str]) -> dict[OpOverloadPacket, Formula]:
+def _rows_by_number(
+    make: Callable[[int], Formula], names: Mapping[int, str]
+) -> dict[OpOverloadPacket, Formula]:
+    """Return a table of the formulas that `make` makes of each number, for the operations beside it."""
     return {
-        packet: row for number, listed in names.items() for packet, row in rows(make(number), listed).items()
+        packet: formula
+        for number, operations in names.items()
+        for packet, formula in rows(make(number), operations).items()
     }
 
 
 OTHER_FLOPS: dict[OpOverloadPacket, Formula] = {
-    **_numbered(per_element, _PER_ELEMENT),
-    **_numbered(per_input_element, _PER_INPUT_ELEMENT),
-    **_numbered(_window, {2: "max_pool2d_with_indices avg_pool2d mkldnn_max_pool2d fractional_max_pool2d"}),
-    **_numbered(_window, {3: "max_pool3d_with_indices avg_pool3d mkldnn_max_pool3d fractional_max_pool3d"}),
+    **_rows_by_number(per_element, _PER_ELEMENT),
+    **_rows_by_number(per_input_element, _PER_INPUT_ELEMENT),
+    **rows(_window(2), "max_pool2d_with_indices avg_pool2d mkldnn_max_pool2d fractional_max_pool2d"),
+    **rows(_window(3), "max_pool3d_with_indices avg_pool3d mkldnn_max_pool3d fractional_max_pool3d"),
     **rows(
         _batch_norm(lambda args: bool(args[5])),
         """native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_functional cudnn_batch_norm
@@ -152,11 +159,11 @@ OTHER_FLOPS: dict[OpOverloadPacket, Formula] = {
     **rows(_batch_norm(lambda _: False), "_native_batch_norm_legit_no_training"),
     **rows(_batch_norm(lambda _: True), "_batch_norm_with_update _batch_norm_with_update_functional"),
     **rows(_batch_norm(lambda args: args[3] is None), "_batch_norm_no_update"),
-    **_numbered(_norm_of_groups, {1: "native_group_norm", 2: "native_layer_norm"}),
+    **_rows_by_number(_norm_of_groups, {1: "native_group_norm", 2: "native_layer_norm"}),
     **rows(_rms_norm, "_fused_rms_norm"),
     **rows(_grid_sample, "grid_sampler_2d grid_sampler_3d _grid_sampler_2d_cpu_fallback"),
     **rows(_sort, "sort _unique2 unique_dim"),
-    **_numbered(_search, {0: "searchsorted", 1: "bucketize"}),
+    **_rows_by_number(_search, {0: "searchsorted", 1: "bucketize"}),
     **rows(per_input_element(1, place=3), "scatter_add scatter_reduce index_add index_reduce"),
     **rows(_embedding_bag, "_embedding_bag _embedding_bag_forward_only"),
     **rows(_renormalised_rows, "embedding_renorm"),

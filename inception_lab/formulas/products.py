@@ -10,35 +10,35 @@ from torch import Tensor
 from torch._ops import OpOverloadPacket
 from torch.utils.flop_counter import conv_flop_count
 
-from inception_lab.formulas.terms import Cost, Formula, aten, given, rows
+from inception_lab.formulas.terms import Cost, Formula, aten, optional_argument, rows
 
 
 def _convolution(args: Sequence[Any], out: Tensor) -> Cost:
-    """MACs of the multiplications alone; the bias is an addition per output element."""
+    """Multiplications of the window at every output element; the bias is an addition to each of these."""
     x, weight, bias, _, _, _, transposed = args[:7]
     macs = conv_flop_count(x.shape, weight.shape, list(out.shape), transposed) // 2
     return Cost(macs, 0 if bias is None else out.numel())
 
 
 def _kernel_of_a_backend(bias_arg: int | None, transposed: bool = False, extra: int = 0) -> Formula:
-    """The same for the kernel of one backend, which may fuse `extra` element-wise operations.
+    """Formula for the convolution of one backend, which may fuse `extra` element-wise operations.
 
     Args:
-        bias_arg: Place of the bias among the arguments; None where it takes none.
-        transposed: Whether it is a transposed convolution.
+        bias_arg: Place of the bias among the arguments; None where it does not take one.
+        transposed: True for a transposed convolution.
         extra: Operations per output element after the bias.
     """
 
     def formula(args: Sequence[Any], out: Tensor) -> Cost:
-        bias = bias_arg is not None and given(args, bias_arg) is not None
+        has_bias = bias_arg is not None and optional_argument(args, bias_arg) is not None
         macs = conv_flop_count(args[0].shape, args[1].shape, list(out.shape), transposed) // 2
-        return Cost(macs, out.numel() * (bias + extra))
+        return Cost(macs, out.numel() * (has_bias + extra))
 
     return formula
 
 
 def _convolution_backward(transposed_arg: int) -> Formula:
-    """As much as the forward, once for the input's gradient and once for the weight's.
+    """Cost of the forward, once for the input's gradient and once for the weight's.
 
     Both gradients run over the same pairs of an output element and a weight as the forward, grouped
     or not (Rumelhart et al., 1986; torch's own formula leaves the groups out, see pytorch/pytorch
@@ -60,7 +60,7 @@ def _convolution_over_time(args: Sequence[Any], out: Tensor) -> Cost:
 
 
 def _product(args: Sequence[Any], out: Tensor) -> Cost:
-    """Each output element is a sum along the last axis of the first factor."""
+    """A sum along the last axis of the first factor for each output element."""
     return Cost(macs=out.numel() * args[0].shape[-1])
 
 
@@ -68,14 +68,14 @@ def _linear(bias_arg: int) -> Formula:
     """A product, and an addition per output element where there is a bias."""
 
     def formula(args: Sequence[Any], out: Tensor) -> Cost:
-        biases = 0 if given(args, bias_arg) is None else out.numel()
+        biases = 0 if optional_argument(args, bias_arg) is None else out.numel()
         return Cost(out.numel() * args[0].shape[-1], biases)
 
     return formula
 
 
 def _sum_with_product(operations: int) -> Formula:
-    """The second argument times the third, and so many operations per output element."""
+    """Formula for the second argument times the third, and so many operations per output element."""
 
     def formula(args: Sequence[Any], out: Tensor) -> Cost:
         columns = args[2].shape[-1] if args[2].dim() > 1 else 1
@@ -90,7 +90,7 @@ def _outer(args: Sequence[Any], out: Tensor) -> Cost:
 
 
 def _grouped_product(args: Sequence[Any], out: Tensor) -> Cost:
-    """Groups divide the rows, the columns, or, with a matrix on either side, the axis summed over."""
+    """Products of groups, which divide the rows, the columns, or of two matrices the axis summed over."""
     groups = out.shape[0] if out.dim() > args[0].dim() else 1
     return Cost(macs=out.numel() // groups * args[0].shape[-1])
 
@@ -100,11 +100,12 @@ def _products(args: Sequence[Any], out: Sequence[Tensor]) -> Cost:
 
 
 def _linear_backward(grad_arg: int, input_arg: int) -> Formula:
-    """As much as the forward for each of the two gradients that is wanted."""
+    """Cost of the forward for each of the two gradients that the output mask asks for."""
 
     def formula(args: Sequence[Any], _: Any) -> Cost:
         forward: int = args[grad_arg].numel() * args[input_arg].shape[-1]
-        return Cost(macs=forward * sum(args[3][:2]))
+        output_mask = args[3]
+        return Cost(macs=forward * sum(output_mask[:2]))
 
     return formula
 
@@ -118,12 +119,13 @@ def _trilinear(args: Sequence[Any], _: Any) -> Cost:
 
     This is the order in which PyTorch's kernel contracts (`Linear.cpp`, `_trilinear`).
     """
-    expanded = [set(axes) for axes in args[3:6]]
-    shapes = [_with_ones(x.shape, axes) for x, axes in zip(args[:3], expanded, strict=True)]
-    summed_first = set(args[6]) & expanded[2]
-    first = list(map(max, shapes[0], shapes[1]))
-    left = [1 if axis in summed_first else size for axis, size in enumerate(first)]
-    return Cost(macs=prod(first) + prod(map(max, left, shapes[2])))
+    new_axes = [set(axes) for axes in args[3:6]]
+    shapes = [_with_ones(x.shape, axes) for x, axes in zip(args[:3], new_axes, strict=True)]
+    # the third factor does not have these axes, so the sum over them comes before it
+    summed_first = set(args[6]) & new_axes[2]
+    first_product = list(map(max, shapes[0], shapes[1]))
+    sums = [1 if axis in summed_first else size for axis, size in enumerate(first_product)]
+    return Cost(macs=prod(first_product) + prod(map(max, sums, shapes[2])))
 
 
 def _with_ones(shape: Sequence[int], axes: set[int]) -> list[int]:
@@ -132,7 +134,7 @@ def _with_ones(shape: Sequence[int], axes: set[int]) -> list[int]:
 
 
 def _euclidean_distances(args: Sequence[Any], out: Tensor) -> Cost:
-    """What `torch.cdist` runs for more than 25 vectors: |a|^2 - 2ab + |b|^2 as a single product.
+    """`torch.cdist` of more than 25 vectors: |a|^2 - 2ab + |b|^2 as a single product.
 
     The squared norms are two more coordinates of vectors of D, hence D + 2 (`Distance.cpp`). Both
     factors are squared and summed up, the first is scaled; the result is clamped, and its root taken.

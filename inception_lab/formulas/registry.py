@@ -1,4 +1,4 @@
-"""What each operation costs: multiply-accumulates, or other operations by a published convention.
+"""Cost of each operation: multiply-accumulates, or other operations by a published convention.
 
 A MAC is one multiplication and one addition of a convolution, a linear layer or a matrix product.
 Attention and recurrent layers are the matrix products inside them, by whichever kernel they run, see
@@ -18,10 +18,12 @@ Attention and recurrent layers are the matrix products inside them, by whichever
   each element as often as all can be halved, as XLA counts it.
 
 Views, copies, look-ups, factories and random numbers cost nothing, and in a backward pass only products
-count. Training a recurrent layer costs the same by every kernel: the gradients that are wanted, of weights
+count. Training a recurrent layer costs the same by every kernel: the gradients that are required, of weights
 and inputs, and that of every state but the first, unless that one is learned.
 
-No formula: Fourier transforms, factorisations and solvers of linear algebra, sparse and quantised layers.
+Fourier transforms, factorisations and solvers of linear algebra, sparse and quantised layers have no formula;
+`register_formula` adds one.
+
 Sources: fvcore `jit_handles.py`, XLA `hlo_cost_analysis.cc`, `torch.utils.flop_counter`.
 """
 
@@ -83,15 +85,15 @@ class RegisteredFormula:
         """Return the cost of one run.
 
         Raises:
-            InceptionLabError: The formula raised, or did not return a `Cost` of whole numbers.
+            InceptionLabError: The formula raised, or did not return a `Cost` of non-negative whole numbers.
         """
         where = f"formula of {self.operation}"
         try:
             cost = self.formula(*args, **kwargs, out_val=out)
         except Exception as error:
             raise InceptionLabError(f"raised {type(error).__name__}: {error}", where=where) from error
-        if not (isinstance(cost, Cost) and type(cost.macs) is type(cost.other_flops) is int):
-            hint = "return il.Cost(macs=..., other_flops=...) of whole numbers"
+        if not isinstance(cost, Cost) or not all(type(size) is int and size >= 0 for size in cost[:2]):
+            hint = "return il.Cost(macs=..., other_flops=...) of non-negative whole numbers"
             raise InceptionLabError(f"returned {cost!r}", where=where, hint=hint)
         return cost
 
@@ -128,8 +130,8 @@ _REGISTRY = _Registry()
 def register_formula(operation: OpOverloadPacket, formula: Callable[..., Cost]) -> RegisteredFormula:
     """Register what an operation costs, for every trace from now on.
 
-    It comes before everything else that is known of the operation: a formula registered with
-    `torch.utils.flop_counter`, which knows multiply-accumulates alone, and PyTorch's tags.
+    It comes before one registered with `torch.utils.flop_counter`, which knows multiply-accumulates alone,
+    and before PyTorch's tags. The counters that `crosscheck` compares with know only torch's.
 
     Args:
         operation: All overloads of an operation as PyTorch dispatches it, such as
@@ -137,7 +139,7 @@ def register_formula(operation: OpOverloadPacket, formula: Callable[..., Cost]) 
             `torch.ops.aten.linear`, are never met themselves.
         formula: Called with the operation's own arguments, positional and keyword, those left at their
             default absent, and what it returned as `out_val`, as `register_flop_formula` calls a raw
-            formula; tensors have shapes but no data on meta. It returns an `il.Cost`: `macs`, where 1
+            formula; meta tensors among them have shapes but no data. It returns an `il.Cost`: `macs`, where 1
             multiplication and 1 addition are 1, and `other_flops`.
 
     Returns:
@@ -147,8 +149,8 @@ def register_formula(operation: OpOverloadPacket, formula: Callable[..., Cost]) 
         InceptionLabError: It is not an operation, or has a formula already (exit code 2).
 
     Example:
-        The real Fourier transform of N numbers, 2.5 N log2 N operations where N is a power of two
-        (Frigo and Johnson, FFTW, 2005):
+        The real Fourier transform of N numbers, 2.5 N log2 N operations where N is a power of two, as
+        FFTW's benchmark counts it:
 
         >>> import torch
         >>> import inception_lab as il

@@ -29,7 +29,7 @@ def _attention(args: Sequence[Any], _: Any) -> Cost:
 
 
 def _attention_of_tokens(offsets_arg: int, query_arg: int = 0) -> Formula:
-    """The same on batch x length x heads x width, or on sequences laid end to end between offsets."""
+    """Formula for attention on batch x length x heads x width, or on sequences laid end to end."""
 
     def formula(args: Sequence[Any], _: Any) -> Cost:
         query, key, value = args[query_arg : query_arg + 3]
@@ -46,18 +46,18 @@ def _attention_of_tokens(offsets_arg: int, query_arg: int = 0) -> Formula:
 
 def _lengths(offsets: Tensor, longest: int) -> list[int]:
     """Lengths between offsets; the longest for each where the offsets have no data."""
-    if offsets.is_meta:
+    if offsets.is_meta:  # an upper bound, as no length is there to be read
         return [longest] * (offsets.numel() - 1)
     return [int(length) for length in offsets.diff()]
 
 
 def _backward(forward: Formula) -> Formula:
-    """The gradients of queries, keys, values and scores: four products, twice the forward.
+    """Formula for the gradients of queries, keys, values and scores: four products, twice the forward.
 
     A fused kernel computes the scores once more, for it has not kept them. That fifth product, which
-    `torch.utils.flop_counter` adds, is no part of the cost here: training costs the same by every
-    kernel that PyTorch may choose, and as much as the decomposition on other devices, which saves a product
-    or two only where queries, keys or values have no gradient at all.
+    `torch.utils.flop_counter` adds, is left out here: training costs the same by every kernel that
+    PyTorch may choose, and as much as the decomposition on other devices, which saves a product or two
+    only where queries, keys or values have no gradient at all.
     """
     return lambda args, out: Cost(macs=2 * forward(args[1:], out).macs)
 
@@ -66,14 +66,14 @@ def _multi_head(args: Sequence[Any], _: Any) -> Cost:
     """Projections of queries, keys and values, the attention, and the projection of the result."""
     query, key, value, width, heads = args[:5]
     pairs = sum(q * k for q, k in zip(_sizes(query), _sizes(key), strict=True))
-    projected = 2 * query.numel() + key.numel() + value.numel()
-    return Cost(width * (projected + 2 * pairs), _SOFTMAX * heads * pairs + projected)
+    projection_rows = 2 * query.numel() + key.numel() + value.numel()
+    return Cost(width * (projection_rows + 2 * pairs), _SOFTMAX * heads * pairs + projection_rows)
 
 
 def _sizes(tokens: Tensor) -> list[int]:
     """Length of each sequence of a batch, nested or not."""
     if tokens.is_nested:
-        return [int(length) for length in tokens._nested_tensor_size()[:, 0]]
+        return [sequence.shape[0] for sequence in tokens.unbind()]
     return [tokens.shape[1]] * tokens.shape[0]
 
 
@@ -101,7 +101,7 @@ _CUDNN_MODES = (_RNN, _RNN, _LSTM, _GRU)
 
 
 def _recurrent(tokens: Tensor, weights: Iterable[Tensor], cell: _Cell) -> Cost:
-    """Every matrix meets every row of the input once, padding excluded where sequences are packed.
+    """Every matrix by every row of the input once, padding excluded where sequences are packed.
 
     That holds for any number of layers, directions and projections: each has matrices of its own. A
     second or reverse layer reads as many rows as the first. The bias is an addition per output.
@@ -110,53 +110,55 @@ def _recurrent(tokens: Tensor, weights: Iterable[Tensor], cell: _Cell) -> Cost:
     weights = list(weights)
     matrices = [w for w in weights if w.dim() == 2]
     gates = max(w.shape[0] for w in matrices)
+    # a projection has fewer rows than the gates; the other matrices come in pairs, from input and from state
     units = sum(w.shape[0] for w in matrices if w.shape[0] == gates) // 2 // cell.gates
     biases = sum(w.numel() for w in weights if w.dim() == 1)
     return Cost(rows * sum(w.numel() for w in matrices), rows * (units * cell.operations + biases))
 
 
-def _listed(args: Sequence[Any]) -> Iterable[Tensor]:
+def _weights_in_lists(args: Sequence[Any]) -> Iterable[Tensor]:
     """Weights and biases among the lists of tensors; states have three axes."""
     lists = (arg for arg in args if isinstance(arg, (list, tuple)))
     return [w for items in lists for w in items if isinstance(w, Tensor) and w.dim() < 3]
 
 
 def _layers(cell: _Cell) -> Formula:
-    return lambda args, _: _recurrent(args[0], _listed(args), cell)
+    return lambda args, _: _recurrent(args[0], _weights_in_lists(args), cell)
 
 
 def _layers_of_mode(mode_arg: int) -> Formula:
-    """CuDNN's and MIOpen's numbers for ReLU, tanh, LSTM and GRU."""
-    return lambda args, _: _recurrent(args[0], _listed(args), _CUDNN_MODES[args[mode_arg]])
+    """Formula by cuDNN's and MIOpen's number for ReLU, tanh, LSTM or GRU."""
+    return lambda args, _: _recurrent(args[0], _weights_in_lists(args), _CUDNN_MODES[args[mode_arg]])
 
 
 def _layers_backward(args: Sequence[Any], _: Any) -> Cost:
-    """As much as the forward for inputs and states, and once more for the weights where wanted.
+    """Cost of the forward for inputs and states, and once more for the weights, as the output mask asks.
 
-    Less what nobody wants: the gradient of the first layer's input, and that of the first state, which
-    each sequence of the batch has once. cuDNN and MIOpen take it on themselves, see `output_mask`.
+    Without the gradient of the first layer's input, and that of the first state, which each sequence of the
+    batch has once, where the mask does not ask for them.
     """
     x, weights, per_layer, _, state = args[:5]
-    wants_input, wants_state, _, wants_weights = args[-1]
+    needs_input, needs_state, _, needs_weights = args[-1]
     layers = [weights[at : at + per_layer] for at in range(0, len(weights), per_layer)]
-    first_ones = layers[: 1 + args[-5]]
-    forward = _recurrent(x, _listed(args), _RNN).macs
-    of_input = x.numel() // x.shape[-1] * sum(layer[0].numel() for layer in first_ones)
+    bidirectional = args[-5]
+    first_layers = layers[: 1 + bidirectional]
+    forward = _recurrent(x, _weights_in_lists(args), _RNN).macs
+    of_input = x.numel() // x.shape[-1] * sum(layer[0].numel() for layer in first_layers)
     of_state = state.shape[-2] * sum(layer[1].numel() for layer in layers)
-    unwanted = of_input * (not wants_input) + of_state * (not wants_state)
-    return Cost(macs=forward * (1 + wants_weights) - unwanted)
+    skipped_macs = of_input * (not needs_input) + of_state * (not needs_state)
+    return Cost(macs=forward * (1 + needs_weights) - skipped_macs)
 
 
 def _mkldnn_layer(args: Sequence[Any], _: Any) -> Cost:
     """One LSTM layer in one direction; biases are passed as zeros where there are none."""
-    biased = args[12]
-    return _recurrent(args[0], args[1 : 5 if biased else 3], _LSTM)
+    has_biases = args[12]
+    return _recurrent(args[0], args[1 : 5 if has_biases else 3], _LSTM)
 
 
 def _mkldnn_layer_backward(args: Sequence[Any], _: Any) -> Cost:
-    """The gradients that are wanted, and that of every state but the first.
+    """The gradients that are required, and that of every state but the first.
 
-    The kernel makes the others too and has no mask; what is wanted is told by the tensors themselves.
+    The kernel makes the others too and has no mask; the tensors themselves tell which are required.
     """
     x, from_input, from_state, _, _, state = args[:6]
     rows = x.numel() // x.shape[-1]
@@ -166,12 +168,12 @@ def _mkldnn_layer_backward(args: Sequence[Any], _: Any) -> Cost:
 
 
 def _fused_cell(cell: _Cell) -> Formula:
-    """What follows the two products of a step: their biases, gates and the new state."""
+    """Formula for the work after the two products of a step: their biases, gates and the new state."""
 
     def formula(args: Sequence[Any], _: Any) -> Cost:
         state, *biases = args[2:]
-        added = args[0].numel() * sum(bias is not None for bias in biases)
-        return Cost(other_flops=cell.operations * state.numel() + added)
+        bias_sums = args[0].numel() * sum(bias is not None for bias in biases)
+        return Cost(other_flops=cell.operations * state.numel() + bias_sums)
 
     return formula
 

@@ -1,4 +1,4 @@
-"""What a cost is, what a formula is, and how the tables name operations."""
+"""Cost, formula, and the terms in which the tables of formulas are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ aten = torch.ops.aten
 
 
 class Cost(NamedTuple):
-    """What one run of an operation costs; `counted` is False where no formula knows it."""
+    """Cost of one run of an operation.
+
+    Attributes:
+        macs: Multiply-accumulates of convolutions and matrix products: 1 multiplication and 1 addition
+            are 1.
+        other_flops: Operations of everything else.
+        counted: False where no formula knows the operation, whose figures then are 0.
+    """
 
     macs: int = 0
     other_flops: int = 0
@@ -21,39 +28,39 @@ class Cost(NamedTuple):
 
 
 Formula = Callable[[Sequence[Any], Any], Cost]
-"""Gives the cost from the positional arguments and from what was returned."""
+"""Gives the cost from the positional arguments and the output of an operation."""
 FREE = Cost()
-UNKNOWN: set[str] = set()
-"""Names in the tables that this PyTorch has no operation for; a newer one may."""
+ABSENT: set[str] = set()
+"""Names in the tables for which this PyTorch does not have an operation; a newer one may."""
 
 
 def packets(names: str) -> list[OpOverloadPacket]:
-    """The operations of these names that this PyTorch has, each with all its overloads."""
-    listed = names.split()
-    UNKNOWN.update(name for name in listed if not hasattr(aten, name))
-    return [getattr(aten, name) for name in listed if hasattr(aten, name)]
+    """Return the operations of these names that this PyTorch has, each with all its overloads."""
+    name_list = names.split()
+    ABSENT.update(name for name in name_list if not hasattr(aten, name))
+    return [getattr(aten, name) for name in name_list if hasattr(aten, name)]
 
 
 def rows(formula: Formula, names: str) -> dict[OpOverloadPacket, Formula]:
-    """One formula for every operation of these names."""
+    """Return a table of one formula for every operation of these names."""
     return dict.fromkeys(packets(names), formula)
 
 
-def given(args: Sequence[Any], place: int) -> Any:
-    """An argument, None where it was left at its default: the dispatcher cuts those off at the end."""
+def optional_argument(args: Sequence[Any], place: int) -> Any:
+    """Return an argument, None where it has its default: the dispatcher cuts those off at the end."""
     return args[place] if place < len(args) else None
 
 
 def first_output(out: Any) -> Tensor:
-    """The output, or the first of several."""
-    return out if isinstance(out, Tensor) else next(t for t in out if t is not None)
+    """Return the output, or the first of several."""
+    return out if isinstance(out, Tensor) else next(tensor for tensor in out if tensor is not None)
 
 
 def per_element(operations: int) -> Formula:
-    """So many operations for each element of the first output."""
+    """Return a formula of so many operations for each element of the first output."""
     return lambda _, out: Cost(other_flops=operations * first_output(out).numel())
 
 
 def per_input_element(operations: int, place: int = 0) -> Formula:
-    """So many operations for each element of an input, the first where none is named."""
+    """Return a formula of so many operations for each element of the input at `place`."""
     return lambda args, _: Cost(other_flops=operations * args[place].numel())

@@ -307,7 +307,7 @@ def test_tables_show_rows_and_what_explains_them(capsys, form):
 
 
 def state_of(model):
-    """What a caller could see changed."""
+    """Everything of a model that a caller could see changed."""
     tensors = {
         name: (id(tensor), tensor.clone(), tensor.grad)
         for name, tensor in model.state_dict(keep_vars=True).items()

@@ -5,7 +5,7 @@ import inspect
 import pytest
 import torch
 import torch.nn.functional as F
-from support.pricing import Function, Priced, example, price
+from support.pricing import Function, Prices, example, price
 from torch import nn
 
 from inception_lab.tracing.tracer import trace
@@ -128,24 +128,24 @@ NOT_LAYERS = {
 """Containers and bases, which do no work of their own, and a deprecated name."""
 
 
-def named(cases):
+def layer_cases(cases):
     return [pytest.param(layer, inputs, id=type(layer).__name__) for layer, *inputs in cases]
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
-@pytest.mark.parametrize(("layer", "inputs"), named(ON_META))
+@pytest.mark.parametrize(("layer", "inputs"), layer_cases(ON_META))
 def test_a_layer_is_counted_on_meta_tensors_and_on_the_cpu(layer, inputs, mode):
     tensors = [example(x) for x in inputs]
-    found = trace(
+    on_meta = trace(
         layer, [x.requires_grad_(x.is_floating_point()) for x in tensors], mode=mode, meta_only=True
     )
     forward, backward = price(layer, *inputs, mode=mode)
-    assert dict(found.context.uncounted_ops) == forward.uncounted + backward.uncounted == {}
-    assert sum(op.macs for op in found.ops if op.phase == "forward") == forward.total.macs
+    assert dict(on_meta.context.uncounted_ops) == forward.uncounted + backward.uncounted == {}
+    assert sum(op.macs for op in on_meta.ops if op.phase == "forward") == forward.total.macs
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
-@pytest.mark.parametrize(("layer", "inputs"), named(NOT_ON_META))
+@pytest.mark.parametrize(("layer", "inputs"), layer_cases(NOT_ON_META))
 def test_a_layer_without_a_meta_form_is_counted_on_the_cpu(layer, inputs, mode):
     forward, backward = price(layer, *inputs, mode=mode)
     assert forward.uncounted + backward.uncounted == {}
@@ -155,12 +155,12 @@ def test_no_layer_of_torch_is_left_out():
     classes = {
         name: kind for name, kind in vars(nn).items() if inspect.isclass(kind) and issubclass(kind, nn.Module)
     }
-    tried = {type(layer) for layer, *_ in ON_META + NOT_ON_META}
-    left = {name for name, kind in classes.items() if kind not in tried and not name.startswith("Lazy")}
-    assert left <= NOT_LAYERS
+    tested = {type(layer) for layer, *_ in ON_META + NOT_ON_META}
+    missing = {name for name, kind in classes.items() if kind not in tested and not name.startswith("Lazy")}
+    assert missing <= NOT_LAYERS
 
 
-def profiled(x):
+def add_in_profiler_block(x):
     with torch.profiler.record_function("block"):
         return x + 1
 
@@ -207,7 +207,7 @@ FUNCTIONS = {
     "casts": lambda x: (x.double(), x.half(), x.long().float(), x.detach(), x.bfloat16()),
     "copies": lambda x: (x.flip(0), x.roll(1), x.repeat(2, 1), x.repeat_interleave(2, 0), x.rot90()),
     "questions": lambda x: 2 * x if torch.is_same_size(x, x) else x,
-    "profiled": profiled,
+    "profiled": add_in_profiler_block,
     "dropout": lambda x: F.dropout(x) + torch.native_dropout(x, 0.5, True)[0],
     "resizing": lambda x: (
         *(F.interpolate(x[None], 9, mode=mode) for mode in ("nearest", "nearest-exact", "linear", "area")),
@@ -227,10 +227,10 @@ FUNCTIONS = {
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
 def test_what_functions_dispatch_is_counted(function, mode):
     model = Function(function)
-    found = trace(model, [torch.rand(ROWS, requires_grad=True)], mode=mode, meta_only=True)
+    on_meta = trace(model, [torch.rand(ROWS, requires_grad=True)], mode=mode, meta_only=True)
     forward, backward = price(model, ROWS, mode=mode)
-    assert dict(found.context.uncounted_ops) == forward.uncounted + backward.uncounted == {}
-    assert sum(op.macs for op in found.ops) == forward.total.macs + backward.total.macs == 0
+    assert dict(on_meta.context.uncounted_ops) == forward.uncounted + backward.uncounted == {}
+    assert sum(op.macs for op in on_meta.ops) == forward.total.macs + backward.total.macs == 0
 
 
 class TestOptimizers:
@@ -256,9 +256,9 @@ class TestOptimizers:
         layer = nn.Linear(4, 3)
         layer(torch.rand(2, 4)).sum().backward()
         stepping = optimizer(layer.parameters(), **options)
-        with Priced() as priced:
+        with Prices() as prices:
             nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
             stepping.step()
-        assert priced.ran
-        assert priced.uncounted == {}
-        return priced
+        assert prices.runs
+        assert prices.uncounted == {}
+        return prices

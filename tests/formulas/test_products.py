@@ -1,8 +1,8 @@
-"""What matrix products and the kernels of single backends cost: sums of ones, torch's counter, by hand."""
+"""Costs of matrix products and of kernels of single backends: sums of ones, torch's counter, by hand."""
 
 import pytest
 import torch
-from support.pricing import Function, Priced
+from support.pricing import Function, Prices
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -56,17 +56,16 @@ class TestMatrixProducts:
     @pytest.mark.parametrize("shapes", [[(30, 5), (7, 5)], [(3, 5), (26, 5)], [(2, 3, 30, 5), (3, 7, 5)]])
     def test_distances_by_a_product(self, shapes):
         """Step by step as `_euclidean_dist` of `Distance.cpp` computes them."""
-        (found,) = [op for op in trace(Function(torch.cdist), shapes).ops if "dist" in op.name]
-        assert found.name == "aten._euclidean_dist.default"
+        (op,) = [op for op in trace(Function(torch.cdist), shapes).ops if op.base_name == "_euclidean_dist"]
         batch = torch.broadcast_shapes(*(x[:-2] for x in shapes))
         a, b = (torch.rand(*batch, *x[-2:]) for x in shapes)
-        with Priced() as steps:
+        with Prices() as steps:
             norms = [x.pow(2).sum(-1, keepdim=True) for x in (a, b)]
-            left = torch.cat([a.mul(-2), norms[0], torch.ones_like(norms[0])], -1)
-            right = torch.cat([b, torch.ones_like(norms[1]), norms[1]], -1)
-            out = (left @ right.mT).clamp_min(0).sqrt()
+            first = torch.cat([a.mul(-2), norms[0], torch.ones_like(norms[0])], -1)
+            second = torch.cat([b, torch.ones_like(norms[1]), norms[1]], -1)
+            out = (first @ second.mT).clamp_min(0).sqrt()
         assert torch.allclose(out, torch.cdist(a, b), atol=1e-5)
-        assert Cost(found.macs, found.other_flops) == steps.total
+        assert Cost(op.macs, op.other_flops) == steps.total
         assert not steps.uncounted
 
     @pytest.mark.parametrize(
@@ -131,18 +130,16 @@ class TestKernelsOfOneBackend:
         out = meta(2, 8, 4, 4)
         assert cost_of(aten.cudnn_convolution.default, (self.X, self.WEIGHT, *rest), {}, out).macs == 4608
         weight, grown = meta(4, 4, 3, 3), meta(2, 8, 8, 8)
-        found = cost_of(
-            aten.cudnn_convolution_transpose.default, (self.X, weight, self.NONE, *rest), {}, grown
-        )
-        assert found == Cost(2 * 36 * 4 * 4 * 9)
+        args = (self.X, weight, self.NONE, *rest)
+        assert cost_of(aten.cudnn_convolution_transpose.default, args, {}, grown) == Cost(2 * 36 * 4 * 4 * 9)
 
     def test_kernels_that_run_on_the_cpu(self):
         x, weight = torch.ones(1, 3, 5, 5), torch.ones(2, 3, 3, 3)
         out = aten.slow_conv_dilated2d.default(x, weight, [3, 3])
         assert cost_of(aten.slow_conv_dilated2d.default, (x, weight, [3, 3]), {}, out) == Cost(int(out.sum()))
-        flipped = weight.transpose(0, 1)
-        out = aten.slow_conv_transpose2d.default(x, flipped, [3, 3])
-        assert cost_of(aten.slow_conv_transpose2d.default, (x, flipped, [3, 3]), {}, out).macs == out.sum()
+        transpose = weight.transpose(0, 1)
+        out = aten.slow_conv_transpose2d.default(x, transpose, [3, 3])
+        assert cost_of(aten.slow_conv_transpose2d.default, (x, transpose, [3, 3]), {}, out).macs == out.sum()
         out = aten.conv_tbc.default(torch.ones(6, 2, 4), torch.ones(3, 4, 5), torch.zeros(5))
         assert cost(aten.conv_tbc.default, meta(6, 2, 4), meta(3, 4, 5), meta(5)) == Cost(
             int(out.sum()), 4 * 2 * 5

@@ -116,6 +116,7 @@ class TestRefused:
         [
             (lambda *_, **__: 12, r"formula of registration_tests\.scale: returned 12; return il\.Cost\("),
             (lambda *_, **__: (1, 2, True), r"returned \(1, 2, True\)"),
+            (lambda *_, **__: il.Cost(macs=-3), r"returned Cost\(macs=-3"),
             (lambda *_, **__: il.Cost(macs=1.5), r"returned Cost\(macs=1\.5"),
             (lambda *_, **__: il.Cost(other_flops=torch.tensor(3)), "returned Cost"),
             (lambda *_, **__: 1 // 0, "raised ZeroDivisionError: integer division"),

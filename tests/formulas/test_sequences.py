@@ -1,9 +1,9 @@
-"""What attention and recurrent layers cost, by every kernel: torch's counter, the decomposition, by hand."""
+"""Costs of attention and recurrent layers by every kernel: torch's counter, the decomposition, by hand."""
 
 import pytest
 import torch
 import torch.nn.functional as F
-from support.pricing import Function, Priced, price
+from support.pricing import Function, Prices, price
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -29,7 +29,7 @@ def macs(model, *inputs, mode="eval"):
 
 
 def real_macs(model, *inputs, mode="eval"):
-    return tuple(priced.total.macs for priced in price(model, *inputs, mode=mode))
+    return tuple(prices.total.macs for prices in price(model, *inputs, mode=mode))
 
 
 # --------------------------------------------------------------------------------------- attention
@@ -72,8 +72,8 @@ class TestAttention:
     def test_the_cpu_has_a_kernel_of_its_own(self):
         """Else the test above compares the decomposition with itself."""
         forward, backward = price(Function(F.scaled_dot_product_attention), *[(2, 4, 5, 8)] * 3, mode="train")
-        assert forward.ran["_scaled_dot_product_flash_attention_for_cpu"] == 1
-        assert backward.ran["_scaled_dot_product_flash_attention_for_cpu_backward"] == 1
+        assert forward.runs["_scaled_dot_product_flash_attention_for_cpu"] == 1
+        assert backward.runs["_scaled_dot_product_flash_attention_for_cpu_backward"] == 1
 
     def test_the_decomposition_costs_what_torch_counts(self):
         query = torch.rand(2, 4, 5, 8, device="meta", requires_grad=True)
@@ -98,8 +98,8 @@ class TestAttention:
         assert cost(op.default, q, k, k, *rest) == Cost(scores * (8 + 8), 5 * scores)
         with FlopCounterMode(display=False) as counter:
             op.default(q, k, k, *rest)
-        known = op is not aten._scaled_dot_product_flash_attention_for_cpu
-        assert counter.get_total_flops() / 2 == known * scores * 16
+        has_formula = op is not aten._scaled_dot_product_flash_attention_for_cpu
+        assert counter.get_total_flops() / 2 == has_formula * scores * 16
 
     def test_a_fused_backward_costs_what_torch_counts_less_the_scores_computed_again(self):
         q, k, v = meta(2, 4, 16, 8), meta(2, 4, 24, 8), meta(2, 4, 24, 8)
@@ -122,8 +122,8 @@ class TestAttention:
         if hasattr(aten, "_flash_attention_forward_no_dropout_inplace"):  # since PyTorch 2.13
             in_place = aten._flash_attention_forward_no_dropout_inplace.default
             assert cost_of(in_place, (query, *args), {}, None) == cost_of(op, args, {}, out)
-        unknown = (query, key, key, *(x.to("meta") for x in ends), 5, 4, 0.0, False, False)
-        assert cost_of(op, unknown, {}, out).macs == 4 * (2 * 5 * 4) * 32
+        without_data = (query, key, key, *(x.to("meta") for x in ends), 5, 4, 0.0, False, False)
+        assert cost_of(op, without_data, {}, out).macs == 4 * (2 * 5 * 4) * 32
         batch = (meta(2, 8, 4, 16), meta(2, 6, 4, 16), meta(2, 6, 4, 16), None, None, 8, 6, 0.0, False, False)
         assert cost_of(op, batch, {}, out).macs == 2 * 4 * 8 * 6 * 32
 
@@ -145,7 +145,7 @@ class TestEncoderFastPath:
 
     def test_it_costs_what_the_layers_do_one_by_one(self):
         forward, _ = price(self.LAYER, (2, 5, 8))
-        assert forward.ran["_transformer_encoder_layer_fwd"] == 1
+        assert forward.runs["_transformer_encoder_layer_fwd"] == 1
         assert forward.total.macs == macs(self.LAYER, (2, 5, 8))[0] == self.by_hand(5, 5)
 
     def test_other_flops_agree_but_for_the_scaling_of_queries_and_keys(self):
@@ -157,15 +157,15 @@ class TestEncoderFastPath:
     def test_padding_costs_nothing_in_a_nested_batch(self):
         encoder = nn.TransformerEncoder(self.LAYER, 1).eval()
         padding = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
-        with torch.no_grad(), Priced() as priced:
+        with torch.no_grad(), Prices() as prices:
             encoder(torch.rand(2, 5, 8), src_key_padding_mask=padding)
-        assert priced.total.macs == self.by_hand(5, 3)
+        assert prices.total.macs == self.by_hand(5, 3)
 
     def test_attention_alone(self):
         layer = nn.MultiheadAttention(8, 2, batch_first=True).eval()
         model = Function(lambda x: layer(x, x, x, need_weights=False)[0])
         forward, _ = price(model, (2, 5, 8))
-        assert forward.ran["_native_multi_head_attention"] == 1
+        assert forward.runs["_native_multi_head_attention"] == 1
         assert forward.total.macs == macs(model, (2, 5, 8))[0] == 10 * 4 * 8 * 8 + 2 * 25 * 2 * 8
 
     def by_hand(self, *lengths):
@@ -202,7 +202,7 @@ class TestRecurrentLayers:
 
     def test_the_cpu_has_a_kernel_of_its_own_for_the_lstm(self):
         forward, backward = price(nn.LSTM(WIDTH, HIDDEN), (STEPS, BATCH, WIDTH), mode="train")
-        assert forward.ran["mkldnn_rnn_layer"] == backward.ran["mkldnn_rnn_layer_backward"] == 1
+        assert forward.runs["mkldnn_rnn_layer"] == backward.runs["mkldnn_rnn_layer_backward"] == 1
 
     @pytest.mark.parametrize("bias", [False, True])
     def test_other_flops_of_that_kernel_are_those_of_its_parts(self, bias):
@@ -223,20 +223,20 @@ class TestRecurrentLayers:
         x, h = torch.rand(STEPS, BATCH, WIDTH), torch.rand(states, BATCH, HIDDEN)
         for place in learned:
             (x, h)[place].requires_grad_()
-        with Priced() as forward:
+        with Prices() as forward:
             out = layer(x, (h, torch.zeros_like(h)))[0]
-        with Priced() as backward:
+        with Prices() as backward:
             out.sum().backward()
-        assert forward.ran["mkldnn_rnn_layer"] == backward.ran["mkldnn_rnn_layer_backward"] == states
+        assert forward.runs["mkldnn_rnn_layer"] == backward.runs["mkldnn_rnn_layer_backward"] == states
         by_parts = trace(layer, [x, (h, torch.zeros_like(h))], mode="train", meta_only=True).ops
         assert backward.total.macs == sum(op.macs for op in by_parts if op.phase == "backward")
 
     def test_its_backward_by_hand(self):
         """Both weights meet all 6 rows; of the states, all but the 2 first have a gradient."""
         layer = nn.LSTM(4, 5)
-        with Priced() as priced:
+        with Prices() as prices:
             layer(torch.rand(3, 2, 4))[0].sum().backward()
-        assert priced.total.macs == 6 * 20 * 9 + 6 * 20 * 9 + 4 * 20 * 5
+        assert prices.total.macs == 6 * 20 * 9 + 6 * 20 * 9 + 4 * 20 * 5
 
     @pytest.mark.parametrize("options", LAYERS[1:5], ids=str)
     @pytest.mark.parametrize("kind", GATES)
@@ -255,9 +255,9 @@ class TestRecurrentLayers:
     @pytest.mark.parametrize("kind", GATES)
     def test_the_padding_of_packed_sequences_costs_nothing(self, kind):
         layer = kind(WIDTH, HIDDEN, num_layers=2, bidirectional=True)
-        packed = Function(lambda x: layer(nn.utils.rnn.pack_padded_sequence(x, [3, 1]))[0].data)
+        model = Function(lambda x: layer(nn.utils.rnn.pack_padded_sequence(x, [3, 1]))[0].data)
         products = recurrent_by_hand(kind, 3 + 1, num_layers=2, bidirectional=True)
-        assert real_macs(packed, (STEPS, BATCH, WIDTH))[0] == products
+        assert real_macs(model, (STEPS, BATCH, WIDTH))[0] == products
 
     @pytest.mark.parametrize(("kind", "number"), [(nn.RNN, 1), (nn.LSTM, 2), (nn.GRU, 3)])
     @pytest.mark.parametrize("options", LAYERS[:5], ids=str)
@@ -275,12 +275,12 @@ class TestRecurrentLayers:
         assert cost_of(aten._cudnn_rnn.default, args, {}, None) == Cost(*expected)
         gradients = (x, weights, 4, x, state, None, x, x, None, None, *sizes, x)
         for mask, times in (([True, True, True, True], 2), ([True, True, True, False], 1)):
-            found = cost_of(aten._cudnn_rnn_backward.default, (*gradients, mask), {}, None)
-            assert found == Cost(times * expected[0])
-        for wanted in (False, True):
-            ops = trace(layer, x.clone().requires_grad_(wanted), mode="train").ops
+            backward = cost_of(aten._cudnn_rnn_backward.default, (*gradients, mask), {}, None)
+            assert backward == Cost(times * expected[0])
+        for requires_grad in (False, True):
+            ops = trace(layer, x.clone().requires_grad_(requires_grad), mode="train").ops
             by_parts = sum(op.macs for op in ops if op.phase == "backward")
-            mask = [wanted, False, False, True]
+            mask = [requires_grad, False, False, True]
             assert cost_of(aten._cudnn_rnn_backward.default, (*gradients, mask), {}, None) == Cost(by_parts)
 
     @pytest.mark.parametrize("kind", GATES)
@@ -288,10 +288,10 @@ class TestRecurrentLayers:
         """In inference mode nothing is decomposed."""
         layer = kind(WIDTH, HIDDEN, num_layers=2, bidirectional=True)
         expected = recurrent_by_hand(kind, STEPS * BATCH, num_layers=2, bidirectional=True)
-        with torch.inference_mode(), Priced() as priced:
+        with torch.inference_mode(), Prices() as prices:
             layer(torch.rand(STEPS, BATCH, WIDTH))
-        assert priced.total.macs == expected
-        assert priced.ran[{nn.RNN: "rnn_tanh", nn.GRU: "gru", nn.LSTM: "lstm"}[kind]] == 1
+        assert prices.total.macs == expected
+        assert prices.runs[{nn.RNN: "rnn_tanh", nn.GRU: "gru", nn.LSTM: "lstm"}[kind]] == 1
 
     @pytest.mark.parametrize(("cell", "op"), [(nn.LSTMCell, "lstm"), (nn.GRUCell, "gru")])
     @pytest.mark.parametrize("bias", [False, True])
@@ -300,5 +300,5 @@ class TestRecurrentLayers:
         expected = sum(op.other_flops for op in trace(layer, (BATCH, WIDTH)).ops)
         biases = [meta(gates * HIDDEN)] * 2 if bias else []
         sums = meta(BATCH, gates * HIDDEN)
-        fused = getattr(aten, f"_thnn_fused_{op}_cell").default
-        assert cost_of(fused, (sums, sums, meta(BATCH, HIDDEN), *biases), {}, None) == Cost(0, expected)
+        kernel = getattr(aten, f"_thnn_fused_{op}_cell").default
+        assert cost_of(kernel, (sums, sums, meta(BATCH, HIDDEN), *biases), {}, None) == Cost(0, expected)

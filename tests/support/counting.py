@@ -48,7 +48,7 @@ def flop_counter_totals(net, inputs, training):
 
 
 class ByVector(nn.Module):
-    """What fvcore's matmul cannot take."""
+    """A product with a vector, which fvcore's matmul cannot take."""
 
     def __init__(self):
         super().__init__()
@@ -59,7 +59,7 @@ class ByVector(nn.Module):
 
 
 class Fourier(nn.Module):
-    """What nobody counts."""
+    """A Fourier transform, which nobody counts."""
 
     def forward(self, x):
         return torch.fft.rfft(x)
