@@ -9,34 +9,25 @@ Usage: python scripts/bench_memory.py [--models MODEL ...] [--rounds N] [-o DIR]
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from functools import partial
 from statistics import median
 
 import pandas as pd
 import torch
+from torch import nn
 
 import inception_lab as il
-from inception_lab.analyzers.memory.peak import peak_memory
-from inception_lab.measure.hardware import device_name
 from inception_lab.models.cards import get_card
+from inception_lab.report.document import Table, document
 from inception_lab.running.optimizers import OPTIMIZERS
+from shared import REPORTS, add_output, context_line, timed, write_csv, write_text
 
-DEFAULT_OUTPUT = Path(__file__).parents[1] / "reports" / "benchmarks"
 MODELS = ("googlenet", "googlenet_bn", "inception_v3", "inception_resnet_v2", "xception", "vgg16")
 BATCHES = (1, 512)
 MOST = 3.0
 """Times the trace of a step without an optimizer that a prediction may take."""
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """CPU time of this thread."""
-    began = time.thread_time()
-    run()
-    return time.thread_time() - began
 
 
 def rows(model_name: str, rounds: int) -> Iterator[dict[str, object]]:
@@ -44,50 +35,46 @@ def rows(model_name: str, rounds: int) -> Iterator[dict[str, object]]:
     model = il.create_model(model_name, device="meta")
     for batch in BATCHES:
         shape = (batch, *get_card(model_name).input_size)
-
-        def step(shape: tuple[int, ...] = shape) -> object:
-            return il.trace(model, shape, mode="train")
-
         for optimizer in OPTIMIZERS:
-
-            def prediction(shape: tuple[int, ...] = shape, optimizer: str = optimizer) -> object:
-                return peak_memory(il.trace(model, shape, mode="train", optimizer=optimizer))
-
-            step(), prediction()  # to warm up
-            times = [(seconds(step), seconds(prediction)) for _ in range(rounds)]
-            yield {
-                "model": model_name,
-                "batch": batch,
-                "optimizer": optimizer,
-                "step_ms": 1e3 * median(first for first, _ in times),
-                "prediction_ms": 1e3 * median(second for _, second in times),
-                "ratio": median(second / first for first, second in times),
-            }
+            case = {"model": model_name, "batch": batch, "optimizer": optimizer}
+            yield case | race(model, shape, optimizer, rounds)
 
 
-def page(found: pd.DataFrame, rounds: int) -> str:
-    """The verdict and the table in Markdown."""
-    reached = int((found["ratio"] <= MOST).sum())
-    lines = [
-        "# One prediction of peak memory beside the trace of a training step",
+def race(model: nn.Module, shape: tuple[int, ...], optimizer: str, rounds: int) -> dict[str, object]:
+    """Medians of the step, of the prediction, and of their ratio within each round."""
+    step = partial(il.trace, model, shape, mode="train")
+    prediction = partial(predict, model, shape, optimizer)
+    step(), prediction()  # to warm up
+    times = [(timed(step)[0], timed(prediction)[0]) for _ in range(rounds)]
+    return {
+        "step_ms": 1e3 * median(first for first, _ in times),
+        "prediction_ms": 1e3 * median(second for _, second in times),
+        "ratio": median(second / first for first, second in times),
+    }
+
+
+def predict(model: nn.Module, shape: tuple[int, ...], optimizer: str) -> object:
+    """Predict the peak of a training step."""
+    return il.peak_memory(il.trace(model, shape, mode="train", optimizer=optimizer))
+
+
+def page(table: pd.DataFrame, rounds: int) -> str:
+    """Return the verdict and the table in Markdown."""
+    quick = int((table["ratio"] <= MOST).sum())
+    introduction = (
         f"Written by `python scripts/bench_memory.py --rounds {rounds}`. A prediction is a trace with the "
         "optimizer's step, and its analysis; the step beside it ends with the backward pass. CPU time of one "
-        f"thread, medians of {rounds} interleaved rounds. At most {MOST:g} times as long: {reached} of "
-        f"{len(found)}, the longest {found['ratio'].max():.2f}.",
-        "\n".join(
-            [
-                "| Model | Batch | Optimizer | Step (ms) | Prediction (ms) | Ratio |",
-                "| --- | --- | --- | --- | --- | --- |",
-                *(
-                    f"| {row.model} | {row.batch} | {row.optimizer} | {row.step_ms:.1f} | "
-                    f"{row.prediction_ms:.1f} | {row.ratio:.2f} |"
-                    for row in found.itertuples()
-                ),
-            ]
-        ),
-        f"{device_name('cpu')}, one thread, Python {platform.python_version()}, torch {torch.__version__}.",
-    ]
-    return "\n\n".join(lines) + "\n"
+        f"thread, medians of {rounds} interleaved rounds. At most {MOST:g} times as long: {quick} of "
+        f"{len(table)}, the longest {table['ratio'].max():.2f}."
+    )
+    columns = {"model": "{}", "batch": "{}", "optimizer": "{}",
+               "step_ms": "{:.1f}", "prediction_ms": "{:.1f}", "ratio": "{:.2f}"}  # fmt: skip
+    body = [[form.format(row[name]) for name, form in columns.items()] for row in table.to_dict("records")]
+    header = ("Model", "Batch", "Optimizer", "Step (ms)", "Prediction (ms)", "Ratio")
+    return document(
+        "One prediction of peak memory beside the trace of a training step",
+        [introduction, Table(header, body), context_line("one thread")],
+    )
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -96,9 +83,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--models", nargs="*", metavar="MODEL", default=list(MODELS), help=f"default: {' '.join(MODELS)}")
     add("--rounds", type=int, default=9, metavar="N", help="default: 9")
-    add(
-        "-o", "--output", type=Path, default=DEFAULT_OUTPUT, metavar="DIR", help="default: reports/benchmarks"
-    )
+    add_output(parser, REPORTS / "benchmarks")
     return parser.parse_args(arguments)
 
 
@@ -106,11 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write memory.csv and memory.md; returns 1 where a prediction takes too long."""
     options = parse(arguments)
     torch.set_num_threads(1)
-    found = pd.DataFrame([row for name in options.models for row in rows(name, options.rounds)])
-    options.output.mkdir(parents=True, exist_ok=True)
-    found.to_csv(options.output / "memory.csv", index=False, float_format="%.4g", lineterminator="\n")
-    (options.output / "memory.md").write_text(page(found, options.rounds), encoding="utf-8")
-    return 0 if (found["ratio"] <= MOST).all() else 1
+    table = pd.DataFrame([row for name in options.models for row in rows(name, options.rounds)])
+    write_csv(options.output, "memory.csv", table, "%.4g")
+    write_text(options.output, "memory.md", page(table, options.rounds))
+    return 0 if (table["ratio"] <= MOST).all() else 1
 
 
 if __name__ == "__main__":

@@ -11,29 +11,27 @@ Usage: python scripts/check_memory.py [--models MODEL ...] [--side N] [--limit-g
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from torch import nn
 
 import inception_lab as il
 from inception_lab.analyzers.memory.devices import DEVICES
-from inception_lab.analyzers.memory.peak import allocator_peak, peak_memory
+from inception_lab.analyzers.memory.peak import allocator_peak
 from inception_lab.ir.trace import Mode
-from inception_lab.measure.hardware import device_name, this_processor
-from inception_lab.measure.memory import measure_memory
+from inception_lab.measure.hardware import this_processor
 from inception_lab.models.cards import CARDS, get_card
-
-DEFAULT_OUTPUT = Path(__file__).parents[1] / "reports" / "memory"
+from inception_lab.report.document import Heading, Table, document
+from shared import REPORTS, add_output, context_line, write_csv, write_text
 
 
 class Run(NamedTuple):
-    """What is run of each model."""
+    """One run of a model."""
 
     mode: Mode
     batch: int
@@ -50,7 +48,7 @@ HEADS = "aux_logits"
 
 
 class Target(NamedTuple):
-    """What a prediction must reach.
+    """The accuracy that a prediction must reach.
 
     Attributes:
         name: In words.
@@ -75,32 +73,20 @@ COLUMNS = (
     "tracked_error", "tracked_percent", "predicted_allocator_bytes", "allocator_bytes", "allocator_error",
     "allocator_percent", "at", "operation", "seconds", "note",
 )  # fmt: skip
-
-
-def checked(name: str, heads: bool, run: Run, side: int | None, limit: float) -> dict[str, object]:
-    """One row: predict, and run for real unless that takes too much memory."""
-    card = get_card(name)
-    model = il.create_model(name, **({HEADS: heads} if HEADS in card.options else {}))
-    channels, *sides = card.input_size
-    shape = (run.batch, channels, *(side or s for s in sides))
-    written = "x".join(map(str, shape[1:]))
-    row: dict[str, object] = {"model": name, "heads": heads, "input": written} | run._asdict()
-    started = time.perf_counter()
-    trace = il.trace(model, shape, mode=run.mode, optimizer=run.optimizer)
-    peak, processor = peak_memory(trace), this_processor()
-    predicted = {"tracked": peak.peak_bytes}
-    predicted["allocator"] = allocator_peak(trace, processor) if processor else peak.peak_bytes
-    row |= {"predicted_bytes": predicted["tracked"], "predicted_allocator_bytes": predicted["allocator"]}
-    row |= {"at": peak.layer, "operation": peak.operation}
-    weights = sum(4 * p.numel() for p in model.parameters())
-    if (needed := (weights + predicted["allocator"]) / 2**30) > limit:
-        return row | {"note": f"not run: about {needed:.1f} GiB"}
-    found = measure_memory(model, shape, mode=run.mode, optimizer=run.optimizer)
-    row |= {"tracked_bytes": found.tracked_bytes, "allocator_bytes": found.allocator_bytes}
-    for kind, size in predicted.items():
-        error = size - int(row[f"{kind}_bytes"])
-        row |= {f"{kind}_error": error, f"{kind}_percent": 100 * error / (size - error)}
-    return row | {"seconds": time.perf_counter() - started, "note": ""}
+INTRODUCTION = (
+    "The peak of an inference pass or a training step as computed from the trace on meta tensors, beside "
+    "two real runs on the CPU: the storages alive after each operation, tracked by a dispatch mode that "
+    "knows nothing of the trace, and the allocator's own events, which show what is alive within operations "
+    "too. That is predicted by rules about oneDNN's convolutions and this processor's registers. Errors are "
+    "predicted less measured. Every number is in [memory.csv](memory.csv)."
+)
+RULES = (
+    "Without these rules predictions would miss. Those of the CPU are confirmed by the runs above and, in "
+    "half precision, by tests. Those of CUDA agree with the operations that PyTorch itself chooses for fake "
+    "CUDA tensors in a forward pass (tests/analyzers/memory/test_devices.py, under a PyTorch built with "
+    "CUDA); no GPU has confirmed them. Blocks of 512 bytes, foreach optimizers and the segments of the "
+    "caching allocator come on top there."
+)
 
 
 def cases(names: Sequence[str]) -> Iterator[tuple[str, bool, Run]]:
@@ -112,46 +98,90 @@ def cases(names: Sequence[str]) -> Iterator[tuple[str, bool, Run]]:
                 yield name, heads, run
 
 
-def met(rows: pd.DataFrame, target: Target) -> pd.Series:
-    """Which of the rows that a target is about reach it."""
+def check(name: str, heads: bool, run: Run, side: int | None, limit: float) -> dict[str, object]:
+    """One row: predict, and run for real unless that takes more than so many GiB."""
+    card = get_card(name)
+    options: dict[str, Any] = {HEADS: heads} if HEADS in card.options else {}
+    model = il.create_model(name, **options)
+    channels, *sides = card.input_size
+    shape = (run.batch, channels, *(side or s for s in sides))
+    row: dict[str, object] = {"model": name, "heads": heads, "input": "x".join(map(str, shape[1:]))}
+    row |= run._asdict()
+    start = time.perf_counter()
+    prediction = predict(model, shape, run)
+    row |= prediction
+    weights = sum(4 * p.numel() for p in model.parameters())
+    if (need := (weights + prediction["predicted_allocator_bytes"]) / 2**30) > limit:
+        return row | {"note": f"not run: about {need:.1f} GiB"}
+    row |= errors(model, shape, run, prediction)
+    return row | {"seconds": time.perf_counter() - start, "note": ""}
+
+
+def predict(model: nn.Module, shape: tuple[int, ...], run: Run) -> dict[str, Any]:
+    """The predicted peaks, and where the first one is."""
+    trace = il.trace(model, shape, mode=run.mode, optimizer=run.optimizer)
+    peak, processor = il.peak_memory(trace), this_processor()
+    return {
+        "predicted_bytes": peak.peak_bytes,
+        "predicted_allocator_bytes": allocator_peak(trace, processor) if processor else peak.peak_bytes,
+        "at": peak.layer,
+        "operation": peak.operation,
+    }
+
+
+def errors(
+    model: nn.Module, shape: tuple[int, ...], run: Run, prediction: Mapping[str, Any]
+) -> dict[str, object]:
+    """The peaks of real runs, and the errors of the prediction in bytes and in percent."""
+    memory = il.measure_memory(model, shape, mode=run.mode, optimizer=run.optimizer)
+    tracked, allocator = memory.tracked_bytes, memory.allocator_bytes
+    tracked_error = prediction["predicted_bytes"] - tracked
+    allocator_error = prediction["predicted_allocator_bytes"] - allocator
+    return {
+        "tracked_bytes": tracked,
+        "tracked_error": tracked_error,
+        "tracked_percent": 100 * tracked_error / tracked,
+        "allocator_bytes": allocator,
+        "allocator_error": allocator_error,
+        "allocator_percent": 100 * allocator_error / allocator,
+    }
+
+
+def reached(rows: pd.DataFrame, target: Target) -> pd.Series:
+    """True for the rows that reach a target, of those that it is about."""
     about = rows[rows["mode"].isin(target.modes) & rows[target.column].notna()]
     return about[target.column].abs() <= target.most
 
 
 def page(rows: pd.DataFrame) -> str:
-    """The verdicts in Markdown, and all rows."""
-    parts = [
-        "# Predicted peak memory beside real runs",
-        INTRODUCTION,
-        _verdicts(rows),
-        _table(rows),
-        "## Where devices differ from meta tensors",
-        RULES,
-        _rules(),
-        _context(),
-    ]
-    return "\n\n".join(parts) + "\n"
+    """Return the verdicts in Markdown, and all rows."""
+    return document(
+        "Predicted peak memory beside real runs",
+        [
+            INTRODUCTION,
+            targets_table(rows),
+            runs_table(rows),
+            Heading("Where devices differ from meta tensors"),
+            RULES,
+            rules_table(),
+            context_line(f"{torch.get_num_threads()} thread"),
+        ],
+    )
 
 
-INTRODUCTION = (
-    "The peak of an inference pass or a training step as computed from the trace on meta tensors, beside "
-    "two real runs on the CPU: the storages alive after each operation, tracked by a dispatch mode that "
-    "knows nothing of the trace, and the allocator's own events, which show what is alive within operations "
-    "too. That is predicted by rules about oneDNN's convolutions and this processor's registers. Errors are "
-    "predicted less measured. Every number is in [memory.csv](memory.csv)."
-)
+def targets_table(rows: pd.DataFrame) -> Table:
+    """Each target, how many runs reach it, and the worst."""
+    body = [_target_cells(rows, target) for target in TARGETS]
+    return Table(("target", "runs", "reached", "worst", "by"), body)
 
 
-def _verdicts(rows: pd.DataFrame) -> str:
-    lines = ["| target | runs | reached | worst | by |", "|---|---|---|---|---|"]
-    for target in TARGETS:
-        reached = met(rows, target)
-        worst = rows.loc[rows.loc[reached.index, target.column].abs().idxmax()] if len(reached) else None
-        told = ("", "") if worst is None else (f"{worst[target.column]:.6g}", _run_name(worst))
-        lines.append(
-            "| " + " | ".join([target.name, str(len(reached)), str(int(reached.sum())), *told]) + " |"
-        )
-    return "\n".join(lines)
+def _target_cells(rows: pd.DataFrame, target: Target) -> tuple[str, ...]:
+    verdicts = reached(rows, target)
+    if not len(verdicts):
+        return (target.name, "0", "0", "", "")
+    worst = rows.loc[rows.loc[verdicts.index, target.column].abs().idxmax()]
+    numbers = (str(len(verdicts)), str(int(verdicts.sum())), f"{worst[target.column]:.6g}")
+    return (target.name, *numbers, _run_name(worst))
 
 
 def _run_name(row: pd.Series) -> str:
@@ -160,47 +190,23 @@ def _run_name(row: pd.Series) -> str:
     return f"{row['model']}{heads}, batch {row['batch']}, {step}"
 
 
-def _table(rows: pd.DataFrame) -> str:
-    header = [
-        "run",
-        "predicted MiB",
-        "tracked error, bytes",
-        "allocator error, bytes",
-        "%",
-        "peak at",
-        "note",
-    ]
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    for _, row in rows.iterrows():
-        numbers = ("tracked_error", "allocator_error", "allocator_percent")
-        told = [
-            "" if pd.isna(row[n]) else f"{row[n]:,.6g}" if n.endswith("percent") else f"{row[n]:,.0f}"
-            for n in numbers
-        ]
-        cells = [_run_name(row), f"{row['predicted_bytes'] / 2**20:,.1f}", *told, row["at"], row["note"]]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def runs_table(rows: pd.DataFrame) -> Table:
+    """Every run: predictions, their errors, and the place of the peak."""
+    errors = ("tracked error, bytes", "allocator error, bytes", "%")
+    header = ("run", "predicted MiB", *errors, "peak at", "note")
+    return Table(header, [_run_cells(row) for _, row in rows.iterrows()])
 
 
-RULES = (
-    "Without these rules predictions would miss. Those of the CPU are confirmed by the runs above and, in "
-    "half precision, by tests. Those of CUDA agree with the operations that PyTorch itself chooses for fake "
-    "CUDA tensors in a forward pass (tests/analyzers/memory/test_devices.py, under a PyTorch built with "
-    "CUDA); no GPU has confirmed them. Blocks of 512 bytes, foreach optimizers and the segments of the "
-    "caching allocator come on top there."
-)
+def _run_cells(row: pd.Series) -> tuple[str, ...]:
+    formats = {"tracked_error": ",.0f", "allocator_error": ",.0f", "allocator_percent": ",.6g"}
+    errors = ("" if pd.isna(row[name]) else format(row[name], form) for name, form in formats.items())
+    return (_run_name(row), f"{row['predicted_bytes'] / 2**20:,.1f}", *errors, row["at"], row["note"])
 
 
-def _rules() -> str:
-    lines = ["| device | rule | where PyTorch decides it |", "|---|---|---|"]
-    for name, device in DEVICES.items():
-        lines += [f"| {name} | {rule.what} | {rule.source} |" for rule in device.rules]
-    return "\n".join(lines)
-
-
-def _context() -> str:
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return f"{device_name('cpu')}, {torch.get_num_threads()} thread, {versions}."
+def rules_table() -> Table:
+    """The rules of each device, with where PyTorch decides them."""
+    body = [(name, rule.what, rule.source) for name, device in DEVICES.items() for rule in device.rules]
+    return Table(("device", "rule", "where PyTorch decides it"), body)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -210,7 +216,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--models", nargs="*", metavar="MODEL", default=list(CARDS), help="default: the whole zoo")
     add("--side", type=int, metavar="N", help="side of the input; default: each model's own")
     add("--limit-gib", type=float, default=6.0, metavar="G", help="do not run what needs more; default: 6")
-    add("-o", "--output", type=Path, default=DEFAULT_OUTPUT, metavar="DIR", help="default: reports/memory")
+    add_output(parser, REPORTS / "memory")
     return parser.parse_args(arguments)
 
 
@@ -218,15 +224,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write memory.csv and README.md; returns 1 where a prediction misses a target."""
     options = parse(arguments)
     torch.set_num_threads(1)
-    found = []
+    records = []
     for name, heads, run in cases(options.models):
-        found.append(checked(name, heads, run, options.side, options.limit_gib))
-        print(found[-1], file=sys.stderr, flush=True)
-    rows = pd.DataFrame(found, columns=list(COLUMNS))
-    options.output.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(options.output / "memory.csv", index=False, float_format="%.6g", lineterminator="\n")
-    (options.output / "README.md").write_text(page(rows), encoding="utf-8")
-    return 0 if all(met(rows, target).all() for target in TARGETS) else 1
+        records.append(check(name, heads, run, options.side, options.limit_gib))
+        print(records[-1], file=sys.stderr, flush=True)
+    rows = pd.DataFrame(records, columns=list(COLUMNS))
+    write_csv(options.output, "memory.csv", rows, "%.6g")
+    write_text(options.output, "README.md", page(rows))
+    return 0 if all(reached(rows, target).all() for target in TARGETS) else 1
 
 
 if __name__ == "__main__":

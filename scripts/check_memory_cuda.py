@@ -7,7 +7,7 @@ their own and are added to the prediction; those of convolutions have one too an
 every model then trains with the allocator capped at what it is predicted to reserve, and the steps that ran
 out of memory are counted.
 
-Usage: python scripts/check_memory_cuda.py [--models MODEL ...] [--batch N] [--steps N] ...
+Usage: python scripts/check_memory_cuda.py [--models MODEL ...] [--batch N] [--optimizer NAME] [--steps N]
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
+from torch import nn
 
 import inception_lab as il
-from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
 from inception_lab.analyzers.memory.devices import DEVICES
-from inception_lab.analyzers.memory.peak import peak_memory
+from inception_lab.ir.trace import Mode
 from inception_lab.measure.hardware import device_name
 from inception_lab.measure.memory import Prepared, measure_memory, prepared
 from inception_lab.models.cards import CARDS, get_card
+from inception_lab.report.document import Table, document
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
 from inception_lab.tracing.tracer import Request
+from shared import REPORTS, add_output, write_csv, write_text
 
-DEFAULT_OUTPUT = Path(__file__).parents[1] / "reports" / "memory"
 DEVICE = "cuda"
 WITHIN_PERCENT = 2.0
 MOST_FAILURES = 0.01
@@ -48,38 +49,45 @@ HEADER = (
 SIZES = ("predicted", "allocated", "predicted_reserved", "reserved", "cublas", "convolution")
 
 
-def checked(name: str, mode: str, batch: int, optimizer: str | None, steps: int) -> dict[str, object]:
+def check(name: str, mode: Mode, batch: int, optimizer: str | None, steps: int) -> dict[str, object]:
     """One row of the table."""
     model, shape = il.create_model(name), (batch, *get_card(name).input_size)
-    stepped = optimizer_of(optimizer, **DEVICES[DEVICE].optimizer_options) if optimizer else None
-    trace = il.trace(model, shape, mode=mode, optimizer=stepped)
-    found = measure_memory(model, shape, mode=mode, optimizer=optimizer, device=DEVICE)
-    cublas = found.workspaces["cublas"]
-    predicted, reserved = peak_memory(trace, DEVICE).peak_bytes + cublas, reserved_memory(trace) + cublas
-    row: dict[str, object] = {"model": name, "mode": mode, "batch": batch, "optimizer": optimizer}
-    row |= {
-        "predicted_bytes": predicted,
-        "allocated_bytes": found.allocator_bytes,
-        "error_percent": 100 * (predicted / found.allocator_bytes - 1),
-        "predicted_reserved_bytes": reserved,
-        "reserved_bytes": found.reserved_bytes,
-        "tracked_bytes": found.tracked_bytes,
-        "cublas_bytes": cublas,
-        "convolution_bytes": found.workspaces["convolution"],
-    }
-    if mode == "train" and steps:
-        asked = Request(model, shape, "train", None, name, optimizer_of(optimizer))
-        row |= {"steps": steps, "out_of_memory": failures(asked, reserved, steps)}
+    figures = compare(model, shape, mode, optimizer)
+    row = {"model": name, "mode": mode, "batch": batch, "optimizer": optimizer} | figures
+    if optimizer and steps:
+        request = Request(model, shape, "train", None, name, optimizer_of(optimizer))
+        cap = figures["predicted_reserved_bytes"]
+        row |= {"steps": steps, "out_of_memory": failures(request, cap, steps)}
     return row
 
 
-def failures(asked: Request, cap: int, steps: int) -> int:
-    """How many steps of a training loop run out of memory when no more than `cap` bytes may be reserved."""
+def compare(model: nn.Module, shape: tuple[int, ...], mode: Mode, optimizer: str | None) -> dict[str, Any]:
+    """The predicted and the measured peaks."""
+    # on CUDA, PyTorch's optimizers take their foreach path by default, and so must the trace
+    stepper = optimizer_of(optimizer, **DEVICES[DEVICE].optimizer_options) if optimizer else None
+    trace = il.trace(model, shape, mode=mode, optimizer=stepper)
+    memory = measure_memory(model, shape, mode=mode, optimizer=optimizer, device=DEVICE)
+    cublas = memory.workspaces["cublas"]
+    predicted_bytes = il.peak_memory(trace, DEVICE).peak_bytes + cublas
+    return {
+        "predicted_bytes": predicted_bytes,
+        "allocated_bytes": memory.allocator_bytes,
+        "error_percent": 100 * (predicted_bytes / memory.allocator_bytes - 1),
+        "predicted_reserved_bytes": il.reserved_memory(trace) + cublas,
+        "reserved_bytes": memory.reserved_bytes,
+        "tracked_bytes": memory.tracked_bytes,
+        "cublas_bytes": cublas,
+        "convolution_bytes": memory.workspaces["convolution"],
+    }
+
+
+def failures(request: Request, cap: int, steps: int) -> int:
+    """Count the steps of a training loop that run out of memory when at most `cap` bytes may be reserved."""
     device = torch.device(DEVICE)
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(cap / torch.cuda.get_device_properties(device).total_memory)
     try:
-        with prepared(asked, device) as step:
+        with prepared(request, device) as step:
             return sum(not fits(step) for _ in range(steps))
     except torch.cuda.OutOfMemoryError:  # on the way to a steady state
         return steps
@@ -89,7 +97,7 @@ def failures(asked: Request, cap: int, steps: int) -> int:
 
 
 def fits(step: Prepared) -> bool:
-    """Whether one more step runs through; its gradients are gone afterwards."""
+    """True where one more step runs through; its gradients are gone afterwards."""
     try:
         step.run()
     except torch.cuda.OutOfMemoryError:
@@ -101,30 +109,33 @@ def fits(step: Prepared) -> bool:
 
 
 def verdicts(rows: pd.DataFrame) -> str:
-    """How many runs reach what a prediction is for."""
+    """Sentences on how many runs reach what a prediction is for."""
     errors = rows["error_percent"].abs()
     lines = [
         f"Within {WITHIN_PERCENT:g}% of what was allocated: {int((errors <= WITHIN_PERCENT).sum())} of "
         f"{len(rows)} runs; the worst {errors.max():.2f}%."
     ]
     if steps := int(rows["steps"].sum()):
-        failed = int(rows["out_of_memory"].sum())
-        lines.append(f"Out of memory with the allocator capped at the prediction: {failed} of {steps} steps.")
+        failure_count = int(rows["out_of_memory"].sum())
+        lines.append(
+            f"Out of memory with the allocator capped at the prediction: {failure_count} of {steps} steps."
+        )
     return " ".join(lines)
 
 
 def page(rows: pd.DataFrame) -> str:
-    """All rows in Markdown."""
-    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    for _, row in rows.iterrows():
-        sizes = [f"{row[f'{size}_bytes'] / 2**20:,.1f}" for size in SIZES]
-        failed = "" if pd.isna(row["steps"]) else f"{row['out_of_memory']:.0f} of {row['steps']:.0f}"
-        optimizer = "" if pd.isna(row["optimizer"]) else row["optimizer"]
-        run = [row["model"], row["mode"], str(row["batch"]), optimizer]
-        lines.append("| " + " | ".join([*run, f"{row['error_percent']:+.2f}", *sizes, failed]) + " |")
-    where = f"{device_name(DEVICE)}, torch {torch.__version__}, CUDA {torch.version.cuda}."
-    title = "# Predicted peak memory beside a CUDA device's"
-    return "\n\n".join([title, verdicts(rows), "\n".join(lines), where]) + "\n"
+    """Return all rows in Markdown."""
+    context = f"{device_name(DEVICE)}, torch {torch.__version__}, CUDA {torch.version.cuda}."
+    table = Table(HEADER, [_cells(row) for _, row in rows.iterrows()])
+    return document("Predicted peak memory beside a CUDA device's", [verdicts(rows), table, context])
+
+
+def _cells(row: pd.Series) -> tuple[str, ...]:
+    sizes = [f"{row[f'{size}_bytes'] / 2**20:,.1f}" for size in SIZES]
+    failure_text = "" if pd.isna(row["steps"]) else f"{row['out_of_memory']:.0f} of {row['steps']:.0f}"
+    optimizer = "" if pd.isna(row["optimizer"]) else row["optimizer"]
+    run = (row["model"], row["mode"], str(row["batch"]), optimizer)
+    return (*run, f"{row['error_percent']:+.2f}", *sizes, failure_text)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -135,7 +146,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--batch", type=int, default=32, metavar="N", help="of the training step; default: 32")
     add("--optimizer", choices=sorted(OPTIMIZERS), default="momentum", help="default: momentum")
     add("--steps", type=int, default=0, metavar="N", help="steps with a capped allocator; default: 0")
-    add("-o", "--output", type=Path, default=DEFAULT_OUTPUT, metavar="DIR", help="default: reports/memory")
+    add_output(parser, REPORTS / "memory")
     return parser.parse_args(arguments)
 
 
@@ -145,15 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not torch.cuda.is_available():
         print("this machine has no CUDA device", file=sys.stderr)
         return 2
-    found = []
+    records = []
     for name in options.models:
-        found.append(checked(name, "eval", 1, None, 0))
-        found.append(checked(name, "train", options.batch, options.optimizer, options.steps))
-        print(found[-1], file=sys.stderr, flush=True)
-    rows = pd.DataFrame(found, columns=list(COLUMNS))
-    options.output.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(options.output / "cuda.csv", index=False, float_format="%.6g", lineterminator="\n")
-    (options.output / "cuda.md").write_text(page(rows), encoding="utf-8")
+        records.append(check(name, "eval", 1, None, 0))
+        records.append(check(name, "train", options.batch, options.optimizer, options.steps))
+        print(records[-1], file=sys.stderr, flush=True)
+    rows = pd.DataFrame(records, columns=list(COLUMNS))
+    write_csv(options.output, "cuda.csv", rows, "%.6g")
+    write_text(options.output, "cuda.md", page(rows))
     return 0 if (rows["error_percent"].abs() <= WITHIN_PERCENT).all() and _few_failures(rows) else 1
 
 

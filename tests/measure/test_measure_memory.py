@@ -1,12 +1,8 @@
 """Real runs and the peak of their memory: by hand, on hostile ground, and what is left behind."""
 
-from dataclasses import replace
-
-import pandas as pd
 import pytest
 import torch
 from support.fingerprints import fingerprint, same
-from support.loaded_script import loaded_script
 from torch import nn
 
 import inception_lab as il
@@ -114,48 +110,6 @@ class TestAround:
         assert "\n" not in str(raised.value)
         with pytest.raises(InceptionLabError, match="build it on cpu"):
             measure_memory(two_layers().to("meta"), (4, 10))
-
-
-@pytest.fixture(scope="module")
-def script():
-    with loaded_script("check_memory") as module:
-        yield module
-
-
-class TestScript:
-    @pytest.fixture(autouse=True)
-    def _threads(self):
-        threads = torch.get_num_threads()
-        yield
-        torch.set_num_threads(threads)
-
-    def run(self, script, folder, *options):
-        code = script.main(["--models", "nin", *options, "-o", str(folder)])
-        return code, pd.read_csv(folder / "memory.csv"), (folder / "README.md").read_text()
-
-    def test_rows_and_verdicts(self, script, tmp_path):
-        _, rows, page = self.run(script, tmp_path, "--side", "64")
-        assert list(zip(rows["mode"], rows["batch"], strict=True)) == [
-            ("eval", 1), ("train", 2), ("train", 2), ("train", 8)
-        ]  # fmt: skip
-        assert (rows["tracked_error"] == 0)[rows["mode"] == "train"].all()
-        assert "to the byte | 3 | 3 | 0 |" in page
-
-    def test_a_wrong_prediction_is_told(self, script, tmp_path, monkeypatch):
-        whole = script.measure_memory
-        monkeypatch.setattr(script, "RUNS", script.RUNS[1:2])
-        monkeypatch.setattr(
-            script, "measure_memory", lambda *a, **k: replace(whole(*a, **k), tracked_bytes=1)
-        )
-        code, _, page = self.run(script, tmp_path)
-        assert code == 1
-        assert "to the byte | 1 | 0 |" in page
-
-    def test_what_would_not_fit_is_named(self, script, tmp_path):
-        code, rows, page = self.run(script, tmp_path, "--limit-gib", "0.001")
-        assert code == 0
-        assert rows["tracked_bytes"].isna().all()
-        assert "not run: about" in page
 
 
 def test_an_optimizer_keeps_nothing_for_what_no_gradient_reaches():

@@ -2,8 +2,8 @@
 
 import pandas as pd
 import pytest
-from support.loaded_script import loaded_script
 
+import check_memory_cuda
 import inception_lab as il
 from inception_lab.measure.memory import MeasuredMemory
 from inception_lab.running.optimizers import optimizer_of
@@ -13,16 +13,15 @@ CUBLAS = 1000
 
 @pytest.fixture
 def script(monkeypatch):
-    found = MeasuredMemory("a GPU", 5, 2 * 10**8, 3 * 10**8, {"cublas": CUBLAS, "convolution": 7})
-    with loaded_script("check_memory_cuda") as module:
-        monkeypatch.setattr(module, "measure_memory", lambda *_, **__: found)
-        monkeypatch.setattr(module, "device_name", lambda _: "a GPU")
-        yield module
+    memory = MeasuredMemory("a GPU", 5, 2 * 10**8, 3 * 10**8, {"cublas": CUBLAS, "convolution": 7})
+    monkeypatch.setattr(check_memory_cuda, "measure_memory", lambda *_, **__: memory)
+    monkeypatch.setattr(check_memory_cuda, "device_name", lambda _: "a GPU")
+    return check_memory_cuda
 
 
 def test_a_row_and_the_page(script, monkeypatch):
-    capped = []
-    monkeypatch.setattr(script, "failures", lambda _, cap, steps: capped.append(cap) or steps - 1)
+    caps = []
+    monkeypatch.setattr(script, "failures", lambda _, cap, steps: caps.append(cap) or steps - 1)
     step = il.trace(
         il.create_model("nin", device="meta"),
         (2, 3, 224, 224),
@@ -30,12 +29,12 @@ def test_a_row_and_the_page(script, monkeypatch):
         optimizer=optimizer_of("adam", foreach=True),
     )
     peak = il.peak_memory(step, "cuda").peak_bytes + CUBLAS
-    found = [script.checked("nin", "eval", 1, None, 0), script.checked("nin", "train", 2, "adam", 4)]
-    rows = pd.DataFrame(found, columns=list(script.COLUMNS))
+    records = [script.check("nin", "eval", 1, None, 0), script.check("nin", "train", 2, "adam", 4)]
+    rows = pd.DataFrame(records, columns=list(script.COLUMNS))
     assert list(rows["steps"].dropna()) == [4]
     assert rows["predicted_bytes"][1] == peak
     assert rows["error_percent"][1] == pytest.approx(100 * (peak / 2e8 - 1))
-    assert capped == [il.reserved_memory(step) + CUBLAS] == [rows["predicted_reserved_bytes"][1]]
+    assert caps == [il.reserved_memory(step) + CUBLAS] == [rows["predicted_reserved_bytes"][1]]
     page = script.page(rows)
     assert "0 of 2 runs" in page
     assert "3 of 4 steps" in page

@@ -3,24 +3,19 @@
 import re
 
 import pytest
-from support.loaded_script import loaded_script
 
-
-@pytest.fixture(scope="module")
-def script():
-    with loaded_script("measure_structure") as module:
-        yield module
+import measure_structure
 
 
 @pytest.fixture
-def measure(script, capsys, tmp_path):
+def measure(capsys, tmp_path):
     """Plant files by path and text; returns the exit code and the text for a folder of them."""
 
     def run(files, folder="."):
         for path, text in files.items():
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).write_text(text)
-        code = script.main([str(tmp_path / folder)])
+        code = measure_structure.main([str(tmp_path / folder)])
         return code, capsys.readouterr().out
 
     return run
@@ -155,13 +150,13 @@ def test_every_kind_of_binding_is_read(measure):
     assert "in -ed: 1\n  merged 1\n  a.py: merged 5" in text
 
 
-def test_what_is_not_a_folder_is_wrong_usage(script, capsys, tmp_path):
+def test_what_is_not_a_folder_is_wrong_usage(capsys, tmp_path):
     with pytest.raises(SystemExit) as ended:
-        script.main([str(tmp_path / "none")])
+        measure_structure.main([str(tmp_path / "none")])
     assert ended.value.code == 2
     assert "is not a folder" in capsys.readouterr().err
 
 
-def test_the_package_itself_is_the_default(script, capsys):
-    script.main(["--longest", "1"])
+def test_the_package_itself_is_the_default(capsys):
+    measure_structure.main(["--longest", "1"])
     assert capsys.readouterr().out.startswith("inception_lab: ")
