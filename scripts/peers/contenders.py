@@ -15,7 +15,7 @@ import inception_lab as il
 Shape = tuple[int, ...]
 Run = Callable[[], Any]
 
-PEERS = ("fvcore", "torchinfo")
+PEERS = ("fvcore", "torchinfo", "torchscan")
 """The distributions that must be installed, beside torch."""
 OURS, OURS_META, META_FORWARD, REAL_FORWARD = (
     "inception_lab",
@@ -93,6 +93,12 @@ def _torchinfo(model: nn.Module, image: Tensor) -> Run:
     return lambda: summary(model, input_data=image, device=image.device, verbose=0)
 
 
+def _torchscan(model: nn.Module, image: Tensor) -> Run:
+    from torchscan import crawl_module
+
+    return lambda: crawl_module(model, args=(image,))
+
+
 def _flop_counter_mode(model: nn.Module, image: Tensor) -> Run:
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -107,6 +113,12 @@ def _flop_counter_mode(model: nn.Module, image: Tensor) -> Run:
 def _macs_of_fvcore(analysis: Any) -> int:
     by_operator = analysis.by_operator()
     return int(by_operator["conv"] + by_operator["linear"])
+
+
+def _macs_of_torchscan(report: Any) -> int:
+    """The MACs of its convolutions and linears; its total adds those of poolings and normalisations."""
+    layers = (layer for layer in report["layers"] if layer["type"] in ("Conv2d", "Linear"))
+    return sum(int(layer["metrics"]["macs"]["value"]) for layer in layers)
 
 
 def _on_both_devices(name: str, contender: Callable[..., Contender]) -> dict[str, Contender]:
@@ -127,6 +139,7 @@ CONTENDERS: dict[str, Contender] = {
     **_on_both_devices(
         "torchinfo", partial(Contender, _torchinfo, macs=lambda s: s.total_mult_adds, comparable=False)
     ),
+    **_on_both_devices("TorchScan", partial(Contender, _torchscan, macs=_macs_of_torchscan)),
     **_on_both_devices(
         "FlopCounterMode", partial(Contender, _flop_counter_mode, macs=lambda flops: flops // 2)
     ),

@@ -30,8 +30,9 @@ INTRODUCTION = (
     "model build; the first run's share includes what torch itself loads at its first use."
 )
 COUNTS = (
-    "Counts: `equal` is to the unit. fvcore's MACs are those of its `conv` and `linear`, "
-    "FlopCounterMode's its FLOPs / 2; torchinfo has its own definition, which adds biases and others."
+    "Counts: `equal` is to the unit. The MACs of fvcore are those of its `conv` and `linear`, those of "
+    "TorchScan of its `Conv2d` and `Linear`, FlopCounterMode's its FLOPs / 2; torchinfo has its own "
+    "definition, which adds biases and others."
 )
 COLD_START = (
     "Torch, pandas and this package are imported and the model is built before the first run; what torch "

@@ -76,7 +76,7 @@ def test_times_and_ratios_are_medians_between_quartiles(rows):
 def test_counts_agree_where_they_mean_the_same(rows):
     counts = {(row["batch"], row["contender"]): row["counts"] for row in rows}
     assert counts["1", "inception_lab"] == "reference"
-    for name in ("fvcore", "FlopCounterMode", "FlopCounterMode on meta"):
+    for name in ("fvcore", "TorchScan", "TorchScan on meta", "FlopCounterMode", "FlopCounterMode on meta"):
         assert counts["1", name] == "equal"
     assert counts["512", "FlopCounterMode on meta"] == "equal"
     assert counts["1", "torchinfo"] == "own definition"
