@@ -212,7 +212,7 @@ class TestStorages:
 
     def test_tied_weights(self):
         (case,) = [case for case in HOSTILE if case.name == "tied"]
-        step = il.trace(case.made(), case.inputs, mode="train", optimizer="momentum")
+        step = il.trace(case.make(), case.inputs, mode="train", optimizer="momentum")
         peak = peak_memory(step)
         assert held(step, "parameter") == held(step, "gradient") == {"embedding.weight": 10 * 8 * FLOAT}
         assert peak.by_kind["parameters"] == peak.by_kind["optimizer_state"] == 10 * 8 * FLOAT
@@ -442,7 +442,7 @@ PAIRS = [
 def test_hostile_nets(case, mode):
     if (case.name, mode) in UNLIKE:
         pytest.skip(UNLIKE[case.name, mode])
-    found = il.trace(case.made(), case.inputs, mode=mode)
+    found = il.trace(case.make(), case.inputs, mode=mode)
     if decomposed_on_meta(found):
-        found = il.trace(case.made(), case.inputs, mode=mode, device="cpu")
-    assert peak_memory(found).peak_bytes == tracked(case.made(), case.inputs, mode)
+        found = il.trace(case.make(), case.inputs, mode=mode, device="cpu")
+    assert peak_memory(found).peak_bytes == tracked(case.make(), case.inputs, mode)

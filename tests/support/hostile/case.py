@@ -1,4 +1,4 @@
-"""One hostile net with what must come out of it, and a real run of it."""
+"""One hostile net with its expected figures, and a real run of it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,10 +25,10 @@ class Hostile:
         device: `meta`, `fake` under autocast, or `cpu` where the net can only run for real.
         device_in_train: The same in train mode, where it is another one.
         uncounted: Operations that must be listed by name; none where the count is complete.
-        error: What the one-line error says, where no trace may come out.
+        error: Text of the one-line error, where no trace may come out.
         train_error: The same, in train mode only.
-        unlike_torch: Why FlopCounterMode counts something else.
-        unlike_torch_in_train: Why it counts another backward pass.
+        unlike_torch: The reason for which FlopCounterMode counts something else.
+        unlike_torch_in_train: The reason for which it counts another backward pass.
         not_yet: A defect that is known and named; its tests are skipped with these words.
     """
 
@@ -48,13 +48,13 @@ class Hostile:
     unlike_torch_in_train: str = ""
     not_yet: str = ""
 
-    def made(self) -> nn.Module:
-        """The net with the same weights every time."""
+    def make(self) -> nn.Module:
+        """Build the net, with the same weights every time."""
         torch.manual_seed(0)
         return self.build()
 
     def error_in(self, mode: str) -> str:
-        """What the error says in this mode, empty where there is none."""
+        """Text of the error in this mode, empty where there is none."""
         return self.error or (self.train_error if mode == "train" else "")
 
     def device_of(self, mode: str) -> str:
@@ -66,28 +66,28 @@ class Hostile:
         return self.macs if mode == "eval" or self.macs_in_train is None else self.macs_in_train
 
     def run(self, model: nn.Module) -> Any:
-        """What the net returns for real inputs, the same ones every time."""
+        """Return the net's outputs for real inputs, the same ones every time."""
         torch.manual_seed(1)
         floating = (t.dtype for t in model.parameters() if t.is_floating_point())
         return call(model, real(self.inputs, next(floating, torch.float32)))
 
 
-def call(model: nn.Module, given: Any) -> Any:
-    """What a model returns for one tensor, a list of positional inputs, or a dictionary of keyword inputs."""
-    if isinstance(given, dict):
-        return model(**given)
-    return model(*given) if isinstance(given, list) else model(given)
+def call(model: nn.Module, inputs: Any) -> Any:
+    """Call a model with one tensor, a list of positional inputs, or a dictionary of keyword inputs."""
+    if isinstance(inputs, dict):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, list) else model(inputs)
 
 
-def real(given: Any, dtype: torch.dtype) -> Any:
-    """Random tensors in place of shapes, wherever they stand, and copies of the tensors given."""
-    if isinstance(given, Tensor):
-        return given.clone()
-    if isinstance(given, list):
-        return [real(part, dtype) for part in given]
-    if isinstance(given, dict):
-        return {key: real(part, dtype) for key, part in given.items()}
-    return torch.randn(given, dtype=dtype) if isinstance(given, tuple) else given
+def real(inputs: Any, dtype: torch.dtype) -> Any:
+    """Random tensors in place of shapes, wherever they stand, and copies of tensors."""
+    if isinstance(inputs, Tensor):
+        return inputs.clone()
+    if isinstance(inputs, list):
+        return [real(part, dtype) for part in inputs]
+    if isinstance(inputs, dict):
+        return {key: real(part, dtype) for key, part in inputs.items()}
+    return torch.randn(inputs, dtype=dtype) if isinstance(inputs, tuple) else inputs
 
 
 @contextmanager

@@ -37,8 +37,8 @@ class ChannelShuffle(nn.Module):
         self.conv = nn.Conv2d(2, 2, 3, padding=1, groups=2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        kept, changed = x.chunk(2, 1)
-        x = torch.cat((kept, self.conv(changed)), 1)
+        first, second = x.chunk(2, 1)
+        x = torch.cat((first, self.conv(second)), 1)
         n, c, h, w = x.shape
         return x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
 
@@ -123,8 +123,8 @@ def sparse_gradient() -> nn.Module:
 
 
 @dataclass
-class Found:
-    """What a detector returns."""
+class Detection:
+    """Output of a detector."""
 
     boxes: Tensor
     scores: Tensor
@@ -153,7 +153,7 @@ def dict_output() -> nn.Module:
 
 def dataclass_output() -> nn.Module:
     """A dataclass of two tensors."""
-    return Returning(Found)
+    return Returning(Detection)
 
 
 def nothing() -> nn.Module:
@@ -167,10 +167,10 @@ def text() -> nn.Module:
 
 
 def number() -> nn.Module:
-    """A Python number that is no tensor's."""
+    """A Python number that does not come from a tensor."""
     return Returning(lambda *_: 1.5)
 
 
 def its_input() -> nn.Module:
-    """The very tensor that came in."""
-    return Returning(lambda *given: given[1])
+    """The input itself."""
+    return Returning(lambda _, x: x)

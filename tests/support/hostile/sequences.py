@@ -43,8 +43,8 @@ class Packed(nn.Module):
         self.cells = nn.LSTM(6, 8, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        packed = nn.utils.rnn.pack_padded_sequence(x, [5, 3], batch_first=True)
-        return self.cells(packed)[0].data
+        sequences = nn.utils.rnn.pack_padded_sequence(x, [5, 3], batch_first=True)
+        return self.cells(sequences)[0].data
 
 
 class CellByCell(nn.Module):
@@ -91,16 +91,16 @@ class KeyCache(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.key, self.steps = nn.Linear(8, 8, bias=False), 2
-        self.register_buffer("kept", torch.ones(2, 5, 8))
+        self.register_buffer("keys", torch.ones(2, 5, 8))
 
     def forward(self, x: Tensor) -> Tensor:
-        self.kept[:, self.steps] = self.key(x).detach()
+        self.keys[:, self.steps] = self.key(x).detach()
         self.steps += 1
-        return x.unsqueeze(1) @ self.kept.transpose(1, 2)
+        return x.unsqueeze(1) @ self.keys.transpose(1, 2)
 
 
 class Memory:
-    """A cache that is no module."""
+    """A cache that is not a module."""
 
     def __init__(self) -> None:
         self.keys: list[Tensor] = []
@@ -108,7 +108,7 @@ class Memory:
 
 
 class KeepsInAnObject(nn.Module):
-    """What it computed stays in an object of its own, as language models' caches do."""
+    """Results stay in an object of its own, as in language models' caches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class KeepsInAnObject(nn.Module):
         return self.memory.last + len(self.memory.keys)
 
 
-_kept: dict[str, Tensor] = {}
+_cache: dict[str, Tensor] = {}
 
 
 class GlobalCache(nn.Module):
@@ -131,9 +131,9 @@ class GlobalCache(nn.Module):
         self.linear = nn.Linear(8, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        if "positions" not in _kept:
-            _kept["positions"] = torch.arange(8.0, device=x.device)
-        return self.linear(x + _kept["positions"].to(x.device))
+        if "positions" not in _cache:
+            _cache["positions"] = torch.arange(8.0, device=x.device)
+        return self.linear(x + _cache["positions"].to(x.device))
 
 
 class BiasCache(nn.Module):

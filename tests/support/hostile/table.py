@@ -1,4 +1,4 @@
-"""What must come out of each hostile net, worked out by hand."""
+"""Expected figures of each hostile net, worked out by hand."""
 
 import torch
 

@@ -26,7 +26,7 @@ def hooked() -> nn.Module:
 def changed_by_a_hook() -> nn.Module:
     """A hook that doubles what the first layer returns."""
     model = two_layers()
-    model[0].register_forward_hook(lambda *given: given[2] * 2)
+    model[0].register_forward_hook(lambda _module, _args, out: out * 2)
     return model
 
 
