@@ -107,7 +107,7 @@ def from_hostile() -> Iterator[Subject]:
 
 
 def _make_hostile(case: Any) -> Build:
-    return case.made(), case.inputs
+    return case.make(), case.inputs
 
 
 SOURCES: dict[str, Callable[[], Iterator[Subject]]] = {
