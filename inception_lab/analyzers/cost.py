@@ -13,6 +13,7 @@ from pandas import DataFrame
 
 from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.ir.once import table_once_per_trace
 from inception_lab.ir.structure import layer_calls, layer_name, places, weighted_depth
 from inception_lab.ir.trace import Op, Phase, Trace
 from inception_lab.metrics import METRICS
@@ -22,6 +23,7 @@ _LARGEST = np.iinfo(np.int64).max
 _PASSES: tuple[Phase, ...] = ("forward", "loss", "backward")
 
 
+@table_once_per_trace
 def layer_costs(trace: Trace) -> DataFrame:
     """The cost of each layer call.
 
@@ -120,6 +122,7 @@ def _metrics(layers: DataFrame) -> list[str]:
     return [name for name in layers.columns if name in METRICS]
 
 
+@table_once_per_trace
 def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
     """The costs of whole modules, such as each Inception module of a net.
 
@@ -145,6 +148,7 @@ def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
     return _rolled_up(trace, {"module": names})
 
 
+@table_once_per_trace
 def branch_costs(trace: Trace) -> DataFrame:
     """The costs of parallel branches.
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from pandas import DataFrame
 
+from inception_lab.ir.once import table_once_per_trace
 from inception_lab.ir.structure import places
 from inception_lab.ir.trace import Op, Trace
 
@@ -32,6 +33,7 @@ class Sides(NamedTuple):
     reduced_macs: int
 
 
+@table_once_per_trace
 def reduction_saving(trace: Trace) -> DataFrame:
     """Naive against reduced on the same input, per branch, per module and over the net.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
+from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Call, Trace
 
 ROOT = "(model)"
@@ -24,14 +26,15 @@ class Place(NamedTuple):
     branch: str
 
 
-def layer_calls(trace: Trace) -> list[Call]:
+@once_per_trace
+def layer_calls(trace: Trace) -> tuple[Call, ...]:
     """The calls that have a row: together they hold all operations and all parameters, each once.
 
     These are the calls that ran an operation of their own, those of modules with parameters of their
     own, and modules without children that were never called.
     """
     busy = {op.call for op in trace.ops}
-    return [c for c in trace.calls if c.id in busy or c.params or (c.leaf and not c.executed)]
+    return tuple(c for c in trace.calls if c.id in busy or c.params or (c.leaf and not c.executed))
 
 
 def layer_name(call: Call) -> str:
@@ -39,6 +42,7 @@ def layer_name(call: Call) -> str:
     return call.path or ROOT
 
 
+@once_per_trace
 def weighted_depth(trace: Trace) -> int:
     """Convolutions and linear layers on the longest path from an input to an output.
 
@@ -64,7 +68,8 @@ def weighted_depth(trace: Trace) -> int:
     return max(depth.values())
 
 
-def places(trace: Trace) -> dict[int, Place]:
+@once_per_trace
+def places(trace: Trace) -> Mapping[int, Place]:
     """Where each call stands among parallel branches, by call id.
 
     A module is a block where two or more groups of its children read the same values, each group
@@ -83,7 +88,7 @@ def places(trace: Trace) -> dict[int, Place]:
         )
         for child, branch in _branches(trace, call, children[call.id]):
             found[child.id] = Place(call.path, branch)
-    return found
+    return MappingProxyType(found)
 
 
 def _branches(trace: Trace, block: Call, children: list[Call]) -> Iterator[tuple[Call, str]]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from math import prod
+from types import MappingProxyType
 from typing import NamedTuple
 
+from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Op, Trace, Value
 
 FLOAT = 4
@@ -201,6 +203,7 @@ _OPERANDS = {
 """What each operation reads first."""
 
 
+@once_per_trace
 def convolution_workspaces(trace: Trace, processor: Processor) -> Mapping[int, int]:
     """The most bytes that each convolution holds beyond what is alive right after it.
 
@@ -231,7 +234,7 @@ def convolution_workspaces(trace: Trace, processor: Processor) -> Mapping[int, i
         True
     """
     sizes = {op.id: _workspace(trace, op, processor) for op in trace.ops if op.name in _OPERANDS}
-    return {place: size for place, size in sizes.items() if size is not None}
+    return MappingProxyType({op: size for op, size in sizes.items() if size is not None})
 
 
 def _workspace(trace: Trace, op: Op, processor: Processor) -> int | None:

@@ -10,6 +10,7 @@ from math import inf
 
 from inception_lab.analyzers.memory.devices import CUDA_BLOCK, on_device
 from inception_lab.errors import InceptionLabError
+from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Storage, Trace
 
 MIB = 2**20
@@ -163,6 +164,7 @@ class CachingAllocator:
         insort(self._free[block.small], (block.size, block.address))
 
 
+@once_per_trace
 def reserved_memory(trace: Trace, limit: float = inf) -> int:
     """The most bytes that the allocator has reserved on CUDA during some steps like the traced one.
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Op, Trace
 
 Sizes = Iterator[tuple[int, int]]
@@ -43,6 +44,7 @@ class Device(NamedTuple):
     optimizer_options: Mapping[str, bool] = MappingProxyType({})
 
 
+@once_per_trace
 def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
     """The trace with each storage as large as on a device.
 
