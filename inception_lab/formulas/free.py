@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tag
-from torch._ops import OpOverload
 
 from inception_lab.formulas.terms import packets
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
 
 FREE_OPS = frozenset(
     packets("""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
-from torch._ops import OpOverloadPacket
 
 from inception_lab.formulas.terms import (
     Cost,
@@ -18,6 +17,9 @@ from inception_lab.formulas.terms import (
     per_input_element,
     rows,
 )
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverloadPacket
 
 
 def _norm_of_groups(weight_arg: int) -> Formula:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
-from torch._ops import OpOverloadPacket
 from torch.utils.flop_counter import conv_flop_count
 
 from inception_lab.formulas.terms import Cost, Formula, aten, optional_argument, rows
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverloadPacket
 
 
 def _convolution(args: Sequence[Any], out: Tensor) -> Cost:

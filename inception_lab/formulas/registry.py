@@ -33,10 +33,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from types import MappingProxyType, TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch._ops import OpOverload, OpOverloadPacket
 from torch.utils.flop_counter import flop_registry
 
 from inception_lab.errors import InceptionLabError
@@ -46,6 +45,9 @@ from inception_lab.formulas.products import PRODUCTS
 from inception_lab.formulas.sequences import SEQUENCES
 from inception_lab.formulas.terms import FREE, Cost, Formula, aten, per_element
 
+if TYPE_CHECKING:
+    from torch._ops import OpOverload, OpOverloadPacket
+
 __all__ = [
     "FORMULAS", "FREE_OPS", "Cost", "Formula", "RegisteredFormula", "aten", "cost_of", "formulas_version",
     "register_formula",
@@ -54,6 +56,7 @@ __all__ = [
 FORMULAS: Mapping[OpOverloadPacket, Formula] = MappingProxyType({**PRODUCTS, **SEQUENCES, **OTHER_FLOPS})
 """Formulas by operation, read-only. To count one more, add its row to the table of its kind."""
 
+_OPERATION = type(aten.add)  # the type itself has a private name
 _element_wise = per_element(1)
 
 
@@ -166,7 +169,7 @@ def register_formula(operation: OpOverloadPacket, formula: Callable[..., Cost]) 
         ...     sum(op.other_flops for op in il.trace(Spectrum(), (4, 256)).ops)
         20480
     """
-    if not isinstance(operation, OpOverloadPacket):
+    if not isinstance(operation, _OPERATION):
         raise InceptionLabError(
             f"{operation!r} is not an operation of torch.ops",
             hint="pass one such as torch.ops.my_library.my_operation",

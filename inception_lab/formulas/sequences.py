@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
-from torch._ops import OpOverloadPacket
 
 from inception_lab.formulas.terms import Cost, Formula, rows
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverloadPacket
 
 _SOFTMAX = 5
 

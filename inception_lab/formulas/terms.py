@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverloadPacket
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverloadPacket
 
 aten = torch.ops.aten
 

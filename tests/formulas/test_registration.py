@@ -106,7 +106,11 @@ class TestRefused:
         with pytest.raises(il.InceptionLabError, match=f"{operation} has a formula already"):
             il.register_formula(operation, scaling)
 
-    @pytest.mark.parametrize("value", [OPERATION.default, torch.relu, "aten::relu", None], ids=repr)
+    @pytest.mark.parametrize(
+        "value",
+        [OPERATION.default, torch.relu, "aten::relu", None],
+        ids=["overload", "function", "text", "nothing"],
+    )
     def test_what_is_not_an_operation(self, value):
         with pytest.raises(il.InceptionLabError, match=r"is not an operation of torch\.ops; pass one such"):
             il.register_formula(value, scaling)
