@@ -15,7 +15,7 @@ from inception_lab.cli.options import emit, format_options, tracing_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.loading.options import Tracing
 from inception_lab.record import Record, Row
-from inception_lab.report.contents import columns_of
+from inception_lab.report.tables import columns_of
 from inception_lab.report.text import render, shape_text
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,19 +13,13 @@ import click
 from inception_lab.cli.options import optimizer_option, tracing_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.loading.options import Tracing
-from inception_lab.models.cards import CARDS
 from inception_lab.models.registry import list_models
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from rich.progress import Progress, TaskID
 
     from inception_lab.ir.trace import Trace
-    from inception_lab.record import Record, Row
-    from inception_lab.report.contents import ReportData
-
-COMPARISON = "comparison"
-LARGEST = 10
-"""Tensors that a report knows of those at the peak."""
+    from inception_lab.report.contents import ReportContents
 
 
 @click.command()
@@ -45,97 +39,99 @@ def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Pa
     MODEL is an entry of the zoo, or package.module:factory.
     """
     models = list_models() if whole_zoo else models
+    _check_names(models)
+    from inception_lab.loading.model import refuse_partial
+    from inception_lab.report.folder import report_folders
+
+    several = len(models) > 1
+    parent = output or Path("reports")
+    folders = [output] if output and not several else report_folders(models, parent)
+    with _progress_bar(2 * len(models) + several) as bar:
+        traces = _traces(models, tracing, bar)
+        reports = [_contents(trace, tracing) for trace in traces]
+        pages = _write_reports(reports, folders, bar)
+        if several:
+            pages.append(_write_comparison(reports, parent / "comparison", bar))
+    for page in pages:
+        click.echo(page)
+    for trace in traces:
+        refuse_partial(trace, tracing)
+
+
+def _check_names(models: Sequence[str]) -> None:
     if not models:
         raise InceptionLabError("no model", hint="name one or more, see 'inception-lab models', or use --all")
-    from inception_lab.loading.model import refuse_partial, traced
-    from inception_lab.report.write import write_comparison, write_report
-
     if len(set(models)) < len(models):
         raise InceptionLabError(f"named twice: {', '.join(models)}", hint="name each model once")
-    several = len(models) > 1
-    around = output or Path("reports")
-    written = _folders(models, around) if several or output is None else [around]
-    with _progress(len(models) * 2 + several) as (step, say):
-        traces = []
-        for name in models:
-            step(f"tracing {name}")
-            traces.append(traced(name, tracing))
-        reports = [_data(found, tracing) for found in traces]
-        for report, folder in zip(reports, written, strict=True):
-            step(f"writing {folder}")
-            write_report(report, folder, say)
-        if several:
-            step(f"writing {around / COMPARISON}")
-            write_comparison([_with_error(report.record) for report in reports], around / COMPARISON, say)
-            written.append(around / COMPARISON)
-    for folder in written:
-        click.echo(folder / "README.md")
-    for found in traces:
-        refuse_partial(found, tracing)
 
 
-def _folders(models: Sequence[str], around: Path) -> list[Path]:
-    """A folder for each MODEL; not every system takes a colon in its name."""
-    folders = [around / name.replace(":", ".") for name in models]
-    if len(set(folders)) < len(folders):
-        raise InceptionLabError("two models would share a folder", hint="write one of them with -o elsewhere")
-    return folders
+def _traces(models: Sequence[str], tracing: Tracing, bar: _ProgressBar) -> list[Trace]:
+    from inception_lab.loading.model import traced
+
+    traces = []
+    for name in models:
+        bar.begin(f"tracing {name}")
+        traces.append(traced(name, tracing))
+    return traces
 
 
-def _data(found: Trace, tracing: Tracing) -> ReportData:
-    from inception_lab.analyzers.cost import branch_costs, module_costs
-    from inception_lab.analyzers.reductions import reduction_saving
-    from inception_lab.analyzers.summary import summarise
+def _contents(trace: Trace, tracing: Tracing) -> ReportContents:
+    """The contents of a report, with what no trace can tell of its model."""
     from inception_lab.loading.model import said_of
-    from inception_lab.report.contents import ReportData
+    from inception_lab.report.collect import collect
 
-    record = said_of(found.context.model, tracing, summarise(found))
-    costs = module_costs(found), branch_costs(found), reduction_saving(found)
-    timeline, peak, tensors, held = _held(found)
-    return ReportData(record, *costs, *_seen(found), timeline, peak, tensors, held)
+    contents = collect(trace)
+    return replace(contents, record=said_of(trace.context.model, tracing, contents.record))
 
 
-def _seen(found: Trace) -> tuple[DataFrame, DataFrame, Row]:
-    """The spectrum, its summary and how the net fits its input; empty where it has no spatial axes."""
-    from pandas import DataFrame
+def _write_reports(
+    reports: Sequence[ReportContents], folders: Sequence[Path], bar: _ProgressBar
+) -> list[Path]:
+    from inception_lab.report.write import write_contents
 
-    from inception_lab.analyzers.receptive_field.resolution import resolution_fit
-    from inception_lab.analyzers.receptive_field.spectrum import field_spectrum, spectrum_summary
-
-    try:
-        spectrum = field_spectrum(found)
-        return spectrum, spectrum_summary(spectrum), asdict(resolution_fit(found))
-    except InceptionLabError:
-        return DataFrame(), DataFrame(), {}
+    pages = []
+    for contents, folder in zip(reports, folders, strict=True):
+        bar.begin(f"writing {folder}")
+        pages.append(write_contents(contents, folder, bar.describe))
+    return pages
 
 
-def _held(found: Trace) -> tuple[DataFrame, Row, DataFrame, DataFrame]:
-    """Memory over time, its peak, the largest tensors then, and the bytes of each module."""
-    from inception_lab.analyzers.memory.by_module import memory_by_module
-    from inception_lab.analyzers.memory.peak import peak_memory
-    from inception_lab.analyzers.memory.timeline import memory_timeline
+def _write_comparison(reports: Sequence[ReportContents], folder: Path, bar: _ProgressBar) -> Path:
+    from inception_lab.loading.model import with_published_error
+    from inception_lab.report.write import write_comparison
 
-    peak = peak_memory(found)
-    said = {name: value for name, value in vars(peak).items() if name != "tensors"}
-    return memory_timeline(found), said, peak.tensors.head(LARGEST), memory_by_module(found)
+    bar.begin(f"writing {folder}")
+    records = [with_published_error(contents.record) for contents in reports]
+    return write_comparison(records, folder, bar.describe)
 
 
-def _with_error(record: Record) -> Record:
-    """The record with the error that its paper publishes, where it does."""
-    card = CARDS.get(record.context["model"])
-    return record.with_context(top5_error=card.top5_error) if card and card.top5_error else record
+@dataclass(frozen=True)
+class _ProgressBar:
+    """The step that a command is at, on one line.
+
+    Attributes:
+        display: The line on the terminal.
+        task: The number of rich's task on it.
+    """
+
+    display: Progress
+    task: TaskID
+
+    def begin(self, step: str) -> None:
+        """End the last step and name the next one."""
+        self.display.update(self.task, advance=1, description=step)
+
+    def describe(self, part: str) -> None:
+        """Name the part of the step that is being made."""
+        self.display.update(self.task, description=part)
 
 
 @contextmanager
-def _progress(steps: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
-    """A progress bar on a terminal, nothing in a pipe: how to end a step, and how to say what is done."""
+def _progress_bar(steps: int) -> Iterator[_ProgressBar]:
+    """A progress bar on a terminal, nothing in a pipe."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=steps)
-        yield (
-            lambda what: bar.update(task, advance=1, description=what),
-            lambda what: bar.update(task, description=what),
-        )
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as display:
+        yield _ProgressBar(display, display.add_task("", total=steps))

@@ -13,7 +13,7 @@ from inception_lab.cli.options import emit, format_options, optimizer_option, tr
 from inception_lab.loading.options import Tracing
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
-from inception_lab.report.contents import columns_of
+from inception_lab.report.tables import columns_of
 from inception_lab.report.text import render
 
 _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")

@@ -146,6 +146,12 @@ def said_of(spec: str, how: Tracing, record: Record) -> Record:
     return record.with_context(**facts) if facts else record
 
 
+def with_published_error(record: Record) -> Record:
+    """The record with the error that its model's paper publishes, where its card has one."""
+    card = CARDS.get(record.context["model"])
+    return record.with_context(top5_error=card.top5_error) if card and card.top5_error else record
+
+
 def _plain(value: Any) -> Any:
     """The value as JSON keeps it, or else its text."""
     try:

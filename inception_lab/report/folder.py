@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import copy2, copymode, copytree, rmtree
@@ -15,22 +15,23 @@ from inception_lab.record import SCHEMA
 MARKERS = ("summary.json", "comparison.json")
 """The files, one of which every report holds."""
 _OLD = "old"
-_HINT = "name another one with --output"
+_HINT = "name another folder"
 
 
 @contextmanager
 def replacing(folder: Path, ours: Collection[str]) -> Iterator[Path]:
-    """A new folder to write into, which takes the place of `folder` when all went well.
+    """Yield a new folder to write into, which takes the place of `folder` when all went well.
 
     Where anything is raised, Ctrl-C included, the old folder stays as it was and nothing is left
     beside it. Files of the old folder that no report writes are carried over.
 
     Args:
-        folder: Where the report will stand; missing folders above it are made.
+        folder: The place of the report; missing folders above it are made.
         ours: Names of all files that a report may write.
 
     Raises:
-        InceptionLabError: The folder holds something else than a report, or it cannot be written.
+        InceptionLabError: The folder is in use or holds something else than a report, or it cannot be
+            written.
     """
     missing: list[Path] = []
     try:
@@ -45,6 +46,7 @@ def replacing(folder: Path, ours: Collection[str]) -> Iterator[Path]:
             _carry_over(target, new, ours)
             _swap(new, target)
     except BaseException as error:
+        # the innermost first: rmdir takes none that holds something, as another program may have written
         for empty in missing:
             with suppress(OSError):
                 empty.rmdir()
@@ -57,7 +59,7 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that a report may not replace.
 
     Args:
-        folder: Where a report will stand: missing, empty, or a report.
+        folder: The place of a report: missing, empty, or a report.
 
     Raises:
         InceptionLabError: It is a file, or the folder of something else, or the one in use.
@@ -69,12 +71,32 @@ def check_folder(folder: Path) -> None:
         if not target.is_dir():
             raise _refusal(folder, "is a file")
         if any(target.iterdir()) and not _is_report(target):
-            raise _refusal(folder, "holds files, but no report")
+            raise _refusal(folder, "holds files, but not a report")
         if Path.cwd().is_relative_to(target):
             # its replacement would leave the caller in a folder that is gone
             raise _refusal(folder, "is in use as the current folder")
     except (OSError, RuntimeError) as error:  # before Python 3.13 a loop of links is a RuntimeError
         raise _refusal(folder, f"cannot be read: {error}") from error
+
+
+def report_folders(models: Sequence[str], parent: Path) -> list[Path]:
+    """A folder for the report of each of several models; not every system takes a colon in a name.
+
+    Args:
+        models: Names of models, such as `googlenet` or `torchvision.models:resnet50`.
+        parent: The folder around theirs.
+
+    Raises:
+        InceptionLabError: Two models would share a folder.
+
+    Example:
+        >>> [folder.name for folder in report_folders(["vgg16", "package.nets:build"], Path("reports"))]
+        ['vgg16', 'package.nets.build']
+    """
+    folders = [parent / name.replace(":", ".") for name in models]
+    if len(set(folders)) < len(folders):
+        raise InceptionLabError("two models would share a folder", hint="write one of them to another folder")
+    return folders
 
 
 def _refusal(folder: Path, what: str) -> InceptionLabError:
@@ -86,7 +108,7 @@ def _is_report(folder: Path) -> bool:
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether a file is a record that this tool wrote."""
+    """True for a record that this tool wrote."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -101,10 +123,12 @@ def _is_ours(file: Path) -> bool:
 @contextmanager
 def _workplace(target: Path) -> Iterator[Path]:
     """A hidden folder beside the report, gone in the end; an old report left in it goes back."""
+    # beside it, and so on the same file system, where a folder moves at once or not at all
     place = Path(mkdtemp(prefix=".inception_lab-", dir=target.parent))
     try:
         yield place
     finally:
+        # interrupted between the two moves of `_swap`
         if (place / _OLD).exists() and not target.exists():
             (place / _OLD).rename(target)
         try:
@@ -118,17 +142,18 @@ def _carry_over(old: Path, new: Path, ours: Collection[str]) -> None:
     if not old.is_dir():
         return
     copymode(old, new)
-    for found in old.iterdir():
-        if found.name in ours:
+    for path in old.iterdir():
+        if path.name in ours:
             continue
-        if found.is_dir() and not found.is_symlink():
-            copytree(found, new / found.name, symlinks=True)
+        if path.is_dir() and not path.is_symlink():
+            copytree(path, new / path.name, symlinks=True)
         else:
-            copy2(found, new / found.name, follow_symlinks=False)
+            copy2(path, new / path.name, follow_symlinks=False)
 
 
 def _swap(new: Path, target: Path) -> None:
     """Put the new folder where the old one is, and the old one beside the new one."""
+    # no rename replaces a folder that holds files; between these two there is none, see `_workplace`
     if target.exists():
         target.rename(new.with_name(_OLD))
     new.rename(target)

@@ -12,17 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
-from inception_lab.report.contents import (
-    ReportData,
-    columns_of,
-    comparison_rows,
-    field_status,
-    labels,
-    rows_of,
-)
+from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.memory_timeline import SERIES
 from inception_lab.report.plots.wording import alike, peak_place, share_text
-from inception_lab.report.text import escaped, heading, render, shape_text
+from inception_lab.report.tables import columns_of, comparison_rows, field_status, model_labels, rows_of
+from inception_lab.report.text import escape_markdown, heading, render, shape_text
 
 FIELD_PLOTS = ("field_along_depth", "field_spectrum")
 """The plots that stand where the page says what the net sees."""
@@ -33,30 +27,31 @@ LARGEST = 5
 _COSTS = ("params", "macs", "backward_macs", "training_macs", "other_flops", "activation_bytes")
 
 
-def report_page(data: ReportData, plots: Mapping[str, str], files: Sequence[str]) -> str:
-    """The page of one model's report, in Markdown.
+def report_page(contents: ReportContents, plots: Mapping[str, str], files: Sequence[str]) -> str:
+    """Render the page of one model's report in Markdown.
 
     Args:
-        data: What it shows.
+        contents: The results to show.
         plots: Captions of the plots that stand beside it, by name.
         files: Names of the tables and records that stand beside it.
     """
+    tensors = rows_of(contents.peak.tensors)[:LARGEST]
     return (
         _environment()
         .get_template("page.md.j2")
         .render(
-            record=data.record,
-            headline=_headline(data.record),
-            modules=_modules(data),
-            branches=_branches(data),
-            saving=_saving(data),
-            fit=data.fit,
-            seen=_seen(data),
-            sight=_sight(data),
-            spectrum=_spectrum(data),
-            peak=_peak(data),
-            kinds=_kinds(data),
-            tensors=_markdown([_tensor(row) for row in rows_of(data.tensors)[:LARGEST]]),
+            record=contents.record,
+            totals=_totals_table(contents.record),
+            modules=_module_table(contents),
+            branches=_branch_table(contents),
+            saving=_saving_table(contents),
+            fit=contents.fit,
+            centre=_centre_text(contents),
+            last_field=_last_field_table(contents),
+            field_ranges=_field_range_table(contents),
+            peak=_peak_text(contents),
+            kinds=_kind_table(contents),
+            tensors=_markdown([row | {"kind": SERIES[row["kind"]][0]} for row in tensors]),
             plots={name: text for name, text in plots.items() if name not in FIELD_PLOTS + MEMORY_PLOTS},
             field_plots={name: text for name, text in plots.items() if name in FIELD_PLOTS},
             memory_plots={name: text for name, text in plots.items() if name in MEMORY_PLOTS},
@@ -66,22 +61,20 @@ def report_page(data: ReportData, plots: Mapping[str, str], files: Sequence[str]
 
 
 def comparison_page(records: Sequence[Record], plots: Mapping[str, str], files: Sequence[str]) -> str:
-    """The page of several models, in Markdown.
+    """Render the page of several models in Markdown.
 
     Args:
         records: One per model.
         plots: Captions of the plots that stand beside it, by name.
         files: Names of the tables and records that stand beside it.
     """
-    rows = [
-        dict(row) | {"model": name}
-        for row, name in zip(comparison_rows(records), labels(records), strict=True)
-    ]
+    labels = model_labels(records)
+    rows = [dict(row) | {"model": label} for row, label in zip(comparison_rows(records), labels, strict=True)]
     return (
         _environment()
         .get_template("comparison.md.j2")
         .render(
-            models=list(zip(labels(records), records, strict=True)),
+            models=list(zip(labels, records, strict=True)),
             table=_markdown([{k: v for k, v in row.items() if k != "flops"} for row in rows]),
             plots=plots,
             files=files,
@@ -99,12 +92,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"shapes": shape_text, "escaped": escaped, "heading": heading}
+    environment.filters |= {"shapes": shape_text, "escape_markdown": escape_markdown, "heading": heading}
     return environment
 
 
-def _headline(record: Record) -> str:
-    """Every total: as people say it, exactly, and what it means."""
+def _totals_table(record: Record) -> str:
+    """Every total: rounded, exact, and its meaning."""
     rows = [
         {
             "metric": METRICS[name].label,
@@ -117,51 +110,53 @@ def _headline(record: Record) -> str:
     return _markdown(rows)
 
 
-def _modules(data: ReportData) -> str:
+def _module_table(contents: ReportContents) -> str:
     """The modules with a cost of any kind, then their sum."""
-    rows = [row for row in rows_of(data.modules) if any(row.get(name) for name in _COSTS)]
-    shown = [
+    totals = contents.record.totals
+    rows = [
         {
             "module": row["module"],
             "params": row["params"],
             "macs": row["macs"],
-            "MACs (%)": _percent(row["macs"], data.record.totals["macs"]),
+            "MACs (%)": _percent(row["macs"], totals["macs"]),
             **{name: row[name] for name in _COSTS if name in row},
         }
-        for row in rows
+        for row in rows_of(contents.modules)
+        if any(row.get(name) for name in _COSTS)
     ]
-    totals = {name: data.record.totals[name] for name in _COSTS if name in data.record.totals}
-    return _markdown([*shown, {"module": "total", **totals}])
+    sums = {name: totals[name] for name in _COSTS if name in totals}
+    return _markdown([*rows, {"module": "total", **sums}])
 
 
-def _branches(data: ReportData) -> str:
+def _branch_table(contents: ReportContents) -> str:
     """The branches with MACs or parameters, empty where there are none."""
-    rows = [row for row in rows_of(data.branches) if row["branch"] and (row["macs"] or row["params"])]
+    rows = [row for row in rows_of(contents.branches) if row["branch"] and (row["macs"] or row["params"])]
     return _markdown(
         [{name: row[name] for name in ("module", "branch", *_COSTS) if name in row} for row in rows]
     )
 
 
-def _saving(data: ReportData) -> str:
+def _saving_table(contents: ReportContents) -> str:
     """Naive against reduced, empty where reductions change nothing."""
-    return _markdown(rows_of(data.saving)) if data.has_saving else ""
+    return _markdown(rows_of(contents.saving)) if contents.has_saving else ""
 
 
-def _seen(data: ReportData) -> str:
-    """What the last layer's centre unit sees, and from where on fields are larger than the input."""
-    last, beyond = data.fit.get("last_layer"), data.fit.get("exceeding")
+def _centre_text(contents: ReportContents) -> str:
+    """The layers whose fields exceed the input, and the share that the last layer's centre unit sees."""
+    fit = contents.fit
     parts = ["No layer has a field larger than the input."]
-    if beyond:
-        parts = [f"From {escaped(beyond[0])} on, {len(beyond)} layers have fields larger than the input."]
-    if last:
-        share = share_text(data.fit["seen_by_centre"], 1)
-        parts.append(f"The last layer with several units along each axis is {escaped(last)}.")
-        parts.append(f"Its centre unit sees {share} of the input. {_meaning(_last_layer(data))}")
+    if fit.exceeding:
+        first, count = escape_markdown(fit.exceeding[0]), len(fit.exceeding)
+        parts = [f"From {first} on, {count} layers have fields larger than the input."]
+    if fit.last_layer and fit.seen_by_centre is not None:
+        name, share = escape_markdown(fit.last_layer), share_text(fit.seen_by_centre, 1)
+        parts.append(f"The last layer with several units along each axis is {name}.")
+        parts.append(f"Its centre unit sees {share} of the input. {_field_meaning(_last_layer(contents))}")
     return " ".join(parts)
 
 
-def _meaning(row: Row) -> str:
-    """How to read the field of the last layer."""
+def _field_meaning(row: Row) -> str:
+    """The reading of the last layer's field, in one sentence."""
     if row.get("stride"):
         return "A unit at position i of an axis sees the pixels from i x stride - padding on."
     if field_status(row) == "exact":
@@ -169,57 +164,53 @@ def _meaning(row: Row) -> str:
     return f"No one number describes its field: it is {field_status(row)}."
 
 
-def _last_layer(data: ReportData) -> Row:
+def _last_layer(contents: ReportContents) -> Row:
     """The row of the last layer with several units along each axis, empty where there is none."""
-    rows = [row for row in data.record.layers if row["layer"] == data.fit.get("last_layer")]
+    rows = [row for row in contents.record.layers if row["layer"] == contents.fit.last_layer]
     return rows[-1] if rows else {}
 
 
-def _sight(data: ReportData) -> str:
+def _last_field_table(contents: ReportContents) -> str:
     """A row per axis, or per group of axes that are alike: the input's size and the last layer's field."""
-    sizes = {"input size": data.fit.get("input_size", ()), "smallest input": data.fit.get("smallest_input")}
-    last = _last_layer(data)
-    known = {name: last[name] for name in ("receptive_field", "stride", "padding") if last.get(name)}
+    last = _last_layer(contents)
+    columns = {"input size": contents.fit.input_size, "smallest input": contents.fit.smallest_input} | {
+        name: last[name] for name in ("receptive_field", "stride", "padding") if last.get(name)
+    }
     rows = [
-        {name: values[axis] for name, values in (sizes | known).items()}
-        for axis in range(len(data.fit.get("input_size", ())))
+        {name: values[axis] for name, values in columns.items()}
+        for axis in range(len(contents.fit.input_size))
     ]
     groups = alike([tuple(row.items()) for row in rows])
     return _markdown([{"axis": name, **rows[axis]} for name, axis in groups])
 
 
-def _spectrum(data: ReportData) -> str:
+def _field_range_table(contents: ReportContents) -> str:
     """The fields that each module mixes; the axis only where there is a difference."""
     rows = []
-    for module, inside in groupby(rows_of(data.seen), key=lambda row: str(row["module"])):
-        fields = [{name: row[name] for name in ("smallest", "median", "largest")} for row in inside]
-        groups = alike([tuple(found.items()) for found in fields])
-        rows += [{"module": module, "axis": name, **fields[axis]} for name, axis in groups]
+    for module, axes in groupby(rows_of(contents.field_ranges), key=lambda row: str(row["module"])):
+        ranges = [{name: row[name] for name in ("smallest", "median", "largest")} for row in axes]
+        groups = alike([tuple(one.items()) for one in ranges])
+        rows += [{"module": module, "axis": name, **ranges[axis]} for name, axis in groups]
     differing = len({row["axis"] for row in rows}) > 1
     return _markdown([{k: v for k, v in row.items() if k != "axis" or differing} for row in rows])
 
 
-def _peak(data: ReportData) -> str:
-    """How much is held at most, and where that is."""
-    if not data.peak:
-        return ""
-    place = escaped(peak_place(data.peak))
-    return format_quantity(data.peak["peak_bytes"], "bytes") + f", {place}" * bool(place)
+def _peak_text(contents: ReportContents) -> str:
+    """The bytes of the peak and its place; the bytes alone where nothing ran."""
+    peak = contents.peak
+    place = escape_markdown(peak_place(peak.layer, peak.operation, peak.phase))
+    return format_quantity(peak.peak_bytes, "bytes") + f", {place}" * bool(place)
 
 
-def _kinds(data: ReportData) -> str:
+def _kind_table(contents: ReportContents) -> str:
     """The bytes of each kind at the peak, from the lowest in the plot to the highest."""
-    held = data.peak.get("by_kind", {})
+    sizes = contents.peak.by_kind
     rows = [
-        {"kind": label, "bytes": held[kind], "share (%)": _percent(held[kind], data.peak["peak_bytes"])}
+        {"kind": label, "bytes": sizes[kind], "share (%)": _percent(sizes[kind], contents.peak.peak_bytes)}
         for kind, (label, _) in SERIES.items()
-        if held.get(kind)
+        if sizes.get(kind)
     ]
     return _markdown(rows)
-
-
-def _tensor(row: Row) -> Row:
-    return {**row, "kind": SERIES[row["kind"]][0]}
 
 
 def _percent(part: int, whole: int) -> float | None:

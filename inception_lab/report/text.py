@@ -16,6 +16,7 @@ from inception_lab.metrics import METRICS
 
 Rows = Sequence[Mapping[str, Any]]
 
+# an underscore within a word is not markup
 _MARKUP = re.compile(r"[\\`*<>\[\]|~]|(?<![^\W_])_|_(?![^\W_])")
 
 
@@ -24,12 +25,12 @@ def render(rows: Rows, columns: Sequence[str], fmt: str) -> str:
 
     Args:
         rows: A mapping per row; a column that a row lacks, or that is None or NaN, stays empty.
-        columns: Which columns to show, in this order.
+        columns: The columns to show, in this order.
         fmt: A name from `FORMATS`. `table` and `markdown` have headings and thousands separators,
             `csv` the columns' own names and bare numbers. Shapes are written like 1x64x28x28.
 
     Raises:
-        InceptionLabError: There is no such format.
+        InceptionLabError: The format is not in `FORMATS`.
 
     Example:
         >>> rows = [{"layer": "conv1", "output_shape": [1, 64, 112, 112], "macs": 118013952}]
@@ -44,7 +45,7 @@ def render(rows: Rows, columns: Sequence[str], fmt: str) -> str:
 
 
 def heading(column: str) -> str:
-    """What stands above a column: the metric's label with its unit, else the name in words.
+    """The heading of a column: the metric's label with its unit, else the name in words.
 
     Example:
         >>> heading("activation_bytes"), heading("output_shape"), heading("naive_macs")
@@ -65,8 +66,8 @@ def shape_text(shape: Sequence[Any]) -> str:
         >>> shape_text((1, 64, 28, 28)), shape_text([[1, 3, 8, 8], [1, 5]]), shape_text(())
         ('1x64x28x28', '1x3x8x8 1x5', '')
     """
-    nested = any(isinstance(part, list | tuple) for part in shape)
-    return " ".join(map(shape_text, shape)) if nested else "x".join(map(str, shape))
+    are_shapes = any(isinstance(part, list | tuple) for part in shape)
+    return " ".join(map(shape_text, shape)) if are_shapes else "x".join(map(str, shape))
 
 
 def _table(rows: Rows, columns: Sequence[str]) -> str:
@@ -74,12 +75,12 @@ def _table(rows: Rows, columns: Sequence[str]) -> str:
     right = _numeric(rows, columns)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     rule = ["-" * width for width in widths]
-    lines = [_aligned(line, widths, right) for line in (cells[0], rule, *cells[1:])]
+    lines = [_align(line, widths, right) for line in (cells[0], rule, *cells[1:])]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _markdown(rows: Rows, columns: Sequence[str]) -> str:
-    head, *body = [[escaped(text) for text in line] for line in _cells(rows, columns)]
+    head, *body = [[escape_markdown(text) for text in line] for line in _cells(rows, columns)]
     rule = ["---:" if right else ":---" for right in _numeric(rows, columns)]
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *body))
 
@@ -104,16 +105,16 @@ FORMATS: Mapping[str, Callable[[Rows, Sequence[str]], str]] = MappingProxyType(
 
 def _cells(rows: Rows, columns: Sequence[str]) -> list[list[str]]:
     """The headings, then a line of texts per row."""
-    return [list(map(heading, columns)), *([_read(row.get(name)) for name in columns] for row in rows)]
+    return [list(map(heading, columns)), *([_readable(row.get(name)) for name in columns] for row in rows)]
 
 
-def _aligned(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+def _align(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
     cells = zip(line, widths, right, strict=True)
     return "  ".join(c.rjust(w) if to_right else c.ljust(w) for c, w, to_right in cells).rstrip()
 
 
 def _numeric(rows: Rows, columns: Sequence[str]) -> list[bool]:
-    """Which columns hold numbers and nothing else."""
+    """True for each column of numbers and nothing else."""
     return [_all_numbers([v for row in rows if not _is_empty(v := row.get(name))]) for name in columns]
 
 
@@ -121,7 +122,7 @@ def _all_numbers(values: Sequence[Any]) -> bool:
     return bool(values) and all(isinstance(v, Real) and not _is_flag(v) for v in values)
 
 
-def _read(value: Any) -> str:
+def _readable(value: Any) -> str:
     """A value as people read it."""
     if _is_empty(value):
         return ""
@@ -152,7 +153,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def _is_flag(value: Any) -> bool:
-    # numpy's booleans are no bool, and this file does without numpy
+    # numpy's booleans are not a bool, and this file does without numpy
     return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")
 
 
@@ -161,11 +162,11 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def escaped(text: str) -> str:
+def escape_markdown(text: str) -> str:
     r"""Text that Markdown shows as it is.
 
     Example:
-        >>> print(escaped("a_name with *stars* | and _lines_"))
+        >>> print(escape_markdown("a_name with *stars* | and _lines_"))
         a_name with \*stars\* \| and \_lines\_
     """
-    return _MARKUP.sub(lambda found: f"\\{found[0]}", one_line(text))
+    return _MARKUP.sub(lambda markup: f"\\{markup[0]}", one_line(text))

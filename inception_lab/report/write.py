@@ -10,10 +10,11 @@ from typing import TypeVar
 from inception_lab import __version__
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import SCHEMA, Record, Row
-from inception_lab.report.contents import TABLES, ReportData, columns_of, comparison_rows
+from inception_lab.report.contents import ReportContents
 from inception_lab.report.folder import MARKERS, replacing
 from inception_lab.report.page import comparison_page, report_page
 from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
+from inception_lab.report.tables import TABLES, columns_of, comparison_rows
 from inception_lab.report.text import render
 
 PAGE, COMPARISON = "README.md", "comparison"
@@ -33,45 +34,62 @@ def _silent(name: str) -> None:
     """Show no progress."""
 
 
-def write_report(data: ReportData, folder: Path, progress: Progress = _silent) -> None:
+def write_contents(contents: ReportContents, folder: Path, progress: Progress = _silent) -> Path:
     """Write everything about one model: tables, its record, plots, and the page that shows them.
 
-    The folder is replaced at once or not at all; files in it that no report writes stay.
-
     Args:
-        data: What to write.
-        folder: Where; missing, empty, or an earlier report.
+        contents: All results about the model.
+        folder: Missing, empty, or an earlier report.
         progress: Called with the name of each plot and table before it is made.
+
+    Returns:
+        The page.
 
     Raises:
         InceptionLabError: The folder holds something else, or it cannot be written.
     """
-    tables = {name: rows for name, table in TABLES.items() if (rows := table(data))}
+    tables = {name: rows for name, table in TABLES.items() if (rows := table(contents))}
     with replacing(folder, OURS) as new:
         files = [_write_table(new, name, rows, progress) for name, rows in tables.items()]
-        files.append(_write_text(new, SUMMARY_FILE, data.record.to_json()))
-        captions = _write_plots(new, MODEL_PLOTS, data, progress)
-        _write_text(new, PAGE, report_page(data, captions, files))
+        files.append(_write_text(new, SUMMARY_FILE, contents.record.to_json()))
+        captions = _write_plots(new, MODEL_PLOTS, contents, progress)
+        _write_text(new, PAGE, report_page(contents, captions, files))
+    return folder / PAGE
 
 
-def write_comparison(records: Sequence[Record], folder: Path, progress: Progress = _silent) -> None:
+def write_comparison(records: Sequence[Record], folder: str | Path, progress: Progress = _silent) -> Path:
     """Write several models side by side: a table, their totals as JSON, plots, and a page.
 
     Args:
-        records: One per model, in the order of the table.
-        folder: Where; missing, empty, or an earlier report.
+        records: One per model, in the order of the table, as of `summarise`. One whose context has a
+            `top5_error` is shown with it.
+        folder: Missing, empty, or an earlier report; it is replaced at once or not at all.
         progress: Called with the name of each plot and table before it is made.
 
+    Returns:
+        The page that shows everything, `README.md` in the folder.
+
     Raises:
-        InceptionLabError: There is no record, the folder holds something else, or it cannot be written.
+        InceptionLabError: There are no records, the folder holds something else, or it cannot be written.
+
+    Example:
+        >>> import inception_lab as il, tempfile, torch
+        >>> nets = {"wide": torch.nn.Linear(3, 20), "narrow": torch.nn.Linear(3, 2)}
+        >>> records = [il.summarise(il.trace(net, (1, 3), name=name)) for name, net in nets.items()]
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     page = write_comparison(records, f"{parent}/linear")
+        ...     sorted(path.name for path in page.parent.iterdir())
+        ['README.md', 'comparison.csv', 'comparison.json', 'comparison.png', 'comparison.svg']
     """
     if not records:
         raise InceptionLabError("no models to compare", hint="name one or more")
+    folder = Path(folder)
     with replacing(folder, OURS) as new:
         files = [_write_table(new, COMPARISON, comparison_rows(records), progress)]
         files.append(_write_text(new, COMPARISON_FILE, comparison_json(records)))
         captions = _write_plots(new, COMPARISON_PLOTS, records, progress)
         _write_text(new, PAGE, comparison_page(records, captions, files))
+    return folder / PAGE
 
 
 def comparison_json(records: Sequence[Record]) -> str:
@@ -91,7 +109,7 @@ def _write_plots(
     """Draw the plots in which there is anything to see; returns their captions by name."""
     captions = {}
     for name, plot in plots.items():
-        if plot.shown(subject):
+        if plot.has_content(subject):
             progress(name)
             for kind, image in plot.images(subject).items():
                 (folder / f"{name}.{kind}").write_bytes(image)

@@ -12,25 +12,27 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 from matplotlib.text import Text
 from support.plot_layout import check_layout
-from support.report_nets import WEIRD, net, tiny, traced
+from support.report_nets import field, fit, layer, net, tiny
+from support.weird_nets import WEIRD
 from torch import nn
 
 import inception_lab as il
 from inception_lab.analyzers.receptive_field.spectrum import field_spectrum, spectrum_summary
 from inception_lab.errors import InceptionLabError
-from inception_lab.report.contents import ReportData
+from inception_lab.report.collect import collect
+from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import EFFECTIVE_PLOT, MODEL_PLOTS, effective_field_plot
-from inception_lab.report.plots.canvas import PARAMS, styled
-from inception_lab.report.plots.effective import AREAS, REST, Effective, ranked
+from inception_lab.report.plots.effective import AREAS, REST, Effective, area_numbers
 from inception_lab.report.plots.field_depth import MARKERS
 from inception_lab.report.plots.field_spectrum import COLOURS
+from inception_lab.report.plots.style import PARAMS, plot_style
 
 DEPTH, SPECTRUM = "field_along_depth", "field_spectrum"
 
 
-def _drawn(name: str, data: ReportData) -> Figure:
-    with styled():
-        return MODEL_PLOTS[name].draw(data)
+def _figure(name: str, contents: ReportContents) -> Figure:
+    with plot_style():
+        return MODEL_PLOTS[name].draw(contents)
 
 
 def _texts(figure: Figure) -> list[str]:
@@ -74,17 +76,19 @@ class Around(nn.Module):
         return self.mixed(x)  # type: ignore[no-any-return]
 
 
-def _of(axes: int, mode: Any = "eval") -> ReportData:
-    return traced(il.trace(Around(axes), (1, 1, *(9, 10, 11)[-axes:]), mode=mode))
+def _of(axes: int, mode: Any = "eval") -> ReportContents:
+    return collect(il.trace(Around(axes), (1, 1, *(9, 10, 11)[-axes:]), mode=mode))
 
 
 # ----------------------------------------------------------------------------- field along depth
 
 
 def test_a_dot_is_the_field_of_a_layer(googlenet: Any) -> None:
-    data = traced(googlenet)
-    (axes,) = _drawn(DEPTH, data).axes
-    rows = [row["receptive_field"][0] for row in data.record.layers if row["type"] in ("Conv2d", "MaxPool2d")]
+    contents = collect(googlenet)
+    (axes,) = _figure(DEPTH, contents).axes
+    rows = [
+        row["receptive_field"][0] for row in contents.record.layers if row["type"] in ("Conv2d", "MaxPool2d")
+    ]
     assert [y for _, y in _dots(axes)] == rows
     assert [x for x, _ in _dots(axes)] == [n + 0.5 for n in range(len(rows))]
     (strides,) = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
@@ -94,58 +98,58 @@ def test_a_dot_is_the_field_of_a_layer(googlenet: Any) -> None:
 
 def test_a_band_reaches_over_all_paths_of_a_module(googlenet: Any) -> None:
     summary = spectrum_summary(field_spectrum(googlenet)).query("axis == 0")
-    (axes,) = _drawn(DEPTH, traced(googlenet)).axes
+    (axes,) = _figure(DEPTH, collect(googlenet)).axes
     boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    found = sorted((box.get_y(), box.get_y() + box.get_height()) for box in boxes)
-    assert found == sorted(zip(summary["smallest"], summary["largest"], strict=True))
+    spans = sorted((box.get_y(), box.get_y() + box.get_height()) for box in boxes)
+    assert spans == sorted(zip(summary["smallest"], summary["largest"], strict=True))
     medians = [segment[0][1] for c in axes.collections for segment in getattr(c, "get_segments", list)()]
     assert set(summary["median"]) <= set(medians)
 
 
 def test_the_input_is_a_line_with_its_size() -> None:
     for name, sizes in (("misaligned", [8]), ("3-d", [16, 112, 113]), ("1-d", [500])):
-        figure = _drawn(DEPTH, WEIRD[name]())
-        dashed = [line.get_ydata()[0] for line in figure.axes[0].lines if to_hex(line.get_color()) == PARAMS]
-        assert sorted(dashed) == sizes
+        figure = _figure(DEPTH, WEIRD[name]())
+        heights = [line.get_ydata()[0] for line in figure.axes[0].lines if to_hex(line.get_color()) == PARAMS]
+        assert sorted(heights) == sizes
         texts = " ".join(_texts(figure))
         assert all(f" {size}" in texts for size in sizes)
 
 
 def test_what_is_not_exact_has_no_dot_and_is_counted() -> None:
-    data = WEIRD["misaligned"]()
-    figure = _drawn(DEPTH, data)
+    contents = WEIRD["misaligned"]()
+    figure = _figure(DEPTH, contents)
     assert _dots(figure.axes[0]) == [(0.5, 3)]
     assert "no dot: 1 misaligned" in _texts(figure)[-1] + " ".join(_texts(figure))
-    assert "1 misaligned" in MODEL_PLOTS[DEPTH].caption(data)
+    assert "1 misaligned" in MODEL_PLOTS[DEPTH].caption(contents)
 
 
 def test_another_axis_is_drawn_where_it_differs() -> None:
-    (axes,) = _drawn(DEPTH, WEIRD["3-d"]()).axes
+    (axes,) = _figure(DEPTH, WEIRD["3-d"]()).axes
     assert _dots(axes) == [(0.5, 1), (1.5, 3)]
     assert _dots(axes, 1) == [(0.5, 7), (1.5, 11)]
-    (axes,) = _drawn(DEPTH, WEIRD["3 axes that differ"]()).axes
+    (axes,) = _figure(DEPTH, WEIRD["3 axes that differ"]()).axes
     assert _dots(axes, 1) == [(0.5, 5)]
     assert _dots(axes, 2) == [(0.5, 7)]
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing known", "no convolution", "sees everything", "chain"])
 def test_there_is_nothing_to_see_without_fields(name: str) -> None:
-    data = WEIRD[name]()
-    assert not MODEL_PLOTS[DEPTH].shown(data)
-    assert not MODEL_PLOTS[SPECTRUM].shown(data)
+    contents = WEIRD[name]()
+    assert not MODEL_PLOTS[DEPTH].has_content(contents)
+    assert not MODEL_PLOTS[SPECTRUM].has_content(contents)
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_nets_of_any_number_of_axes(axes: int, mode: str) -> None:
-    data = _of(axes, mode)
-    figure = _drawn(DEPTH, data)
+    contents = _of(axes, mode)
+    figure = _figure(DEPTH, contents)
     check_layout(figure)
     last = len(MARKERS) - 1 if axes > len(MARKERS) else min(axes, 2) - 1
     # the stem's kernel of 3 at stride 1, then one of 5 along the last axis: 3 + (5 - 1)
     assert (2.5, 7) in _dots(figure.axes[0], last)
     assert {y for _, y in _dots(figure.axes[0])} == ({3, 7} if axes == 1 else {3})
-    check_layout(_drawn(SPECTRUM, data))
+    check_layout(_figure(SPECTRUM, contents))
 
 
 # ------------------------------------------------------------------------------ field spectrum
@@ -162,7 +166,7 @@ def _rows(axes: Axes) -> dict[str, list[Rectangle]]:
 
 def test_a_bar_is_the_share_of_channels_of_each_field(googlenet: Any) -> None:
     frame = field_spectrum(googlenet).query("axis == 0 and channels > 0")
-    rows = _rows(_drawn(SPECTRUM, traced(googlenet)).axes[1])
+    rows = _rows(_figure(SPECTRUM, collect(googlenet)).axes[1])
     assert list(rows) == list(dict.fromkeys(frame["module"]))
     for module, bars in rows.items():
         channels = frame[frame["module"] == module]["channels"]
@@ -172,16 +176,16 @@ def test_a_bar_is_the_share_of_channels_of_each_field(googlenet: Any) -> None:
 
 def test_the_fields_of_inception3a_are_written_and_its_median_is_bold(googlenet: Any) -> None:
     # 64 channels of the 1x1 branch, 128 + 32 of those of 3x3 and the pool, 32 of the 5x5 branch: of 256
-    figure = _drawn(SPECTRUM, traced(googlenet))
+    figure = _figure(SPECTRUM, collect(googlenet))
     bars = _rows(figure.axes[1])["inception3a"]
     assert [bar.get_width() for bar in bars] == [64 / 256, 160 / 256, 32 / 256]
-    written = [text for text in figure.findobj(Text) if text.get_text() in ("27", "43", "59")]
-    assert [text.get_text() for text in written if text.get_weight() == "bold"] == ["43"]
+    numbers = [text for text in figure.findobj(Text) if text.get_text() in ("27", "43", "59")]
+    assert [text.get_text() for text in numbers if text.get_weight() == "bold"] == ["43"]
     assert "43 px" in _texts(figure)
 
 
 def test_fields_that_no_channel_carries_are_not_drawn() -> None:
-    rows = _rows(_drawn(SPECTRUM, tiny()).axes[1])
+    rows = _rows(_figure(SPECTRUM, tiny()).axes[1])
     assert [[bar.get_width() for bar in bars] for bars in rows.values()] == [[0.25, 0.5, 0.25]] * 3
 
 
@@ -192,21 +196,21 @@ def test_colours_go_from_light_to_dark() -> None:
 
 def test_a_panel_for_each_group_of_axes_that_see_the_same() -> None:
     for name, panels in (("1-d", 1), ("3-d", 2), ("3 axes that differ", 3)):
-        assert len(_drawn(SPECTRUM, WEIRD[name]()).axes) == panels + 1  # and the colour bar
+        assert len(_figure(SPECTRUM, WEIRD[name]()).axes) == panels + 1  # and the colour bar
 
 
 def test_a_module_of_one_field_mixes_nothing() -> None:
-    from support.report_nets import field, fit, layer
-
     same = net(
-        [layer("m", "a", 9, sees=field(3, 3))], fit=fit(8, 8), mixed=[("m", a, {3: 4}) for a in (0, 1)]
+        [layer("m", "a", 9, fields=field(3, 3))],
+        resolution=fit(8, 8),
+        mixing=[("m", a, {3: 4}) for a in (0, 1)],
     )
-    assert MODEL_PLOTS[DEPTH].shown(same)
-    assert not MODEL_PLOTS[SPECTRUM].shown(same)
+    assert MODEL_PLOTS[DEPTH].has_content(same)
+    assert not MODEL_PLOTS[SPECTRUM].has_content(same)
 
 
 def test_modules_left_out_are_counted() -> None:
-    figure = _drawn(SPECTRUM, WEIRD["many fields"]())
+    figure = _figure(SPECTRUM, WEIRD["many fields"]())
     assert len(_rows(figure.axes[1])) == 60
     assert any(text.startswith("2 modules") for text in _texts(figure))
 
@@ -224,36 +228,36 @@ def _effective(
     return Effective("net", "last.conv", "some processor", 20, weight, field, areas)
 
 
-def _drawn_effective(found: Effective) -> Figure:
-    with styled():
-        return EFFECTIVE_PLOT.draw(found)
+def _effective_figure(effective: Effective) -> Figure:
+    with plot_style():
+        return EFFECTIVE_PLOT.draw(effective)
 
 
 def test_the_box_is_the_theoretical_field() -> None:
-    for axes in _drawn_effective(_effective()).axes[:2]:
+    for axes in _effective_figure(_effective()).axes[:2]:
         boxes = [patch for patch in axes.patches if to_hex(patch.get_edgecolor()) == PARAMS]
         # rows 2 to 17 and columns 5 to 24, the last ones included
         assert [(b.get_x(), b.get_y(), b.get_width(), b.get_height()) for b in boxes] == [(5, 2, 20, 16)]
 
 
 def test_the_heat_is_the_gradient() -> None:
-    found = _effective()
-    (image,) = _drawn_effective(found).axes[0].images
-    np.testing.assert_allclose(image.get_array(), found.weight / found.weight.max())
+    effective = _effective()
+    (image,) = _effective_figure(effective).axes[0].images
+    np.testing.assert_allclose(image.get_array(), effective.weight / effective.weight.max())
 
 
 def test_each_area_holds_its_pixels_and_the_largest_ones() -> None:
-    found = _effective()
-    numbers = ranked(found)
+    effective = _effective()
+    numbers = area_numbers(effective)
     assert [int((numbers <= n).sum()) for n in range(3)] == [43, 190, 280]
     for n in range(3):
-        assert found.weight[numbers <= n].min() >= found.weight[numbers > n].max()
-    (image,) = _drawn_effective(found).axes[1].images
+        assert effective.weight[numbers <= n].min() >= effective.weight[numbers > n].max()
+    (image,) = _effective_figure(effective).axes[1].images
     assert [to_hex(colour) for colour in image.cmap.colors] == [*AREAS, REST]
 
 
 def test_a_field_beyond_the_input_is_shown_whole() -> None:
-    figure = _drawn_effective(_effective(field=((-10, 39), (-5, 34))))
+    figure = _effective_figure(_effective(field=((-10, 39), (-5, 34))))
     assert figure.axes[0].get_xlim() == (-5, 35)
     assert figure.axes[0].get_ylim() == (40, -10)
     assert "20 x 30 pixels within the input" in EFFECTIVE_PLOT.caption(
@@ -273,7 +277,7 @@ def test_the_caption_gives_every_share() -> None:
 def test_inputs_of_any_shape(shape: tuple[int, int]) -> None:
     field = ((0, shape[0] - 1), (0, shape[1] - 1))
     areas = {0.5: 10, 0.95: 100, 0.99: shape[0] * shape[1]}
-    check_layout(_drawn_effective(_effective(shape, field, areas)))
+    check_layout(_effective_figure(_effective(shape, field, areas)))
 
 
 def test_the_same_bytes_every_time() -> None:
@@ -286,6 +290,6 @@ def test_the_same_bytes_every_time() -> None:
 @pytest.mark.parametrize("shape", [(4, 20, 30), (0, 30)])
 def test_what_cannot_be_drawn_is_refused(shape: tuple[int, ...]) -> None:
     weight = np.zeros(shape)
-    found = Effective("net", "conv", "cpu", 1, weight, ((0, 1), (0, 1)), {0.5: 1})
+    effective = Effective("net", "conv", "cpu", 1, weight, ((0, 1), (0, 1)), {0.5: 1})
     with pytest.raises(InceptionLabError, match="spatial axes"):
-        effective_field_plot(found)
+        effective_field_plot(effective)

@@ -23,8 +23,8 @@ def _write(folder: Path, **files: str) -> None:
 
 def _state(place: Path) -> dict[str, str]:
     """Every file and folder beneath a place."""
-    found = sorted(place.rglob("*"))
-    return {str(p.relative_to(place)): p.read_text() if p.is_file() else "/" for p in found}
+    paths = sorted(place.rglob("*"))
+    return {str(p.relative_to(place)): p.read_text() if p.is_file() else "/" for p in paths}
 
 
 @pytest.fixture
@@ -97,13 +97,13 @@ def test_an_interrupted_swap_leaves_the_old_report(
 ) -> None:
     before, rename, calls = _state(report.parent), Path.rename, []
 
-    def interrupted(self: Path, target: Path) -> Path:
+    def interrupt(self: Path, target: Path) -> Path:
         calls.append(self)
         if len(calls) == 1 + after:
             raise error
         return rename(self, target)
 
-    with patch.object(Path, "rename", interrupted), pytest.raises((KeyboardInterrupt, InceptionLabError)):
+    with patch.object(Path, "rename", interrupt), pytest.raises((KeyboardInterrupt, InceptionLabError)):
         _write(report)
     assert _state(report.parent) == before
 
@@ -113,13 +113,13 @@ def test_an_interrupted_cleaning_leaves_nothing_behind(report: Path) -> None:
 
     remove, calls = module.rmtree, []
 
-    def interrupted(path: Path, ignore_errors: bool = False) -> None:
+    def interrupt(path: Path, ignore_errors: bool = False) -> None:
         calls.append(path)
         if len(calls) == 1:
             raise KeyboardInterrupt
         remove(path, ignore_errors=ignore_errors)
 
-    with patch.object(module, "rmtree", interrupted), pytest.raises(KeyboardInterrupt):
+    with patch.object(module, "rmtree", interrupt), pytest.raises(KeyboardInterrupt):
         _write(report, **{"README.md": "second"})
     assert [path.name for path in report.parent.iterdir()] == ["report"]
     assert (report / "README.md").read_text() == "second"
@@ -127,9 +127,9 @@ def test_an_interrupted_cleaning_leaves_nothing_behind(report: Path) -> None:
 
 def test_a_disk_that_refuses_is_said_in_one_line(report: Path) -> None:
     before = _state(report.parent)
-    with pytest.raises(InceptionLabError) as found, replacing(report, OURS):
+    with pytest.raises(InceptionLabError) as refusal, replacing(report, OURS):
         raise OSError(28, "No space left on device")
-    assert "No space left on device" in str(found.value)
+    assert "No space left on device" in str(refusal.value)
     assert _state(report.parent) == before
 
 
@@ -147,22 +147,22 @@ def test_a_disk_that_refuses_is_said_in_one_line(report: Path) -> None:
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "summary.json").write_text(content)
     before = _state(tmp_path)
-    with pytest.raises(InceptionLabError) as found:
+    with pytest.raises(InceptionLabError) as refusal:
         _write(tmp_path)
-    assert found.value.exit_code == 2
-    assert str(tmp_path) in str(found.value)
-    assert "--output" in str(found.value)
-    assert "\n" not in str(found.value)
+    assert refusal.value.exit_code == 2
+    assert str(tmp_path) in str(refusal.value)
+    assert "name another folder" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
     assert _state(tmp_path) == before
 
 
 @pytest.mark.parametrize("place", ["file", "file/report", "file/a/report", "/proc/nothing/report", "x" * 300])
 def test_what_cannot_be_written_is_refused(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(InceptionLabError) as found:
+    with pytest.raises(InceptionLabError) as refusal:
         _write(tmp_path / place)
-    assert found.value.exit_code == 2
-    assert "\n" not in str(found.value)
+    assert refusal.value.exit_code == 2
+    assert "\n" not in str(refusal.value)
     assert _state(tmp_path) == {"file": "mine"}
 
 
@@ -191,4 +191,4 @@ def test_any_folder_and_any_note(tmp_path_factory: pytest.TempPathFactory, folde
     (place / note).write_text("mine")
     _write(place)
     assert _state(place) == {"summary.json": MARKER, note: "mine"}
-    assert [found.name for found in place.parent.iterdir()] == [folder]
+    assert [path.name for path in place.parent.iterdir()] == [folder]

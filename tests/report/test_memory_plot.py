@@ -14,39 +14,42 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from matplotlib.text import Text
 from support.plot_layout import check_layout
-from support.report_nets import KINDS, WEIRD, traced
+from support.report_nets import KINDS
+from support.weird_nets import WEIRD
 from torch import nn
 
 import inception_lab as il
-from inception_lab.report.contents import ReportData
+from inception_lab.report.collect import collect
+from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import MODEL_PLOTS
-from inception_lab.report.plots.canvas import styled
-from inception_lab.report.plots.memory_timeline import OPTIMIZER, SERIES, columns, phases
-from inception_lab.report.write import write_report
+from inception_lab.report.plots.memory_timeline import SERIES
+from inception_lab.report.plots.moments import OPTIMIZER, moments_of, phases_of
+from inception_lab.report.plots.style import plot_style
+from inception_lab.report.write import write_contents
 
 TIMELINE = "memory_timeline"
 
 
-def _drawn(data: ReportData) -> Figure:
-    with styled():
-        return MODEL_PLOTS[TIMELINE].draw(data)
+def _figure(contents: ReportContents) -> Figure:
+    with plot_style():
+        return MODEL_PLOTS[TIMELINE].draw(contents)
 
 
 def _texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
-def _held(axes: Axes, data: ReportData) -> dict[str, list[float]]:
+def _heights(axes: Axes, contents: ReportContents) -> dict[str, list[float]]:
     """The height of each area above the one below it, column by column."""
     kinds = {colour: kind for kind, (_, colour) in SERIES.items()}
     areas = {kinds[to_hex(a.get_facecolor())]: a for a in axes.patches if isinstance(a, StepPatch)}
-    middles = [(column.left + column.right) / 2 for column in columns(data.timeline)]
-    found, below = {}, np.zeros(len(middles))
+    middles = [(column.left + column.right) / 2 for column in moments_of(contents.timeline)]
+    heights, below = {}, np.zeros(len(middles))
     for kind in [kind for kind in SERIES if kind in areas]:
         values, edges, _ = areas[kind].get_data()
         top = np.asarray(values)[np.searchsorted(edges, middles) - 1]
-        found[kind], below = list(top - below), top
-    return found
+        heights[kind], below = list(top - below), top
+    return heights
 
 
 class Small(nn.Module):
@@ -60,8 +63,8 @@ class Small(nn.Module):
         return self.pool(self.act(self.conv(x)))  # type: ignore[no-any-return]
 
 
-def _of(model: nn.Module, shape: tuple[int, ...] = (1, 3, 8, 8), **how: Any) -> ReportData:
-    return traced(il.trace(model, shape, **how))
+def _of(model: nn.Module, shape: tuple[int, ...] = (1, 3, 8, 8), **how: Any) -> ReportContents:
+    return collect(il.trace(model, shape, **how))
 
 
 @pytest.mark.parametrize(
@@ -69,28 +72,28 @@ def _of(model: nn.Module, shape: tuple[int, ...] = (1, 3, 8, 8), **how: Any) -> 
     [{}, {"mode": "train"}, {"mode": "train", "optimizer": "sgd"}, {"mode": "train", "optimizer": "adamw"}],
 )
 def test_areas_are_the_timeline(how: dict[str, Any]) -> None:
-    data = _of(Small(), **how)
-    figure = _drawn(data)
-    held = _held(figure.axes[0], data)
-    assert [column.row for column in columns(data.timeline)] == list(range(len(data.timeline)))
-    assert held == {kind: list(data.timeline[kind]) for kind in held}
-    assert set(held) == {kind for kind in KINDS if data.timeline[kind].any()}
+    contents = _of(Small(), **how)
+    figure = _figure(contents)
+    heights = _heights(figure.axes[0], contents)
+    assert [column.row for column in moments_of(contents.timeline)] == list(range(len(contents.timeline)))
+    assert heights == {kind: list(contents.timeline[kind]) for kind in heights}
+    assert set(heights) == {kind for kind in KINDS if contents.timeline[kind].any()}
     check_layout(figure)
 
 
 def test_the_peak_is_marked_with_its_place() -> None:
     # 4 x (216 + 8) parameters, 4 x 3 x 64 inputs, then 4 x 8 x 64 before the activation and as much after
     peak = 896 + 768 + 2048 + 2048
-    data = _of(Small())
-    figure = _drawn(data)
+    contents = _of(Small())
+    figure = _figure(contents)
     (dot,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
-    act = columns(data.timeline)[1]
+    act = moments_of(contents.timeline)[1]
     assert (dot.get_xdata()[0], dot.get_ydata()[0]) == ((act.left + act.right) / 2, peak)
     # 5760 / 1024 = 5.625
     assert {"5.62 KiB", "in act (aten.relu.default, forward)"} <= set(_texts(figure))
     assert {"Parameters 896 B", "Inputs 768 B", "Temporaries 4.00 KiB"} <= set(_texts(figure))
     # 4096, 896 and 768 of 5760
-    assert MODEL_PLOTS[TIMELINE].caption(data) == (
+    assert MODEL_PLOTS[TIMELINE].caption(contents) == (
         "The peak is 5.62 KiB, in act (aten.relu.default, forward): "
         "71 % temporaries, 16 % parameters, 13 % inputs."
     )
@@ -98,7 +101,7 @@ def test_the_peak_is_marked_with_its_place() -> None:
 
 def test_phases_are_named_and_set_apart() -> None:
     names = ["forward", "loss", "backward", "optimizer"]
-    eval_pass, step = _drawn(_of(Small())), _drawn(_of(Small(), mode="train", optimizer="adam"))
+    eval_pass, step = _figure(_of(Small())), _figure(_of(Small(), mode="train", optimizer="adam"))
     assert not set(names) & set(_texts(eval_pass))
     places = {text.get_text(): text.get_position()[0] for text in step.texts if text.get_text() in names}
     assert sorted(places, key=lambda name: places[name]) == names
@@ -107,51 +110,51 @@ def test_phases_are_named_and_set_apart() -> None:
 
 
 def test_modules_are_named_below_their_operations() -> None:
-    figure = _drawn(_of(Small()))
+    figure = _figure(_of(Small()))
     names = {text.get_text(): text.get_position()[0] for text in figure.texts}
     assert names["conv"] < names["act"] < names["pool"]
 
 
 def test_a_long_step_keeps_what_it_holds_at_most() -> None:
     timeline = WEIRD["a long step"]().timeline
-    drawn = columns(timeline)
-    assert len(drawn) < len(timeline) == 900 + 1 + 900 + 9000
-    assert all(one.row < other.row and one.right == other.left for one, other in pairwise(drawn))
-    for phase in phases(timeline):
-        rows = [column.row for column in drawn if phase.left <= column.left < phase.right]
+    moments = moments_of(timeline)
+    assert len(moments) < len(timeline) == 900 + 1 + 900 + 9000
+    assert all(one.row < other.row and one.right == other.left for one, other in pairwise(moments))
+    for phase in phases_of(timeline):
+        rows = [column.row for column in moments if phase.left <= column.left < phase.right]
         assert set(rows) <= set(phase.rows)
         assert timeline["live_bytes"].iloc[rows].max() == timeline["live_bytes"].iloc[phase.rows].max()
-    *others, optimizer = (phase.right - phase.left for phase in phases(timeline))
+    *others, optimizer = (phase.right - phase.left for phase in phases_of(timeline))
     assert optimizer == pytest.approx(OPTIMIZER * sum(others), abs=1)
 
 
 def test_many_operations_are_drawn_as_they_are() -> None:
-    data = traced(il.trace(il.create_model("googlenet", device="meta"), (2, 3, 224, 224), mode="train"))
-    rows = data.timeline.iloc[[column.row for column in columns(data.timeline)]]
-    held = _held(_drawn(data).axes[0], data)
-    assert held == {kind: list(rows[kind]) for kind in held}
-    assert sum(np.array(values) for values in held.values()).max() == data.peak["peak_bytes"]
+    contents = collect(il.trace(il.create_model("googlenet", device="meta"), (2, 3, 224, 224), mode="train"))
+    rows = contents.timeline.iloc[[column.row for column in moments_of(contents.timeline)]]
+    heights = _heights(_figure(contents).axes[0], contents)
+    assert heights == {kind: list(rows[kind]) for kind in heights}
+    assert sum(np.array(values) for values in heights.values()).max() == contents.peak.peak_bytes
 
 
 def test_one_operation_is_a_column() -> None:
-    data = _of(nn.ReLU())
-    assert _held(_drawn(data).axes[0], data) == {"inputs": [768], "temporaries": [768]}
-    assert any(text.startswith("1 operation in") for text in _texts(_drawn(data)))
+    contents = _of(nn.ReLU())
+    assert _heights(_figure(contents).axes[0], contents) == {"inputs": [768], "temporaries": [768]}
+    assert any(text.startswith("1 operation in") for text in _texts(_figure(contents)))
 
 
 def test_a_peak_outside_of_layers_is_said_in_words() -> None:
-    data = _of(nn.Linear(100, 100), (1, 100), mode="train", optimizer="adam")
-    assert "in the optimizer (aten." in MODEL_PLOTS[TIMELINE].caption(data)
+    contents = _of(nn.Linear(100, 100), (1, 100), mode="train", optimizer="adam")
+    assert "in the optimizer (aten." in MODEL_PLOTS[TIMELINE].caption(contents)
 
 
 def test_ticks_are_round_in_one_unit() -> None:
-    ticks = [label.get_text() for label in _drawn(_of(Small())).axes[0].get_yticklabels()]
+    ticks = [label.get_text() for label in _figure(_of(Small())).axes[0].get_yticklabels()]
     assert ticks == ["0", "1 KiB", "2 KiB", "3 KiB", "4 KiB", "5 KiB"]
 
 
-@pytest.mark.parametrize("data", [lambda: _of(nn.Identity()), WEIRD["holds nothing"], WEIRD["chain"]])
-def test_there_is_nothing_to_see_where_nothing_is_held(data: Any) -> None:
-    assert not MODEL_PLOTS[TIMELINE].shown(data())
+@pytest.mark.parametrize("contents", [lambda: _of(nn.Identity()), WEIRD["holds nothing"], WEIRD["chain"]])
+def test_there_is_nothing_to_see_where_nothing_is_held(contents: Any) -> None:
+    assert not MODEL_PLOTS[TIMELINE].has_content(contents())
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, in linear RGB
@@ -181,15 +184,15 @@ def _lab(colour: str, sight: Any) -> Any:
 
 @pytest.mark.parametrize("sight", _SIGHT)
 def test_colours_are_told_apart_with_any_colour_vision(sight: str) -> None:
-    seen = [_lab(colour, _SIGHT[sight]) for _, colour in SERIES.values()]
-    assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > 25
+    colours = [_lab(colour, _SIGHT[sight]) for _, colour in SERIES.values()]
+    assert min(np.linalg.norm(one - other) for one, other in combinations(colours, 2)) > 25
 
 
 # ------------------------------------------------------------------------------------ the page
 
 
-def _page(folder: Path, data: ReportData) -> str:
-    write_report(data, folder)
+def _page(folder: Path, contents: ReportContents) -> str:
+    write_contents(contents, folder)
     return (folder / "README.md").read_text()
 
 
@@ -208,14 +211,14 @@ def test_the_page_says_what_the_net_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "sentence"),
     [
         ({"optimizer": "adamw"}, "the state of adamw is there from the start"),
         ({}, "no optimizer steps"),
     ],
 )
-def test_the_page_says_what_the_step_is(tmp_path: Path, how: dict[str, Any], said: str) -> None:
-    assert said in _page(tmp_path / "step", _of(Small(), mode="train", **how))
+def test_the_page_says_what_the_step_is(tmp_path: Path, how: dict[str, Any], sentence: str) -> None:
+    assert sentence in _page(tmp_path / "step", _of(Small(), mode="train", **how))
 
 
 def test_no_more_than_five_tensors_are_shown(tmp_path: Path) -> None:
@@ -232,10 +235,10 @@ def test_a_net_that_does_nothing_holds_its_input(tmp_path: Path) -> None:
 
 def test_the_table_of_modules_adds_up_to_the_peak(tmp_path: Path) -> None:
     model = Small()
-    data = _of(model)
-    write_report(data, tmp_path / "net")
+    contents = _of(model)
+    write_contents(contents, tmp_path / "net")
     with (tmp_path / "net" / "memory.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert sum(int(row["bytes"]) for row in rows) == data.peak["peak_bytes"]
+    assert sum(int(row["bytes"]) for row in rows) == contents.peak.peak_bytes
     parameters = {row["module"]: int(row["parameters"]) for row in rows}
     assert parameters["conv"] == 4 * sum(p.numel() for p in model.parameters()) == sum(parameters.values())

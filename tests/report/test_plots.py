@@ -13,17 +13,19 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from support.plot_layout import check_layout
-from support.report_nets import inception, net
+from support.report_nets import inception, layer, net
+from support.weird_nets import WEIRD
 
 from inception_lab.record import Record
-from inception_lab.report.contents import ReportData
+from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS
-from inception_lab.report.plots.canvas import WIDTH, distinct, shortened, styled, text_width
+from inception_lab.report.plots.fitting import distinct, shorten, text_width
+from inception_lab.report.plots.style import WIDTH, plot_style
 from inception_lab.report.plots.wording import TIMES
 
 
-def _drawn(name: str, subject: ReportData) -> Figure:
-    with styled():
+def _figure(name: str, subject: ReportContents) -> Figure:
+    with plot_style():
         return MODEL_PLOTS[name].draw(subject)
 
 
@@ -36,28 +38,28 @@ def _records(number: int) -> list[Record]:
 
 
 @pytest.mark.parametrize(("panel", "metric"), [(0, "macs"), (1, "params")])
-def test_every_stack_adds_up_to_its_module(data: ReportData, panel: int, metric: str) -> None:
-    axes = _drawn("cost_by_module", data).axes
+def test_every_stack_adds_up_to_its_module(contents: ReportContents, panel: int, metric: str) -> None:
+    axes = _figure("cost_by_module", contents).axes
     rows = [label.get_text() for label in axes[0].get_yticklabels()]
-    drawn = [0.0] * len(rows)
+    widths = [0.0] * len(rows)
     for bar in axes[panel].patches:
-        drawn[round(bar.get_y() + bar.get_height() / 2)] += bar.get_width()
-    assert dict(zip(rows, drawn, strict=True)) == dict(
-        zip(data.modules["module"], data.modules[metric].astype(float), strict=True)
+        widths[round(bar.get_y() + bar.get_height() / 2)] += bar.get_width()
+    assert dict(zip(rows, widths, strict=True)) == dict(
+        zip(contents.modules["module"], contents.modules[metric].astype(float), strict=True)
     )
-    assert sum(drawn) == data.record.totals[metric]
+    assert sum(widths) == contents.record.totals[metric]
 
 
-def test_stacks_begin_where_the_last_part_ends(data: ReportData) -> None:
-    bars = [b for b in _drawn("cost_by_module", data).axes[0].patches if round(b.get_y() + 0.35) == 1]
+def test_stacks_begin_where_the_last_part_ends(contents: ReportContents) -> None:
+    bars = [b for b in _figure("cost_by_module", contents).axes[0].patches if round(b.get_y() + 0.35) == 1]
     ends = [bar.get_x() + bar.get_width() for bar in bars]
     assert [bar.get_x() for bar in bars[1:]] == ends[:-1]
 
 
-def test_layers_along_depth_are_the_records(data: ReportData) -> None:
-    sums, macs, params = _drawn("cost_along_depth", data).axes
-    assert _heights(macs) == [row["macs"] for row in data.record.layers]
-    assert _heights(params) == [row["params"] for row in data.record.layers]
+def test_layers_along_depth_are_the_records(contents: ReportContents) -> None:
+    sums, macs, params = _figure("cost_along_depth", contents).axes
+    assert _heights(macs) == [row["macs"] for row in contents.record.layers]
+    assert _heights(params) == [row["params"] for row in contents.record.layers]
     assert {tuple(line.get_ydata())[-1] for line in sums.lines if len(line.get_ydata()) > 2} == {1.0}
 
 
@@ -66,24 +68,22 @@ def _heights(axes: Axes) -> list[float]:
     return [end[1] for _, end in max(segments, key=len)]
 
 
-def test_saving_says_the_ratio_of_each_module_and_branch(data: ReportData) -> None:
-    texts = _texts(_drawn("reduction_saving", data))
+def test_saving_says_the_ratio_of_each_module_and_branch(contents: ReportContents) -> None:
+    texts = _texts(_figure("reduction_saving", contents))
     assert {f"10.0{TIMES}", f"2.00{TIMES}", f"1{TIMES}", "+640"} <= set(texts)
-    net_ratio = data.saving.iloc[-1]["macs_ratio"]
+    net_ratio = contents.saving.iloc[-1]["macs_ratio"]
     assert any(text.startswith(f"{net_ratio:.2f}{TIMES}   ") for text in texts)
 
 
 def test_saving_is_left_out_where_reductions_change_nothing() -> None:
-    from support.report_nets import layer
-
     same = net([layer("m", branch, 640, 9) for branch in "ab"])
     assert len(same.saving) > 0
-    assert not MODEL_PLOTS["reduction_saving"].shown(same)
+    assert not MODEL_PLOTS["reduction_saving"].has_content(same)
 
 
 def test_comparison_shows_every_total() -> None:
     records = _records(6)
-    with styled():
+    with plot_style():
         figure = COMPARISON_PLOTS["comparison"].draw(records)
     for axes, metric in zip(figure.axes, ("macs", "params", "other_flops"), strict=False):
         assert sorted(bar.get_width() for bar in axes.patches) == sorted(r.totals[metric] for r in records)
@@ -93,53 +93,51 @@ def test_comparison_shows_every_total() -> None:
 
 def test_training_is_compared_where_all_models_train() -> None:
     records = [replace(r, totals={**r.totals, "training_macs": 3 * r.totals["macs"]}) for r in _records(3)]
-    with styled():
+    with plot_style():
         assert "Training MACs" in _texts(COMPARISON_PLOTS["comparison"].draw(records))
         assert "Training MACs" not in _texts(COMPARISON_PLOTS["comparison"].draw([*records, *_records(1)]))
 
 
-def test_any_net_can_be_drawn(weird: ReportData) -> None:
+def test_any_net_can_be_drawn(weird: ReportContents) -> None:
     for plot in MODEL_PLOTS.values():
-        if plot.shown(weird):
-            with styled():
+        if plot.has_content(weird):
+            with plot_style():
                 check_layout(plot.draw(weird))
             assert plot.caption(weird).endswith(".")
 
 
 @pytest.mark.parametrize("number", [1, 6, 25])
 def test_any_number_of_models_can_be_drawn(number: int) -> None:
-    with styled():
+    with plot_style():
         check_layout(COMPARISON_PLOTS["comparison"].draw(_records(number)))
 
 
 def test_partial_results_are_said_in_every_plot() -> None:
-    from support.report_nets import WEIRD
-
     partial = WEIRD["partial"]()
     for plot in MODEL_PLOTS.values():
-        if plot.shown(partial):
-            with styled():
+        if plot.has_content(partial):
+            with plot_style():
                 assert any("PARTIAL" in text for text in _texts(plot.draw(partial)))
-    with styled():
+    with plot_style():
         assert any(
             "PARTIAL" in text for text in _texts(COMPARISON_PLOTS["comparison"].draw([partial.record]))
         )
 
 
-def test_drawing_leaves_the_users_settings_alone(data: ReportData) -> None:
+def test_drawing_leaves_the_users_settings_alone(contents: ReportContents) -> None:
     before = dict(matplotlib.rcParams)
-    MODEL_PLOTS["cost_by_module"].images(data)
+    MODEL_PLOTS["cost_by_module"].images(contents)
     assert dict(matplotlib.rcParams) == before
 
 
-def test_the_users_settings_change_nothing(data: ReportData) -> None:
-    plain = MODEL_PLOTS["cost_by_module"].images(data)
+def test_the_users_settings_change_nothing(contents: ReportContents) -> None:
+    plain = MODEL_PLOTS["cost_by_module"].images(contents)
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.bbox": "tight"}):
-        assert MODEL_PLOTS["cost_by_module"].images(data) == plain
+        assert MODEL_PLOTS["cost_by_module"].images(contents) == plain
 
 
-def test_files_carry_neither_date_nor_software(data: ReportData) -> None:
-    images = MODEL_PLOTS["cost_by_module"].images(data)
+def test_files_carry_neither_date_nor_software(contents: ReportContents) -> None:
+    images = MODEL_PLOTS["cost_by_module"].images(contents)
     assert b"<dc:date>" not in images["svg"]
     assert matplotlib.__version__.encode() not in images["svg"]
     assert b"Software" not in images["png"]
@@ -149,9 +147,9 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
         "from support.report_nets import tiny;"
-        "from inception_lab.report.write import write_report, write_comparison;"
-        "data = tiny(); write_report(data, Path(sys.argv[2]) / 'one');"
-        "write_comparison([data.record, tiny(2, 'other').record], Path(sys.argv[2]) / 'two')"
+        "from inception_lab.report.write import write_comparison, write_contents;"
+        "contents = tiny(); write_contents(contents, Path(sys.argv[2]) / 'one');"
+        "write_comparison([contents.record, tiny(2, 'other').record], Path(sys.argv[2]) / 'two')"
     )
     processes = [
         subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parents[1]), str(tmp_path / run)])
@@ -163,19 +161,19 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("cut", [shortened, lambda name, width: distinct([name, name], width)[0]])
-def test_names_are_cut_to_their_room(cut: Callable[[str, float], str]) -> None:
-    with styled():
+@pytest.mark.parametrize("fit", [shorten, lambda name, width: distinct([name, name], width)[0]])
+def test_names_are_cut_to_their_room(fit: Callable[[str, float], str]) -> None:
+    with plot_style():
         for name in ("short", "long" * 40, "W" * 100):
-            assert text_width(cut(name, 1.5)) <= 1.5
+            assert text_width(fit(name, 1.5)) <= 1.5
 
 
 def test_cut_names_are_still_told_apart() -> None:
     names: Sequence[str] = [f"{'the_same_beginning_' * 5}{n}{'_the_same_end' * 5}" for n in range(9)]
-    with styled():
+    with plot_style():
         assert len(set(distinct(names, 1.5))) == len(names)
         assert distinct(["a", *names], 1.5)[0] == "a"
 
 
-def test_sheets_are_as_wide_as_a_page(data: ReportData) -> None:
-    assert all(_drawn(name, data).get_size_inches()[0] == WIDTH for name in MODEL_PLOTS)
+def test_plots_are_as_wide_as_a_page(contents: ReportContents) -> None:
+    assert all(_figure(name, contents).get_size_inches()[0] == WIDTH for name in MODEL_PLOTS)

@@ -71,15 +71,15 @@ def test_every_row_is_there_in_every_format(rows: list[dict[str, Any]], fmt: str
 
 @given(ROWS)
 def test_csv_reads_back(rows: list[dict[str, Any]]) -> None:
-    found = list(csv.DictReader(io.StringIO(render(rows, COLUMNS, "csv"), newline="")))
-    for row, read in zip(rows, found, strict=True):
+    lines = list(csv.DictReader(io.StringIO(render(rows, COLUMNS, "csv"), newline="")))
+    for row, line in zip(rows, lines, strict=True):
         for name, value in row.items():
             if isinstance(value, bool):
-                assert read[name] == str(value).lower()
+                assert line[name] == str(value).lower()
             elif isinstance(value, int | float):
-                assert type(value)(read[name]) == value
+                assert type(value)(line[name]) == value
             elif isinstance(value, str):
-                assert read[name] == value
+                assert line[name] == value
 
 
 @given(st.lists(NAMES.filter(str.strip), min_size=1), st.integers(1, 10**18))
@@ -103,7 +103,7 @@ def test_headings_carry_the_unit() -> None:
 
 def test_importing_formats_imports_neither_pandas_nor_torch_nor_matplotlib() -> None:
     code = "import sys, inception_lab.report.text, inception_lab.report.contents; print(*sys.modules)"
-    loaded = subprocess.run(
+    modules = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"torch", "pandas", "numpy", "matplotlib", "jinja2"} & set(loaded)
+    assert not {"torch", "pandas", "numpy", "matplotlib", "jinja2"} & set(modules)

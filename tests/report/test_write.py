@@ -9,15 +9,17 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from support.report_nets import WEIRD, inception, net, tiny, traced
+from support.report_nets import inception, net, tiny
+from support.weird_nets import WEIRD
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record
-from inception_lab.report.contents import ReportData
+from inception_lab.report.collect import collect
+from inception_lab.report.contents import ReportContents
 from inception_lab.report.page import FIELD_PLOTS
 from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
-from inception_lab.report.write import OURS, write_comparison, write_report
+from inception_lab.report.write import OURS, write_comparison, write_contents
 
 TABLES = {"layers.csv", "modules.csv", "branches.csv", "saving.csv", "spectrum.csv", "memory.csv"}
 
@@ -29,7 +31,7 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / "tiny"
-    write_report(tiny(name="tiny_inception"), folder)
+    write_contents(tiny(name="tiny_inception"), folder)
     return folder
 
 
@@ -39,23 +41,23 @@ def test_a_report_has_its_files_and_no_others(report: Path) -> None:
     assert {path.name for path in report.iterdir()} < OURS
 
 
-def test_the_record_reads_back(report: Path, data: ReportData) -> None:
-    assert Record.load(report / "summary.json") == data.record
+def test_the_record_reads_back(report: Path, contents: ReportContents) -> None:
+    assert Record.load(report / "summary.json") == contents.record
 
 
 @pytest.mark.parametrize("name", ["layers", "modules", "branches"])
 @pytest.mark.parametrize("metric", ["params", "macs", "flops", "other_flops", "activation_bytes"])
-def test_columns_add_up_to_the_totals(report: Path, data: ReportData, name: str, metric: str) -> None:
+def test_columns_add_up_to_the_totals(report: Path, contents: ReportContents, name: str, metric: str) -> None:
     with (report / f"{name}.csv").open(newline="") as file:
-        assert sum(int(row[metric]) for row in csv.DictReader(file)) == data.record.totals[metric]
+        assert sum(int(row[metric]) for row in csv.DictReader(file)) == contents.record.totals[metric]
 
 
-def test_the_page_shows_every_total_and_every_plot(report: Path, data: ReportData) -> None:
+def test_the_page_shows_every_total_and_every_plot(report: Path, contents: ReportContents) -> None:
     page = (report / "README.md").read_text()
-    assert all(f"{total:,}" in page for total in data.record.totals.values())
+    assert all(f"{total:,}" in page for total in contents.record.totals.values())
     for name, plot in MODEL_PLOTS.items():
         assert f"]({name}.svg)" in page
-        assert plot.caption(data) in page
+        assert plot.caption(contents) in page
     assert "PARTIAL" not in page
     assert "Not executed" not in page
 
@@ -67,11 +69,11 @@ def test_every_link_of_the_page_leads_somewhere(report: Path) -> None:
 
 
 def test_the_page_says_what_is_missing(tmp_path: Path) -> None:
-    write_report(WEIRD["partial"](), tmp_path / "partial")
+    write_contents(WEIRD["partial"](), tmp_path / "partial")
     page = (tmp_path / "partial" / "README.md").read_text()
     assert "PARTIAL" in page
     assert "`aten.fft`, ran 3 times" in page
-    write_report(WEIRD["unexecuted"](), tmp_path / "unexecuted")
+    write_contents(WEIRD["unexecuted"](), tmp_path / "unexecuted")
     page = (tmp_path / "unexecuted" / "README.md").read_text()
     assert "## Not executed\n\n* aux_head.conv\n" in page
 
@@ -79,7 +81,7 @@ def test_the_page_says_what_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["chain", "nothing", "markup", "no MACs"])
 def test_any_net_can_be_written(tmp_path: Path, name: str) -> None:
     weird = WEIRD[name]()
-    write_report(weird, tmp_path / "weird")
+    write_contents(weird, tmp_path / "weird")
     files = _bytes(tmp_path / "weird")
     assert ("saving.csv" in files) == (len(weird.saving) > 0)
     assert ("reduction_saving.svg" in files) == weird.has_saving
@@ -88,10 +90,10 @@ def test_any_net_can_be_written(tmp_path: Path, name: str) -> None:
 
 def test_a_report_replaces_a_report_and_leaves_nothing_stale(tmp_path: Path, report: Path) -> None:
     folder = tmp_path / "report"
-    write_report(tiny(name="tiny_inception"), folder)
+    write_contents(tiny(name="tiny_inception"), folder)
     assert _bytes(folder) == _bytes(report)
     (folder / "notes.md").write_text("mine")
-    write_report(WEIRD["nothing"](), folder)
+    write_contents(WEIRD["nothing"](), folder)
     assert set(_bytes(folder)) == {
         "layers.csv",
         "modules.csv",
@@ -104,33 +106,33 @@ def test_a_report_replaces_a_report_and_leaves_nothing_stale(tmp_path: Path, rep
 
 def test_an_interrupted_report_leaves_the_old_one(tmp_path: Path) -> None:
     folder = tmp_path / "report"
-    write_report(WEIRD["nothing"](), folder)
+    write_contents(WEIRD["nothing"](), folder)
     before = _bytes(folder)
     for stop in (*TABLES - {"saving.csv"}, "cost_by_module"):
 
-        def interrupted(name: str, stop: str = stop) -> None:
+        def interrupt(name: str, stop: str = stop) -> None:
             if name == stop.removesuffix(".csv"):
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            write_report(tiny(), folder, interrupted)
+            write_contents(tiny(), folder, interrupt)
         assert _bytes(folder) == before
     assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_a_failing_page_leaves_the_old_report(tmp_path: Path) -> None:
     folder = tmp_path / "report"
-    write_report(WEIRD["nothing"](), folder)
+    write_contents(WEIRD["nothing"](), folder)
     before = _bytes(folder)
     with patch("inception_lab.report.write.report_page", side_effect=MemoryError), pytest.raises(MemoryError):
-        write_report(WEIRD["unexecuted"](), folder)
+        write_contents(WEIRD["unexecuted"](), folder)
     assert _bytes(folder) == before
 
 
 def test_progress_names_what_is_made(tmp_path: Path) -> None:
-    seen: list[str] = []
-    write_report(WEIRD["chain"](), tmp_path / "chain", seen.append)
-    assert seen == ["layers", "modules", "branches", "cost_by_module", "cost_along_depth"]
+    names: list[str] = []
+    write_contents(WEIRD["chain"](), tmp_path / "chain", names.append)
+    assert names == ["layers", "modules", "branches", "cost_by_module", "cost_along_depth"]
 
 
 def test_a_comparison_has_a_row_and_a_record_per_model(tmp_path: Path) -> None:
@@ -138,9 +140,9 @@ def test_a_comparison_has_a_row_and_a_record_per_model(tmp_path: Path) -> None:
     write_comparison(records, tmp_path / "all")
     with (tmp_path / "all" / "comparison.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    written = json.loads((tmp_path / "all" / "comparison.json").read_text())
-    assert written["schema"] == 1
-    for row, model, record in zip(rows, written["models"], records, strict=True):
+    comparison = json.loads((tmp_path / "all" / "comparison.json").read_text())
+    assert comparison["schema"] == 1
+    for row, model, record in zip(rows, comparison["models"], records, strict=True):
         assert row["model"] == model["model"] == record.context["model"]
         assert {name: int(row[name]) for name in record.totals} == record.totals == model["totals"]
     plots = {f"{name}.{kind}" for name in COMPARISON_PLOTS for kind in KINDS}
@@ -148,7 +150,7 @@ def test_a_comparison_has_a_row_and_a_record_per_model(tmp_path: Path) -> None:
 
 
 def test_a_comparison_replaces_a_report(tmp_path: Path) -> None:
-    write_report(WEIRD["chain"](), tmp_path / "report")
+    write_contents(WEIRD["chain"](), tmp_path / "report")
     write_comparison([WEIRD["chain"]().record], tmp_path / "report")
     assert "summary.json" not in _bytes(tmp_path / "report")
 
@@ -170,8 +172,8 @@ def test_a_partial_model_is_named_in_the_comparison(tmp_path: Path) -> None:
 
 def test_writing_a_report_needs_no_torch() -> None:
     code = "import sys, inception_lab.report.write; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {"torch", "matplotlib.pyplot", "inception_lab.cli"} & set(loaded.split())
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "matplotlib.pyplot", "inception_lab.cli"} & set(modules.split())
 
 
 def test_no_model_is_no_comparison(tmp_path: Path) -> None:
@@ -191,7 +193,7 @@ def googlenet(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of GoogLeNet."""
     folder = tmp_path_factory.mktemp("reports") / "googlenet"
     trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224), name="googlenet")
-    write_report(traced(trace), folder)
+    write_contents(collect(trace), folder)
     return (folder / "README.md").read_text()
 
 
@@ -214,34 +216,34 @@ def test_the_page_says_what_the_net_sees(googlenet: str) -> None:
 
 
 def test_the_page_gives_both_axes_where_they_differ(tmp_path: Path) -> None:
-    write_report(WEIRD["3-d"](), tmp_path / "net")
+    write_contents(WEIRD["3-d"](), tmp_path / "net")
     page = (tmp_path / "net" / "README.md").read_text()
     assert "| depth | 16 | 1 | 3 | 2 | 1 |\n| height | 112 | 1 | 11 | 2 | 5 |\n| width | 113 |" in page
     assert "| mix | depth | 1 | 1 | 3 |\n| mix | height and width | 7 | 7 | 11 |\n" in page
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "sentence"),
     [
         ("misaligned", "No one number describes its field: it is misaligned."),
         ("nothing known", "No layer has a field larger than the input."),
     ],
 )
-def test_the_page_says_where_no_number_holds(tmp_path: Path, name: str, said: str) -> None:
-    write_report(WEIRD[name](), tmp_path / "net")
-    assert said in (tmp_path / "net" / "README.md").read_text()
+def test_the_page_says_where_no_number_holds(tmp_path: Path, name: str, sentence: str) -> None:
+    write_contents(WEIRD[name](), tmp_path / "net")
+    assert sentence in (tmp_path / "net" / "README.md").read_text()
 
 
 def test_a_net_without_spatial_axes_has_no_such_section(tmp_path: Path) -> None:
-    net = traced(il.trace(torch.nn.Linear(4, 2), (1, 4)))
-    write_report(net, tmp_path / "net")
-    assert "What it sees" not in (tmp_path / "net" / "README.md").read_text()
+    page = write_contents(collect(il.trace(torch.nn.Linear(4, 2), (1, 4))), tmp_path / "net")
+    assert "What it sees" not in page.read_text()
+    assert "What it holds" in page.read_text()
     assert not {"spectrum.csv", *(f"{name}.svg" for name in FIELD_PLOTS)} & set(_bytes(tmp_path / "net"))
 
 
-def test_the_spectrum_is_a_table(report: Path, data: ReportData) -> None:
+def test_the_spectrum_is_a_table(report: Path, contents: ReportContents) -> None:
     with (report / "spectrum.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [list(row) for row in rows[:1]] == [["module", "axis", "field", "channels", "paths"]]
-    assert [int(row["field"]) for row in rows] == list(data.spectrum["field"])
-    assert [int(row["channels"]) for row in rows] == list(data.spectrum["channels"])
+    assert [int(row["field"]) for row in rows] == list(contents.spectrum["field"])
+    assert [int(row["channels"]) for row in rows] == list(contents.spectrum["channels"])

@@ -1,11 +1,11 @@
-"""Where the texts of a plot lie."""
+"""A check of where the texts of a plot lie."""
 
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 
 def check_layout(figure: Figure) -> None:
-    """Every text lies on the sheet, and none lies on another one."""
+    """Every text lies on the canvas, and none lies on another one."""
     figure.canvas.draw()
     width, height = figure.get_size_inches() * figure.dpi
     texts = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]

@@ -1,15 +1,17 @@
-"""Nets as plain data: no torch is needed to draw what they cost."""
+"""Contents of reports from plain data: nothing is traced to draw them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pandas import DataFrame
 
+from inception_lab.analyzers.memory.peak import PeakMemory
+from inception_lab.analyzers.receptive_field.resolution import ResolutionFit
 from inception_lab.analyzers.reductions import ALL_MODULES, SUM, WHOLE_NET
 from inception_lab.record import Record
-from inception_lab.report.contents import ReportData
+from inception_lab.report.contents import ReportContents
 
 COSTS = ("params", "macs", "flops", "other_flops", "activation_bytes")
 SAVING = ("naive_weights", "reduced_weights", "naive_macs", "reduced_macs")
@@ -22,7 +24,7 @@ def layer(
     params: int = 0,
     naive: int | None = None,
     executed: bool = True,
-    sees: dict[str, Any] | None = None,
+    fields: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One layer of a net that a test makes up; `naive` are its MACs without reductions."""
     return {
@@ -38,21 +40,11 @@ def layer(
         "flops": 2 * macs,
         "other_flops": 3 * params,
         "activation_bytes": 1024,
-    } | (sees or {})
-
-
-def traced(trace: Any) -> ReportData:
-    """What the report of a traced net shows, as the command puts it together."""
-    import inception_lab as il
-    from inception_lab.cli.report import _held, _seen
-
-    costs = il.module_costs(trace), il.branch_costs(trace), il.reduction_saving(trace)
-    timeline, peak, tensors, held = _held(trace)
-    return ReportData(il.summarise(trace), *costs, *_seen(trace), timeline, peak, tensors, held)
+    } | (fields or {})
 
 
 def field(*pixels: int, stride: int = 2) -> dict[str, Any]:
-    """What a layer sees along each axis."""
+    """The columns of a layer's receptive field, from its pixels along each axis."""
     return {
         "receptive_field": list(pixels),
         "stride": [stride] * len(pixels),
@@ -67,27 +59,27 @@ MISALIGNED = {"status": "misaligned"}
 def net(
     layers: Sequence[dict[str, Any]],
     name: str = "net",
-    mixed: Sequence[tuple[str, int, dict[int, int]]] = (),
-    fit: dict[str, Any] | None = None,
-    holds: Sequence[dict[str, Any]] = (),
+    mixing: Sequence[tuple[str, int, dict[int, int]]] = (),
+    resolution: ResolutionFit | None = None,
+    moments: Sequence[dict[str, Any]] = (),
     **context: Any,
-) -> ReportData:
-    """What the report of a net with these layers shows.
+) -> ReportContents:
+    """The contents of the report of a net with these layers.
 
     Args:
         layers: Its layers.
         name: Of the model.
-        mixed: Module, axis, and how many channels carry each field, the smallest field first.
-        fit: How it fits its input.
-        holds: What it holds after each operation, as of `moment`.
-        context: What else the record says.
+        mixing: Module, axis, and the number of channels that carry each field, the smallest field first.
+        resolution: Its fit to its input, as of `fit`; none where the input has no spatial axes.
+        moments: Live bytes after each operation, as of `moment`.
+        context: Other entries of the record's context.
     """
     table = DataFrame([{"module": m["place"][0], "branch": m["place"][1]} | m for m in layers])
     costs = list(COSTS)
     modules = table.groupby("module", sort=False)[costs].sum().reset_index()
     branches = table.groupby(["module", "branch"], sort=False)[costs].sum().reset_index()
     totals = {name: int(table[name].sum()) for name in costs} | {"weighted_layers": len(layers)}
-    uncounted = tuple(context.pop("uncounted", ()))
+    uncounted_ops = tuple(context.pop("uncounted_ops", ()))
     record = Record(
         context={
             "tool": "inception_lab 0.1.0",
@@ -96,59 +88,60 @@ def net(
             "input_shapes": [[1, 3, 8, 8]],
             "mode": "eval",
             "dtype": "float32",
-            "complete": not uncounted,
+            "complete": not uncounted_ops,
         }
         | context,
         totals=totals,
-        uncounted_ops=uncounted,
+        uncounted_ops=uncounted_ops,
         unexecuted_modules=tuple(m["layer"] for m in layers if not m["executed"]),
         layers=tuple({k: v for k, v in m.items() if k not in ("place", "naive")} for m in layers),
     )
-    spectrum, seen = _fields(mixed)
-    memory = _memory(holds)
-    return ReportData(record, modules, branches, _saving(layers), spectrum, seen, fit or {}, *memory)
+    costs_by_part = modules, branches, _saving(layers)
+    return ReportContents(
+        record, *costs_by_part, *_fields(mixing), resolution or fit(last=None), *_memory(moments)
+    )
 
 
 KINDS = ("parameters", "buffers", "gradients", "optimizer_state", "inputs", "saved", "temporaries")
 
 
-def moment(layer: str, phase: str = "forward", **held: int) -> dict[str, Any]:
-    """What is held after an operation of a layer."""
-    kinds = dict.fromkeys(KINDS, 0) | held
+def moment(layer: str, phase: str = "forward", **sizes: int) -> dict[str, Any]:
+    """A row of the timeline: the bytes of each kind after an operation of a layer."""
+    kinds = dict.fromkeys(KINDS, 0) | sizes
     place = {"operation": "aten.relu.default", "phase": phase, "layer": layer}
-    return place | kinds | {"live_bytes": sum(held.values())}
+    return place | kinds | {"live_bytes": sum(sizes.values())}
 
 
-def _memory(holds: Sequence[dict[str, Any]]) -> tuple[DataFrame, dict[str, Any], DataFrame, DataFrame]:
-    """The timeline, its peak, and a tensor and a row for each kind that is held at the peak."""
-    if not holds:
-        return DataFrame(), {}, DataFrame(), DataFrame()
-    top = max(holds, key=lambda m: m["live_bytes"])
+def _memory(moments: Sequence[dict[str, Any]]) -> tuple[DataFrame, PeakMemory, DataFrame]:
+    """The timeline, its peak with a tensor for each kind alive then, and the module of the peak."""
+    if not moments:
+        return DataFrame(), PeakMemory(0, "", "", "", {}, DataFrame()), DataFrame()
+    top = max(moments, key=lambda m: m["live_bytes"])
     kinds = {kind: top[kind] for kind in KINDS}
-    peak = {name: top[name] for name in ("operation", "phase", "layer")}
     tensors = [
         {"layer": top["layer"], "shape": (size // 4,), "dtype": "float32", "kind": kind, "bytes": size}
         for kind, size in kinds.items()
         if size
     ]
-    held = [{"module": top["layer"].split(".")[0], **kinds, "bytes": top["live_bytes"]}]
-    peak |= {"peak_bytes": top["live_bytes"], "by_kind": kinds}
-    return DataFrame(holds), peak, DataFrame(tensors), DataFrame(held)
+    place = top["operation"], top["phase"], top["layer"]
+    peak = PeakMemory(top["live_bytes"], *place, kinds, DataFrame(tensors))
+    modules = [{"module": top["layer"].split(".")[0], **kinds, "bytes": top["live_bytes"]}]
+    return DataFrame(moments), peak, DataFrame(modules)
 
 
-def _fields(mixed: Sequence[tuple[str, int, dict[int, int]]]) -> tuple[DataFrame, DataFrame]:
+def _fields(mixing: Sequence[tuple[str, int, dict[int, int]]]) -> tuple[DataFrame, DataFrame]:
     """The spectrum and its summary."""
     spectrum = [
         {"module": module, "axis": axis, "field": pixels, "channels": count, "paths": 1}
-        for module, axis, channels in mixed
+        for module, axis, channels in mixing
         for pixels, count in channels.items()
     ]
-    seen = [
+    ranges = [
         {"module": module, "axis": axis, "smallest": min(channels), "median": _median(channels),
          "largest": max(channels)}
-        for module, axis, channels in mixed
+        for module, axis, channels in mixing
     ]  # fmt: skip
-    return DataFrame(spectrum), DataFrame(seen)
+    return DataFrame(spectrum), DataFrame(ranges)
 
 
 def _median(channels: dict[int, int]) -> int:
@@ -157,15 +150,9 @@ def _median(channels: dict[int, int]) -> int:
     return every[(len(every) - 1) // 2]
 
 
-def fit(*size: int, beyond: Sequence[str] = (), last: str | None = "last.conv") -> dict[str, Any]:
-    """How a net fits an input of this size."""
-    return {
-        "input_size": size,
-        "smallest_input": tuple(1 for _ in size),
-        "exceeding": tuple(beyond),
-        "last_layer": last,
-        "seen_by_centre": 1.0 if last else None,
-    }
+def fit(*size: int, beyond: Sequence[str] = (), last: str | None = "last.conv") -> ResolutionFit:
+    """The fit of a net to an input of this size, `last` the layer whose centre unit sees all of it."""
+    return ResolutionFit(size, tuple(1 for _ in size), tuple(beyond), last, 1.0 if last else None)
 
 
 def _saving(layers: Sequence[dict[str, Any]]) -> DataFrame:
@@ -184,8 +171,8 @@ def _saving(layers: Sequence[dict[str, Any]]) -> DataFrame:
 
 
 def _sides(layers: Sequence[dict[str, Any]]) -> tuple[int, int, int, int]:
-    naive, reduced = sum(m["naive"] for m in layers), sum(m["macs"] for m in layers)
-    return naive // 64, reduced // 64, naive, reduced
+    naive_macs, macs = sum(m["naive"] for m in layers), sum(m["macs"] for m in layers)
+    return naive_macs // 64, macs // 64, naive_macs, macs
 
 
 def inception(number: int = 3) -> list[dict[str, Any]]:
@@ -194,19 +181,19 @@ def inception(number: int = 3) -> list[dict[str, Any]]:
         part
         for n in range(number)
         for part in (
-            layer(f"mix{n}", "branch1", 6400 * (n + 1), 100, sees=field(7 + 8 * n, 7 + 8 * n)),
-            layer(f"mix{n}", "branch2", 12800, 200, naive=25600, sees=field(11 + 8 * n, 11 + 8 * n)),
-            layer(f"mix{n}", "branch3", 1280, 20, naive=12800, sees=field(15 + 8 * n, 15 + 8 * n)),
-            layer(f"mix{n}", "branch4", 640, 10, naive=0, sees=field(11 + 8 * n, 11 + 8 * n)),
+            layer(f"mix{n}", "branch1", 6400 * (n + 1), 100, fields=field(7 + 8 * n, 7 + 8 * n)),
+            layer(f"mix{n}", "branch2", 12800, 200, naive=25600, fields=field(11 + 8 * n, 11 + 8 * n)),
+            layer(f"mix{n}", "branch3", 1280, 20, naive=12800, fields=field(15 + 8 * n, 15 + 8 * n)),
+            layer(f"mix{n}", "branch4", 640, 10, naive=0, fields=field(11 + 8 * n, 11 + 8 * n)),
         )
     ]
-    stem = layer("stem", macs=32000, params=50, sees=field(7, 7))
-    return [stem, *modules, layer("fc", macs=640, params=9000, sees=EVERYTHING)]
+    stem = layer("stem", macs=32000, params=50, fields=field(7, 7))
+    return [stem, *modules, layer("fc", macs=640, params=9000, fields=EVERYTHING)]
 
 
-def tiny(number: int = 3, name: str = "net", **context: Any) -> ReportData:
+def tiny(number: int = 3, name: str = "net", **context: Any) -> ReportContents:
     """The net above with its fields: a quarter of the channels sees least, a quarter most."""
-    mixed = [
+    mixing = [
         (f"mix{n}", axis, {7: 0, 7 + 8 * n: 4, 11 + 8 * n: 8, 15 + 8 * n: 4})
         for n in range(number)
         for axis in (0, 1)
@@ -214,109 +201,26 @@ def tiny(number: int = 3, name: str = "net", **context: Any) -> ReportData:
     beyond = [f"mix{n}.branch1.conv" for n in range(number)]
     size = fit(8, 8, beyond=beyond, last=f"mix{number - 1}.branch3.conv")
     layers = inception(number)
-    holds = [
+    moments = [
         moment(m["layer"], parameters=4000, inputs=768, temporaries=256 * (n % 5 + 1))
         for n, m in enumerate(layers)
     ]
-    return net(layers, name, mixed, size, holds, **context)
-
-
-LONG = "a_module_whose_name_is_far_longer_than_there_is_room_for_in_any_plot_number_"
+    return net(layers, name, mixing, size, moments, **context)
 
 
 def step(layers: Sequence[str], updates: int) -> list[dict[str, Any]]:
     """A training step: each layer forward and backward, a loss, and an optimizer's operations."""
-    count, kept = len(layers), {"parameters": 4096, "optimizer_state": 8192, "inputs": 512}
-    forward = [moment(name, **kept, saved=512 * n, temporaries=64) for n, name in enumerate(layers)]
-    loss = [moment("(loss)", "loss", **kept, saved=512 * count)]
+    count, lasting = len(layers), {"parameters": 4096, "optimizer_state": 8192, "inputs": 512}
+    forward = [moment(name, **lasting, saved=512 * n, temporaries=64) for n, name in enumerate(layers)]
+    loss = [moment("(loss)", "loss", **lasting, saved=512 * count)]
     backward = [
         moment(
-            name, "backward", **kept, saved=512 * (count - n), gradients=4096 * n // count, temporaries=640
+            name, "backward", **lasting, saved=512 * (count - n), gradients=4096 * n // count, temporaries=640
         )
         for n, name in enumerate(reversed(layers))
     ]
     optimizer = [
-        moment("(optimizer)", "optimizer", **kept, gradients=4096, temporaries=64 * (n % 7))
+        moment("(optimizer)", "optimizer", **lasting, gradients=4096, temporaries=64 * (n % 7))
         for n in range(updates)
     ]
     return [*forward, *loss, *backward, *optimizer]
-
-
-WEIRD: dict[str, Callable[[], ReportData]] = {
-    "chain": lambda: net([layer("features", macs=640, params=10), layer("classifier", macs=64, params=90)]),
-    "one layer": lambda: net([layer("(model)", macs=64, params=2)]),
-    "500 layers": lambda: net([layer(str(n), macs=64, params=n) for n in range(500)]),
-    "long names": lambda: net(
-        [layer(f"{LONG}{n}", f"{LONG}{b}", 640, 9, naive=6400 * n) for n in range(3) for b in range(9)],
-        LONG * 3,
-    ),
-    "no MACs": lambda: net([layer("embed", params=90), layer("norm", params=2)]),
-    "no parameters": lambda: net([layer("product", macs=640)]),
-    "nothing": lambda: net([layer("relu"), layer("pool")]),
-    "markup": lambda: net(
-        [layer("$x_1^2$ | *a* <b>\n", "`$", 64, 1, naive=640), layer("$", "%", 64, 1)], "a|b $c$"
-    ),
-    "unexecuted": lambda: net([layer("stem", macs=64, params=1), layer("aux_head", executed=False)]),
-    "partial": lambda: net([layer("stem", macs=64)], uncounted=[{"name": "aten.fft", "count": 3}]),
-    "dearer with reductions": lambda: net([layer("m", b, 640, 9, naive=64) for b in "ab"]),
-    "many branches": lambda: net(
-        [layer(f"m{n}", f"b{n}_{b}", 64, 9, naive=640) for n in range(45) for b in range(3)]
-    ),
-    "misaligned": lambda: net(
-        [layer("stem", macs=9, sees=field(3, 3)), layer("mix", "a", 9, sees=MISALIGNED)],
-        fit=fit(8, 8, beyond=["mix.a.conv"], last="mix.a.conv"),
-        mixed=[("mix", axis, {3: 1, 300: 1}) for axis in (0, 1)],
-    ),
-    "nothing known": lambda: net([layer("mix", "a", 9, sees=MISALIGNED)], fit=fit(8, 8, last=None)),
-    "no convolution": lambda: net(
-        [layer("embed", params=9, sees=field(1, stride=1))], fit=fit(8), mixed=[("embed", 0, {1: 4})]
-    ),
-    "sees everything": lambda: net([layer("fc", macs=9, sees=EVERYTHING)], fit=fit(8, 8, last=None)),
-    "1-d": lambda: net(
-        [layer("stem", macs=9, sees=field(3, stride=1)), layer("mix", "a", 9, sees=field(19, stride=1))],
-        fit=fit(500, last="mix.a.conv"),
-        mixed=[("mix", 0, {3: 32, 19: 32, 39: 32})],
-    ),
-    "3-d": lambda: net(
-        [layer("stem", macs=9, sees=field(1, 7, 7)), layer("mix", "a", 9, sees=field(3, 11, 11))],
-        fit=fit(16, 112, 113, beyond=["mix.a.conv"], last="mix.a.conv"),
-        mixed=[("mix", 0, {1: 2, 3: 2}), ("mix", 1, {7: 2, 11: 2}), ("mix", 2, {7: 2, 11: 2})],
-    ),
-    "3 axes that differ": lambda: net(
-        [layer("mix", "a", 9, sees=field(3, 5, 7)), layer("mix", "b", 9, sees=field(9, 9, 9))],
-        fit=fit(15, 16, 17, last="mix.b.conv"),
-        mixed=[("mix", axis, {3 + axis: 2, 9: 2}) for axis in range(3)],
-    ),
-    "many fields": lambda: net(
-        [layer(f"{LONG}{n}", "a", 9, sees=field(9 + n, 5 + n)) for n in range(62)],
-        LONG * 2,
-        [
-            (f"{LONG}{n}", axis, {2 * k + axis + 1: k + 1 for k in range(n % 9 + 2)})
-            for n in range(62)
-            for axis in (0, 1)
-        ],
-        fit(99999, 99998),
-    ),
-    "one operation": lambda: net([layer("fc", macs=9)], holds=[moment("fc", parameters=36)]),
-    "one layer's step": lambda: net([layer("fc", macs=9)], holds=step(["fc.act"], 1), mode="train"),
-    "a long step": lambda: net(
-        [layer(f"m{n}", macs=9) for n in range(90)],
-        holds=step([f"m{n // 10}.conv{n}" for n in range(900)], 9000),
-        mode="train",
-        optimizer="adamw",
-    ),
-    "a step of long names": lambda: net(
-        [layer(f"{LONG}{n}", macs=9) for n in range(9)],
-        LONG,
-        holds=step([f"{LONG}{n % 9}.{LONG * 2}" for n in range(9)], 9),
-        mode="train",
-        optimizer=LONG,
-    ),
-    "peaks first": lambda: net(
-        [layer("a", macs=9)], holds=[moment("a.b", temporaries=2**40 - n) for n in range(99)]
-    ),
-    "peaks last": lambda: net(
-        [layer("a", macs=9)], holds=[moment(f"{LONG}.b", temporaries=n + 1) for n in range(99)]
-    ),
-    "holds nothing": lambda: net([layer("a")], holds=[moment("a")]),
-}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record
-from inception_lab.report.contents import ReportData
+from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import (
     along_depth,
     by_module,
@@ -22,8 +22,8 @@ from inception_lab.report.plots import (
     memory_timeline,
     saving,
 )
-from inception_lab.report.plots.canvas import image, styled
 from inception_lab.report.plots.effective import Effective
+from inception_lab.report.plots.style import image, plot_style
 
 KINDS = ("svg", "png")
 """The files that each plot is written to, by their endings."""
@@ -37,52 +37,52 @@ class Plot(Generic[Subject]):
 
     Attributes:
         draw: Draws it.
-        caption: What is seen in it, in one sentence that is computed from the data.
-        shown: Whether there is anything to see.
+        caption: Tells its main finding in one sentence that is computed from the data.
+        has_content: Tells if there is anything to see.
     """
 
     draw: Callable[[Subject], Figure]
     caption: Callable[[Subject], str]
-    shown: Callable[[Subject], bool]
+    has_content: Callable[[Subject], bool]
 
     def images(self, subject: Subject) -> dict[str, bytes]:
         """The plot as files by their endings, the same bytes every time."""
-        with styled():
+        with plot_style():
             figure = self.draw(subject)
             return {kind: image(figure, kind) for kind in KINDS}
 
 
-MODEL_PLOTS: Mapping[str, Plot[ReportData]] = MappingProxyType(
+MODEL_PLOTS: Mapping[str, Plot[ReportContents]] = MappingProxyType(
     {
-        "cost_by_module": Plot(by_module.draw, by_module.caption, by_module.shown),
-        "cost_along_depth": Plot(along_depth.draw, along_depth.caption, along_depth.shown),
-        "reduction_saving": Plot(saving.draw, saving.caption, saving.shown),
-        "field_along_depth": Plot(field_depth.draw, field_depth.caption, field_depth.shown),
-        "field_spectrum": Plot(field_spectrum.draw, field_spectrum.caption, field_spectrum.shown),
-        "memory_timeline": Plot(memory_timeline.draw, memory_timeline.caption, memory_timeline.shown),
+        "cost_by_module": Plot(by_module.draw, by_module.caption, by_module.has_content),
+        "cost_along_depth": Plot(along_depth.draw, along_depth.caption, along_depth.has_content),
+        "reduction_saving": Plot(saving.draw, saving.caption, saving.has_content),
+        "field_along_depth": Plot(field_depth.draw, field_depth.caption, field_depth.has_content),
+        "field_spectrum": Plot(field_spectrum.draw, field_spectrum.caption, field_spectrum.has_content),
+        "memory_timeline": Plot(memory_timeline.draw, memory_timeline.caption, memory_timeline.has_content),
     }
 )
 """The plots of one model's report, read-only."""
 
 COMPARISON_PLOTS: Mapping[str, Plot[Sequence[Record]]] = MappingProxyType(
-    {"comparison": Plot(comparison.draw, comparison.caption, comparison.shown)}
+    {"comparison": Plot(comparison.draw, comparison.caption, comparison.has_content)}
 )
 """The plots of several models, read-only."""
 
-EFFECTIVE_PLOT = Plot(effective.draw, effective.caption, effective.shown)
+EFFECTIVE_PLOT = Plot(effective.draw, effective.caption, effective.has_content)
 """The plot of a run of the model, which is in no report."""
 
 
-def effective_field_plot(found: Effective) -> dict[str, bytes]:
+def effective_field_plot(field: Effective) -> dict[str, bytes]:
     """The theoretical field and the effective one on one picture, as files by their endings.
 
     Args:
-        found: What was measured.
+        field: The result of a measurement.
 
     Raises:
-        InceptionLabError: The input has another number of spatial axes than two, or there is no gradient.
+        InceptionLabError: The input does not have two spatial axes, or all gradients are zero.
     """
-    if not EFFECTIVE_PLOT.shown(found):
-        what = f"a gradient of {found.weight.ndim} spatial axes, or of zeros, cannot be drawn"
-        raise InceptionLabError(what, where=found.layer, hint="leave out --plot")
-    return EFFECTIVE_PLOT.images(found)
+    if not EFFECTIVE_PLOT.has_content(field):
+        what = f"a gradient of {field.weight.ndim} spatial axes, or of zeros, cannot be drawn"
+        raise InceptionLabError(what, where=field.layer, hint="leave out the plot")
+    return EFFECTIVE_PLOT.images(field)

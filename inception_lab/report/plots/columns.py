@@ -9,7 +9,9 @@ from itertools import groupby
 from matplotlib.axes import Axes
 from pandas import DataFrame
 
-from inception_lab.report.plots.canvas import FAINT, INK, MUTED, SMALL, Sheet, distinct, text_width
+from inception_lab.report.plots.canvas import Box, Canvas
+from inception_lab.report.plots.fitting import distinct, text_width
+from inception_lab.report.plots.style import FAINT, INK, MUTED, SMALL
 
 MOST_LINES = 120
 
@@ -61,61 +63,63 @@ def module_of(layer: str, modules: frozenset[str]) -> str:
     return next((path for path in paths if path in modules), parts[0])
 
 
-def runs(modules: Sequence[str]) -> list[Run]:
+def runs_of(modules: Sequence[str]) -> list[Run]:
     """The layers by module.
 
     Args:
         modules: The module of each layer.
     """
-    found, start = [], 0
-    for module, inside in groupby(modules):
-        end = start + len(list(inside))
-        found.append(Run(module, start, end))
+    runs, start = [], 0
+    for module, layers in groupby(modules):
+        end = start + len(list(layers))
+        runs.append(Run(module, start, end))
         start = end
-    return found
+    return runs
 
 
-def marks(found: Sequence[Run], pitch: float) -> list[Mark]:
+def marks_of(runs: Sequence[Run], pitch: float) -> list[Mark]:
     """Names of the modules, those with most layers first, as far as they keep apart.
 
     Args:
-        found: The layers by module.
+        runs: The layers by module.
         pitch: Width of a column, in inches.
     """
-    short = distinct([run.module for run in found], 1.6, SMALL)
-    kept: list[Mark] = []
-    for name, run in sorted(zip(short, found, strict=True), key=lambda p: p[1].start - p[1].end):
-        if all(abs(run.middle - other.middle) * pitch >= 0.135 for other in kept):
-            kept.append(Mark(name, run.middle, (run.end - run.start) * pitch))
-    return kept
+    short = distinct([run.module for run in runs], 1.6, SMALL)
+    marks: list[Mark] = []
+    for name, run in sorted(zip(short, runs, strict=True), key=lambda p: p[1].start - p[1].end):
+        # names may have to stand on end: then a line of text needs this much
+        if all(abs(run.middle - other.middle) * pitch >= 0.135 for other in marks):
+            marks.append(Mark(name, run.middle, (run.end - run.start) * pitch))
+    return marks
 
 
-def names_height(named: Sequence[Mark]) -> float:
+def names_height(marks: Sequence[Mark]) -> float:
     """Room for the names, in inches."""
-    return 0.14 if _level(named) else max(text_width(mark.name, SMALL) for mark in named)
+    return 0.14 if _fit_level(marks) else max(text_width(mark.name, SMALL) for mark in marks)
 
 
-def name_modules(sheet: Sheet, named: Sequence[Mark], left: float, pitch: float, top: float) -> None:
+def name_modules(canvas: Canvas, marks: Sequence[Mark], left: float, pitch: float, top: float) -> None:
     """Write the names below their layers."""
-    angle = 0 if _level(named) else 90
-    for mark in named:
+    angle = 0 if _fit_level(marks) else 90
+    for mark in marks:
         x = left + pitch * mark.middle
-        sheet.text(x, top + 0.06, mark.name, rotation=angle, ha="center", va="top", size=SMALL)
+        canvas.text(x, top + 0.06, mark.name, rotation=angle, ha="center", va="top", size=SMALL)
 
 
-def _level(named: Sequence[Mark]) -> bool:
-    """Whether every name fits below its layers without turning it."""
-    return all(text_width(mark.name, SMALL) + 0.05 <= mark.room for mark in named)
+def _fit_level(marks: Sequence[Mark]) -> bool:
+    """True where every name fits below its layers without turning it."""
+    return all(text_width(mark.name, SMALL) + 0.05 <= mark.room for mark in marks)
 
 
-def panel(sheet: Sheet, found: Sequence[Run], box: tuple[float, float, float, float]) -> Axes:
+def panel(canvas: Canvas, runs: Sequence[Run], box: Box) -> Axes:
     """Axes with a column per layer and a line wherever a module ends."""
-    axes = sheet.axes(*box)
-    axes.set_xlim(0, found[-1].end)
+    axes = canvas.axes(box)
+    axes.set_xlim(0, runs[-1].end)
     axes.set_xticks([])
     axes.grid(axis="y", color=FAINT)
-    if len(found) <= MOST_LINES:
-        ends = [run.start for run in found[1:]]
+    if len(runs) <= MOST_LINES:
+        ends = [run.start for run in runs[1:]]
+        # x counts layers, y goes over the whole panel whatever its scale
         whole = axes.get_xaxis_transform()
         axes.vlines(ends, 0, 1, color="#c4c4c4", lw=0.6, zorder=0.5, transform=whole)
     axes.tick_params("y", labelcolor=MUTED)

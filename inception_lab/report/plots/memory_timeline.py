@@ -1,11 +1,8 @@
-"""Memory along a pass or a step: what is held after each operation, by kind, and where it peaks."""
+"""Memory along a pass or a step: live bytes after each operation, by kind, and their peak."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from math import inf
 from types import MappingProxyType
 
 import numpy as np
@@ -14,29 +11,21 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from inception_lab.metrics import format_quantity
-from inception_lab.report.contents import ReportData
-from inception_lab.report.plots.canvas import (
-    INK,
-    MUTED,
-    SMALL,
-    WIDTH,
-    Sheet,
-    key_lines,
-    new_sheet,
-    shortened,
-    text_width,
-    wrapped,
-)
+from inception_lab.report.contents import ReportContents
+from inception_lab.report.plots.canvas import Box, Canvas, key_lines, new_canvas
 from inception_lab.report.plots.columns import (
     Run,
-    marks,
+    marks_of,
     module_of,
     modules_of,
     name_modules,
     names_height,
     panel,
-    runs,
+    runs_of,
 )
+from inception_lab.report.plots.fitting import shorten, text_width, wrap
+from inception_lab.report.plots.moments import Moment, Phase, moments_of, phases_of
+from inception_lab.report.plots.style import INK, MUTED, SMALL, WIDTH
 from inception_lab.report.plots.wording import byte_steps, context_line, peak_place, share_text
 
 SERIES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -55,202 +44,152 @@ SERIES: Mapping[str, tuple[str, str]] = MappingProxyType(
 The colours are after Paul Tol, and Okabe and Ito: told apart with any colour vision.
 """
 
-OPTIMIZER = 0.22
-"""The most room for an optimizer's many alike operations, as a part of all others'."""
 _LEFT, _RIGHT, _HEIGHT, _ABOVE = 0.78, 0.3, 3.4, 0.42
 _ROOM = WIDTH - _LEFT - _RIGHT
-_PIXELS = 1190
-"""Width of the panel: 144 to an inch."""
 _APART = 0.05
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A part of the step.
-
-    Attributes:
-        name: What it is.
-        rows: Of the timeline.
-        left: Pixel at which it begins.
-        right: The pixel after its last one.
-    """
-
-    name: str
-    rows: range
-    left: int
-    right: int
+def has_content(contents: ReportContents) -> bool:
+    """True where an operation ran and anything is alive."""
+    return bool(len(contents.timeline)) and contents.peak.peak_bytes > 0
 
 
-def phases(timeline: DataFrame) -> list[Phase]:
-    """The parts of the step, each as wide as it has operations; an optimizer no wider than `OPTIMIZER`."""
-    found = [(run.module, range(run.start, run.end)) for run in runs(list(timeline["phase"]))]
-    others = sum(len(rows) for name, rows in found if name != "optimizer")
-    most = {"optimizer": OPTIMIZER * others} if others else {}
-    sizes = [min(len(rows), most.get(name, inf)) for name, rows in found]
-    widths = [max(round(_PIXELS * size / sum(sizes)), 1) for size in sizes]
-    sides = pairwise(accumulate(widths, initial=0))
-    return [Phase(*part, *side) for part, side in zip(found, sides, strict=True)]
+def caption(contents: ReportContents) -> str:
+    """The bytes of the peak, its place, and the kinds that make it up, in one sentence."""
+    peak = contents.peak
+    most, place = format_quantity(peak.peak_bytes, "bytes"), _peak_place(contents)
+    shares = ", ".join(f"{share} {kind}" for share, kind in _shares(contents))
+    return f"The peak is {most}, {place}: {shares}."
 
 
-@dataclass(frozen=True)
-class Column:
-    """A moment as it is drawn.
-
-    Attributes:
-        row: Of the timeline.
-        left: Pixel at which it begins.
-        right: Pixel at which it ends.
-    """
-
-    row: int
-    left: float
-    right: float
+def _peak_place(contents: ReportContents) -> str:
+    return peak_place(contents.peak.layer, contents.peak.operation, contents.peak.phase)
 
 
-def columns(timeline: DataFrame) -> list[Column]:
-    """A column per operation; of several to a pixel the one after which most is held."""
-    live = timeline["live_bytes"].to_numpy()
-    found = []
-    for phase in phases(timeline):
-        width = phase.right - phase.left
-        count = min(len(phase.rows), width)
-        cuts = [phase.rows.start + len(phase.rows) * number // count for number in range(count + 1)]
-        edges = [phase.left + width * number / count for number in range(count + 1)]
-        tops = [first + int(live[first:end].argmax()) for first, end in pairwise(cuts)]
-        found += [Column(row, *sides) for row, sides in zip(tops, pairwise(edges), strict=True)]
-    return found
+def _shares(contents: ReportContents) -> list[tuple[str, str]]:
+    """The share of each kind at the peak, the largest first, and its label."""
+    sizes = sorted(contents.peak.by_kind.items(), key=lambda item: -item[1])
+    most = contents.peak.peak_bytes
+    return [(share_text(size, most), SERIES[kind][0].lower()) for kind, size in sizes if size]
 
 
-def shown(data: ReportData) -> bool:
-    """Whether an operation ran and anything is held."""
-    return bool(len(data.timeline)) and data.peak["peak_bytes"] > 0
-
-
-def caption(data: ReportData) -> str:
-    """How much is held at the peak, where that is, and what it is, in one sentence."""
-    most = format_quantity(data.peak["peak_bytes"], "bytes")
-    shares = ", ".join(f"{share} {kind}" for share, kind in _shares(data))
-    return f"The peak is {most}, {peak_place(data.peak)}: {shares}."
-
-
-def _shares(data: ReportData) -> list[tuple[str, str]]:
-    """The share of each kind at the peak, the largest first, and what it is called."""
-    held = sorted(data.peak["by_kind"].items(), key=lambda item: -item[1])
-    most = data.peak["peak_bytes"]
-    return [(share_text(size, most), SERIES[kind][0].lower()) for kind, size in held if size]
-
-
-def _title(data: ReportData) -> str:
-    what = {"eval": "A pass", "train": "A training step"}[data.record.context["mode"]]
-    most = format_quantity(data.peak["peak_bytes"], "bytes")
-    share, kind = _shares(data)[0]
+def _title(contents: ReportContents) -> str:
+    what = {"eval": "A pass", "train": "A training step"}[contents.record.context["mode"]]
+    most = format_quantity(contents.peak.peak_bytes, "bytes")
+    share, kind = _shares(contents)[0]
     return f"{what} holds {most} at most, {share} of it {kind}"
 
 
-def draw(data: ReportData) -> Figure:
-    """One panel: the bytes held after each operation, stacked by kind."""
-    drawn, parts, key = columns(data.timeline), phases(data.timeline), _key(data)
-    pitch = _ROOM / drawn[-1].right
-    names = marks([run for run in _modules(data, drawn) if run.module], pitch)
-    room = names_height(names)
-    notes = wrapped(_axis_text(parts, drawn), _ROOM + _RIGHT, SMALL)
-    top = 0.44 + 0.2 * len(key_lines(key, _LEFT)) + 0.22 * (len(parts) > 1)
+def draw(contents: ReportContents) -> Figure:
+    """One panel: the bytes alive after each operation, stacked by kind."""
+    moments, phases, key = moments_of(contents.timeline), phases_of(contents.timeline), _key(contents)
+    # inches a pixel of the panel
+    pitch = _ROOM / moments[-1].right
+    marks = marks_of([run for run in _runs(contents, moments) if run.module], pitch)
+    room = names_height(marks)
+    notes = wrap(_axis_text(phases, moments), _ROOM + _RIGHT, SMALL)
+    # from above: a heading, the lines of the key, and names of phases where there are several
+    top = 0.44 + 0.2 * len(key_lines(key, _LEFT)) + 0.22 * (len(phases) > 1)
     end = top + _HEIGHT
-    sheet = new_sheet(_title(data), _subtitle(data), end + room + 0.23 + 0.17 * len(notes))
-    sheet.text(_LEFT, 0.3, "Held after each operation; at the peak:", weight="bold")
-    sheet.key(_LEFT, 0.52, key)
-    _panel(sheet, data, drawn, parts, top)
-    _name_phases(sheet, parts, pitch, top)
-    name_modules(sheet, names, _LEFT, pitch, end)
+    canvas = new_canvas(_title(contents), _subtitle(contents), end + room + 0.23 + 0.17 * len(notes))
+    canvas.text(_LEFT, 0.3, "Held after each operation; at the peak:", weight="bold")
+    canvas.key(_LEFT, 0.52, key)
+    _draw_panel(canvas, contents, moments, phases, top)
+    _name_phases(canvas, phases, pitch, top)
+    name_modules(canvas, marks, _LEFT, pitch, end)
     for number, line in enumerate(notes):
-        sheet.text(_LEFT, end + room + 0.3 + 0.17 * number, line, color=MUTED, size=SMALL)
-    return sheet.figure
+        canvas.text(_LEFT, end + room + 0.3 + 0.17 * number, line, color=MUTED, size=SMALL)
+    return canvas.figure
 
 
-def _subtitle(data: ReportData) -> str:
-    optimizer = data.record.context.get("optimizer")
-    return f"Memory over time · {context_line(data.record)}" + f", {optimizer}" * bool(optimizer)
+def _subtitle(contents: ReportContents) -> str:
+    optimizer = contents.record.context.get("optimizer")
+    return f"Memory over time · {context_line(contents.record)}" + f", {optimizer}" * bool(optimizer)
 
 
 def _kinds(timeline: DataFrame) -> list[str]:
-    """What is held at any time, from the lowest in the stack to the highest."""
+    """The kinds alive at any time, from the lowest in the stack to the highest."""
     return [kind for kind in SERIES if timeline[kind].any()]
 
 
-def _key(data: ReportData) -> list[tuple[str, str]]:
+def _key(contents: ReportContents) -> list[tuple[str, str]]:
     """Each kind with its bytes at the peak, and its colour."""
-    held = data.peak["by_kind"]
+    sizes = contents.peak.by_kind
     return [
-        (f"{SERIES[kind][0]} {format_quantity(held[kind], 'bytes')}", SERIES[kind][1])
-        for kind in _kinds(data.timeline)
+        (f"{SERIES[kind][0]} {format_quantity(sizes[kind], 'bytes')}", SERIES[kind][1])
+        for kind in _kinds(contents.timeline)
     ]
 
 
-def _modules(data: ReportData, drawn: Sequence[Column]) -> list[Run]:
-    """The pixels by module; what runs in no module has no name."""
-    modules = modules_of(data.branches)
-    layers = data.timeline["layer"].iloc[[column.row for column in drawn]]
+def _runs(contents: ReportContents, moments: Sequence[Moment]) -> list[Run]:
+    """The pixels by module; those of work outside of modules have no name."""
+    modules = modules_of(contents.branches)
+    layers = contents.timeline["layer"].iloc[[moment.row for moment in moments]]
     names = ["" if layer.startswith("(") else module_of(layer, modules) for layer in layers]
     return [
-        Run(run.module, round(drawn[run.start].left), round(drawn[run.end - 1].right)) for run in runs(names)
+        Run(run.module, round(moments[run.start].left), round(moments[run.end - 1].right))
+        for run in runs_of(names)
     ]
 
 
-def _panel(
-    sheet: Sheet, data: ReportData, drawn: Sequence[Column], parts: Sequence[Phase], top: float
+def _draw_panel(
+    canvas: Canvas, contents: ReportContents, moments: Sequence[Moment], phases: Sequence[Phase], top: float
 ) -> None:
-    axes = panel(sheet, [Run("", 0, parts[-1].right)], (_LEFT, top, _ROOM, _HEIGHT))
-    most = data.peak["peak_bytes"]
+    axes = panel(canvas, [Run("", 0, phases[-1].right)], Box(_LEFT, top, _ROOM, _HEIGHT))
+    most = contents.peak.peak_bytes
+    # above the peak `_ABOVE` inches stay free for its name
     axes.set_ylim(0, most * _HEIGHT / (_HEIGHT - _ABOVE))
     steps = byte_steps(most, 6)
     axes.set_yticks(list(steps), list(steps.values()))
-    _stack(axes, data.timeline, drawn)
-    for part in parts[1:]:
-        axes.axvline(part.left, color=INK, lw=0.7, ls=(0, (4, 3)), zorder=3)
-    peak = next(c for c in drawn if data.timeline["live_bytes"].iloc[c.row] == most)
+    _draw_areas(axes, contents.timeline, moments)
+    for phase in phases[1:]:
+        axes.axvline(phase.left, color=INK, lw=0.7, ls=(0, (4, 3)), zorder=3)
+    peak = next(m for m in moments if contents.timeline["live_bytes"].iloc[m.row] == most)
     middle = (peak.left + peak.right) / 2
     axes.plot([middle], [most], "o", color=INK, ms=6, mec="white", clip_on=False, zorder=4)
-    _name_peak(sheet, data, _ROOM * middle / drawn[-1].right, top + _ABOVE - 0.13)
+    _name_peak(canvas, contents, _ROOM * middle / moments[-1].right, top + _ABOVE - 0.13)
 
 
-def _stack(axes: Axes, timeline: DataFrame, drawn: Sequence[Column]) -> None:
+def _draw_areas(axes: Axes, timeline: DataFrame, moments: Sequence[Moment]) -> None:
     """Areas from the ground up, the highest one behind: no gaps between them."""
-    held = timeline.iloc[[column.row for column in drawn]]
-    lefts, end = np.array([column.left for column in drawn]), drawn[-1].right
-    top = held["live_bytes"].to_numpy()
+    rows = timeline.iloc[[moment.row for moment in moments]]
+    lefts, end = np.array([moment.left for moment in moments]), moments[-1].right
+    top = rows["live_bytes"].to_numpy()
     for number, kind in enumerate(reversed(_kinds(timeline))):
+        # only where the height changes: a file of thousands of operations stays small
         steps = np.flatnonzero(np.diff(top, prepend=-1))
         edges, colour = [*lefts[steps], end], SERIES[kind][1]
         axes.stairs(top[steps], edges, baseline=0, fill=True, color=colour, lw=0, zorder=1 + number / 10)
-        top = top - held[kind].to_numpy()
+        top = top - rows[kind].to_numpy()
 
 
-def _name_phases(sheet: Sheet, parts: Sequence[Phase], pitch: float, top: float) -> None:
+def _name_phases(canvas: Canvas, phases: Sequence[Phase], pitch: float, top: float) -> None:
     """Names above several phases, the widest first, as far as they keep apart."""
-    taken: list[tuple[float, float]] = []
-    for part in sorted(parts if len(parts) > 1 else (), key=lambda part: part.left - part.right):
-        middle, half = pitch * (part.left + part.right) / 2, text_width(part.name) / 2 + _APART
-        if all(middle + half <= left or right <= middle - half for left, right in taken):
-            taken.append((middle - half, middle + half))
-            sheet.text(_LEFT + middle, top - 0.07, part.name, color=MUTED, ha="center")
+    spans: list[tuple[float, float]] = []
+    for phase in sorted(phases if len(phases) > 1 else (), key=lambda phase: phase.left - phase.right):
+        middle, half = pitch * (phase.left + phase.right) / 2, text_width(phase.name) / 2 + _APART
+        if all(middle + half <= left or right <= middle - half for left, right in spans):
+            spans.append((middle - half, middle + half))
+            canvas.text(_LEFT + middle, top - 0.07, phase.name, color=MUTED, ha="center")
 
 
-def _name_peak(sheet: Sheet, data: ReportData, at: float, top: float) -> None:
+def _name_peak(canvas: Canvas, contents: ReportContents, at: float, top: float) -> None:
     """The peak's bytes and place above it, as far as they stay above the panel."""
-    value = format_quantity(data.peak["peak_bytes"], "bytes")
+    value = format_quantity(contents.peak.peak_bytes, "bytes")
     width = text_width(value, weight="bold") + 0.06
-    place = shortened(peak_place(data.peak), _ROOM - width)
+    place = shorten(_peak_place(contents), _ROOM - width)
+    # the bytes centred on the peak, moved where they or the place would leave the panel
     left = min(max(at - width / 2, 0.0), _ROOM - width - text_width(place))
     white = {"facecolor": "white", "lw": 0, "pad": 1.5}
-    sheet.text(_LEFT + left + width, top, place, bbox=white)
-    sheet.text(_LEFT + left, top, value, weight="bold", bbox=white)
+    canvas.text(_LEFT + left + width, top, place, bbox=white)
+    canvas.text(_LEFT + left, top, value, weight="bold", bbox=white)
 
 
-def _axis_text(parts: Sequence[Phase], drawn: Sequence[Column]) -> str:
-    count = parts[-1].rows.stop
+def _axis_text(phases: Sequence[Phase], moments: Sequence[Moment]) -> str:
+    count = phases[-1].rows.stop
     text = f"{count:,} operation{'s' * (count > 1)} in order of execution"
-    if len(parts) > 1:
-        text += f": {', '.join(f'{len(part.rows):,} {part.name}' for part in parts)}"
-    dense = [len(part.rows) / (part.right - part.left) for part in (parts[0], parts[-1])]
-    text += " (closer together)" * (dense[1] > 1.1 * dense[0])
-    return text + "; where several share a pixel, the one that holds most" * (len(drawn) < count)
+    if len(phases) > 1:
+        text += f": {', '.join(f'{len(phase.rows):,} {phase.name}' for phase in phases)}"
+    first, last = (len(phase.rows) / (phase.right - phase.left) for phase in (phases[0], phases[-1]))
+    text += " (closer together)" * (last > 1.1 * first)
+    return text + "; where several share a pixel, the one that holds most" * (len(moments) < count)

@@ -1,4 +1,4 @@
-"""The saving table as pairs: what a part of a net costs without and with its reductions."""
+"""The saving table as pairs: the cost of a part of a net without and with its reductions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inception_lab.analyzers.reductions import ALL_MODULES, SUM, WHOLE_NET
-from inception_lab.report.contents import ReportData, rows_of
+from inception_lab.report.contents import ReportContents
+from inception_lab.report.tables import rows_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Saving:
         return [self.best, *home, *self.sums]
 
 
-def saving(data: ReportData) -> Saving:
+def saving_of(contents: ReportContents) -> Saving:
     """The saving table by kind of row."""
     pairs = [
         Pair(
@@ -83,7 +84,7 @@ def saving(data: ReportData) -> Saving:
             row["branch"],
             *(row[f"{side}_{what}"] for what in ("macs", "weights") for side in ("naive", "reduced")),
         )
-        for row in rows_of(data.saving)
+        for row in rows_of(contents.saving)
     ]
     sums = [pair for pair in pairs if pair.module in (ALL_MODULES, WHOLE_NET)]
     inside = [pair for pair in pairs if pair not in sums]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from math import floor, log10
 
 from inception_lab.metrics import format_quantity, parse_quantity
-from inception_lab.record import Record, Row
+from inception_lab.record import Record
 from inception_lab.report.text import shape_text
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def context_line(record: Record) -> str:
-    """What was analysed, in one line.
+    """The model, its input and mode in one line, and a warning where the record is partial.
 
     Example:
         >>> context = {"model": "vgg16", "input_shapes": [[1, 3, 224, 224]], "mode": "eval"}
@@ -29,7 +30,7 @@ _AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")
 
 
 def axis_name(axis: int, count: int) -> str:
-    """What one of the input's spatial axes is called.
+    """The name of one of the input's spatial axes.
 
     Example:
         >>> axis_name(1, 2), axis_name(0, 3), axis_name(3, 4)
@@ -42,7 +43,7 @@ def alike(series: Sequence[Hashable]) -> list[tuple[str, int]]:
     """The axes along which something differs: the names of those alike, and the first of them.
 
     Args:
-        series: What is seen along each axis.
+        series: A value for each axis.
 
     Example:
         >>> alike([16, 224, 224]), alike([224, 224])
@@ -74,7 +75,7 @@ def ratio_text(ratio: float) -> str:
     """
     if ratio == 1:
         return f"1{TIMES}"
-    digits = 2 - floor(log10(ratio)) if ratio > 0 else 0
+    digits = 2 - floor(log10(ratio)) if ratio > 0 else 0  # negative from 1000 on: tens are rounded away
     return f"{round(ratio, digits):,.{max(digits, 0)}f}{TIMES}"
 
 
@@ -111,6 +112,7 @@ def round_steps(top: float, most: int) -> list[float]:
     """
     if top <= 0:
         return [0.0]
+    # the smallest round step that is wide enough; 20 takes over where 10 just fails by rounding
     size = 10.0 ** floor(log10(top / most))
     step = next(size * m for m in (1, 2, 2.5, 5, 10, 20) if top / (size * m) <= most)
     return [step * number for number in range(int(top / step) + 1)]
@@ -137,65 +139,63 @@ def round_decades(low: float, high: float, most: int = 5) -> list[float]:
     """
     powers = range(floor(log10(low)) - 1, floor(log10(high)) + 2)
     for factors in ((1, 2, 5), (1, 3), (1,)):
-        found = [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
-        if len(found) <= most:
-            return found
-    return found[:: len(found) // most + 1]
+        steps = [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
+        if len(steps) <= most:
+            return steps
+    return steps[:: len(steps) // most + 1]
 
 
-def peak_place(peak: Row) -> str:
-    """Where memory peaks, empty where nothing ran.
-
-    Args:
-        peak: Its `layer`, `operation` and `phase`.
+def peak_place(layer: str, operation: str, phase: str) -> str:
+    """The place where memory peaks, as attributes of `PeakMemory`; empty where nothing ran.
 
     Example:
-        >>> peak_place({"layer": "fc", "operation": "aten.addmm.default", "phase": "forward"})
+        >>> peak_place("fc", "aten.addmm.default", "forward")
         'in fc (aten.addmm.default, forward)'
-        >>> peak_place({"layer": "(optimizer)", "operation": "aten.sqrt.default", "phase": "optimizer"})
+        >>> peak_place("(optimizer)", "aten.sqrt.default", "optimizer")
         'in the optimizer (aten.sqrt.default)'
     """
-    if not peak["operation"]:
+    if not operation:
         return ""
-    if peak["layer"] == f"({peak['phase']})":
-        return f"in the {peak['phase']} ({peak['operation']})"
-    return f"in {peak['layer']} ({peak['operation']}, {peak['phase']})"
+    if layer == f"({phase})":  # work outside of layers bears the name of its phase
+        return f"in the {phase} ({operation})"
+    return f"in {layer} ({operation}, {phase})"
 
 
 def leader(names: Sequence[str], values: Sequence[float]) -> str:
-    """Who has the largest value; those who share it are counted.
+    """The name with the largest value; others that share it are counted.
 
     Example:
         >>> leader(["a", "b"], [1, 2]), leader(["a", "b", "c"], [2, 2, 2])
         ('b', 'a and 2 more')
     """
     top = max(values)
-    tied = [name for name, value in zip(names, values, strict=True) if value == top]
-    return tied[0] if len(tied) == 1 else f"{tied[0]} and {len(tied) - 1} more"
+    first, *others = [name for name, value in zip(names, values, strict=True) if value == top]
+    return f"{first} and {len(others)} more" if others else first
 
 
-def series(places: Sequence[tuple[str, str]], most: int) -> dict[tuple[str, str], str]:
-    """What to call the branches of all modules, with at most `most` names.
+def branch_labels(places: Sequence[tuple[str, str]], most: int) -> dict[tuple[str, str], str]:
+    """A label for each branch of all modules, at most `most` different ones.
 
     Args:
         places: Module and branch, a pair per branch.
-        most: How many names there may be.
+        most: The most labels that there may be.
 
     Returns:
         Each branch's own name where they are few enough, else its number within its module; the last
         number then stands for all from there on.
 
     Example:
-        >>> series([("a", "left"), ("a", "right"), ("b", "left")], 2)[("b", "left")]
+        >>> branch_labels([("a", "left"), ("a", "right"), ("b", "left")], 2)[("b", "left")]
         'left'
-        >>> series([("a", "left"), ("a", "right"), ("b", "up")], 2)[("b", "up")]
+        >>> branch_labels([("a", "left"), ("a", "right"), ("b", "up")], 2)[("b", "up")]
         'branch 1'
     """
     if len({branch for _, branch in places}) <= most:
         return {place: place[1] for place in places}
-    seen: dict[str, int] = {}
-    named: dict[tuple[str, str], str] = {}
-    for place in places:
-        seen[place[0]] = number = seen.get(place[0], 0) + 1
-        named[place] = f"branch {number}" if number < most else f"branch {most}+"
-    return named
+    counts: Counter[str] = Counter()
+    labels: dict[tuple[str, str], str] = {}
+    for module, branch in places:
+        counts[module] += 1
+        number = counts[module]
+        labels[module, branch] = f"branch {number}" if number < most else f"branch {most}+"
+    return labels

@@ -1,0 +1,79 @@
+"""The tables of a report as rows, for CSV files, for pages and for plots alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
+
+from inception_lab.record import Record, Row
+from inception_lab.report.contents import ReportContents
+from inception_lab.report.text import shape_text
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PUBLISHED = "top5_error"
+"""Name under which the context of a record may hold a published error, which no trace can tell."""
+
+
+def layer_rows(record: Record) -> list[Row]:
+    """The layers of a record, each with its call number."""
+    return [{"layer": row["layer"], "call": 0} | dict(row) for row in record.layers]
+
+
+def field_status(row: Row) -> str:
+    """The status of a layer's receptive field; a row without one is exact."""
+    return str(row.get("status", "exact"))
+
+
+def rows_of(frame: DataFrame) -> list[dict[str, Any]]:
+    """The rows of a DataFrame as plain data."""
+    return cast("list[dict[str, Any]]", frame.to_dict("records"))
+
+
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """Every column that a row has, in order of first appearance."""
+    return list(dict.fromkeys(column for row in rows for column in row))
+
+
+TABLES: Mapping[str, Callable[[ReportContents], Sequence[Row]]] = MappingProxyType(
+    {
+        "layers": lambda contents: layer_rows(contents.record),
+        "modules": lambda contents: rows_of(contents.modules),
+        "branches": lambda contents: rows_of(contents.branches),
+        "saving": lambda contents: rows_of(contents.saving),
+        "spectrum": lambda contents: rows_of(contents.spectrum),
+        "memory": lambda contents: rows_of(contents.module_memory),
+    }
+)
+"""The tables that a report writes as CSV, by name, read-only; one without rows is left out."""
+
+
+def comparison_rows(records: Sequence[Record]) -> list[Row]:
+    """A row per model: what was analysed, then all its totals, then its published error."""
+    return [
+        {
+            "model": record.context["model"],
+            "input_shapes": record.context["input_shapes"],
+            "mode": record.context["mode"],
+            "complete": record.context["complete"],
+            **record.totals,
+            **{name: value for name, value in record.context.items() if name == PUBLISHED},
+        }
+        for record in records
+    ]
+
+
+def model_labels(records: Sequence[Record]) -> list[str]:
+    """The name of each model, with input and mode where two share a name, and a star where noted."""
+    names = [str(record.context["model"]) for record in records]
+    return [
+        (
+            name
+            if names.count(name) == 1
+            else f"{name} {shape_text(record.context['input_shapes'])} {record.context['mode']}"
+        )
+        + " *" * ("note" in record.context)
+        for name, record in zip(names, records, strict=True)
+    ]
