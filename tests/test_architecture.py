@@ -102,6 +102,71 @@ def test_a_part_that_is_not_listed_or_imports_too_much_is_found(tmp_path, place,
     assert list(faults(tmp_path)) == [fault]
 
 
+READ_BY_REPORT = {
+    "inception_lab.analyzers.memory.peak": {"PeakMemory"},
+    "inception_lab.analyzers.receptive_field.resolution": {"ResolutionFit"},
+    "inception_lab.analyzers.reductions": {"ALL_MODULES", "SUM", "WHOLE_NET"},
+}
+"""The result types and constants of analyzers that all files of report/ may import; collect.py calls more."""
+
+
+def names_of_analyzers(path):
+    """The names that a file imports from analyzers, or through the package's own lazy names."""
+    homes = {"analyzers": "analyzers", **inception_lab._HOME}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "inception_lab":
+            names = [name.name for name in node.names]
+            yield from (("inception_lab", n) for n in names if homes.get(n, "").startswith("analyzers"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("inception_lab.analyzers"):
+            yield from ((node.module, name.name) for name in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (
+                (name.name, "*")
+                for name in node.names
+                if name.name.split(".")[:2] in (["inception_lab"], ["inception_lab", "analyzers"])
+            )
+
+
+def report_faults(report):
+    """The imports of files of report/ other than collect.py that could run an analysis."""
+    for path in sorted(report.rglob("*.py")):
+        if path != report / "collect.py":
+            for module, name in names_of_analyzers(path):
+                if name not in READ_BY_REPORT.get(module, ()):
+                    yield f"{path.relative_to(report)} imports {name} of {module}"
+
+
+def test_in_report_collect_alone_calls_analyzers():
+    assert list(report_faults(PACKAGE / "report")) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("from inception_lab.analyzers.cost import layer_costs",
+         "layer_costs of inception_lab.analyzers.cost"),
+        ("def f():\n    from inception_lab import summarise", "summarise of inception_lab"),
+        ("from inception_lab import analyzers", "analyzers of inception_lab"),
+        ("from inception_lab.analyzers import cost", "cost of inception_lab.analyzers"),
+        ("import inception_lab as il", "* of inception_lab"),
+        ("import inception_lab.analyzers.cost", "* of inception_lab.analyzers.cost"),
+        ("from inception_lab.analyzers.reductions import SUM, reduction_saving",
+         "reduction_saving of inception_lab.analyzers.reductions"),
+    ],
+)  # fmt: skip
+def test_an_analysis_that_is_not_run_by_collect_is_found(tmp_path, line, fault):
+    for place in ("collect.py", "plots/part.py"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(line)
+    assert list(report_faults(tmp_path)) == [f"plots/part.py imports {fault}"]
+
+
+def test_result_types_and_constants_may_be_imported(tmp_path):
+    lines = [f"from {module} import {name}" for module, names in READ_BY_REPORT.items() for name in names]
+    (tmp_path / "part.py").write_text("\n".join([*lines, "from inception_lab import __version__"]))
+    assert list(report_faults(tmp_path)) == []
+
+
 def test_the_parts_form_no_circle():
     """What a part may import may not import it: their order exists, and static_order finds it."""
     graph = {name: allowed - {name} for name, allowed in MAY_IMPORT.items() if allowed is not None}
