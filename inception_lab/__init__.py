@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from inception_lab.models.weights import load_timm_state_dict as load_timm_state_dict
     from inception_lab.models.weights import load_torchvision_state_dict as load_torchvision_state_dict
     from inception_lab.record import Record as Record
+    from inception_lab.report.write import write_comparison as write_comparison
+    from inception_lab.report.write import write_report as write_report
     from inception_lab.tracing.tracer import trace as trace
 
 _HOME = {
@@ -83,6 +85,8 @@ _HOME = {
     "summarise": "analyzers.summary",
     "trace": "tracing.tracer",
     "trace_for_device": "measure.prediction",
+    "write_comparison": "report.write",
+    "write_report": "report.write",
 }
 
 __all__ = ["__version__", *_HOME]

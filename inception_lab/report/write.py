@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from inception_lab import __version__
 from inception_lab.errors import InceptionLabError
@@ -16,6 +16,9 @@ from inception_lab.report.page import comparison_page, report_page
 from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
 from inception_lab.report.tables import TABLES, columns_of, comparison_rows
 from inception_lab.report.text import render
+
+if TYPE_CHECKING:
+    from inception_lab.ir.trace import Trace
 
 PAGE, COMPARISON = "README.md", "comparison"
 SUMMARY_FILE, COMPARISON_FILE = MARKERS
@@ -34,12 +37,42 @@ def _silent(name: str) -> None:
     """Show no progress."""
 
 
+def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent) -> Path:
+    """Analyse a trace and write everything about it: tables, its record, plots, and a page.
+
+    The folder is replaced at once or not at all; files in it that no report writes stay.
+
+    Args:
+        trace: Of any mode.
+        folder: Missing, empty, or an earlier report; missing folders above it are made.
+        progress: Called with the name of each plot and table before it is made.
+
+    Returns:
+        The page that shows everything, `README.md` in the folder.
+
+    Raises:
+        InceptionLabError: The folder holds something else, or it cannot be written.
+
+    Example:
+        >>> import inception_lab as il, tempfile, torch
+        >>> trace = il.trace(torch.nn.Linear(3, 2), (1, 3))
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     page = write_report(trace, f"{parent}/linear")
+        ...     sorted(path.name for path in page.parent.glob("*.csv"))
+        ['branches.csv', 'layers.csv', 'memory.csv', 'modules.csv']
+    """
+    # brings torch, which writing contents that are there already does not need
+    from inception_lab.report.collect import collect
+
+    return write_contents(collect(trace), Path(folder), progress)
+
+
 def write_contents(contents: ReportContents, folder: Path, progress: Progress = _silent) -> Path:
     """Write everything about one model: tables, its record, plots, and the page that shows them.
 
     Args:
         contents: All results about the model.
-        folder: Missing, empty, or an earlier report.
+        folder: Missing, empty, or an earlier report, as of `write_report`.
         progress: Called with the name of each plot and table before it is made.
 
     Returns:

@@ -235,7 +235,7 @@ def test_the_page_says_where_no_number_holds(tmp_path: Path, name: str, sentence
 
 
 def test_a_net_without_spatial_axes_has_no_such_section(tmp_path: Path) -> None:
-    page = write_contents(collect(il.trace(torch.nn.Linear(4, 2), (1, 4))), tmp_path / "net")
+    page = il.write_report(il.trace(torch.nn.Linear(4, 2), (1, 4)), tmp_path / "net")
     assert "What it sees" not in page.read_text()
     assert "What it holds" in page.read_text()
     assert not {"spectrum.csv", *(f"{name}.svg" for name in FIELD_PLOTS)} & set(_bytes(tmp_path / "net"))

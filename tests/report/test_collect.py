@@ -1,0 +1,72 @@
+"""From a trace to the contents of its report, and from Python to a folder in one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+from support.typed import typed
+
+import inception_lab as il
+from inception_lab.errors import InceptionLabError
+from inception_lab.report.collect import collect
+
+
+@pytest.fixture(scope="module")
+def googlenet() -> il.Trace:
+    model = il.create_model("googlenet_3x3", device="meta")
+    return il.trace(model, (1, 3, 224, 224), name="googlenet_3x3")
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_python_writes_what_the_command_writes(
+    googlenet: il.Trace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = il.write_report(googlenet, str(tmp_path / "python"))
+    code, out, _ = typed(capsys, "report", "googlenet_3x3", "-o", str(tmp_path / "command"))
+    assert page == tmp_path / "python" / "README.md"
+    assert (code, out) == (0, f"{tmp_path / 'command' / 'README.md'}\n")
+    assert _bytes(tmp_path / "python") == _bytes(tmp_path / "command")
+
+
+def test_python_compares_what_the_command_compares(
+    googlenet: il.Trace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nin = il.trace(il.create_model("nin", device="meta"), (1, 3, 224, 224), name="nin")
+    records = [il.summarise(trace) for trace in (googlenet, nin)]
+    page = il.write_comparison(records, tmp_path / "python")
+    typed(capsys, "report", "googlenet_3x3", "nin", "-o", str(tmp_path / "command"))
+    assert page == tmp_path / "python" / "README.md"
+    assert _bytes(page.parent) == _bytes(tmp_path / "command" / "comparison")
+
+
+def test_an_input_without_spatial_axes_has_no_fields() -> None:
+    contents = collect(il.trace(torch.nn.Linear(4, 2), (1, 4)))
+    assert contents.fit.input_size == ()
+    assert len(contents.spectrum) == len(contents.field_ranges) == 0
+    assert contents.record.totals["macs"] == 4 * 2
+    # 2 x 4 weights and 2 biases, 4 inputs and 2 outputs of 4 bytes
+    assert contents.peak.peak_bytes == 4 * (8 + 2 + 4 + 2)
+
+
+@pytest.mark.parametrize("analysis", ["field_spectrum", "resolution_fit"])
+def test_any_other_error_of_an_analysis_is_shown(googlenet: il.Trace, tmp_path: Path, analysis: str) -> None:
+    fault = InceptionLabError("the trace contradicts itself")
+    with (
+        patch(f"inception_lab.report.collect.{analysis}", side_effect=fault),
+        pytest.raises(InceptionLabError, match="contradicts"),
+    ):
+        il.write_report(googlenet, tmp_path / "report")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_is_refused(googlenet: il.Trace, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InceptionLabError, match="not a report; name another folder"):
+        il.write_report(googlenet, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
