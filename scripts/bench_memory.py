@@ -22,7 +22,7 @@ import inception_lab as il
 from inception_lab.models.cards import get_card
 from inception_lab.report.document import Table, document
 from inception_lab.running.optimizers import OPTIMIZERS
-from shared import REPORTS, add_output, context_line, timed, write_csv, write_text
+from shared import REPORTS, add_output, context_line, time_run, write_csv, write_text
 
 MODELS = ("googlenet", "googlenet_bn", "inception_v3", "inception_resnet_v2", "xception", "vgg16")
 BATCHES = (1, 512)
@@ -45,7 +45,7 @@ def race(model: nn.Module, shape: tuple[int, ...], optimizer: str, rounds: int) 
     step = partial(il.trace, model, shape, mode="train")
     prediction = partial(predict, model, shape, optimizer)
     step(), prediction()  # to warm up
-    times = [(timed(step)[0], timed(prediction)[0]) for _ in range(rounds)]
+    times = [(time_run(step)[0], time_run(prediction)[0]) for _ in range(rounds)]
     return {
         "step_ms": 1e3 * median(first for first, _ in times),
         "prediction_ms": 1e3 * median(second for _, second in times),

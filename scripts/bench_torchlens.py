@@ -26,7 +26,7 @@ import inception_lab as il
 from inception_lab.measure.hardware import device_name
 from inception_lab.models.cards import CARDS
 from inception_lab.report.document import Table, document
-from shared import REPORTS, add_output, timed, write_text
+from shared import REPORTS, add_output, time_run, write_text
 
 MODELS = ("googlenet", "googlenet_3x3", "bn_inception", "inception_v3", "inception_v4", "xception", "vgg16")
 HEADER = (
@@ -90,6 +90,7 @@ def compare(name: str, rounds: int) -> Comparison:
     ours = our_fields(model, shape)
     layers = [layer for layer in ours if layer != "(model)"]
     theirs = their_fields(model, image, layers)
+    # an upper bound may be any number above ours; only what TorchLens calls exact can contradict
     exact = [layer for layer in layers if theirs[layer][0] == "exact" and theirs[layer][1] and ours[layer][1]]
     return Comparison(
         name,
@@ -108,10 +109,10 @@ def _median_seconds(
     """CPU seconds of our fields, of a plain forward, and of TorchLens's fields."""
     times: list[tuple[float, float, float]] = []
     for _ in range(rounds):
-        ours, _fields = timed(lambda: our_fields(model, tuple(image.shape)))
+        ours, _fields = time_run(lambda: our_fields(model, tuple(image.shape)))
         with torch.no_grad():
-            forward, _output = timed(lambda: model(image))
-        theirs, _fields = timed(lambda: their_fields(model, image, layers))
+            forward, _output = time_run(lambda: model(image))
+        theirs, _fields = time_run(lambda: their_fields(model, image, layers))
         times.append((ours, forward, theirs))
     our_times, forward_times, their_times = zip(*times, strict=True)
     return median(our_times), median(forward_times), median(their_times)

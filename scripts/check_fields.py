@@ -75,6 +75,7 @@ def check(name: str, layer_count: int, limit: float) -> Outcome:
 def evenly_spaced_layers(model: nn.Module, shape: Sequence[int], count: int) -> list[str]:
     """Layers at even distances along depth, the last one among them."""
     names = spatial_layers(il.trace(model, tuple(shape)))
+    # a set: a net of fewer layers than the count has several places at one layer
     places = {round((i + 1) * len(names) / count) - 1 for i in range(count)}
     return [names[place] for place in sorted(places) if place >= 0]
 
@@ -87,6 +88,7 @@ def gibibytes(model: nn.Module, shape: tuple[int, ...]) -> float:
 
 def edge_note(rows: pd.DataFrame) -> str:
     """The layers of which no unit is free of both edges, because the net takes no longer input."""
+    # a field cut off by an edge shows its one end alone; a layer is checked in full by a unit off both
     inner = rows[(rows.gradient_first > 0) & (rows.gradient_last < rows.length - 1)]
     at_edges = [layer for layer in rows.layer.unique() if layer not in set(inner.layer)]
     return f"every unit sees an edge of the largest input it takes: {', '.join(at_edges)}" if at_edges else ""

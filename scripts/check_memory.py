@@ -93,6 +93,7 @@ def cases(names: Sequence[str]) -> Iterator[tuple[str, bool, Run]]:
     """Every run of every model, without and with heads."""
     for name in names:
         option = get_card(name).options.get(HEADS)
+        # False before True: the net as it is used, then with its heads
         for heads in sorted({bool(option.default), True}) if option else [False]:
             for run in RUNS:
                 yield name, heads, run
@@ -134,20 +135,19 @@ def errors(
 ) -> dict[str, object]:
     """The peaks of real runs, and the errors of the prediction in bytes and in percent."""
     memory = il.measure_memory(model, shape, mode=run.mode, optimizer=run.optimizer)
-    tracked, allocator = memory.tracked_bytes, memory.allocator_bytes
-    tracked_error = prediction["predicted_bytes"] - tracked
-    allocator_error = prediction["predicted_allocator_bytes"] - allocator
+    tracked_error = prediction["predicted_bytes"] - memory.tracked_bytes
+    allocator_error = prediction["predicted_allocator_bytes"] - memory.allocator_bytes
     return {
-        "tracked_bytes": tracked,
+        "tracked_bytes": memory.tracked_bytes,
         "tracked_error": tracked_error,
-        "tracked_percent": 100 * tracked_error / tracked,
-        "allocator_bytes": allocator,
+        "tracked_percent": 100 * tracked_error / memory.tracked_bytes,
+        "allocator_bytes": memory.allocator_bytes,
         "allocator_error": allocator_error,
-        "allocator_percent": 100 * allocator_error / allocator,
+        "allocator_percent": 100 * allocator_error / memory.allocator_bytes,
     }
 
 
-def reached(rows: pd.DataFrame, target: Target) -> pd.Series:
+def reaches(rows: pd.DataFrame, target: Target) -> pd.Series:
     """True for the rows that reach a target, of those that it is about."""
     about = rows[rows["mode"].isin(target.modes) & rows[target.column].notna()]
     return about[target.column].abs() <= target.most
@@ -176,7 +176,7 @@ def targets_table(rows: pd.DataFrame) -> Table:
 
 
 def _target_cells(rows: pd.DataFrame, target: Target) -> tuple[str, ...]:
-    verdicts = reached(rows, target)
+    verdicts = reaches(rows, target)
     if not len(verdicts):
         return (target.name, "0", "0", "", "")
     worst = rows.loc[rows.loc[verdicts.index, target.column].abs().idxmax()]
@@ -231,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = pd.DataFrame(records, columns=list(COLUMNS))
     write_csv(options.output, "memory.csv", rows, "%.6g")
     write_text(options.output, "README.md", page(rows))
-    return 0 if all(reached(rows, target).all() for target in TARGETS) else 1
+    return 0 if all(reaches(rows, target).all() for target in TARGETS) else 1
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ def compare(model: nn.Module, shape: tuple[int, ...], mode: Mode, optimizer: str
 def failures(request: Request, cap: int, steps: int) -> int:
     """Count the steps of a training loop that run out of memory when at most `cap` bytes may be reserved."""
     device = torch.device(DEVICE)
+    # segments that the allocator keeps from earlier runs count against the cap
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(cap / torch.cuda.get_device_properties(device).total_memory)
     try:
@@ -103,6 +104,7 @@ def fits(step: Prepared) -> bool:
     except torch.cuda.OutOfMemoryError:
         return False
     finally:
+        # the next step must allocate its gradients anew, as a loop with zero_grad does
         for parameter in step.loan.parameters.values():
             parameter.grad = None
     return True

@@ -94,14 +94,14 @@ class Goal:
     Attributes:
         label: The name of the figure.
         figure: Its value as text.
-        required: The goal in words.
-        reached: True where the figure reaches the goal.
+        requirement: The goal in words.
+        passes: True where the figure reaches the goal.
     """
 
     label: str
     figure: str
-    required: str
-    reached: bool
+    requirement: str
+    passes: bool
 
 
 # The source
@@ -165,7 +165,7 @@ def questions(file: SourceFile) -> Iterator[tuple[int, str]]:
 def docstrings(file: SourceFile) -> Iterator[tuple[int, str]]:
     """Line and text of each docstring: of a module, class, function or attribute."""
     for node in file.nodes:
-        match node:
+        match node:  # a string that stands alone documents the attribute before it, if not its scope
             case ast.Expr(value=ast.Constant(value=str(text))) if text.strip():
                 yield node.lineno, text
 
@@ -199,7 +199,8 @@ def bindings(file: SourceFile) -> Iterator[tuple[int, str]]:
 
 
 def import_graph(files: Sequence[SourceFile]) -> Graph:
-    """Which files import which, by module name; the names that a package re-exports are left out."""
+    """The imports between files, by module name; the names that a package re-exports are left out."""
+    # what a package re-exports reaches all of it, so that any use of those names would be a circle
     inner = {file.module: file for file in files if file.path != Path("__init__.py")}
     return {name: set(_imports(file, inner)) & inner.keys() - {name} for name, file in inner.items()}
 
@@ -210,6 +211,7 @@ def _imports(file: SourceFile, modules: Collection[str]) -> Iterator[str]:
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             origin = _origin(file, node)
+            # `from package import name` imports a file of that name where there is one, else the package
             paths = (f"{origin}.{name.name}" for name in node.names)
             yield from (path if path in modules else origin for path in paths)
 
@@ -218,6 +220,7 @@ def _origin(file: SourceFile, node: ast.ImportFrom) -> str:
     """The absolute name of the module that names come from."""
     if not node.level:
         return node.module or ""
+    # one dot is the package that holds the file; an `__init__.py` bears that package's own name
     level = node.level - (file.path.name == "__init__.py")
     parts = file.module.split(".")
     return ".".join([*parts[: len(parts) - level], *filter(None, [node.module])])
@@ -226,9 +229,9 @@ def _origin(file: SourceFile, node: ast.ImportFrom) -> str:
 def part_graph(graph: Graph, prefix: str) -> Graph:
     """The same between the parts at the top of the folder: its files and its folders."""
     parts: dict[str, set[str]] = defaultdict(set)
-    for module, imported in graph.items():
+    for module, imports in graph.items():
         own = _part(module, prefix)
-        parts[own] |= {_part(other, prefix) for other in imported} - {own}
+        parts[own] |= {_part(other, prefix) for other in imports} - {own}
     return parts
 
 
@@ -238,6 +241,8 @@ def _part(module: str, prefix: str) -> str:
 
 def circles(graph: Graph) -> list[list[str]]:
     """The groups of names that reach each other."""
+    # two names lie on one circle where each reaches the other: the strongly connected components,
+    # of which graphlib would name but one path; quadratic, which a few hundred files allow
     reach = {name: _reachable(graph, name) for name in graph}
     groups = {tuple(sorted(o for o in reach[n] if n in reach.get(o, ()))) for n in graph if n in reach[n]}
     return [list(group) for group in sorted(groups)]
@@ -245,7 +250,7 @@ def circles(graph: Graph) -> list[list[str]]:
 
 def _reachable(graph: Graph, name: str) -> set[str]:
     """All that a name imports, directly or through others; itself where it lies on a circle."""
-    reach: set[str] = set()
+    reach: set[str] = set()  # without the name itself, which only a circle leads back to
     pending = [name]
     while pending:
         fresh = graph.get(pending.pop(), set()) - reach
@@ -295,8 +300,8 @@ def _arrows(groups: Iterable[Sequence[str]]) -> list[str]:
 def _goal_lines(title: str, goals: Iterable[Goal]) -> Iterator[str]:
     yield f"\n{title}"
     for goal in goals:
-        verdict = "met" if goal.reached else "MISSED"
-        yield f"  {goal.label + ':':<26}{goal.figure}  (goal: {goal.required}) {verdict}"
+        verdict = "met" if goal.passes else "MISSED"
+        yield f"  {goal.label + ':':<26}{goal.figure}  (goal: {goal.requirement}) {verdict}"
 
 
 def _longest_lines(all_functions: Sequence[Function], number: int) -> Iterator[str]:
@@ -308,7 +313,7 @@ def _longest_lines(all_functions: Sequence[Function], number: int) -> Iterator[s
 def _place_lines(
     title: str, files: Iterable[SourceFile], reader: Callable[[SourceFile], Iterable[tuple[int, str]]]
 ) -> Iterator[str]:
-    """How many there are, how often each, and the lines of each in each file."""
+    """The number of places, of each name among them, and the lines of each in each file."""
     places = [(str(file.path), sorted(reader(file), key=lambda place: place[::-1])) for file in files]
     counts = Counter(name for _, entries in places for _, name in entries)
     yield f"\n{title}: {counts.total()}"
@@ -351,7 +356,7 @@ def report(folder: Path, longest: int) -> tuple[str, bool]:
         *_place_lines("Bindings that are bare participles", files, participles),
         *_place_lines("Bindings of one other word in -ed", files, other_participles),
     ]
-    return "\n".join(lines) + "\n", all(goal.reached for _, group in goals for goal in group)
+    return "\n".join(lines) + "\n", all(goal.passes for _, group in goals for goal in group)
 
 
 # The command line
@@ -372,9 +377,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures; returns 1 where a goal is missed."""
     options = parse(arguments)
-    text, reached = report(options.folder, options.longest)
+    text, passes = report(options.folder, options.longest)
     print(text, end="")
-    return 0 if reached else 1
+    return 0 if passes else 1
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ REPORTS = ROOT / "reports"
 Result = TypeVar("Result")
 
 
-def timed(run: Callable[[], Result]) -> tuple[float, Result]:
+def time_run(run: Callable[[], Result]) -> tuple[float, Result]:
     """CPU seconds of this thread for one run, and its result."""
     start = time.thread_time()
     result = run()

@@ -14,16 +14,16 @@ from peers.contenders import COLD, CONTENDERS, Run, Shape
 from peers.options import Options
 from peers.race import turns
 from peers.results import Case, Probe, Timing
-from shared import ROOT, timed
+from shared import ROOT, time_run
 
 
 def probe_all(timings: dict[Case, Timing], options: Options) -> dict[Case, tuple[Probe, ...]]:
     """Probe what could be raced: cold starts in turns and repeatedly, all else once."""
     cases = [case for case, timing in timings.items() if not timing.why_not]
-    repeated = [c for c in cases if c.contender in COLD and c.batch == options.batch_sizes[0]]
-    once = [c for c in cases if c not in repeated] if options.probes else []
+    cold_starts = [c for c in cases if c.contender in COLD and c.batch == options.batch_sizes[0]]
+    others = [c for c in cases if c not in cold_starts] if options.probes else []
     probes: dict[Case, tuple[Probe, ...]] = dict.fromkeys(timings, ())
-    for case in [*turns(repeated, options.probes), *once]:
+    for case in [*turns(cold_starts, options.probes), *others]:
         probes[case] = (*probes[case], *_probe_in_child(case, options))
     return probes
 
@@ -37,13 +37,15 @@ def _probe_in_child(case: Case, options: Options) -> tuple[Probe, ...]:
         *("--batch-sizes", str(case.batch), "--input-size", "x".join(map(str, shape[1:]))),
     ]
     child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    # peers print what they like; the probe is the last line
     return () if child.returncode else (Probe(**json.loads(child.stdout.splitlines()[-1])),)
 
 
 def probe(name: str, model: str, shape: Shape) -> Probe:
     """Run a contender twice in this process, which must be a fresh one."""
-    pandas, _ = timed(lambda: import_module("pandas"))
-    package, _ = timed(lambda: (il.trace, il.layer_costs))
+    # pandas first, so that its import is not charged to this package, which needs it too
+    pandas, _ = time_run(lambda: import_module("pandas"))
+    package, _ = time_run(lambda: (il.trace, il.layer_costs))
     run = CONTENDERS[name].ready(model, shape)
     first, first_added, method = _weigh(run)
     second, second_added, _ = _weigh(run)
@@ -55,7 +57,7 @@ def _weigh(run: Run) -> tuple[float, int | None, str]:
     gc.collect()
     method = reset_peak()
     before = peak_bytes()
-    seconds, _ = timed(run)
+    seconds, _ = time_run(run)
     after = peak_bytes()
     return seconds, None if before is None or after is None else after - before, method
 

@@ -49,6 +49,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     """Read the arguments; ends the program with exit code 2 where they are wrong."""
     parser = _parser()
     values = vars(parser.parse_args(arguments))
+    # a model or batch size named twice would share its cases with itself
     distinct = {key: tuple(dict.fromkeys(values[key])) for key in ("models", "batch_sizes")}
     options = Options(**values | distinct)
     try:

@@ -10,7 +10,7 @@ import inception_lab as il
 from peers.contenders import CONTENDERS, REAL_FORWARD, Run, Shape, net
 from peers.options import Options
 from peers.results import Case, Timing
-from shared import timed
+from shared import time_run
 
 Item = TypeVar("Item")
 
@@ -35,6 +35,8 @@ def operation_count(model: str, options: Options) -> int:
 
 def turns(cases: Sequence[Item], rounds: int) -> Iterator[Item]:
     """Every case once a round, each round begun by another one and every second round backwards."""
+    # a case may suffer from the one before it, which emptied the processor's caches, and from its place in
+    # the round; turning and reversing the order spreads both over all cases
     for number in range(rounds):
         first = number % max(len(cases), 1)
         order = [*cases[first:], *cases[:first]]
@@ -46,7 +48,7 @@ def _round_seconds(runs: dict[Case, Run], rounds: int) -> dict[Case, list[float]
     for case in turns(list(runs), rounds):
         gc.collect()
         runs[case]()  # the contender before filled the processor's caches: this run is not timed
-        seconds[case].append(timed(runs[case])[0])
+        seconds[case].append(time_run(runs[case])[0])
     return seconds
 
 
@@ -65,7 +67,8 @@ def _entrant(case: Case, image_seconds: float, options: Options) -> tuple[Run, i
 
 def _forward_seconds(shape: Shape, model: str) -> float:
     run = CONTENDERS[REAL_FORWARD].ready(model, shape)
-    return min(timed(run)[0] for _ in range(2))
+    # the first one allocates and chooses kernels
+    return min(time_run(run)[0] for _ in range(2))
 
 
 def _infeasible(case: Case, image_seconds: float, longest: float) -> str:

@@ -71,6 +71,7 @@ class Spread:
         """Return the spread of these values; None where there are none."""
         if len(values) < 2:
             return cls(values[0], values[0], values[0]) if values else None
+        # the rounds are all there is, and not a sample: their extremes are the extremes
         return cls(*statistics.quantiles(values, n=4, method="inclusive"))
 
     @classmethod
@@ -113,7 +114,7 @@ class Results:
         """CPU seconds of the first or the second run in each fresh process."""
         return [probe.seconds(turn) for probe in self.probes.get(case, ())]
 
-    def added(self, case: Case, turn: Turn) -> Spread | None:
+    def added_memory(self, case: Case, turn: Turn) -> Spread | None:
         """MB that the first or the second run in a fresh process added to resident memory at most."""
         sizes = [probe.added_bytes(turn) for probe in self.probes.get(case, ())]
         return Spread.of([size / MB for size in sizes if size is not None])

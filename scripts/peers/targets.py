@@ -68,7 +68,7 @@ def batch_512(results: Results, model: str) -> Spread | None:
 
 def added_memory(batch: int, turn: Turn) -> Figure:
     """MB that our run adds to a fresh process."""
-    return lambda results, model: results.added(Case(model, batch, OURS), turn)
+    return lambda results, model: results.added_memory(Case(model, batch, OURS), turn)
 
 
 def microseconds_per_operation(results: Results, model: str) -> Spread | None:

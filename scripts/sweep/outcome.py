@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 import inception_lab as il
 from inception_lab.ir.operation_name import parse_operation_name
-from shared import timed
+from shared import time_run
 
 EQUAL, EXPLAINED, UNEXPLAINED = "equal", "explained", "unexplained"
 META, FOR_REAL, REFUSED, FAILED = "meta", "cpu", "refused", "failed"
@@ -56,7 +56,7 @@ class Row:
 
 def trace_row(package: str, name: str, model: nn.Module, inputs: Any) -> Row:
     """Trace a net, and count it once more by FlopCounterMode."""
-    seconds, trace = timed(lambda: il.trace(model, inputs))
+    seconds, trace = time_run(lambda: il.trace(model, inputs))
     context = trace.context
     row = Row(
         package,
@@ -76,7 +76,7 @@ def _counter_columns(trace: il.Trace, model: nn.Module, inputs: Any) -> dict[str
     """The columns that FlopCounterMode fills; it runs on the device that the trace ran on."""
     device = "cpu" if trace.context.device == "cpu" else "meta"
     try:
-        seconds, flops = timed(lambda: flops_by_torch(model, inputs, device))
+        seconds, flops = time_run(lambda: flops_by_torch(model, inputs, device))
     except Exception as error:  # the peer's failure, not ours
         return {"reason": f"FlopCounterMode: {one_line(error)}"}
     counts, explanation = compare(trace, flops // 2)
@@ -87,11 +87,11 @@ def _counter_columns(trace: il.Trace, model: nn.Module, inputs: Any) -> dict[str
 def compare(trace: il.Trace, torch_macs: int) -> tuple[str, str]:
     """Tell if the MACs are equal, and where they are not, if products without a formula explain it."""
     surplus = sum(op.macs for op in trace.ops) - torch_macs
-    unregistered = [op for op in trace.ops if op.macs and op.base_name not in REGISTERED_NAMES]
+    unregistered_ops = [op for op in trace.ops if op.macs and op.base_name not in REGISTERED_NAMES]
     if not surplus:
         return EQUAL, ""
-    if surplus == sum(op.macs for op in unregistered):
-        names = ", ".join(sorted({op.name for op in unregistered}))
+    if surplus == sum(op.macs for op in unregistered_ops):
+        names = ", ".join(sorted({op.name for op in unregistered_ops}))
         return EXPLAINED, f"FlopCounterMode has no formula for {names}"
     return UNEXPLAINED, f"differs by {surplus:+,}"
 

@@ -53,7 +53,7 @@ def page(rows: Sequence[Row], missing: Mapping[str, str]) -> str:
 
 
 def summary(rows: Sequence[Row]) -> Table:
-    """How many nets of each package were traced, and how many counts agree."""
+    """Nets of each package by their outcome, and by the agreement of their counts."""
     header = ("package", "nets", "traced on meta", "for real", "refused, rightly", "failed",
               "equal to FlopCounterMode", "difference explained", "unexplained", "partial counts", "trace, s",
               "FlopCounterMode, s")  # fmt: skip
