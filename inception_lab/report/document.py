@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from inception_lab.report.text import markdown_line, one_line
+
 _PIPE = re.compile(r"(?<!\\)\|")
+"""A pipe that is not escaped yet; in a table it would end its cell even within a code span."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,10 @@ class Table:
 
     def markdown(self) -> str:
         """Return its lines; a pipe or a line break in a cell stays inside of it."""
-        return "\n".join(map(_line, (self.columns, ["---"] * len(self.columns), *self.rows)))
+        head, *body = [
+            [_PIPE.sub(r"\|", one_line(cell)) for cell in row] for row in (self.columns, *self.rows)
+        ]
+        return "\n".join(map(markdown_line, (head, ["---"] * len(head), *body)))
 
 
 def document(title: str, parts: Iterable[str | Heading | Table]) -> str:
@@ -75,9 +81,5 @@ def _block(part: str | Heading | Table) -> str:
             return part
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_cell, cells))} |"
-
-
 def _cell(text: str) -> str:
-    return _PIPE.sub(r"\|", " ".join(text.splitlines()))
+    return _PIPE.sub(r"\|", one_line(text))

@@ -82,7 +82,12 @@ def _table(rows: Rows, columns: Sequence[str]) -> str:
 def _markdown(rows: Rows, columns: Sequence[str]) -> str:
     head, *body = [[escape_markdown(text) for text in line] for line in _cells(rows, columns)]
     rule = ["---:" if right else ":---" for right in _numeric(rows, columns)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *body))
+    return "".join(f"{markdown_line(line)}\n" for line in (head, rule, *body))
+
+
+def markdown_line(cells: Sequence[str]) -> str:
+    """Return one line of a Markdown table, of cells that are Markdown."""
+    return f"| {' | '.join(cells)} |"
 
 
 def _csv(rows: Rows, columns: Sequence[str]) -> str:
