@@ -42,7 +42,7 @@ def once_per_trace(analysis: Callable[Arguments, Result]) -> Callable[Arguments,
     parameters = signature(analysis)
 
     @wraps(analysis)
-    def remembered(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def cached_analysis(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         bound = parameters.bind(*args, **kwargs)
         bound.apply_defaults()
         trace, *options = bound.arguments.values()
@@ -56,7 +56,7 @@ def once_per_trace(analysis: Callable[Arguments, Result]) -> Callable[Arguments,
             by_options[choice] = analysis(*args, **kwargs)
         return by_options[choice]
 
-    return remembered
+    return cached_analysis
 
 
 def table_once_per_trace(analysis: Callable[Arguments, TableT]) -> Callable[Arguments, TableT]:
@@ -65,10 +65,10 @@ def table_once_per_trace(analysis: Callable[Arguments, TableT]) -> Callable[Argu
     Args:
         analysis: As for `once_per_trace`; what it returns has a `copy()`.
     """
-    shared = once_per_trace(analysis)
+    cached_analysis = once_per_trace(analysis)
 
     @wraps(analysis)
-    def copied(*args: Arguments.args, **kwargs: Arguments.kwargs) -> TableT:
-        return shared(*args, **kwargs).copy()
+    def table_copy(*args: Arguments.args, **kwargs: Arguments.kwargs) -> TableT:
+        return cached_analysis(*args, **kwargs).copy()
 
-    return copied
+    return table_copy

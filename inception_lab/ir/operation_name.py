@@ -1,4 +1,4 @@
-"""One spelling of an operation, whatever its overload and whether it works in place."""
+"""One spelling of an operation for all of its overloads and its in-place form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class OperationName(NamedTuple):
-    """The parts of an operation's name that tables look at.
+    """The parts of an operation's name by which tables are keyed.
 
     Attributes:
         base: Such as `add` for `aten.add_.Tensor`; operations of other libraries keep their namespace:

@@ -1,4 +1,4 @@
-"""The dataflow of a Trace: which rows it has, how deep it is, where it branches."""
+"""The dataflow of a Trace: its rows, its depth, its branches."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ROOT = "(model)"
 
 
 class Place(NamedTuple):
-    """Where a layer stands among parallel branches.
+    """Place of a layer among parallel branches.
 
     Attributes:
         block: Path of the innermost module around it that has parallel branches, else of its own
             top-level module.
-        branch: Name within the block of the branch that it is part of, empty for what is in none.
+        branch: Name within the block of the branch that it is part of, empty outside of branches.
     """
 
     block: str
@@ -28,26 +28,26 @@ class Place(NamedTuple):
 
 @once_per_trace
 def layer_calls(trace: Trace) -> tuple[Call, ...]:
-    """The calls that have a row: together they hold all operations and all parameters, each once.
+    """Return the calls that have a row: together they hold all operations and all parameters, each once.
 
     These are the calls that ran an operation of their own, those of modules with parameters of their
     own, and modules without children that were never called.
     """
-    busy = {op.call for op in trace.ops}
-    return tuple(c for c in trace.calls if c.id in busy or c.params or (c.leaf and not c.executed))
+    with_ops = {op.call for op in trace.ops}
+    return tuple(c for c in trace.calls if c.id in with_ops or c.params or (c.leaf and not c.executed))
 
 
 def layer_name(call: Call) -> str:
-    """The path of a call's module; the model itself has a name of its own."""
+    """Return the path of a call's module; the model itself has a name of its own."""
     return call.path or ROOT
 
 
 @once_per_trace
 def weighted_depth(trace: Trace) -> int:
-    """Convolutions and linear layers on the longest path from an input to an output.
+    """Count the convolutions and linear layers on the longest path from an input to an output.
 
-    Only products with a parameter count, or with what is made of parameters alone. Modules that run in
-    parallel count once, the longest.
+    Only products with a parameter count, or with a value made of parameters alone. Of modules that run in
+    parallel the longest counts.
 
     Example:
         >>> import inception_lab as il
@@ -56,21 +56,21 @@ def weighted_depth(trace: Trace) -> int:
     """
     parameters = {s.id for s in trace.storages if s.kind == "parameter"}
     depth: dict[int | None, int] = {None: 0}
-    derived: set[int | None] = set()
+    weight_ops: set[int | None] = set()  # those that read weights alone, as for a normalised weight
     for op in trace.ops:
         if op.phase != "forward":
             break
         sources = [trace.values[value] for value in op.reads]
-        weights = [v for v in sources if v.storage in parameters or v.op in derived]
+        weights = [v for v in sources if v.storage in parameters or v.op in weight_ops]
         if sources and len(weights) == len(sources):
-            derived.add(op.id)
+            weight_ops.add(op.id)
         depth[op.id] = max((depth[v.op] for v in sources), default=0) + bool(op.macs and weights)
     return max(depth.values())
 
 
 @once_per_trace
 def places(trace: Trace) -> Mapping[int, Place]:
-    """Where each call stands among parallel branches, by call id.
+    """Return the place of each call among parallel branches, by call id.
 
     A module is a block where two or more groups of its children read the same values, each group
     being children that feed one another. The innermost block around a layer is the one that counts.
@@ -79,26 +79,29 @@ def places(trace: Trace) -> Mapping[int, Place]:
     for call in trace.calls:
         if call.executed:
             children[call.parent].append(call)
-    found: dict[int, Place] = {}
-    for call in trace.calls:
-        above = found.get(call.parent) if call.parent is not None else None
-        inside = above is not None and above.branch
-        found.setdefault(
-            call.id, above if above and inside else Place(call.path.partition(".")[0] or ROOT, "")
-        )
+    by_call: dict[int, Place] = {}
+    for call in trace.calls:  # a parent comes before its children
+        parent_place = by_call.get(call.parent) if call.parent is not None else None
+        in_branch = parent_place is not None and parent_place.branch
+        top_level = Place(call.path.partition(".")[0] or ROOT, "")
+        by_call.setdefault(call.id, parent_place if parent_place and in_branch else top_level)
         for child, branch in _branches(trace, call, children[call.id]):
-            found[child.id] = Place(call.path, branch)
-    return MappingProxyType(found)
+            by_call[child.id] = Place(call.path, branch)
+    return MappingProxyType(by_call)
 
 
 def _branches(trace: Trace, block: Call, children: list[Call]) -> Iterator[tuple[Call, str]]:
     """Children of a call with the name of their branch, where it has two branches or more."""
-    entering = {_origin(trace, block, value) for value in block.inputs}
+    block_inputs = {_origin(trace, block, value) for value in block.inputs}
     groups = _groups(trace, block, children)
-    parallel = [g for g in groups if any(_origin(trace, block, v) in entering for c in g for v in c.inputs)]
-    if len(parallel) < 2:
+    branches = [
+        group
+        for group in groups
+        if any(_origin(trace, block, value) in block_inputs for child in group for value in child.inputs)
+    ]
+    if len(branches) < 2:
         return
-    for group in parallel:
+    for group in branches:
         name = group[0].path.removeprefix(block.path).lstrip(".")
         for child in group:
             yield child, name
@@ -106,15 +109,17 @@ def _branches(trace: Trace, block: Call, children: list[Call]) -> Iterator[tuple
 
 def _groups(trace: Trace, block: Call, children: Iterable[Call]) -> list[list[Call]]:
     """Children that feed one another, directly or through operations of the block on one value."""
-    maker: dict[int, list[Call]] = {}
+    producers: dict[int, list[Call]] = {}
     groups: list[list[Call]] = []
     for child in children:
-        feeding = {id(group): group for v in child.inputs if (group := maker.get(_origin(trace, block, v)))}
-        group = next(iter(feeding.values())) if len(feeding) == 1 else []
+        origins = (_origin(trace, block, value) for value in child.inputs)
+        sources = {id(group): group for origin in origins if (group := producers.get(origin))}
+        # what reads from several groups, such as a concatenation, begins a group of its own
+        group = next(iter(sources.values())) if len(sources) == 1 else []
         if not group:
             groups.append(group)
         group.append(child)
-        maker.update((value, group) for value in child.outputs)
+        producers.update((value, group) for value in child.outputs)
     return groups
 
 

@@ -1,4 +1,4 @@
-"""The Trace and its parts: what a model did when it ran once, free of tensors, linked by ids."""
+"""The Trace and its parts: one run of a model as data, free of tensors, linked by ids."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Op(NamedTuple):
     counted: bool
 
     def arg(self, name: str, default: Any = None) -> Any:
-        """The argument of that name, or `default` where the operation was called without it."""
+        """Return the argument of that name, or `default` where the operation was called without it."""
         return dict(self.args).get(name, default)
 
     @property
@@ -91,7 +91,7 @@ class Storage(NamedTuple):
     Attributes:
         id: Its index in `Trace.storages`.
         bytes: Its size.
-        kind: What it holds.
+        kind: The purpose of its content.
         name: Path of the parameter or buffer that it belongs to, place of the input, else empty.
         born: The operation that made it, or None where it existed before the first one.
         dies: The operation after which it is released, or None where it outlives the trace.
@@ -110,8 +110,8 @@ class Call(NamedTuple):
 
     Attributes:
         id: Its index in `Trace.calls`.
-        path: Where the module stands in the model, empty for the model itself; in parentheses for
-            what is no part of it, such as `(loss)`.
+        path: Path of the module within the model, empty for the model itself; in parentheses for
+            what is not a part of it, such as `(loss)`.
         type: Class of the module.
         number: 0 for the module's first call, 1 for its second.
         parent: The call from within which it was called, or None.
@@ -136,23 +136,23 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """What was traced, and how: it travels with every number.
+    """The model, the run and the versions that the numbers of a trace hold for.
 
     Attributes:
         model: Name of the model.
         input_shapes: One shape per input, batch included.
         mode: `eval` for one inference pass, `train` for forward, loss and backward.
-        loss: What was differentiated, or None in eval mode.
-        optimizer: What made the step, or None where it ends with the backward pass.
+        loss: Name of the differentiated function, or None in eval mode.
+        optimizer: Name of the optimizer, or None where the step ends with the backward pass.
         autocast: Element type of autocast, or None without it.
         dtype: Element type of the first floating input, of the parameters where there is none.
         memory_format: `contiguous`, `channels_last` or `strided`, of the first floating input.
-        device: What the tensors were: `meta`, `fake` for those that say they are on the CPU, or `cpu` for a
-            real run.
-        fallback: Why the model could not run on meta; empty where it did.
+        device: Kind of tensors that ran: `meta`, `fake` for those without data that say they are on the
+            CPU, or `cpu` for a real run.
+        fallback: The reason for which the model could not run on meta; empty where it did.
         torch: Version of PyTorch.
         tool: Name and version of this tool.
-        uncounted_ops: How often each operation ran that no formula knows.
+        uncounted_ops: Number of runs of each operation that no formula knows.
     """
 
     model: str
@@ -182,7 +182,9 @@ class Context:
 
 @dataclass(frozen=True)
 class Trace:
-    """Everything that a model did when it ran once; see the parts for what each field means.
+    """One run of a model: its operations, values, storages and module calls.
+
+    The ids of operations, values, storages and calls are their places in these tuples.
 
     Example:
         >>> import inception_lab as il
@@ -198,13 +200,13 @@ class Trace:
     calls: tuple[Call, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The trace as plain data: the context, and each part as its field names and its rows."""
+        """Return the trace as plain data: the context, and each part as its field names and its rows."""
         parts = {name: _table(part, getattr(self, name)) for name, part in _PARTS.items()}
         return {"schema": SCHEMA, "context": asdict(self.context), **parts}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Trace:
-        """The inverse of `to_dict`.
+        """Make a trace of the data that `to_dict` returned.
 
         Raises:
             InceptionLabError: The data is not a trace of this schema.
@@ -233,7 +235,7 @@ class Trace:
         """Read a trace that `save` wrote.
 
         Raises:
-            InceptionLabError: The file cannot be read, or holds no trace of this schema.
+            InceptionLabError: The file cannot be read, or is not a trace of this schema.
         """
         try:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))

@@ -12,7 +12,7 @@ from inception_lab.ir.once import once_per_trace, table_once_per_trace
 
 
 @pytest.fixture
-def counted():
+def counting_analysis():
     calls = []
 
     @once_per_trace
@@ -27,20 +27,20 @@ def small(width=2):
     return il.trace(nn.Linear(3, width), (1, 3))
 
 
-def test_equal_options_however_they_are_given_are_computed_once(counted):
-    analysis, calls = counted
+def test_equal_options_however_they_are_given_are_computed_once(counting_analysis):
+    analysis, calls = counting_analysis
     trace = small()
     first = analysis(trace)
     assert all(
-        first is again
-        for again in (analysis(trace, 1), analysis(trace, depth=1, device="cpu"), analysis(trace=trace))
+        first is result
+        for result in (analysis(trace, 1), analysis(trace, depth=1, device="cpu"), analysis(trace=trace))
     )
     assert analysis(trace, 2) == [2, "cpu"]
     assert len(calls) == 2
 
 
-def test_equal_traces_have_results_of_their_own(counted):
-    analysis, calls = counted
+def test_equal_traces_have_results_of_their_own(counting_analysis):
+    analysis, calls = counting_analysis
     one, other = small(), small()
     assert one == other
     assert analysis(one) is not analysis(other)

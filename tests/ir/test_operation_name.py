@@ -1,4 +1,4 @@
-"""Names of operations, told from the schemas of PyTorch itself."""
+"""Names of operations, beside the schemas of PyTorch itself."""
 
 import pytest
 import torch
@@ -33,13 +33,13 @@ def test_the_parts_of_a_name(name, base, in_place):
 
 def test_an_operation_works_in_place_exactly_where_its_schema_writes_to_its_first_argument():
     """The schema of every in-place operation marks its first argument as written to."""
-    checked = 0
+    in_place_count = 0
     for func in overloads():
         arguments = func._schema.arguments
         if parse_operation_name(str(func)).in_place:
             assert getattr(arguments[0].alias_info, "is_write", False), func
-            checked += 1
-    assert checked > 300
+            in_place_count += 1
+    assert in_place_count > 300
 
 
 def test_an_in_place_operation_shares_the_base_name_of_the_other_one():

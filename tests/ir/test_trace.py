@@ -91,19 +91,19 @@ class TestData:
 class TestFile:
     @pytest.mark.parametrize("name", ["step", "odd"])
     def test_round_trip(self, name, request, tmp_path):
-        found = request.getfixturevalue(name)
-        found.save(tmp_path / "trace.json")
-        again = Trace.load(tmp_path / "trace.json")
-        assert again == found
-        assert again.ops == found.ops
-        assert again.context.complete is found.context.complete
-        assert [type(x) for x in leaves(again)] == [type(x) for x in leaves(found)]
+        original = request.getfixturevalue(name)
+        original.save(tmp_path / "trace.json")
+        copy = Trace.load(tmp_path / "trace.json")
+        assert copy == original
+        assert copy.ops == original.ops
+        assert copy.context.complete is original.context.complete
+        assert [type(x) for x in leaves(copy)] == [type(x) for x in leaves(original)]
 
     def test_it_says_its_schema(self, step):
         assert step.to_dict()["schema"] == SCHEMA
         assert json.loads(json.dumps(step.to_dict()))["context"]["input_shapes"] == [[2, 3, 191, 191]]
 
-    def refused(self, data, tmp_path):
+    def message_about(self, data, tmp_path):
         path = tmp_path / "trace.json"
         path.write_text(data if isinstance(data, str) else json.dumps(data), encoding="utf-8")
         with pytest.raises(InceptionLabError) as caught:
@@ -113,21 +113,21 @@ class TestFile:
         return str(caught.value)
 
     def test_a_file_of_another_schema(self, step, tmp_path):
-        message = self.refused({**step.to_dict(), "schema": 99}, tmp_path)
+        message = self.message_about({**step.to_dict(), "schema": 99}, tmp_path)
         assert "schema 99" in message
         assert str(SCHEMA) in message
 
     @pytest.mark.parametrize("keep", [0, 1, 100, 0.5, -1])
     def test_a_file_cut_short(self, step, tmp_path, keep):
         text = json.dumps(step.to_dict())
-        cut = int(len(text) * keep) if isinstance(keep, float) else keep
-        assert "trace.json" in self.refused(text[:cut], tmp_path)
+        length = int(len(text) * keep) if isinstance(keep, float) else keep
+        assert "trace.json" in self.message_about(text[:length], tmp_path)
 
     @pytest.mark.parametrize("part", ["schema", "context", "ops", "values", "storages", "calls"])
     def test_a_part_missing(self, step, tmp_path, part):
         data = step.to_dict()
         del data[part]
-        assert part in self.refused(data, tmp_path)
+        assert part in self.message_about(data, tmp_path)
 
     @pytest.mark.parametrize(
         "damage",
@@ -143,13 +143,13 @@ class TestFile:
     def test_a_part_damaged(self, step, tmp_path, damage):
         data = json.loads(json.dumps(step.to_dict()))
         damage(data)
-        self.refused(data, tmp_path)
+        self.message_about(data, tmp_path)
 
     @pytest.mark.parametrize("content", ["[]", "5", "null", '"text"', "{}"])
-    def test_json_that_is_no_trace(self, tmp_path, content):
-        self.refused(content, tmp_path)
+    def test_json_that_is_not_a_trace(self, tmp_path, content):
+        self.message_about(content, tmp_path)
 
-    def test_a_file_that_is_not_there_and_one_that_is_no_text(self, tmp_path):
+    def test_a_file_that_is_not_there_and_one_that_is_not_text(self, tmp_path):
         with pytest.raises(InceptionLabError, match=r"none\.json"):
             Trace.load(tmp_path / "none.json")
         (tmp_path / "image.json").write_bytes(b"\x89PNG\xff")
