@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from inception_lab import __version__
+from inception_lab.cli.hints import command_line_hint
 from inception_lab.errors import USAGE, InceptionLabError, nearest
 
 COMMANDS = {
@@ -72,16 +73,16 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         args: The arguments, those of the process by default.
     """
     try:
-        _ending_in_order()
+        _unwind_on_signals()
         _run(list(sys.argv[1:] if args is None else args))
-    except click.exceptions.Exit as left:
-        sys.exit(left.exit_code)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
     except click.ClickException as error:
         _refuse(error)
     except InceptionLabError as error:
         _fail(str(error), error.exit_code)
-    except _Ended as ended:
-        sys.exit(ended.code)
+    except _Terminated as termination:
+        sys.exit(termination.code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", INTERRUPTED)
     except OSError as error:
@@ -93,7 +94,12 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 def _run(args: list[str]) -> None:
     with app.make_context("inception-lab", args) as context:
-        app.invoke(context)
+        try:
+            app.invoke(context)
+        except InceptionLabError as error:
+            command = app.get_command(context, context.invoked_subcommand or "")
+            error.hint = command_line_hint(error.hint, command) if command else error.hint
+            raise
     if sys.stdout is not None:
         sys.stdout.flush()
 
@@ -109,7 +115,7 @@ def _refuse(error: click.ClickException) -> NoReturn:
     _fail(f"{_one_line(error)}; see '{command} --help'", USAGE)
 
 
-class _Ended(BaseException):
+class _Terminated(BaseException):
     """A request to end, which no code of a user's model takes for its own."""
 
     def __init__(self, number: int) -> None:
@@ -117,7 +123,7 @@ class _Ended(BaseException):
         self.code = 128 + number
 
 
-def _ending_in_order() -> None:
+def _unwind_on_signals() -> None:
     """Have a request to end unwind the program, so that nothing half written is left behind."""
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGTERM", "SIGHUP"):
@@ -127,7 +133,7 @@ def _ending_in_order() -> None:
 
 def _end(number: int, frame: object) -> NoReturn:
     del frame
-    raise _Ended(number)
+    raise _Terminated(number)
 
 
 def _one_line(error: click.ClickException) -> str:
