@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,6 +68,23 @@ class EffectiveField:
         pixels = prod(last - first + 1 for first, last in self.theoretical)
         return _area(1.0, pixels, len(self.theoretical))
 
+    def to_dict(self) -> dict[str, Any]:
+        """The field as plain data, its areas beside the theoretical one, without the weight of each pixel."""
+        pixels = self.theoretical_area.pixels
+        return {
+            "layer": self.unit.layer,
+            "unit": list(self.unit.position),
+            "inputs": self.inputs,
+            "device": self.device,
+            "theoretical_extent": [list(pair) for pair in self.theoretical],
+            "theoretical_pixels": pixels,
+            "areas": [
+                {"share": area.share, "pixels": area.pixels, "side": round(area.side, 1),
+                 "of_theoretical": round(area.pixels / pixels, 4)}
+                for area in self.areas
+            ],
+        }  # fmt: skip
+
 
 def effective_field(
     model: nn.Module,
@@ -99,6 +117,8 @@ def effective_field(
         >>> found.theoretical, found.theoretical_area.pixels
         (((3, 5), (3, 5)), 9)
     """
+    if device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
+        raise InceptionLabError("there is no CUDA device here", hint="use device='cpu'")
     shape = tuple(input_shape)
     ((layer, field),) = fields_of_layers(trace(model, shape), [layer] if layer else []).items()
     unit = Unit(layer, field.middle)
