@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inception_lab.cli.options import emit, format_options, tracing_options
+from inception_lab.cli.model import refuse_partial, traceback_shown
+from inception_lab.cli.options import TracingOptions, emit, format_options, tracing_options
 from inception_lab.errors import InceptionLabError
-from inception_lab.loading.options import Tracing
 from inception_lab.record import Record
 from inception_lab.report.tables import columns_of
 from inception_lab.report.text import heading, render
@@ -18,43 +18,44 @@ if TYPE_CHECKING:
     from torch import nn
 
     from inception_lab.counters.comparison import Crosscheck
-    from inception_lab.running.inputs import Inputs
+    from inception_lab.loading.model import ModelInputs
 
 
 @click.command()
 @click.argument("model")
 @tracing_options
 @format_options
-def command(model: str, tracing: Tracing, form: str, output: Path | None) -> None:
+def command(model: str, tracing: TracingOptions, form: str, output: Path | None) -> None:
     """The MACs of MODEL beside those of fvcore and torch, layer by layer, differences explained.
 
     Exits with 1 where a count differs and no rule explains by exactly how much; under --strict also where
     one of the two could not run the model, or an operation could not be counted.
     """
     from inception_lab.counters.comparison import crosscheck
-    from inception_lab.loading.model import refuse_partial, said_of, with_model
+    from inception_lab.loading.model import apply_without_weights, with_model_facts
 
-    def use(net: nn.Module, inputs: Inputs) -> Crosscheck:
+    def checked(net: nn.Module, inputs: ModelInputs) -> Crosscheck:
         return crosscheck(net, inputs, mode=tracing.mode, name=model, meta_only=tracing.meta_only)
 
-    found = with_model(model, tracing, use)
-    record = said_of(model, tracing, found.record)
-    emit(record.to_json() if form == "json" else _shown(record, form), output)
-    if found.unexplained:
-        layers = ", ".join(row["layer"] for row in found.unexplained)
+    with traceback_shown(model, tracing):
+        result = apply_without_weights(tracing.request(model), checked)
+    record = with_model_facts(result.record, tracing.request(model))
+    emit(record.to_json() if form == "json" else _text(record, form), output)
+    if result.unexplained:
+        layers = ", ".join(row["layer"] for row in result.unexplained)
         raise InceptionLabError(f"unexplained differences in {layers}", where=model, exit_code=1)
-    refuse_partial(found.trace, tracing)
+    refuse_partial(result.trace, tracing)
     if tracing.strict and "not_run" in record.context:
         raise InceptionLabError("; ".join(_not_run(record)), where=model, exit_code=1)
 
 
-def _shown(record: Record, form: str) -> str:
+def _text(record: Record, form: str) -> str:
     table = render(record.layers, columns_of(record.layers), form)
     return table if form == "csv" else f"{table.rstrip()}\n\n{_totals(record)}"
 
 
 def _totals(record: Record) -> str:
-    """A line per total and per rule that explains a difference, then what was left out."""
+    """A line per total and per rule that explains a difference, then the omissions and the verdict."""
     names = [name for name in record.totals if name.endswith("macs") and name != "training_macs"]
     lines = [f"{heading(name):<20} {record.totals[name]:>20,}" for name in names]
     lines += [
@@ -74,7 +75,7 @@ def _not_run(record: Record) -> list[str]:
 
 
 def _verdict(record: Record) -> str:
-    """The verdict, and what it does not rest on."""
+    """The verdict and its limits."""
     parts = [record.context["verdict"]]
     if "not_run" in record.context:
         parts.append(f"checked by {', '.join(record.context['checked_by'])} alone")

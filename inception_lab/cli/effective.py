@@ -2,113 +2,153 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+from click.core import ParameterSource
+
+from inception_lab.cli.options import TracingOptions, typed_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import write_bytes
-from inception_lab.loading.options import Tracing
 from inception_lab.record import Row
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from inception_lab.loading.model import ModelInputs
     from inception_lab.measure.effective_field import EffectiveField
-    from inception_lab.running.inputs import Inputs
 
 KINDS = (".svg", ".png")
-DEFAULTS = {"layer": "", "samples": 4, "seeds": 5, "device": "cpu"}
 
 
-def effective(
-    name: str, tracing: Tracing, *, effective: bool, weights: Path | None, plot: Path | None, **how: Any
-) -> Row:
-    """Measure the effective field of MODEL and draw it, where that is asked for; empty where it is not.
+@dataclass(frozen=True)
+class EffectiveOptions:
+    """How the effective field is measured, and where it is drawn.
 
-    Args:
-        name: MODEL.
-        tracing: How it is built, and on what input it runs.
-        effective: Whether to measure at all.
-        weights: A state dict to load.
-        plot: Where to draw it.
-        **how: `layer`, `samples`, `seeds`, `device`.
+    Attributes:
+        effective: Measure it at all.
+        layer: Path of the layer; empty for the last spatial one.
+        samples: Inputs for each seed.
+        seeds: How many seeds.
+        weights: A file with a state dict to load.
+        device: `cpu` or `cuda`.
+        plot: A file to draw it into.
+    """
+
+    effective: bool
+    layer: str
+    samples: int
+    seeds: int
+    weights: Path | None
+    device: str
+    plot: Path | None
+
+
+effective_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options(
+    EffectiveOptions,
+    "options",
+    (
+        click.option("--effective", is_flag=True, help="Average input gradients too: a real run."),
+        click.option(
+            "--layer", default="", help="Whose centre unit's gradient.  [default: the last spatial one]"
+        ),
+        click.option(
+            "--samples", type=click.IntRange(1), default=4, help="Inputs for each seed.  [default: 4]"
+        ),
+        click.option("--seeds", type=click.IntRange(1), default=5, help="How many seeds.  [default: 5]"),
+        click.option(
+            "--weights", type=click.Path(path_type=Path), help="A state dict to load for --effective."
+        ),
+        click.option(
+            "--device",
+            type=click.Choice(["cpu", "cuda"]),
+            default="cpu",
+            help="Where --effective runs.  [default: cpu]",
+        ),
+        click.option(
+            "--plot", type=click.Path(path_type=Path), help="Draw --effective into a .svg or .png file."
+        ),
+    ),
+)
+"""Adds the options of the effective field, which arrive as `options`."""
+
+
+def check_options(options: EffectiveOptions) -> None:
+    """Refuse a file that nothing can be drawn into, and options without `--effective`.
 
     Raises:
-        InceptionLabError: An option makes no sense without `--effective`, or another one (exit code 2).
+        InceptionLabError: Such an option was typed (exit code 2).
     """
-    if plot is not None and plot.suffix.lower() not in KINDS:
-        raise InceptionLabError(f"cannot draw into {str(plot)!r}", hint="end it with .svg or .png")
-    if not effective:
-        given = how | {"weights": weights, "plot": plot}
-        if idle := [f"--{name}" for name, value in given.items() if value]:
-            raise InceptionLabError(f"{', '.join(idle)} without --effective", hint="add --effective")
-        return {}
-    how = {name: value or DEFAULTS[name] for name, value in how.items()}
-    if how["device"] == "cuda":
-        _refuse_missing_gpu()
-    from inception_lab.loading.model import with_weights
-
-    found = with_weights(name, tracing, weights, lambda model, inputs: _measured(model, inputs, **how))
-    if plot is not None:
-        write_bytes(plot, _drawn(name, found)[plot.suffix.lower().lstrip(".")])
-    return _row(found)
+    if options.plot is not None and options.plot.suffix.lower() not in KINDS:
+        raise InceptionLabError(f"cannot draw into {str(options.plot)!r}", hint="end it with .svg or .png")
+    source = click.get_current_context().get_parameter_source
+    names = [name for name in ("layer", "samples", "seeds", "device", "weights", "plot")
+             if source(name) is ParameterSource.COMMANDLINE]  # fmt: skip
+    if names and not options.effective:
+        flags = ", ".join(f"--{name}" for name in names)
+        raise InceptionLabError(f"{flags} without --effective", hint="add --effective")
 
 
-def _refuse_missing_gpu() -> None:
-    import torch
+def measured_field(model: str, tracing: TracingOptions, options: EffectiveOptions) -> EffectiveField:
+    """Measure the effective field of MODEL, built with weights.
 
-    if not torch.cuda.is_available():
-        raise InceptionLabError("there is no CUDA device here", hint="use --device cpu")
+    Raises:
+        InceptionLabError: MODEL has not one floating input (exit code 2), or as of `effective_field`.
+    """
+    from inception_lab import effective_field
+    from inception_lab.loading.model import apply_with_weights, only_shape
+
+    def measured(net: nn.Module, inputs: ModelInputs) -> EffectiveField:
+        shape = only_shape(inputs)
+        if shape is None:
+            raise InceptionLabError("--effective takes a model with one floating input")
+        return effective_field(
+            net,
+            shape,
+            layer=options.layer,
+            seeds=range(options.seeds),
+            samples=options.samples,
+            device=options.device,
+        )
+
+    return apply_with_weights(tracing.request(model), measured, options.weights)
 
 
-def _measured(
-    model: nn.Module, inputs: Inputs, layer: str, samples: int, seeds: int, device: str
-) -> EffectiveField:
-    from inception_lab.measure.effective_field import effective_field
-
-    shape = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else None
-    if not isinstance(shape, tuple):
-        raise InceptionLabError("--effective takes a model with one floating input")
-    return effective_field(model, shape, layer=layer, seeds=range(seeds), samples=samples, device=device)
-
-
-def _drawn(name: str, found: EffectiveField) -> dict[str, bytes]:
+def draw(model: str, field: EffectiveField, path: Path) -> None:
+    """Draw an effective field into a file of the kind that its ending names."""
     from inception_lab.report.plots import effective_field_plot
     from inception_lab.report.plots.effective import Effective
 
-    areas = {area.share: area.pixels for area in found.areas}
-    about = (name, found.unit.layer, found.device, found.inputs)
-    if len(found.theoretical) != 2:
+    if len(field.theoretical) != 2:
         raise InceptionLabError("only a field of two axes is drawn", hint="leave out --plot")
-    (top, bottom), (left, right) = found.theoretical
-    return effective_field_plot(Effective(*about, found.weight, ((top, bottom), (left, right)), areas))
+    (top, bottom), (left, right) = field.theoretical
+    areas = {area.share: area.pixels for area in field.areas}
+    images = effective_field_plot(
+        Effective(
+            model,
+            field.unit.layer,
+            field.device,
+            field.inputs,
+            field.weight,
+            ((top, bottom), (left, right)),
+            areas,
+        )
+    )
+    write_bytes(path, images[path.suffix.lower().lstrip(".")])
 
 
-def _row(found: EffectiveField) -> Row:
-    """The result as plain data."""
-    whole = found.theoretical_area.pixels
-    return {
-        "layer": found.unit.layer,
-        "unit": list(found.unit.position),
-        "inputs": found.inputs,
-        "device": found.device,
-        "theoretical_extent": [list(pair) for pair in found.theoretical],
-        "theoretical_pixels": whole,
-        "areas": [
-            {"share": area.share, "pixels": area.pixels, "side": round(area.side, 1),
-             "of_theoretical": round(area.pixels / whole, 4)}
-            for area in found.areas
-        ],
-    }  # fmt: skip
+def effective_text(row: Row) -> str:
+    """The effective field as lines.
 
-
-def shown(measured: Row) -> str:
-    """The result as lines; nothing where nothing was measured."""
-    if not measured:
-        return ""
+    Args:
+        row: As of `EffectiveField.to_dict`.
+    """
     lines = [
-        f"{area['share']:.0%} of the gradient of {measured['layer']}'s centre unit lies in "
+        f"{area['share']:.0%} of the gradient of {row['layer']}'s centre unit lies in "
         f"{area['pixels']:,} pixels, {area['of_theoretical']:.0%} of its theoretical field"
-        for area in measured["areas"]
+        for area in row["areas"]
     ]
-    return "\n".join([*lines, f"Mean of {measured['inputs']} random inputs on {measured['device']}"]) + "\n"
+    return "\n".join([*lines, f"Mean of {row['inputs']} random inputs on {row['device']}"]) + "\n"

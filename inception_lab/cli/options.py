@@ -1,139 +1,153 @@
-"""Options that mean the same in every command that has them."""
+"""Options that mean the same in every command that has them, as typed data."""
 
 from __future__ import annotations
 
-import ast
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 
-from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.files import write_text
-from inception_lab.loading.options import DTYPES, InputSize, Tracing
+from inception_lab.ir.trace import Mode
+from inception_lab.loading.options import (
+    InputSize,
+    ModelRequest,
+    parse_input_size,
+    parse_keyword,
+    unique_keywords,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class SizeType(click.ParamType[Any]):
-    """Sizes such as 3x224x224, with the element type where it is not the model's, such as 128:int64.
+@dataclass(frozen=True)
+class TracingOptions:
+    """How a command builds and traces models.
 
-    Example:
-        >>> SizeType().convert("3x224x224", None, None)
-        InputSize(sizes=(3, 224, 224), dtype='')
-        >>> SizeType().convert("128:int64", None, None)
-        InputSize(sizes=(128,), dtype='int64')
+    Attributes:
+        kwargs: Keywords of the model.
+        input_sizes: One per input; empty for the size on the card, or that the model itself tells.
+        batch_size: Images in a batch.
+        mode: `eval` or `train`.
+        strict: A partial result is a failure.
+        meta_only: A model that has to run for real is a failure.
+        traceback: Show where a model raised.
+        optimizer: Name of the one that ends a training step, None for a step without.
     """
+
+    kwargs: dict[str, Any]
+    input_sizes: tuple[InputSize, ...]
+    batch_size: int
+    mode: Mode
+    strict: bool
+    meta_only: bool
+    traceback: bool
+    optimizer: str | None = None
+
+    def request(self, spec: str) -> ModelRequest:
+        """The request for MODEL with these options."""
+        return ModelRequest(spec, self.kwargs, self.input_sizes, self.batch_size)
+
+
+class SizeType(click.ParamType[InputSize]):
+    """The type of an option that takes an input size; see `parse_input_size`."""
 
     name = "CxHxW"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> InputSize:
-        """The sizes as numbers.
-
-        Raises:
-            InceptionLabError: The text is no row of positive whole numbers between `x`, or names an
-                unknown element type.
-        """
+        """Read the text."""
         del param, ctx
-        text, colon, dtype = value.lower().partition(":")
-        parts = text.split("x")
-        if not all(part.isascii() and part.isdigit() and len(part) < 16 and int(part) for part in parts):
-            raise InceptionLabError(f"{value!r} is no input size", hint="write it like 3x224x224")
-        if colon and dtype not in DTYPES:
-            raise InceptionLabError(f"no element type {dtype!r}", hint=nearest(dtype, DTYPES))
-        return InputSize(tuple(map(int, parts)), dtype)
+        return parse_input_size(value)
 
 
-class KeywordType(click.ParamType[Any]):
-    """A keyword of a model, such as num_classes=10: a Python literal, or else a string.
-
-    Example:
-        >>> KeywordType().convert("num_classes=10", None, None)
-        ('num_classes', 10)
-        >>> KeywordType().convert("middle=input", None, None)
-        ('middle', 'input')
-    """
+class KeywordType(click.ParamType["tuple[str, Any]"]):
+    """The type of an option that takes a keyword of a model; see `parse_keyword`."""
 
     name = "KEY=VALUE"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, Any]:
-        """The keyword and its value.
-
-        Raises:
-            InceptionLabError: There is no name before an equals sign.
-        """
+        """Read the text."""
         del param, ctx
-        key, equals, text = value.partition("=")
-        if not equals or not key.strip().isidentifier():
-            raise InceptionLabError(f"{value!r} is no keyword", hint="write it like num_classes=10")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return key.strip(), ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            return key.strip(), text.strip()
+        return parse_keyword(value)
 
 
-def tracing_options(command: Command) -> Command:
-    """Add the options that say how a model is built and traced; they arrive as a `Tracing`."""
+def typed_options(kind: type, parameter: str, options: Sequence[Decorator]) -> Callable[[Command], Command]:
+    """Return a decorator that adds options to a command, which takes them as one dataclass.
 
-    @wraps(command)
-    def collected(**given: Any) -> Any:
-        how = {field.name: given.pop(field.name) for field in fields(Tracing) if field.name in given}
-        return command(tracing=Tracing(**how | {"kwargs": _each_once(how["kwargs"])}), **given)
+    Args:
+        kind: The dataclass, with a field for each option.
+        parameter: What the command calls it.
+        options: In the order in which help lists them.
+    """
 
-    for option in reversed(_TRACING):
-        collected = option(collected)
-    return cast("Command", collected)
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def collected(**values: Any) -> Any:
+            own = {field.name: values.pop(field.name) for field in fields(kind) if field.name in values}
+            return command(**{parameter: kind(**own)}, **values)
+
+        decorated: Callable[..., Any] = collected
+        for option in reversed(options):
+            decorated = option(decorated)
+        return cast("Command", decorated)
+
+    return decorate
 
 
-def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise InceptionLabError(f"keyword {name!r} is given twice", hint="give it once")
-        found[name] = value
-    return found
-
-
-_TRACING = (
-    click.option("--kwargs", multiple=True, type=KeywordType(), help="Keyword of the model; repeatable."),
-    click.option(
-        "--input-size",
-        "input_sizes",
-        multiple=True,
-        type=SizeType(),
-        help="Size of an input without the batch, and its element type where it is not the model's, "
-        "such as 128:int64; repeatable.  [default: the card's]",
+tracing_options = typed_options(
+    TracingOptions,
+    "tracing",
+    (
+        click.option(
+            "--kwargs",
+            multiple=True,
+            type=KeywordType(),
+            callback=lambda _context, _parameter, pairs: unique_keywords(pairs),
+            help="Keyword of the model; repeatable.",
+        ),
+        click.option(
+            "--input-size",
+            "input_sizes",
+            multiple=True,
+            type=SizeType(),
+            help="Size of an input without the batch, and its element type where it is not the model's, "
+            "such as 128:int64; repeatable.  [default: the card's]",
+        ),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(1, 2**31),
+            default=1,
+            show_default=True,
+            help="Images in a batch.",
+        ),
+        click.option(
+            "--mode",
+            type=click.Choice(["eval", "train"]),
+            default="eval",
+            show_default=True,
+            help="One inference pass, or forward, loss and backward.",
+        ),
+        click.option("--strict", is_flag=True, help="Exit with 1 where an operation could not be counted."),
+        click.option(
+            "--meta-only", is_flag=True, help="Exit with 3 where a model would have to run for real."
+        ),
+        click.option("--traceback", is_flag=True, help="Show where a model raised."),
     ),
-    click.option(
-        "--batch-size", type=click.IntRange(1, 2**31), default=1, show_default=True, help="Images in a batch."
-    ),
-    click.option(
-        "--mode",
-        type=click.Choice(["eval", "train"]),
-        default="eval",
-        show_default=True,
-        help="One inference pass, or forward, loss and backward.",
-    ),
-    click.option("--strict", is_flag=True, help="Exit with 1 where an operation could not be counted."),
-    click.option("--meta-only", is_flag=True, help="Exit with 3 where a model would have to run for real."),
-    click.option("--traceback", is_flag=True, help="Show where a model raised."),
 )
-
+"""Adds the options that say how a model is built and traced; they arrive as `tracing`."""
 
 optimizer_option = click.option(
     "--optimizer",
     type=click.Choice(["sgd", "momentum", "adam", "adamw"]),
     help="End a training step with this one's.",
 )
-"""For commands to which the optimizer's step makes a difference; it arrives in the `Tracing`."""
+"""For commands to which the optimizer's step makes a difference; it arrives in the `TracingOptions`."""
 
 
 def format_options(command: Command) -> Command:

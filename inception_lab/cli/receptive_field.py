@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from inception_lab.cli.options import emit, format_options, tracing_options
+from inception_lab.cli.effective import (
+    EffectiveOptions,
+    check_options,
+    draw,
+    effective_options,
+    effective_text,
+    measured_field,
+)
+from inception_lab.cli.model import refuse_partial, traceback_shown
+from inception_lab.cli.options import TracingOptions, emit, format_options, tracing_options
 from inception_lab.errors import InceptionLabError
-from inception_lab.loading.options import Tracing
 from inception_lab.record import Record, Row
 from inception_lab.report.tables import columns_of
 from inception_lab.report.text import render, shape_text
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
 
     from inception_lab.analyzers.receptive_field.resolution import ResolutionFit
     from inception_lab.ir.trace import Trace
-    from inception_lab.running.inputs import Inputs
+    from inception_lab.loading.model import ModelInputs
 
 
 COLUMNS = ("layer", "call", "receptive_field", "stride", "padding", "extent", "status", "reason")
@@ -34,73 +41,78 @@ COLUMNS = ("layer", "call", "receptive_field", "stride", "padding", "extent", "s
 @click.argument("model")
 @tracing_options
 @click.option("--from", "source", default="", metavar="LAYER", help="Fields within this layer's output.")
-@click.option("--effective", is_flag=True, help="Average input gradients too: a real run.")
-@click.option("--layer", default="", help="Whose centre unit's gradient.  [default: the last spatial one]")
-@click.option("--samples", type=click.IntRange(1), help="Inputs for each seed.  [default: 4]")
-@click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: 5]")
-@click.option("--weights", type=click.Path(path_type=Path), help="A state dict to load for --effective.")
-@click.option(
-    "--device",
-    type=click.Choice(["cpu", "cuda"]),
-    help="Where --effective runs.  [default: cpu]",
-)
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw --effective into a .svg or .png file.")
+@effective_options
 @format_options
-def command(model: str, tracing: Tracing, source: str, form: str, output: Path | None, **wanted: Any) -> None:
+def command(
+    model: str,
+    tracing: TracingOptions,
+    source: str,
+    options: EffectiveOptions,
+    form: str,
+    output: Path | None,
+) -> None:
     """What each layer of MODEL sees of the input, and the spectrum of fields over branches.
 
     MODEL is an entry of the zoo, or package.module:factory.
     """
-    from inception_lab.analyzers.receptive_field.spectrum import field_spectrum
-    from inception_lab.analyzers.receptive_field.table import receptive_field
-    from inception_lab.analyzers.summary import summarise
-    from inception_lab.cli.effective import effective, shown
-    from inception_lab.loading.model import refuse_partial, said_of, with_model
+    from inception_lab import field_spectrum, receptive_field, summarise
+    from inception_lab.loading.model import with_model_facts
 
-    if form == "csv" and wanted["effective"]:
+    if form == "csv" and options.effective:
         raise InceptionLabError("CSV holds the layers alone", hint="take --format json or table")
-    found, fit = with_model(model, tracing, partial(_traced_and_fitted, model, tracing))
-    record = said_of(model, tracing, summarise(found))
-    layers = _rows(receptive_field(found, source))
-    measured = effective(model, tracing, **wanted)
+    check_options(options)
+    trace, fit = _traced_and_fitted(model, tracing)
+    record = with_model_facts(summarise(trace), tracing.request(model))
+    layers = _rows(receptive_field(trace, source))
+    effective = _effective(model, tracing, options)
     if form == "csv":
         emit(_table(layers, form), output)
     elif form == "json":
-        emit(_json(record, layers, field_spectrum(found), fit, measured), output)
+        emit(_json(record, layers, field_spectrum(trace), fit, effective), output)
     else:
-        emit(_page(layers, field_spectrum(found), fit, form) + shown(measured), output)
-    refuse_partial(found, tracing)
+        text = effective_text(effective) if effective else ""
+        emit(_page(layers, field_spectrum(trace), fit, form) + text, output)
+    refuse_partial(trace, tracing)
 
 
-def _traced_and_fitted(
-    name: str, tracing: Tracing, model: nn.Module, inputs: Inputs
-) -> tuple[Trace, ResolutionFit]:
-    """The trace, and how the net fits its input, the smallest one tried where that is a matter of traces."""
-    from inception_lab import smallest_input, trace
-    from inception_lab.analyzers.receptive_field.resolution import resolution_fit
+def _traced_and_fitted(name: str, tracing: TracingOptions) -> tuple[Trace, ResolutionFit]:
+    """The trace, and how the net fits its input, the smallest one tried where there is one image."""
+    import inception_lab as il
+    from inception_lab.limits import tried_resolution_fit
+    from inception_lab.loading.model import apply_without_weights, only_shape
 
-    found = trace(model, inputs, mode=tracing.mode, name=name, meta_only=tracing.meta_only)
-    fit = resolution_fit(found)
-    one = isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], tuple)
-    if one and found.context.device == "meta":
-        tried = smallest_input(model, found.context.input_shapes[0], mode=tracing.mode)
-        fit = replace(fit, smallest_input=tried)
-    return found, fit
+    def fitted(model: nn.Module, inputs: ModelInputs) -> tuple[Trace, ResolutionFit]:
+        trace = il.trace(model, inputs, mode=tracing.mode, name=name, meta_only=tracing.meta_only)
+        is_image = only_shape(inputs) is not None
+        return trace, tried_resolution_fit(model, trace) if is_image else il.resolution_fit(trace)
+
+    with traceback_shown(name, tracing):
+        return apply_without_weights(tracing.request(name), fitted)
 
 
-def _rows(frame: DataFrame) -> list[Row]:
+def _effective(model: str, tracing: TracingOptions, options: EffectiveOptions) -> Row:
+    """The effective field as plain data, drawn where that is asked for; empty without `--effective`."""
+    if not options.effective:
+        return {}
+    field = measured_field(model, tracing, options)
+    if options.plot is not None:
+        draw(model, field, options.plot)
+    return field.to_dict()
+
+
+def _rows(table: DataFrame) -> list[Row]:
     """The rows without what does not hold, the call number only of a layer called again."""
-    rows = cast("list[dict[str, Any]]", frame.to_dict("records"))
+    rows = cast("list[dict[str, Any]]", table.to_dict("records"))
     return [
         {k: v for k, v in row.items() if v is not None and v != "" and (k != "call" or v)} for row in rows
     ]
 
 
 def _json(
-    record: Record, layers: Sequence[Row], spectrum: DataFrame, fit: ResolutionFit, measured: Row
+    record: Record, layers: Sequence[Row], spectrum: DataFrame, fit: ResolutionFit, effective: Row
 ) -> str:
     extra: Row = {"fit": asdict(fit), "spectrum": spectrum.to_dict("records")}
-    extra = {**extra, **({"effective": measured} if measured else {})}
+    extra = {**extra, **({"effective": effective} if effective else {})}
     return json.dumps(record.to_dict() | {"layers": layers, **extra}, indent=2)
 
 
@@ -112,22 +124,22 @@ def _page(layers: Sequence[Row], spectrum: DataFrame, fit: ResolutionFit, form: 
     summary = cast("list[Row]", spectrum_summary(spectrum).to_dict("records"))
     if summary:
         parts.append(render(summary, columns_of(summary), form))
-    return "\n".join([*parts, _said(fit)])
+    return "\n".join([*parts, _fit_lines(fit)])
 
 
 def _table(layers: Sequence[Row], form: str) -> str:
     present = set(columns_of(layers))
-    return render([_as_text(row) for row in layers], [c for c in COLUMNS if c in present], form)
+    return render([_with_extent_text(row) for row in layers], [c for c in COLUMNS if c in present], form)
 
 
-def _as_text(row: Row) -> Row:
+def _with_extent_text(row: Row) -> Row:
     """A row with its extent as pixels from the first to the last."""
     if "extent" not in row:
         return row
     return {**row, "extent": " x ".join(f"{first}-{last}" for first, last in row["extent"])}
 
 
-def _said(fit: ResolutionFit) -> str:
+def _fit_lines(fit: ResolutionFit) -> str:
     lines = [f"Smallest input   {shape_text(fit.smallest_input)}"]
     if fit.exceeding:
         size = shape_text(fit.input_size)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inception_lab.cli.options import optimizer_option, tracing_options
+from inception_lab.cli.model import refuse_partial, traced
+from inception_lab.cli.options import TracingOptions, optimizer_option, tracing_options
 from inception_lab.errors import InceptionLabError
-from inception_lab.loading.options import Tracing
 from inception_lab.models.registry import list_models
 
 if TYPE_CHECKING:
@@ -33,14 +33,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of the report; of several, the folder around theirs.  [default: reports/MODEL]",
 )
-def command(models: Sequence[str], whole_zoo: bool, tracing: Tracing, output: Path | None) -> None:
+def command(models: Sequence[str], whole_zoo: bool, tracing: TracingOptions, output: Path | None) -> None:
     """Tables, plots and a page about each MODEL, written to a folder; of several, a comparison too.
 
     MODEL is an entry of the zoo, or package.module:factory.
     """
     models = list_models() if whole_zoo else models
     _check_names(models)
-    from inception_lab.loading.model import refuse_partial
     from inception_lab.report.folder import report_folders
 
     several = len(models) > 1
@@ -65,9 +64,7 @@ def _check_names(models: Sequence[str]) -> None:
         raise InceptionLabError(f"named twice: {', '.join(models)}", hint="name each model once")
 
 
-def _traces(models: Sequence[str], tracing: Tracing, bar: _ProgressBar) -> list[Trace]:
-    from inception_lab.loading.model import traced
-
+def _traces(models: Sequence[str], tracing: TracingOptions, bar: _ProgressBar) -> list[Trace]:
     traces = []
     for name in models:
         bar.begin(f"tracing {name}")
@@ -75,13 +72,14 @@ def _traces(models: Sequence[str], tracing: Tracing, bar: _ProgressBar) -> list[
     return traces
 
 
-def _contents(trace: Trace, tracing: Tracing) -> ReportContents:
+def _contents(trace: Trace, tracing: TracingOptions) -> ReportContents:
     """The contents of a report, with what no trace can tell of its model."""
-    from inception_lab.loading.model import said_of
+    from inception_lab.loading.model import with_model_facts
     from inception_lab.report.collect import collect
 
     contents = collect(trace)
-    return replace(contents, record=said_of(trace.context.model, tracing, contents.record))
+    request = tracing.request(trace.context.model)
+    return replace(contents, record=with_model_facts(contents.record, request))
 
 
 def _write_reports(

@@ -9,8 +9,14 @@ from typing import cast
 
 import click
 
-from inception_lab.cli.options import emit, format_options, optimizer_option, tracing_options
-from inception_lab.loading.options import Tracing
+from inception_lab.cli.model import refuse_partial, traced
+from inception_lab.cli.options import (
+    TracingOptions,
+    emit,
+    format_options,
+    optimizer_option,
+    tracing_options,
+)
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.tables import columns_of
@@ -25,23 +31,23 @@ _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
 @optimizer_option
 @click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this.")
 @format_options
-def command(model: str, tracing: Tracing, depth: int | None, form: str, output: Path | None) -> None:
+def command(model: str, tracing: TracingOptions, depth: int | None, form: str, output: Path | None) -> None:
     """The layer table of MODEL, and its totals under it.
 
     MODEL is an entry of the zoo, or package.module:factory.
     """
     from inception_lab.analyzers.cost import module_costs
     from inception_lab.analyzers.summary import summarise
-    from inception_lab.loading.model import refuse_partial, said_of, traced
+    from inception_lab.loading.model import with_model_facts
 
-    found = traced(model, tracing)
-    record = said_of(model, tracing, summarise(found))
+    trace = traced(model, tracing)
+    record = with_model_facts(summarise(trace), tracing.request(model))
     if depth is None:
-        emit(record.to_json() if form == "json" else _shown(record, record.layers, form), output)
+        emit(record.to_json() if form == "json" else _text(record, record.layers, form), output)
     else:
-        modules = cast("list[Row]", module_costs(found, depth).to_dict("records"))
-        emit(_by_module(record, modules) if form == "json" else _shown(record, modules, form), output)
-    refuse_partial(found, tracing)
+        modules = cast("list[Row]", module_costs(trace, depth).to_dict("records"))
+        emit(_by_module(record, modules) if form == "json" else _text(record, modules, form), output)
+    refuse_partial(trace, tracing)
 
 
 def _by_module(record: Record, modules: Sequence[Row]) -> str:
@@ -51,7 +57,7 @@ def _by_module(record: Record, modules: Sequence[Row]) -> str:
     return json.dumps(data | {"modules": modules}, indent=2)
 
 
-def _shown(record: Record, rows: Sequence[Row], form: str) -> str:
+def _text(record: Record, rows: Sequence[Row], form: str) -> str:
     if form == "csv":
         return render(rows, columns_of(rows), form)
     columns = [column for column in columns_of(rows) if column not in _IN_CSV_ALONE]

@@ -1,135 +1,168 @@
-"""From MODEL on the command line to a model, its inputs and its Trace."""
+"""From MODEL as a user names it to a module and its inputs, and to its Trace.
+
+A model is built on meta tensors first, which costs neither time nor memory. One of another package that
+fails there is built again as its author builds it, with weights.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-import click
 import torch
+from torch import Tensor, nn
 
 from inception_lab import create_model, trace
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.ir.trace import Trace
-from inception_lab.loading.factories import build_from, find_factory, is_factory, users_code, users_traceback
-from inception_lab.loading.options import InputSize, Tracing
+from inception_lab.ir.trace import Mode, Trace
+from inception_lab.loading.factories import build_from, find_factory, is_factory
+from inception_lab.loading.options import InputSize, ModelRequest
+from inception_lab.loading.user_code import user_code
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
 from inception_lab.running.inputs import of_shape
 from inception_lab.tracing.tracer import TraceError
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from inception_lab.running.inputs import Inputs
+ModelInputs = list[tuple[int, ...] | Tensor]
+"""One per input, batch included: a shape of the model's own dtype, or a meta tensor of another one."""
 
 Result = TypeVar("Result")
-Use = Callable[["nn.Module", "Inputs"], Result]
+Task = Callable[[nn.Module, ModelInputs], Result]
+"""What is done with a model and its inputs."""
 
 
-def traced(spec: str, how: Tracing) -> Trace:
+def trace_model(
+    request: ModelRequest, *, mode: Mode = "eval", optimizer: str | None = None, meta_only: bool = False
+) -> Trace:
     """Build MODEL and trace it.
+
+    Args:
+        request: The model and its inputs.
+        mode: `eval` or `train`.
+        optimizer: Name of the one that ends a training step, None for a step without.
+        meta_only: Raise an error where the model would have to run for real.
 
     Raises:
         InceptionLabError: No such model or keyword (exit code 2), or it could not be built, or cannot
             run on this input (3).
+
+    Example:
+        >>> trace_model(ModelRequest("googlenet", {"num_classes": 10}, batch_size=4)).context.input_shapes
+        ((4, 3, 224, 224),)
     """
 
-    def use(model: nn.Module, inputs: Inputs) -> Trace:
-        return trace(
-            model, inputs, mode=how.mode, optimizer=how.optimizer, name=spec, meta_only=how.meta_only
-        )
+    def traced(model: nn.Module, inputs: ModelInputs) -> Trace:
+        return trace(model, inputs, mode=mode, optimizer=optimizer, name=request.spec, meta_only=meta_only)
 
-    return with_model(spec, how, use)
+    return apply_without_weights(request, traced)
 
 
-def with_model(spec: str, how: Tracing, use: Use[Result]) -> Result:
-    """Build MODEL without weights and do something with it and its inputs.
+def apply_without_weights(request: ModelRequest, task: Task[Result]) -> Result:
+    """Build MODEL on meta tensors and do something with it and its inputs.
 
-    A model of another package that fails without weights is built again, as its author builds it.
+    A model of another package that fails there, while it is built or by what is done with it, is built again
+    as its author builds it. One that a trace shows to refuse its input is not.
+
+    Args:
+        request: The model and its inputs.
+        task: A function of both, called again for a model that is built again.
 
     Raises:
         InceptionLabError: No such model or keyword (exit code 2), or it could not be built (3).
+
+    Example:
+        >>> request = ModelRequest("googlenet")
+        >>> apply_without_weights(request, lambda model, inputs: (model.fc.weight.device.type, inputs))
+        ('meta', [(1, 3, 224, 224)])
     """
+    if not is_factory(request.spec):
+        return task(*_from_zoo(request, "meta"))
+    factory = find_factory(request.spec)
     try:
-        return _with_factory(spec, how, use) if is_factory(spec) else _with_entry(spec, how, use)
-    except InceptionLabError as error:
-        if error.__cause__ is not None and how.traceback:
-            click.echo(users_traceback(error.__cause__), err=True)
-        elif error.__cause__ is not None and is_factory(spec):
-            error.hint = error.hint or "--traceback shows where"
-        raise
-
-
-def _with_entry(name: str, how: Tracing, use: Use[Result]) -> Result:
-    card = get_card(name)
-    check_options(card, how.kwargs)
-    sizes = how.input_sizes or (InputSize(card.input_size),)
-    return use(create_model(name, device="meta", **how.kwargs), _inputs(sizes, how))
-
-
-def _with_factory(spec: str, how: Tracing, use: Use[Result]) -> Result:
-    factory = find_factory(spec)
-
-    def attempt(where: AbstractContextManager[object]) -> Result:
-        with where:
-            model = build_from(spec, factory, how.kwargs)
-        sizes = how.input_sizes or _told_by(spec, model)
-        with users_code(spec, "running it"):
-            return use(model, _inputs(sizes, how))
-
-    try:
-        return attempt(torch.device("meta"))
+        return _apply(request, *_from_factory(request, factory, torch.device("meta")), task)
     except InceptionLabError as error:
         if error.exit_code != MODEL_FAILED or (isinstance(error, TraceError) and not error.blames_meta):
             raise
-    return attempt(nullcontext())
+    return _apply(request, *_from_factory(request, factory, nullcontext()), task)
 
 
-def _told_by(spec: str, model: nn.Module) -> tuple[InputSize, ...]:
-    """The size of the input that a model itself tells, as those of timm do."""
-    told = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
-    size = told.get("input_size") if isinstance(told, Mapping) else None
-    if not isinstance(size, (list, tuple)) or not size:
-        raise InceptionLabError(
-            "it does not say how large its input is", where=spec, hint="give --input-size, such as 3x224x224"
-        )
-    return (InputSize(tuple(size)),)
-
-
-def _inputs(sizes: tuple[InputSize, ...], how: Tracing) -> Inputs:
-    return [_input((how.batch_size, *size.sizes), size.dtype) for size in sizes]
-
-
-def _input(shape: tuple[int, ...], dtype: str) -> Any:
-    return of_shape(shape, getattr(torch, dtype)) if dtype else shape
-
-
-def with_weights(spec: str, how: Tracing, weights: Path | None, use: Use[Result]) -> Result:
+def apply_with_weights(request: ModelRequest, task: Task[Result], weights: Path | None = None) -> Result:
     """Build MODEL with weights, its author's or those in a file, and do something with it and its inputs.
+
+    Args:
+        request: The model and its inputs.
+        task: A function of both.
+        weights: A file with a state dict; nothing but tensors is unpickled.
 
     Raises:
         InceptionLabError: No such model or keyword (exit code 2), it could not be built (3), or the
             weights do not fit it (2).
+
+    Example:
+        >>> apply_with_weights(ModelRequest("nin"), lambda model, _: next(model.parameters()).device.type)
+        'cpu'
     """
-    if is_factory(spec):
-        model = build_from(spec, find_factory(spec), how.kwargs)
-        sizes = how.input_sizes or _told_by(spec, model)
+    if is_factory(request.spec):
+        model, inputs = _from_factory(request, find_factory(request.spec), nullcontext())
     else:
-        card = get_card(spec)
-        check_options(card, how.kwargs)
-        model, sizes = create_model(spec, **how.kwargs), how.input_sizes or (InputSize(card.input_size),)
+        model, inputs = _from_zoo(request, None)
     if weights is not None:
-        _load(model, spec, weights)
-    with users_code(spec, "running it"):
-        return use(model, _inputs(sizes, how))
+        _load(model, request.spec, weights)
+    return _apply(request, model, inputs, task)
+
+
+def _apply(request: ModelRequest, model: nn.Module, inputs: ModelInputs, task: Task[Result]) -> Result:
+    with user_code(request.spec, "running it"):
+        return task(model, inputs)
+
+
+def _from_zoo(request: ModelRequest, device: str | None) -> tuple[nn.Module, ModelInputs]:
+    card = get_card(request.spec)
+    check_options(card, request.kwargs)
+    sizes = request.input_sizes or (InputSize(card.input_size),)
+    return create_model(request.spec, device=device, **request.kwargs), _inputs(sizes, request.batch_size)
+
+
+def _from_factory(
+    request: ModelRequest, factory: Any, place: AbstractContextManager[object]
+) -> tuple[nn.Module, ModelInputs]:
+    with place:
+        model = build_from(request.spec, factory, request.kwargs)
+    sizes = request.input_sizes or (_own_size(request.spec, model),)
+    return model, _inputs(sizes, request.batch_size)
+
+
+def _own_size(spec: str, model: nn.Module) -> InputSize:
+    """The size of the input that a model itself tells, as those of timm do."""
+    config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
+    size = config.get("input_size") if isinstance(config, Mapping) else None
+    if not isinstance(size, (list, tuple)) or not size:
+        raise InceptionLabError(
+            "it does not say how large its input is", where=spec, hint="give input_sizes=, such as 3x224x224"
+        )
+    return InputSize(tuple(size))
+
+
+def _inputs(sizes: Sequence[InputSize], batch_size: int) -> ModelInputs:
+    shapes = [((batch_size, *size.sizes), size.dtype) for size in sizes]
+    return [of_shape(shape, getattr(torch, dtype)) if dtype else shape for shape, dtype in shapes]
+
+
+def only_shape(inputs: ModelInputs) -> tuple[int, ...] | None:
+    """The shape of the one input of the model's own dtype; None where there are other inputs.
+
+    Example:
+        >>> only_shape([(1, 3, 8, 8)]), only_shape([(1, 3), (1, 4)]), only_shape([torch.zeros(1, 3)])
+        ((1, 3, 8, 8), None, None)
+    """
+    shapes = [shape for shape in inputs if isinstance(shape, tuple)]
+    return shapes[0] if len(shapes) == len(inputs) == 1 else None
 
 
 def _load(model: nn.Module, spec: str, weights: Path) -> None:
-    """Load a state dict; nothing but tensors is unpickled."""
     try:
         model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     except Exception as error:
@@ -137,12 +170,25 @@ def _load(model: nn.Module, spec: str, weights: Path) -> None:
         raise InceptionLabError(f"{weights} does not fit: {reason[0]}", where=spec) from error
 
 
-def said_of(spec: str, how: Tracing, record: Record) -> Record:
-    """The record with what no trace can tell: keywords, and that a model is a reconstruction."""
-    facts: dict[str, Any] = {"kwargs": {k: _plain(v) for k, v in how.kwargs.items()}} if how.kwargs else {}
-    if spec in CARDS and CARDS[spec].reconstructed:
-        notes = (record.context.get("note"), CARDS[spec].notes)
-        facts["note"] = "; ".join(filter(None, notes))
+def with_model_facts(record: Record, request: ModelRequest) -> Record:
+    """Return a record with what no trace can tell: keywords, and that a model is a reconstruction.
+
+    Args:
+        record: Of the model.
+        request: How it was asked for.
+
+    Example:
+        >>> request = ModelRequest("nin", {"num_classes": 10})
+        >>> record = Record({"model": "nin"}, {}, (), (), ())
+        >>> with_model_facts(record, request).context
+        {'model': 'nin', 'kwargs': {'num_classes': 10}}
+    """
+    facts: dict[str, Any] = {}
+    if request.kwargs:
+        facts["kwargs"] = {name: _plain(value) for name, value in request.kwargs.items()}
+    card = CARDS.get(request.spec)
+    if card and card.reconstructed:
+        facts["note"] = "; ".join(filter(None, (record.context.get("note"), card.notes)))
     return record.with_context(**facts) if facts else record
 
 
@@ -158,14 +204,3 @@ def _plain(value: Any) -> Any:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError):
         return repr(value)
-
-
-def refuse_partial(found: Trace, how: Tracing) -> None:
-    """Fail under `--strict` where an operation could not be counted.
-
-    Raises:
-        InceptionLabError: The trace is partial (exit code 1).
-    """
-    if how.strict and not found.context.complete:
-        uncounted = ", ".join(f"{name} ({times}x)" for name, times in found.context.uncounted_ops.items())
-        raise InceptionLabError(f"not counted: {uncounted}", where=found.context.model, exit_code=1)

@@ -25,6 +25,12 @@ from inception_lab.tracing.tracer import trace
 Device = Literal["cpu", "cuda"]
 """A device whose memory is predicted: a key of `analyzers.memory.devices.DEVICES`."""
 
+ON_CUDA = (
+    "as on CUDA: blocks of 512 bytes, foreach optimizers, dropout masks of a byte an element; "
+    "fused operations as on the CPU; workspaces of its libraries are not in it"
+)
+"""How a prediction for CUDA differs from one for the CPU, and what it leaves out."""
+
 UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
 
 

@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+import torch
 from support.typed import typed
 
 import inception_lab as il
@@ -71,6 +72,9 @@ def test_padding_that_a_model_computes_from_the_size(capsys):
     [
         ("googlenet --from inception3", 2, "did you mean inception3"),
         ("googlenet --samples 3", 2, "add --effective"),
+        ("googlenet --samples 4", 2, "--samples without --effective"),
+        ("googlenet --effective --plot field.pdf", 2, "end it with .svg or .png"),
+        ("googlenet --effective --format csv", 2, "take --format json"),
         ("googlenet --layer conv1 --device cpu", 2, "--layer, --device without --effective"),
         ("googlenet --optimizer sgd", 2, "--optimizer"),
         ("gogglenet", 2, "did you mean googlenet"),
@@ -87,3 +91,38 @@ def test_mistakes(capsys, arguments, code, said):
     assert (found, out) == (code, "")
     assert err.count("\n") == 1
     assert said in err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_a_device_that_is_not_there(capsys):
+    arguments = ("googlenet_cifar10", "--effective", "--device", "cuda")
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err == "inception-lab: there is no CUDA device here; use --device cpu\n"
+
+
+def test_the_effective_field_is_the_one_measured_from_python(capsys, tmp_path):
+    torch.manual_seed(0)
+    model = il.create_model("googlenet_cifar10")
+    weights = tmp_path / "weights.pt"
+    torch.save(model.state_dict(), weights)
+    arguments = [
+        "googlenet_cifar10",
+        "--effective",
+        "--layer",
+        "inception3a",
+        "--seeds",
+        "2",
+        "--samples",
+        "1",
+    ]
+    arguments += ["--weights", str(weights)]
+    code, out, _ = run(capsys, *arguments, "--plot", str(tmp_path / "field.svg"), "--format", "json")
+    field = il.effective_field(model, (1, 3, 32, 32), layer="inception3a", seeds=range(2), samples=1)
+    assert code == 0
+    assert json.loads(out)["effective"] == field.to_dict()
+    assert (tmp_path / "field.svg").read_text().lstrip().startswith("<?xml")
+    _, out, _ = run(capsys, *arguments)
+    half = field.areas[0]
+    assert f"50% of the gradient of inception3a's centre unit lies in {half.pixels:,} pixels" in out
+    assert "Mean of 2 random inputs" in out

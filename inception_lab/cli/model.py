@@ -1,0 +1,52 @@
+"""What `--traceback`, `--strict` and the options of tracing do to a command's model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from inception_lab.cli.options import TracingOptions
+from inception_lab.errors import InceptionLabError
+from inception_lab.ir.trace import Trace
+
+
+def traced(spec: str, options: TracingOptions) -> Trace:
+    """Build MODEL and trace it; see `loading.model.trace_model`."""
+    from inception_lab.loading.model import trace_model
+
+    with traceback_shown(spec, options):
+        return trace_model(
+            options.request(spec),
+            mode=options.mode,
+            optimizer=options.optimizer,
+            meta_only=options.meta_only,
+        )
+
+
+@contextmanager
+def traceback_shown(spec: str, options: TracingOptions) -> Iterator[None]:
+    """Show where code of the user raised under `--traceback`, and else that this option would."""
+    from inception_lab.loading.factories import is_factory
+    from inception_lab.loading.user_code import user_traceback
+
+    try:
+        yield
+    except InceptionLabError as error:
+        if error.__cause__ is not None and options.traceback:
+            click.echo(user_traceback(error.__cause__), err=True)
+        elif error.__cause__ is not None and is_factory(spec):
+            error.hint = error.hint or "--traceback shows where"
+        raise
+
+
+def refuse_partial(trace: Trace, options: TracingOptions) -> None:
+    """Fail under `--strict` where an operation could not be counted.
+
+    Raises:
+        InceptionLabError: The trace is partial (exit code 1).
+    """
+    if options.strict and not trace.context.complete:
+        uncounted = ", ".join(f"{name} ({times}x)" for name, times in trace.context.uncounted_ops.items())
+        raise InceptionLabError(f"not counted: {uncounted}", where=trace.context.model, exit_code=1)

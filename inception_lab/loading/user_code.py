@@ -1,0 +1,85 @@
+"""Code of the user, run so that what it prints and raises does no harm; and its traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from traceback import TracebackException
+
+import inception_lab
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+
+_PACKAGE = Path(inception_lab.__file__).parent
+_MACHINERY = ("torch/nn/modules/module.py", "<frozen importlib", "importlib/__init__.py")
+"""Files of others whose frames lead from this tool to the user's code."""
+
+
+@contextmanager
+def user_code(spec: str, activity: str) -> Iterator[None]:
+    """Run code of the user: what it prints goes to standard error, what it raises is one line.
+
+    Args:
+        spec: How the user named it.
+        activity: What it is run for, such as `building it`.
+
+    Raises:
+        InceptionLabError: The code raised, or left the program (exit code 3).
+    """
+    try:
+        with redirect_stdout(sys.stderr), _descriptor_redirected():
+            yield
+    except InceptionLabError:
+        raise
+    except (Exception, SystemExit) as error:
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        raise model_error(spec, f"{activity} failed: {reason}") from error
+
+
+@contextmanager
+def _descriptor_redirected() -> Iterator[None]:
+    """Have what is written to the standard output past Python go to standard error too."""
+    try:
+        original = os.dup(1)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(original, 1)
+        os.close(original)
+
+
+def model_error(spec: str, what: str, hint: str = "") -> InceptionLabError:
+    """The error of a model that cannot be built or run (exit code 3)."""
+    return InceptionLabError(what, where=spec, hint=hint, exit_code=MODEL_FAILED)
+
+
+def user_traceback(error: BaseException) -> str:
+    """Return the traceback of what a model raised and of what led to it, without the frames of this tool.
+
+    Args:
+        error: What was raised; of an error of this tool, its `__cause__`.
+    """
+    summary = TracebackException.from_exception(error)
+    _remove_own_frames(summary)
+    return "".join(summary.format()).rstrip()
+
+
+def _remove_own_frames(summary: TracebackException | None) -> None:
+    if summary is not None:
+        frames = [frame for frame in summary.stack if not _is_own(Path(frame.filename))]
+        summary.stack[:] = frames or summary.stack
+        _remove_own_frames(summary.__cause__)
+        _remove_own_frames(summary.__context__)
+
+
+def _is_own(file: Path) -> bool:
+    # A network of the zoo is the user's model, whose frames are wanted.
+    own = file.is_relative_to(_PACKAGE) and not file.is_relative_to(_PACKAGE / "models")
+    return own or any(part in file.as_posix() for part in _MACHINERY)
