@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import create_model
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.losses import HEAD_WEIGHT
-from inception_lab.tracing.tracer import trace
 
 SMALL = (2, 3, 64, 64)
 
@@ -22,27 +22,28 @@ SMALL = (2, 3, 64, 64)
 # ------------------------------------------------------------------------------------- a real run
 
 
-class Logged(TorchDispatchMode):
-    """What really runs: each operation with its outputs, and the bytes alive once it is done."""
+class OperationLog(TorchDispatchMode):
+    """Operations of a real run: each with its outputs, and the bytes alive once it is done."""
 
-    def __init__(self, *before):
+    def __init__(self, *tensors):
         super().__init__()
         self.ops, self.alive, self.bytes_alive = [], {}, []
-        for tensor in before:
-            self.see(tensor)
+        for tensor in tensors:
+            self.watch(tensor)
 
-    def see(self, tensor):
+    def watch(self, tensor):
         storage = tensor.untyped_storage()
         if storage._cdata not in self.alive:
-            watch = weakref.ref(storage, lambda _, address=storage._cdata: self.alive.pop(address))
-            self.alive[storage._cdata] = storage.nbytes(), watch
+            death = weakref.ref(storage, lambda _, address=storage._cdata: self.alive.pop(address))
+            self.alive[storage._cdata] = storage.nbytes(), death
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        made = [t for t in (out if isinstance(out, (tuple, list)) else [out]) if isinstance(t, torch.Tensor)]
-        for tensor in made:
-            self.see(tensor)
-        self.ops.append((str(func), tuple((tuple(t.shape), t.stride()) for t in made)))
+        outputs = out if isinstance(out, (tuple, list)) else [out]
+        tensors = [t for t in outputs if isinstance(t, torch.Tensor)]
+        for tensor in tensors:
+            self.watch(tensor)
+        self.ops.append((str(func), tuple((tuple(t.shape), t.stride()) for t in tensors)))
         self.bytes_alive.append(sum(size for size, _ in self.alive.values()))
         return out
 
@@ -63,7 +64,7 @@ def run_for_real(model, shape, mode):
     gc.collect()
     gc.disable()
     try:
-        log = Logged(*model.parameters(), *model.buffers(), images)
+        log = OperationLog(*model.parameters(), *model.buffers(), images)
         with log, SumsInPlace(), torch.set_grad_enabled(mode == "train"):
             outputs = model(images)
             if mode == "train":
@@ -74,22 +75,24 @@ def run_for_real(model, shape, mode):
     return log
 
 
-def written(found):
-    def shaped(op):
-        return tuple((found.values[v].shape, found.values[v].strides) for v in op.writes)
+def operations(trace):
+    """Name of each operation, with shapes and strides of its outputs."""
 
-    return [(op.name, shaped(op)) for op in found.ops]
+    def outputs(op):
+        return tuple((trace.values[v].shape, trace.values[v].strides) for v in op.writes)
+
+    return [(op.name, outputs(op)) for op in trace.ops]
 
 
-def bytes_alive(found):
+def bytes_alive(trace):
     """Bytes alive after each operation, from births and deaths."""
     change = Counter()
-    for storage in found.storages:
+    for storage in trace.storages:
         change[storage.born or 0] += storage.bytes
         if storage.dies is not None:
             change[storage.dies + 1] -= storage.bytes
     alive, total = [], 0
-    for op in found.ops:
+    for op in trace.ops:
         total += change[op.id]
         alive.append(total)
     return alive
@@ -110,39 +113,39 @@ class TestAgainstRealRuns:
 
     def both(self, net, mode):
         model, shape = net
-        trace(model, shape, mode=mode, loss=loss_of)  # so that every kernel has run once, here
+        il.trace(model, shape, mode=mode, loss=loss_of)  # so that every kernel has run once, here
         run_for_real(model, shape, mode)  # and there
-        found = trace(model, shape, mode=mode, loss=loss_of)
+        trace = il.trace(model, shape, mode=mode, loss=loss_of)
         for parameter in model.parameters():
             parameter.grad = None
-        return found, run_for_real(model, shape, mode)
+        return trace, run_for_real(model, shape, mode)
 
     def test_a_training_step(self, net):
-        found, real = self.both(net, "train")
-        assert written(found) == real.ops
-        assert bytes_alive(found) == real.bytes_alive
+        trace, real = self.both(net, "train")
+        assert operations(trace) == real.ops
+        assert bytes_alive(trace) == real.bytes_alive
 
     def test_inference(self, net):
         """The CPU's batch norm saves empty statistics in eval mode: 2 x 4 bytes per channel differ."""
-        found, real = self.both(net, "eval")
+        trace, real = self.both(net, "eval")
 
         def without_statistics(ops):
             return [(name, out[:1] if "batch_norm" in name else out) for name, out in ops]
 
-        assert without_statistics(written(found)) == without_statistics(real.ops)
-        assert max(bytes_alive(found)) == pytest.approx(max(real.bytes_alive), abs=2 * 4 * 1024)
+        assert without_statistics(operations(trace)) == without_statistics(real.ops)
+        assert max(bytes_alive(trace)) == pytest.approx(max(real.bytes_alive), abs=2 * 4 * 1024)
 
     def test_gradients_are_named_and_survive(self, net):
         model, shape = net
-        found = trace(model, shape, mode="train")
-        gradients = {s.name: s.bytes for s in found.storages if s.kind == "gradient"}
+        trace = il.trace(model, shape, mode="train")
+        gradients = {s.name: s.bytes for s in trace.storages if s.kind == "gradient"}
         assert gradients == {path: p.numel() * 4 for path, p in model.named_parameters()}
-        assert all(s.dies is None for s in found.storages if s.kind == "gradient")
+        assert all(s.dies is None for s in trace.storages if s.kind == "gradient")
 
 
 class TestStorages:
     def test_kinds(self):
-        step = trace(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU()), SMALL, mode="train")
+        step = il.trace(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU()), SMALL, mode="train")
         sizes = Counter(
             (s.kind, s.name, s.bytes) for s in step.storages if s.kind in ("parameter", "buffer", "input")
         )
@@ -154,21 +157,21 @@ class TestStorages:
         )
 
     def test_what_exists_before_has_no_birth_and_what_outlives_no_death(self):
-        found = trace(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()), SMALL)
-        made, last = [s for s in found.storages if s.born is not None]
-        assert [s.born for s in found.storages if s.kind in ("parameter", "input")] == [None] * 3
-        assert (made.born, made.dies) == (0, 1)
+        trace = il.trace(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()), SMALL)
+        first, last = [s for s in trace.storages if s.born is not None]
+        assert [s.born for s in trace.storages if s.kind in ("parameter", "input")] == [None] * 3
+        assert (first.born, first.dies) == (0, 1)
         assert (last.born, last.dies, last.kind) == (1, None, "activation")
 
     def test_a_batch_of_512_is_a_batch_of_1_scaled(self):
         model = create_model("googlenet_bn", device="meta")
-        one, many = (trace(model, (n, 3, 64, 64)) for n in (1, 512))
+        one, many = (il.trace(model, (n, 3, 64, 64)) for n in (1, 512))
         assert [op.name for op in one.ops] == [op.name for op in many.ops]
         assert [512 * op.macs for op in one.ops] == [op.macs for op in many.ops]
-        own = {s.id for s in one.storages if s.kind in ("parameter", "buffer")}
+        state = {s.id for s in one.storages if s.kind in ("parameter", "buffer")}
         for a, b in zip(one.values, many.values, strict=True):
-            statistics = a.storage in own or len(a.shape) < 2
-            assert b.shape == (a.shape if statistics else (512 * a.shape[0], *a.shape[1:]))
+            without_batch = a.storage in state or len(a.shape) < 2
+            assert b.shape == (a.shape if without_batch else (512 * a.shape[0], *a.shape[1:]))
         assert many.context.batch_size == 512
         assert [(s.born, s.dies) for s in one.storages] == [(s.born, s.dies) for s in many.storages]
 
@@ -193,59 +196,59 @@ def conv():
     return nn.Conv2d(3, 3, 1)
 
 
-def owners(found, *phases):
+def owners(trace, *phases):
     """The path and call number that each operation belongs to."""
     return [
-        (op.name.split(".")[1], call.path if call else None, call.number if call else None)
-        for op in found.ops
+        (op.base_name, call.path if call else None, call.number if call else None)
+        for op in trace.ops
         if not phases or op.phase in phases
-        for call in (found.calls[op.call],)
+        for call in (trace.calls[op.call],)
     ]
 
 
 def by_hooks(model, shape):
-    """Path of the innermost call of each operation of a forward, noted by hooks alone."""
-    stack, seen, images = [], [], torch.empty(shape, device="meta")
+    """Path of the innermost call of each operation of a forward, told by hooks alone."""
+    stack, paths, images = [], [], torch.empty(shape, device="meta")
 
-    class Noting(TorchDispatchMode):
+    class PathLog(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            seen.append((str(func), stack[-1]))
+            paths.append((str(func), stack[-1]))
             return func(*args, **(kwargs or {}))
 
     hooks = []
     for path, module in model.named_modules():
         hooks.append(module.register_forward_pre_hook(lambda *_, path=path: stack.append(path)))
         hooks.append(module.register_forward_hook(lambda *_: stack.__delitem__(-1)))
-    with Noting():
+    with PathLog():
         model(images)
     for hook in hooks:
         hook.remove()
-    return seen
+    return paths
 
 
-def assert_backward_belongs(found):
+def assert_backward_belongs(trace):
     """Each backward operation has a call, and a convolution's is that of the forward on the same values."""
-    backward = [op for op in found.ops if op.phase == "backward"]
+    backward = [op for op in trace.ops if op.phase == "backward"]
     assert backward[0].name == "aten.ones_like.default"
     assert [op.name for op in backward[1:] if op.call < 0] == []
-    forward = {(op.call, *op.reads[:2]) for op in found.ops if op.name == "aten.convolution.default"}
-    matched = [(op.call, *op.reads[1:3]) for op in backward if op.name == "aten.convolution_backward.default"]
-    assert len(set(matched)) == len(matched)
-    assert set(matched) <= forward
-    return len(matched)
+    forward = {(op.call, *op.reads[:2]) for op in trace.ops if op.name == "aten.convolution.default"}
+    gradients = [(op.call, *op.reads[1:3]) for op in backward if op.base_name == "convolution_backward"]
+    assert len(set(gradients)) == len(gradients)
+    assert set(gradients) <= forward
+    return len(gradients)
 
 
 class TestForwardCalls:
     @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn", "googlenet_v3"])
     def test_every_operation_belongs_to_the_innermost_call(self, name):
         model = create_model(name, device="meta", aux_logits=True).train()
-        found = trace(model, (1, 3, 191, 191), mode="train")
-        calls = [(op.name, found.calls[op.call].path) for op in found.ops if op.phase == "forward"]
+        trace = il.trace(model, (1, 3, 191, 191), mode="train")
+        calls = [(op.name, trace.calls[op.call].path) for op in trace.ops if op.phase == "forward"]
         assert calls == by_hooks(model, (1, 3, 191, 191))
 
     def test_parents(self):
-        found = trace(nn.Sequential(nn.Sequential(conv(), nn.ReLU()), nn.Identity()), SMALL)
-        rows = [(c.path, c.type, c.parent, c.leaf, c.params) for c in found.calls]
+        trace = il.trace(nn.Sequential(nn.Sequential(conv(), nn.ReLU()), nn.Identity()), SMALL)
+        rows = [(c.path, c.type, c.parent, c.leaf, c.params) for c in trace.calls]
         assert rows == [
             ("", "Sequential", None, False, 0),
             ("0", "Sequential", 0, False, 0),
@@ -253,69 +256,69 @@ class TestForwardCalls:
             ("0.1", "ReLU", 1, True, 0),
             ("1", "Identity", 0, True, 0),
         ]
-        assert found.calls[4].inputs == found.calls[4].outputs == found.calls[1].outputs
+        assert trace.calls[4].inputs == trace.calls[4].outputs == trace.calls[1].outputs
 
     def test_functions_of_a_container_are_its_own(self):
-        found = trace(net_of(lambda net, x: F.relu(net.a(x)) + 1, conv()), SMALL)
-        assert owners(found) == [("convolution", "a", 0), ("relu", "", 0), ("add", "", 0)]
+        trace = il.trace(net_of(lambda net, x: F.relu(net.a(x)) + 1, conv()), SMALL)
+        assert owners(trace) == [("convolution", "a", 0), ("relu", "", 0), ("add", "", 0)]
 
     @pytest.mark.parametrize("mode", ["eval", "train"])
     def test_a_module_called_twice_has_two_rows_and_its_parameters_once(self, mode):
-        found = trace(net_of(lambda net, x: net.a(net.a(x)), conv()), SMALL, mode=mode)
-        rows = [(c.path, c.number, c.params) for c in found.calls if c.path == "a"]
+        trace = il.trace(net_of(lambda net, x: net.a(net.a(x)), conv()), SMALL, mode=mode)
+        rows = [(c.path, c.number, c.params) for c in trace.calls if c.path == "a"]
         assert rows == [("a", 0, 12), ("a", 1, 0)]
-        assert owners(found, "forward") == [("convolution", "a", 0), ("convolution", "a", 1)]
+        assert owners(trace, "forward") == [("convolution", "a", 0), ("convolution", "a", 1)]
         if mode == "train":
-            assert assert_backward_belongs(found) == 2
+            assert assert_backward_belongs(trace) == 2
 
     def test_a_module_under_two_names_is_one(self):
-        shared = conv()
-        found = trace(net_of(lambda net, x: net.b(net.a(x)), shared, shared), SMALL)
-        assert [(c.path, c.number, c.params, c.executed) for c in found.calls] == [
+        layer = conv()
+        trace = il.trace(net_of(lambda net, x: net.b(net.a(x)), layer, layer), SMALL)
+        assert [(c.path, c.number, c.params, c.executed) for c in trace.calls] == [
             ("", 0, 0, True), ("a", 0, 12, True), ("a", 1, 0, True),
         ]  # fmt: skip
 
     def test_a_module_at_several_sizes(self):
         net = net_of(lambda net, x: net.a(x).sum() + net.a(F.avg_pool2d(x, 2)).sum(), conv())
-        found = trace(net, SMALL, mode="train")
-        outputs = [found.values[c.outputs[0]].shape for c in found.calls if c.path == "a"]
+        trace = il.trace(net, SMALL, mode="train")
+        outputs = [trace.values[c.outputs[0]].shape for c in trace.calls if c.path == "a"]
         assert outputs == [(2, 3, 64, 64), (2, 3, 32, 32)]
-        assert [op.macs for op in found.ops if op.name == "aten.convolution.default"] == [9 * 8192, 9 * 2048]
-        assert assert_backward_belongs(found) == 2
+        assert [op.macs for op in trace.ops if op.name == "aten.convolution.default"] == [9 * 8192, 9 * 2048]
+        assert assert_backward_belongs(trace) == 2
 
     def test_a_module_never_called_is_listed(self):
-        found = trace(net_of(lambda net, x: net.a(x), conv(), nn.Sequential(conv())), SMALL)
-        rows = [(c.path, c.params, c.executed, c.leaf, c.inputs) for c in found.calls if not c.executed]
+        trace = il.trace(net_of(lambda net, x: net.a(x), conv(), nn.Sequential(conv())), SMALL)
+        rows = [(c.path, c.params, c.executed, c.leaf, c.inputs) for c in trace.calls if not c.executed]
         assert rows == [("b", 0, False, False, ()), ("b.0", 12, False, True, ())]
-        assert {op.call for op in found.ops} == {1}
+        assert {op.call for op in trace.ops} == {1}
 
     def test_tied_weights_count_once(self):
         net = net_of(lambda net, x: net.b(net.a(x)), conv(), conv())
         net.b.weight = net.a.weight
-        found = trace(net, SMALL, mode="train")
-        assert [(c.path, c.params) for c in found.calls] == [
+        trace = il.trace(net, SMALL, mode="train")
+        assert [(c.path, c.params) for c in trace.calls] == [
             ("", 0),
             ("a", 12),
             ("b", 3),
             ("(loss)", 0),
             ("(backward)", 0),
         ]
-        assert sorted(s.name for s in found.storages if s.kind == "parameter") == [
+        assert sorted(s.name for s in trace.storages if s.kind == "parameter") == [
             "a.bias",
             "a.weight",
             "b.bias",
         ]
-        assert sorted(s.name for s in found.storages if s.kind == "gradient") == [
+        assert sorted(s.name for s in trace.storages if s.kind == "gradient") == [
             "a.bias",
             "a.weight",
             "b.bias",
         ]
-        assert assert_backward_belongs(found) == 2
+        assert assert_backward_belongs(trace) == 2
 
     def test_a_call_by_forward_is_a_call(self):
-        found = trace(net_of(lambda net, x: net.a.forward(x), nn.Sequential(conv())), SMALL)
-        assert [(c.path, c.parent) for c in found.calls] == [("", None), ("a", 0), ("a.0", 1)]
-        assert owners(found) == [("convolution", "a.0", 0)]
+        trace = il.trace(net_of(lambda net, x: net.a.forward(x), nn.Sequential(conv())), SMALL)
+        assert [(c.path, c.parent) for c in trace.calls] == [("", None), ("a", 0), ("a.0", 1)]
+        assert owners(trace) == [("convolution", "a.0", 0)]
 
     def test_arguments_by_name_and_nested_results(self):
         def inner(_, x=None, more=None):
@@ -327,22 +330,22 @@ class TestForwardCalls:
 
         module = net_of(inner)
         module.forward = lambda **kwargs: inner(module, **kwargs)
-        found = trace(net_of(outer, module), [(2, 3), (2, 3)])
-        call = found.calls[1]
-        assert call.inputs == found.calls[0].inputs
-        assert call.outputs == (found.ops[0].writes[0], found.calls[0].inputs[1])
+        trace = il.trace(net_of(outer, module), [(2, 3), (2, 3)])
+        call = trace.calls[1]
+        assert call.inputs == trace.calls[0].inputs
+        assert call.outputs == (trace.ops[0].writes[0], trace.calls[0].inputs[1])
 
 
 class TestBackwardCalls:
     @pytest.mark.parametrize(("name", "convolutions"), [("googlenet", 59), ("googlenet_bn", 59)])
     def test_every_operation_finds_its_call(self, name, convolutions):
         model = create_model(name, device="meta", aux_logits=True)
-        found = trace(model, (1, 3, 191, 191), mode="train")
-        assert assert_backward_belongs(found) == convolutions
-        for op in found.ops:
+        trace = il.trace(model, (1, 3, 191, 191), mode="train")
+        assert assert_backward_belongs(trace) == convolutions
+        for op in trace.ops:
             if op.name == "aten.convolution_backward.default":
-                weight = found.storages[found.values[op.reads[2]].storage].name
-                assert weight == f"{found.calls[op.call].path}.weight"
+                weight = trace.storages[trace.values[op.reads[2]].storage].name
+                assert weight == f"{trace.calls[op.call].path}.weight"
 
     @pytest.mark.parametrize(
         ("function", "convolutions"),
@@ -357,7 +360,7 @@ class TestBackwardCalls:
     )
     def test_forks_and_merges(self, function, convolutions):
         assert (
-            assert_backward_belongs(trace(net_of(function, conv(), conv()), SMALL, mode="train"))
+            assert_backward_belongs(il.trace(net_of(function, conv(), conv()), SMALL, mode="train"))
             == convolutions
         )
 
@@ -365,35 +368,35 @@ class TestBackwardCalls:
         net = nn.Sequential(conv(), conv(), conv())
         net[0].requires_grad_(False)
         net[1].weight.requires_grad_(False)
-        found = trace(net, SMALL, mode="train")
-        assert assert_backward_belongs(found) == 2
-        assert sorted(s.name for s in found.storages if s.kind == "gradient") == [
+        trace = il.trace(net, SMALL, mode="train")
+        assert assert_backward_belongs(trace) == 2
+        assert sorted(s.name for s in trace.storages if s.kind == "gradient") == [
             "1.bias",
             "2.bias",
             "2.weight",
         ]
-        assert sum(op.macs for op in found.ops if op.phase == "backward") == 2 * 9 * 8192
+        assert sum(op.macs for op in trace.ops if op.phase == "backward") == 2 * 9 * 8192
 
     def test_a_wholly_frozen_net_has_no_backward(self):
-        found = trace(conv().requires_grad_(False), SMALL, mode="train")
-        assert {op.phase for op in found.ops} == {"forward", "loss"}
+        trace = il.trace(conv().requires_grad_(False), SMALL, mode="train")
+        assert {op.phase for op in trace.ops} == {"forward", "loss"}
 
     @pytest.mark.parametrize("mode", ["eval", "train"])
     def test_a_model_without_parameters(self, mode):
-        found = trace(nn.ReLU(), SMALL, mode=mode)
-        assert [op.name for op in found.ops if op.phase == "forward"] == ["aten.relu.default"]
-        assert not any(op.phase == "backward" for op in found.ops)
-        assert found.context.dtype == "float32"
+        trace = il.trace(nn.ReLU(), SMALL, mode=mode)
+        assert [op.name for op in trace.ops if op.phase == "forward"] == ["aten.relu.default"]
+        assert not any(op.phase == "backward" for op in trace.ops)
+        assert trace.context.dtype == "float32"
 
     @pytest.mark.parametrize(
         "layer", [nn.Hardswish(inplace=True), net_of(lambda _, x: x[:, :1].mul_(2) + x[:, 1:])]
     )
     def test_in_place_operations(self, layer):
-        assert_backward_belongs(trace(nn.Sequential(conv(), layer), SMALL, mode="train"))
+        assert_backward_belongs(il.trace(nn.Sequential(conv(), layer), SMALL, mode="train"))
 
     def test_a_weight_that_its_parent_uses(self):
         net = net_of(lambda net, x: F.conv2d(x, net.a.weight, net.a.bias), conv())
-        assert_backward_belongs(trace(net, SMALL, mode="train"))
+        assert_backward_belongs(il.trace(net, SMALL, mode="train"))
 
 
 class TestValues:
@@ -404,14 +407,14 @@ class TestValues:
             x.relu_()
             return x + y
 
-        found = trace(net_of(forward, conv()), SMALL)
-        made, doubled, rectified, added = found.ops
-        before, after = found.values[made.writes[0]], found.values[rectified.writes[0]]
+        trace = il.trace(net_of(forward, conv()), SMALL)
+        conv_op, mul_op, relu_op, add_op = trace.ops
+        before, after = trace.values[conv_op.writes[0]], trace.values[relu_op.writes[0]]
         assert before.id != after.id
         assert before.storage == after.storage
-        assert (before.op, after.op) == (made.id, rectified.id)
-        assert doubled.reads == (before.id,)
-        assert added.reads == (after.id, doubled.writes[0])
+        assert (before.op, after.op) == (conv_op.id, relu_op.id)
+        assert mul_op.reads == (before.id,)
+        assert add_op.reads == (after.id, mul_op.writes[0])
 
     def test_a_view_shares_its_storage_and_reads_the_last_version(self):
         def forward(net, x):
@@ -420,12 +423,12 @@ class TestValues:
             x.add_(1)
             return view * 1
 
-        found = trace(net_of(forward, conv()), SMALL)
-        view = found.values[next(op for op in found.ops if "slice" in op.name).writes[0]]
-        last = found.ops[-1]
-        read = found.values[last.reads[0]]
-        assert read.storage == view.storage == found.values[found.ops[0].writes[0]].storage
-        assert read.op == next(op.id for op in found.ops if op.name == "aten.add_.Tensor")
+        trace = il.trace(net_of(forward, conv()), SMALL)
+        view = trace.values[next(op for op in trace.ops if op.base_name == "slice").writes[0]]
+        last = trace.ops[-1]
+        read = trace.values[last.reads[0]]
+        assert read.storage == view.storage == trace.values[trace.ops[0].writes[0]].storage
+        assert read.op == next(op.id for op in trace.ops if op.name == "aten.add_.Tensor")
         assert (read.offset, read.shape) == (view.offset, view.shape)
         assert view.offset == 64 * 64
 
@@ -435,29 +438,29 @@ class TestValues:
             x[:, :1].zero_()
             return x.relu()
 
-        found = trace(net_of(forward, conv()), SMALL)
-        zero, relu = (next(op for op in found.ops if name in op.name) for name in ("zero_", "relu"))
-        assert found.values[relu.reads[0]].op == zero.id
+        trace = il.trace(net_of(forward, conv()), SMALL)
+        zero, relu = (next(op for op in trace.ops if op.base_name == name) for name in ("zero", "relu"))
+        assert trace.values[relu.reads[0]].op == zero.id
 
     def test_a_buffer_written_is_a_new_version_of_the_same_storage(self):
-        net = net_of(lambda net, x: x + net.seen.add_(1))
-        net.register_buffer("seen", torch.zeros(()))
-        found = trace(net, (2, 3))
-        before, after = found.values[found.ops[0].reads[0]], found.values[found.ops[0].writes[0]]
+        net = net_of(lambda net, x: x + net.steps.add_(1))
+        net.register_buffer("steps", torch.zeros(()))
+        trace = il.trace(net, (2, 3))
+        before, after = trace.values[trace.ops[0].reads[0]], trace.values[trace.ops[0].writes[0]]
         assert (before.op, after.op, before.storage) == (None, 0, after.storage)
-        assert found.storages[after.storage].kind == "buffer"
+        assert trace.storages[after.storage].kind == "buffer"
 
     def test_a_value_read_is_never_older_than_the_last_write_to_its_storage(self):
-        found = trace(create_model("googlenet_bn", device="meta"), SMALL, mode="train")
-        last = {}
-        for op in found.ops:
-            read = [found.values[value] for value in op.reads]
-            assert all((-1 if v.op is None else v.op) >= last.get(v.storage, -1) for v in read)
-            for value in map(found.values.__getitem__, op.writes):
+        trace = il.trace(create_model("googlenet_bn", device="meta"), SMALL, mode="train")
+        last_write = {}
+        for op in trace.ops:
+            read = [trace.values[value] for value in op.reads]
+            assert all((-1 if v.op is None else v.op) >= last_write.get(v.storage, -1) for v in read)
+            for value in map(trace.values.__getitem__, op.writes):
                 assert value.op == op.id
-                if op.name.split(".")[1].endswith("_") or value.storage not in {v.storage for v in read}:
-                    last[value.storage] = op.id
-        assert len(last) > len(found.ops) / 3
+                if op.in_place or value.storage not in {v.storage for v in read}:
+                    last_write[value.storage] = op.id
+        assert len(last_write) > len(trace.ops) / 3
 
 
 # --------------------------------------------------------------------------------- losses and errors
@@ -467,10 +470,10 @@ Heads = namedtuple("Heads", ["logits", "aux1", "aux2"])
 
 class TestLoss:
     def test_logits_alone(self):
-        found = trace(nn.Linear(3, 5), (2, 3), mode="train")
-        assert found.context.loss == "cross_entropy"
-        assert [c.path for c in found.calls] == ["", "(loss)", "(backward)"]
-        assert {op.name for op in found.ops if op.phase == "loss"} >= {"aten._log_softmax.default"}
+        trace = il.trace(nn.Linear(3, 5), (2, 3), mode="train")
+        assert trace.context.loss == "cross_entropy"
+        assert [c.path for c in trace.calls] == ["", "(loss)", "(backward)"]
+        assert {op.name for op in trace.ops if op.phase == "loss"} >= {"aten._log_softmax.default"}
 
     @pytest.mark.parametrize("heads", ["tuple", "fields", "some"])
     def test_heads_weigh_three_tenths(self, heads):
@@ -483,22 +486,22 @@ class TestLoss:
                 return outputs(main, tuple(rest))
             return Heads(main, *rest) if heads == "fields" else Heads(main, rest[0], None)
 
-        found = trace(net_of(forward, nn.Linear(3, 5), nn.Linear(3, 5)), (2, 3), mode="train")
-        assert found.context.loss == "cross_entropy"
+        trace = il.trace(net_of(forward, nn.Linear(3, 5), nn.Linear(3, 5)), (2, 3), mode="train")
+        assert trace.context.loss == "cross_entropy"
         count = 1 if heads == "some" else 2
-        scaled = [op for op in found.ops if op.name == "aten.mul.Tensor"]
-        assert [op.arg("other") for op in scaled] == [HEAD_WEIGHT] * 2 * count
-        assert [op.phase for op in scaled] == ["loss"] * count + ["backward"] * count
-        assert sum("nll_loss_forward" in op.name for op in found.ops) == 1 + count
+        scalings = [op for op in trace.ops if op.name == "aten.mul.Tensor"]
+        assert [op.arg("other") for op in scalings] == [HEAD_WEIGHT] * 2 * count
+        assert [op.phase for op in scalings] == ["loss"] * count + ["backward"] * count
+        assert sum(op.base_name == "nll_loss_forward" for op in trace.ops) == 1 + count
 
     def test_the_zoo_heads_as_a_real_loss_would_weigh_them(self):
         model = create_model("googlenet", device="meta", aux_logits=True, num_classes=7)
-        default = trace(model, (2, 3, 191, 191), mode="train")
-        by_hand = trace(model, (2, 3, 191, 191), mode="train", loss=loss_of)
+        default = il.trace(model, (2, 3, 191, 191), mode="train")
+        by_hand = il.trace(model, (2, 3, 191, 191), mode="train", loss=loss_of)
         target = {"aten.empty.memory_format", "aten.zeros.default"}
 
-        def names(found):
-            return Counter((op.phase, op.name) for op in found.ops if op.name not in target)
+        def names(trace):
+            return Counter((op.phase, op.name) for op in trace.ops if op.name not in target)
 
         assert names(default) == names(by_hand)
         scales = [
@@ -516,56 +519,56 @@ class TestLoss:
         ],
     )
     def test_else_the_sum_of_what_is_floating(self, function, sums):
-        found = trace(net_of(function, nn.Linear(3, 5)), (2, 3), mode="train")
-        assert found.context.loss == "sum"
-        assert sum(op.name == "aten.sum.default" for op in found.ops if op.phase == "loss") == sums
-        assert any(op.phase == "backward" for op in found.ops)
+        trace = il.trace(net_of(function, nn.Linear(3, 5)), (2, 3), mode="train")
+        assert trace.context.loss == "sum"
+        assert sum(op.name == "aten.sum.default" for op in trace.ops if op.phase == "loss") == sums
+        assert any(op.phase == "backward" for op in trace.ops)
 
     def test_nothing_floating(self):
         with pytest.raises(InceptionLabError, match="no floating tensor; pass loss="):
-            trace(net_of(lambda _, x: x.argmax(1)), (2, 3), mode="train")
-        found = trace(net_of(lambda _, x: x.argmax(1)), (2, 3))
-        assert (found.context.loss, found.context.mode) == (None, "eval")
+            il.trace(net_of(lambda _, x: x.argmax(1)), (2, 3), mode="train")
+        trace = il.trace(net_of(lambda _, x: x.argmax(1)), (2, 3))
+        assert (trace.context.loss, trace.context.mode) == (None, "eval")
 
     def test_a_loss_of_ones_own(self):
-        def halved(outputs):
+        def half_sum(outputs):
             return outputs.sum() / 2
 
-        class Squared(nn.Module):
+        class MeanSquare(nn.Module):
             def forward(self, outputs):
                 return outputs.square().mean()
 
         net = nn.Linear(3, 5)
-        assert trace(net, (2, 3), mode="train", loss=halved).context.loss == "halved"
-        found = trace(net, (2, 3), mode="train", loss=Squared())
-        assert found.context.loss == "Squared"
-        assert [op.name for op in found.ops if op.phase == "loss"] == [
+        assert il.trace(net, (2, 3), mode="train", loss=half_sum).context.loss == "half_sum"
+        trace = il.trace(net, (2, 3), mode="train", loss=MeanSquare())
+        assert trace.context.loss == "MeanSquare"
+        assert [op.name for op in trace.ops if op.phase == "loss"] == [
             "aten.pow.Tensor_Scalar",
             "aten.mean.default",
         ]
-        assert trace(net, (2, 3), loss=halved).context.loss is None
+        assert il.trace(net, (2, 3), loss=half_sum).context.loss is None
 
-    def test_a_loss_that_is_no_scalar(self):
+    def test_a_loss_that_is_not_a_scalar(self):
         with pytest.raises(InceptionLabError, match="scalar"):
-            trace(nn.Linear(3, 5), (2, 3), mode="train", loss=lambda out: out)
+            il.trace(nn.Linear(3, 5), (2, 3), mode="train", loss=lambda out: out)
 
 
 class TestContext:
     def test_what_was_traced(self):
         net = nn.Bilinear(3, 4, 5).double()
-        context = trace(net, [(2, 3), (2, 4)], name="mine").context
+        context = il.trace(net, [(2, 3), (2, 4)], name="mine").context
         assert (context.model, context.input_shapes, context.mode) == ("mine", ((2, 3), (2, 4)), "eval")
         assert (context.dtype, context.device, context.batch_size) == ("float64", "meta", 2)
         assert context.torch == torch.__version__.partition("+")[0]
-        assert trace(nn.ReLU(), (2, 3)).context.model == "ReLU"
+        assert il.trace(nn.ReLU(), (2, 3)).context.model == "ReLU"
 
     def test_an_example_in_place_of_a_shape(self):
         images = torch.zeros(SMALL).contiguous(memory_format=torch.channels_last)
-        found = trace(conv(), images)
-        assert found.context.memory_format == "channels_last"
-        assert found.values[found.calls[0].inputs[0]].strides == images.stride()
-        assert trace(conv(), SMALL).context.memory_format == "contiguous"
-        tokens = trace(nn.Embedding(10, 4), torch.zeros(2, 3, dtype=torch.int64))
+        trace = il.trace(conv(), images)
+        assert trace.context.memory_format == "channels_last"
+        assert trace.values[trace.calls[0].inputs[0]].strides == images.stride()
+        assert il.trace(conv(), SMALL).context.memory_format == "contiguous"
+        tokens = il.trace(nn.Embedding(10, 4), torch.zeros(2, 3, dtype=torch.int64))
         assert tokens.values[tokens.calls[0].outputs[0]].shape == (2, 3, 4)
 
 
@@ -582,9 +585,9 @@ class TestInferenceMode:
                 return self.net(x)
 
         model = Inferring()
-        inside = trace(model, SMALL, mode=mode)
+        inside = il.trace(model, SMALL, mode=mode)
         with torch.no_grad():
-            outside = trace(model.net, SMALL)
+            outside = il.trace(model.net, SMALL)
         assert inside.context.complete
         names = [op.name for op in inside.ops if op.phase == "forward"]
         assert {"aten.convolution.default", "aten.max_pool2d_with_indices.default"} <= set(names)
@@ -592,18 +595,18 @@ class TestInferenceMode:
 
 
 class TestErrors:
-    def failed(self, model, inputs=SMALL, **options):
-        with pytest.raises(InceptionLabError) as caught:
-            trace(model, inputs, **options)
-        assert len(str(caught.value).splitlines()) == 1
-        return caught.value
+    def error_of(self, model, inputs=SMALL, **options):
+        with pytest.raises(InceptionLabError) as info:
+            il.trace(model, inputs, **options)
+        assert len(str(info.value).splitlines()) == 1
+        return info.value
 
     @pytest.mark.parametrize("mode", ["eval", "train"])
     def test_a_forward_that_raises(self, mode):
         def fail(*_):
             raise KeyError("the reason\nand more")
 
-        error = self.failed(
+        error = self.error_of(
             nn.Sequential(conv(), nn.Sequential(conv(), net_of(fail))), mode=mode, name="mine"
         )
         assert error.exit_code == 3
@@ -612,7 +615,7 @@ class TestErrors:
         assert isinstance(error.__cause__, KeyError)
 
     def test_an_operation_that_refuses(self):
-        error = self.failed(nn.Sequential(conv(), nn.Sequential(nn.Conv2d(5, 6, 1))))
+        error = self.error_of(nn.Sequential(conv(), nn.Sequential(nn.Conv2d(5, 6, 1))))
         assert error.exit_code == 3
         assert "in 1.0:" in str(error)
         assert "RuntimeError" in str(error)
@@ -621,28 +624,28 @@ class TestErrors:
         def fail(*_):
             raise NotImplementedError
 
-        assert "NotImplementedError" in str(self.failed(net_of(fail)))
+        assert "NotImplementedError" in str(self.error_of(net_of(fail)))
 
     def test_a_window_that_does_not_fit(self):
-        error = self.failed(create_model("googlenet", device="meta"), (1, 3, 8, 8))
+        error = self.error_of(create_model("googlenet", device="meta"), (1, 3, 8, 8))
         assert error.exit_code == 3
 
     @pytest.mark.parametrize("shape", [(0, 3, 8, 8), (1, -3, 8, 8), [(1, 3, 8, 8), (0,)], (), [], "wrong"])
     def test_shapes_that_are_none(self, shape):
-        self.failed(conv(), shape)
+        self.error_of(conv(), shape)
 
     @pytest.mark.parametrize("shape", [224, None, (1, 3, 8.0, 8), (True, 3, 8, 8)])
     def test_shapes_of_another_kind(self, shape):
-        self.failed(conv(), shape)
+        self.error_of(conv(), shape)
 
     def test_a_mode_and_a_model_that_are_none(self):
-        assert self.failed(conv(), mode="test").exit_code == 2
-        assert "'eval' or 'train'" in str(self.failed(conv(), mode="test"))
+        assert self.error_of(conv(), mode="test").exit_code == 2
+        assert "'eval' or 'train'" in str(self.error_of(conv(), mode="test"))
         for model in ("googlenet", conv, None):
-            assert "torch.nn.Module" in str(self.failed(model))
+            assert "torch.nn.Module" in str(self.error_of(model))
 
     def test_parameters_without_a_shape(self):
-        self.failed(nn.LazyLinear(3))
+        self.error_of(nn.LazyLinear(3))
 
     def test_an_error_that_the_model_caught_is_not_blamed(self):
         def forward(net, x):
@@ -651,36 +654,36 @@ class TestErrors:
             except RuntimeError:
                 return net.b(x)
 
-        assert "in b:" in str(self.failed(net_of(forward, nn.Conv2d(5, 5, 1), nn.Conv2d(7, 7, 1))))
+        assert "in b:" in str(self.error_of(net_of(forward, nn.Conv2d(5, 5, 1), nn.Conv2d(7, 7, 1))))
 
     @pytest.mark.parametrize("mode", ["eval", "train"])
     def test_inference_mode_around_it_changes_nothing(self, mode):
         with torch.inference_mode():
-            found = trace(conv(), SMALL, mode=mode)
-        assert found.ops == trace(conv(), SMALL, mode=mode).ops
+            trace = il.trace(conv(), SMALL, mode=mode)
+        assert trace.ops == il.trace(conv(), SMALL, mode=mode).ops
 
     def test_a_trace_in_inference_mode_does_not_spoil_the_next(self):
-        model, twin = conv(), conv()
+        model, reference = conv(), conv()
         with torch.inference_mode():
-            trace(model, SMALL)
+            il.trace(model, SMALL)
         for mode in ("eval", "train"):
-            assert trace(model, SMALL, mode=mode).ops == trace(twin, SMALL, mode=mode).ops
+            assert il.trace(model, SMALL, mode=mode).ops == il.trace(reference, SMALL, mode=mode).ops
 
     def test_autocast_for_the_cpu_around_it(self):
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = trace(conv(), SMALL)
-        assert {value.dtype for value in found.values} == {"float32", "bfloat16"}
-        assert (found.context.device, found.context.fallback) == ("fake", "")
+            trace = il.trace(conv(), SMALL)
+        assert {value.dtype for value in trace.values} == {"float32", "bfloat16"}
+        assert (trace.context.device, trace.context.fallback) == ("fake", "")
 
     def test_a_trace_within_a_trace_and_after_a_failure(self):
         inner = []
 
         def forward(net, x):
-            inner.append(trace(conv(), SMALL))
+            inner.append(il.trace(conv(), SMALL))
             return net.a(x)
 
-        outer = trace(net_of(forward, conv()), SMALL)
+        outer = il.trace(net_of(forward, conv()), SMALL)
         assert [op.name for op in inner[0].ops] == ["aten.convolution.default"]
         assert owners(outer)[-1] == ("convolution", "a", 0)
-        self.failed(nn.Conv2d(5, 5, 1))
-        assert trace(conv(), SMALL).ops == inner[0].ops
+        self.error_of(nn.Conv2d(5, 5, 1))
+        assert il.trace(conv(), SMALL).ops == inner[0].ops
