@@ -34,7 +34,7 @@ class Square(torch.autograd.Function):
         return gradient * x + gradient * x
 
 
-class Branched(nn.Module):
+class ThreeReaders(nn.Module):
     """Three readers of one tensor, none of which takes memory of its own inside an operation."""
 
     def forward(self, x):
@@ -50,21 +50,21 @@ class Residual(nn.Module):
         return (x + x.sin()).exp()
 
 
-class Kept(nn.Module):
+class KeepsGradient(nn.Module):
     """A hook keeps the very gradient that another is added to."""
 
     def __init__(self):
         super().__init__()
-        self.seen = []
+        self.gradients = []
 
     def forward(self, x):
         x = x.exp()
         other, y = x.cos(), x + 1
-        y.register_hook(self.seen.append)
+        y.register_hook(self.gradients.append)
         return other + y.sin()
 
 
-class Hooked(nn.Module):
+class AddsInHook(nn.Module):
     """A hook adds in Python, where the argument of the hook is held."""
 
     def forward(self, x):
@@ -90,7 +90,7 @@ class Inner(nn.Module):
         return x.sum() * slope.mean()
 
 
-class Held(torch.autograd.Function):
+class AddsToArgument(torch.autograd.Function):
     """Its backward adds to its argument, in Python."""
 
     @staticmethod
@@ -106,32 +106,34 @@ class Held(torch.autograd.Function):
 
 class Function(nn.Module):
     def forward(self, x):
-        return Held.apply(x.exp())
+        return AddsToArgument.apply(x.exp())
 
 
-class Squared(nn.Module):
+class SquareOfExp(nn.Module):
     """Three sums of gradients, of which one lies within the backward of an operation."""
 
     def forward(self, x):
         return Square.apply(x.exp())
 
 
-NETS = [Branched(), Residual(), Kept(), Hooked(), Twice(), Inner(), Function(), Squared()]
+NETS = [
+    ThreeReaders(), Residual(), KeepsGradient(), AddsInHook(), Twice(), Inner(), Function(), SquareOfExp(),
+]  # fmt: skip
 
 
-def profiled(model, x):
-    """Additions, and the most that the allocator held beside the input."""
+def profile_step(model, x):
+    """Number of additions, and the most bytes that the allocator gave out beside the input."""
     for _ in range(2):  # the first run of a kernel may keep tensors
         x = x.detach().clone().requires_grad_()
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
             outputs = model(x)
             loss = total(outputs)
             loss.backward()
             del outputs, loss
             x.grad = None
             model.zero_grad()
-            model.__dict__.get("seen", []).clear()
-    events = sorted(seen.profiler.kineto_results.events(), key=lambda e: e.start_ns())
+            model.__dict__.get("gradients", []).clear()
+    events = sorted(profiler.profiler.kineto_results.events(), key=lambda e: e.start_ns())
     names = [e.name() for e in events]
     changes = [e.nbytes() for e in events if e.name() == "[memory]"]
     most = max(accumulate(changes))
@@ -147,11 +149,11 @@ def additions(trace):
 @pytest.mark.parametrize("model", NETS, ids=lambda net: type(net).__name__)
 def test_what_an_unwatched_step_adds_and_holds(model):
     x = torch.rand(2, 3, 16, 16, requires_grad=True)
-    found, most = profiled(model, x)
+    expected, most = profile_step(model, x)
     step = il.trace(model, x, mode="train", loss=total)
-    model.__dict__.get("seen", []).clear()
-    assert additions(step) == found
-    assert sum(found.values())
+    model.__dict__.get("gradients", []).clear()
+    assert additions(step) == expected
+    assert sum(expected.values())
     numbers = 32  # bytes of numbers that are wrapped into tensors within an operation
     assert peak_memory(step).peak_bytes == pytest.approx(x.nbytes + most, abs=numbers)
 
@@ -160,21 +162,21 @@ def test_what_an_unwatched_step_adds_and_holds(model):
 def test_the_zoo_adds_as_an_unwatched_step(name):
     model = il.create_model(name, num_classes=10)
     x = torch.zeros(small_image(name, batch=2), requires_grad=True)
-    found, _ = profiled(model.train(), x)
+    expected, _ = profile_step(model.train(), x)
     step = il.trace(model, x, mode="train", loss=total)
-    assert additions(step) == found
-    assert found["aten::add_"]
+    assert additions(step) == expected
+    assert expected["aten::add_"]
 
 
 def test_a_second_derivative_is_never_in_place():
-    class Penalised(nn.Module):
+    class GradientPenalty(nn.Module):
         def forward(self, x):
             y = x.exp()
             (slope,) = torch.autograd.grad((y.sin() + y.cos()).sum(), x, create_graph=True)
             return y + slope
 
     x = torch.rand(2, 8, requires_grad=True)
-    step = il.trace(Penalised(), x, mode="train", loss=total)
+    step = il.trace(GradientPenalty(), x, mode="train", loss=total)
     forward = [op.name for op in step.ops if op.phase == "forward"]
     assert str(ADD) in forward
     assert str(ADD_IN_PLACE) not in forward
@@ -182,13 +184,13 @@ def test_a_second_derivative_is_never_in_place():
 
 def test_a_watched_step_changes_no_gradient_that_somebody_keeps():
     x = torch.rand(2, 8)
-    kept = []
+    gradients = []
     for watch in (nullcontext(), SumsInPlace()):
-        model = Kept()
+        model = KeepsGradient()
         with watch:
             total(model(x.clone().requires_grad_())).backward()
-        kept += model.seen
-    assert torch.equal(*kept)
+        gradients += model.gradients
+    assert torch.equal(*gradients)
 
 
 def test_a_trace_in_eval_mode_imports_no_compiler():

@@ -65,8 +65,8 @@ def test_the_shape_is_a_bare_tuple():
 @pytest.mark.parametrize("device", ["meta", "cpu"])
 def test_make_gives_a_tensor_of_this_layout_alone_in_its_storage(device):
     layout = layout_of(torch.empty(2, 3, 4, device=device).transpose(0, 2))
-    made = layout.make()
-    assert layout_of(made) is layout
-    assert made.storage_offset() == 0
-    assert made.untyped_storage().nbytes() == layout.nbytes
-    assert made.untyped_storage()._cdata != layout.make().untyped_storage()._cdata
+    tensor = layout.make()
+    assert layout_of(tensor) is layout
+    assert tensor.storage_offset() == 0
+    assert tensor.untyped_storage().nbytes() == layout.nbytes
+    assert tensor.untyped_storage()._cdata != layout.make().untyped_storage()._cdata
