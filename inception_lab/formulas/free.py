@@ -65,6 +65,7 @@ def is_free(func: OpOverload) -> bool:
     if func.namespace not in _TORCH:
         return False
     name, schema = func.overloadpacket.__name__, func._schema
+    # types are compared as text, which finds the tensors in lists and optional arguments too
     return (
         Tag.view_copy in func.tags
         or name.startswith(_OF_OPTIMIZERS)

@@ -32,6 +32,7 @@ def _batch_norm(in_training: Callable[[Sequence[Any]], bool]) -> Formula:
 
     def formula(args: Sequence[Any], _: Any) -> Cost:
         affine = args[1] is not None
+        # in eval mode mean, variance, weight and bias fold into one scale and one shift
         return Cost(other_flops=args[0].numel() * ((4 + affine) if in_training(args) else 2))
 
     return formula
@@ -55,6 +56,7 @@ def _window(axes: int) -> Formula:
 
 def _grid_sample(args: Sequence[Any], out: Tensor) -> Cost:
     """2 neighbours along each axis, the nearest alone, or 4."""
+    # interpolation modes 0, 1 and 2 are linear, nearest and cubic; 0 to a power of axes stays 0
     neighbours = (2, 0, 4)[args[2]]
     return Cost(other_flops=out.numel() * neighbours ** (out.dim() - 2))
 

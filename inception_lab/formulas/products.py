@@ -49,6 +49,7 @@ def _convolution_backward(transposed_arg: int) -> Formula:
 
     def formula(args: Sequence[Any], _: Any) -> Cost:
         grad, x, weight = args[:3]
+        # the output mask comes after `transposed`, `output_padding` and `groups`
         needs_input, needs_weight, _ = args[transposed_arg + 3]
         forward = conv_flop_count(x.shape, weight.shape, grad.shape, args[transposed_arg]) // 2
         return Cost(macs=forward * (needs_input + needs_weight))
@@ -93,6 +94,7 @@ def _outer(args: Sequence[Any], out: Tensor) -> Cost:
 
 def _grouped_product(args: Sequence[Any], out: Tensor) -> Cost:
     """Products of groups, which divide the rows, the columns, or of two matrices the axis summed over."""
+    # two matrices make one product for each group; else each row or column is in a single group
     groups = out.shape[0] if out.dim() > args[0].dim() else 1
     return Cost(macs=out.numel() // groups * args[0].shape[-1])
 
