@@ -25,11 +25,11 @@ import inception_lab as il
 from inception_lab.analyzers.memory.devices import DEVICES
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.hardware import device_name
-from inception_lab.measure.memory import Prepared, measure_memory, prepared
+from inception_lab.measure.memory import measure_memory, prepared_on
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.report.document import Table, document
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
-from inception_lab.tracing.tracer import Request
+from inception_lab.running.step import Request, Step
 from shared import REPORTS, add_output, write_csv, write_text
 
 DEVICE = "cuda"
@@ -55,7 +55,7 @@ def check(name: str, mode: Mode, batch: int, optimizer: str | None, steps: int) 
     figures = compare(model, shape, mode, optimizer)
     row = {"model": name, "mode": mode, "batch": batch, "optimizer": optimizer} | figures
     if optimizer and steps:
-        request = Request(model, shape, "train", None, name, optimizer_of(optimizer))
+        request = Request(model, shape, "train", optimizer=optimizer_of(optimizer), name=name)
         cap = figures["predicted_reserved_bytes"]
         row |= {"steps": steps, "out_of_memory": failures(request, cap, steps)}
     return row
@@ -88,7 +88,7 @@ def failures(request: Request, cap: int, steps: int) -> int:
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(cap / torch.cuda.get_device_properties(device).total_memory)
     try:
-        with prepared(request, device) as step:
+        with prepared_on(request, device) as step:
             return sum(not fits(step) for _ in range(steps))
     except torch.cuda.OutOfMemoryError:  # on the way to a steady state
         return steps
@@ -97,7 +97,7 @@ def failures(request: Request, cap: int, steps: int) -> int:
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def fits(step: Prepared) -> bool:
+def fits(step: Step) -> bool:
     """True where one more step runs through; its gradients are gone afterwards."""
     try:
         step.run()
@@ -105,7 +105,7 @@ def fits(step: Prepared) -> bool:
         return False
     finally:
         # the next step must allocate its gradients anew, as a loop with zero_grad does
-        for parameter in step.loan.parameters.values():
+        for parameter in step.model.parameters.values():
             parameter.grad = None
     return True
 

@@ -21,9 +21,10 @@ from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.record import Record, Row
 from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
+from inception_lab.running.step import Request
 from inception_lab.tracing import tracer
-from inception_lab.tracing.backends import FOR_REAL, ON_META, Ground, on_fake_tensors
-from inception_lab.tracing.tracer import FEW_BYTES, FEW_MACS, Request
+from inception_lab.tracing.backends import CPU, META, Backend, fake_backend
+from inception_lab.tracing.tracer import FEW_BYTES, FEW_MACS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 Verdict = Literal["agree", "explained", "unexplained"]
 _FROM_BEST: tuple[Verdict, ...] = ("agree", "explained", "unexplained")
 
-COUNTERS: Mapping[str, Callable[[Trace, Request, Sequence[Ground]], list[Count]]] = MappingProxyType(
+COUNTERS: Mapping[str, Callable[[Trace, Request, Sequence[Backend]], list[Count]]] = MappingProxyType(
     {"fvcore": fvcore_counts, "FlopCounterMode": flop_counter_mode_counts}
 )
 """The other counters by name, read-only: functions of our trace, the request that it answers, and the
@@ -136,7 +137,7 @@ def crosscheck(
         'explained'
     """
     trace = tracer.trace(model, inputs, mode=mode, loss=loss, name=name, meta_only=meta_only)
-    request = Request(model, inputs, mode, loss, trace.context.model)
+    request = Request(model, inputs, mode, loss, name=trace.context.model)
     backends = _backends(trace, meta_only)
     counts: dict[str, list[Count]] = {}
     not_run: dict[str, str] = {}
@@ -151,14 +152,14 @@ def crosscheck(
     return _comparison(trace, counts, not_run)
 
 
-def _backends(trace: Trace, meta_only: bool) -> tuple[Ground, ...]:
+def _backends(trace: Trace, meta_only: bool) -> tuple[Backend, ...]:
     """Backends for the other counters: the one that ran our trace, then the CPU if that is soon done."""
-    if trace.context.device == FOR_REAL.device:
-        return (FOR_REAL,)
+    if trace.context.device == CPU.name:
+        return (CPU,)
     state_bytes = sum(storage.bytes for storage in trace.storages if storage.born is None)
     soon_done = state_bytes < FEW_BYTES and sum(op.macs for op in trace.ops) < FEW_MACS
-    without_data = ON_META if trace.context.device == ON_META.device else on_fake_tensors()
-    return (without_data, FOR_REAL) if soon_done and not meta_only else (without_data,)
+    without_data = META if trace.context.device == META.name else fake_backend()
+    return (without_data, CPU) if soon_done and not meta_only else (without_data,)
 
 
 def _comparison(

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
-from torch._ops import OpOverloadPacket
 from torch.utils.flop_counter import flop_registry
 
 from inception_lab.counters.counts import CannotRunError, Count
@@ -27,8 +26,9 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Op, Trace
-from inception_lab.tracing.backends import Ground
-from inception_lab.tracing.tracer import Request
+from inception_lab.running import torch_internals
+from inception_lab.running.step import Request
+from inception_lab.tracing.backends import Backend
 
 Products = Callable[[Any], int | None]
 DEAD = "fvcore leaves out what no output depends on"
@@ -66,7 +66,7 @@ class _OperatorCount(NamedTuple):
         return parse_operation_name(self.kind.replace("::", ".")).base
 
 
-def fvcore_counts(trace: Trace, request: Request, backends: Sequence[Ground]) -> list[Count]:
+def fvcore_counts(trace: Trace, request: Request, backends: Sequence[Backend]) -> list[Count]:
     """Return fvcore's counts of a forward pass of the model; it does not know a backward pass.
 
     Args:
@@ -88,7 +88,7 @@ def fvcore_counts(trace: Trace, request: Request, backends: Sequence[Ground]) ->
     raise failures[0]
 
 
-def _counts_on(backend: Ground, request: Request) -> list[Count]:
+def _counts_on(backend: Backend, request: Request) -> list[Count]:
     """Counts of every operator in the graph, of those too that fvcore has no handle for."""
     try:
         with traceable(request.model, request.inputs, request.mode == "train", backend) as (flat, tensors):
@@ -116,13 +116,13 @@ def _operator_counts(flat: nn.Module, tensors: tuple[Tensor, ...]) -> list[_Oper
 
 def _operators() -> frozenset[str]:
     """Every operator in a graph that may hide products: torch's own, and those with a registered formula."""
-    packets = (target for target in flop_registry if isinstance(target, OpOverloadPacket))
+    packets = (target for target in flop_registry if isinstance(target, type(torch.ops.aten.add)))
     return _torch_operators() | {str(packet).replace(".", "::", 1) for packet in packets}
 
 
 @cache
 def _torch_operators() -> frozenset[str]:
-    names = {schema.name for schema in torch._C._jit_get_all_schemas()}
+    names = {schema.name for schema in torch_internals.jit_schemas()}
     return frozenset(name for name in names if name.startswith("aten::"))
 
 
@@ -159,7 +159,7 @@ def _no_products(_: Any) -> int:
 
 def _products_alone(node: Any) -> int | None:
     """Products of one operator, run on meta tensors of the shapes in the graph."""
-    schema = torch._C.parse_schema(node.schema())
+    schema = torch_internals.parse_schema(node.schema())
     if not all(map(_is_determined, node.inputs())):
         return None
     namespace, name = schema.name.split("::")
@@ -197,14 +197,14 @@ def _meta_argument(value: Any) -> Any:
 
 def _recurrent_products(node: Any) -> int:
     """Every matrix by every row of the input, padding excluded where sequences are packed."""
-    names = [argument.name for argument in torch._C.parse_schema(node.schema()).arguments]
+    names = [argument.name for argument in torch_internals.parse_schema(node.schema()).arguments]
     values = dict(zip(names, node.inputs(), strict=True))
     sizes: list[int] = next(iter(values.values())).type().sizes()
     weights: list[list[int]] = [weight.type().sizes() for weight in values["params"].node().inputs()]
     return prod(sizes[:-1]) * sum(prod(weight) for weight in weights if len(weight) == 2)
 
 
-def _dead_counts(trace: Trace, request: Request, backend: Ground) -> list[Count]:
+def _dead_counts(trace: Trace, request: Request, backend: Backend) -> list[Count]:
     """Operations that the tracer takes out of its graph, at FlopCounterMode's figures and not at ours."""
     if not any(op.macs for op in _dead_operations(trace)):
         return []

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from inception_lab.ir.structure import ROOT
+from inception_lab.running import torch_internals
 from inception_lab.running.inputs import Arguments, Inputs, arguments
 from inception_lab.running.pytree import tensors_within
-from inception_lab.running.substitution import borrowed
-from inception_lab.tracing.backends import Ground
-from inception_lab.tracing.tracer import floating_dtype, one_at_a_time, operation_by_operation
+from inception_lab.running.step import floating_dtype, guarded
+from inception_lab.tracing.backends import Backend
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
 
 Sizes = int | list[int] | tuple[int, ...]
 
 
 @contextmanager
 def traceable(
-    model: nn.Module, inputs: Inputs, training: bool, ground: Ground
+    model: nn.Module, inputs: Inputs, training: bool, backend: Backend
 ) -> Iterator[tuple[nn.Module, tuple[Tensor, ...]]]:
     """Have a model that jit's tracer can follow, and the tensors that it takes, within a `with` block.
 
@@ -37,21 +37,18 @@ def traceable(
         model: Any module, on any device; it is left as it was found.
         inputs: As for `trace`.
         training: True for train mode.
-        ground: The backend that runs it.
+        backend: The backend that runs it.
     """
     with (
-        one_at_a_time,
-        torch.inference_mode(False),
+        guarded(model, training, backend.placement.weight) as substitutes,
         torch.no_grad(),
-        borrowed(model, training, ground.stand_in) as loan,
-        operation_by_operation(loan.modules),
-        _hooks_put_back(loan.modules.values()),
+        _hooks_put_back(substitutes.modules.values()),
         _ConvolutionsInSight(),
         _ConvolutionsAnswered(),  # type: ignore[no-untyped-call]
     ):
-        torch.manual_seed(0)  # as for our trace, so that both draw the same numbers
-        flat = _Flat(model, arguments(inputs, floating_dtype(loan), ground.likeness))
-        for path, module in loan.modules.items():
+        torch.default_generator.manual_seed(0)  # as for our trace, so that both draw the same numbers
+        flat = _Flat(model, arguments(inputs, floating_dtype(substitutes), backend.placement.example))
+        for path, module in substitutes.modules.items():
             module.__dict__["forward"] = _scoped(module.forward, f"{_Flat.NAME}.{path}".rstrip("."))
         yield flat, tuple(leaf for leaf in flat.leaves if isinstance(leaf, Tensor))
 
@@ -81,15 +78,15 @@ class _Flat(nn.Module):
     def __init__(self, model: nn.Module, inputs: Arguments) -> None:
         super().__init__()
         self.model = model
-        self.leaves, self._tree = tree_flatten((inputs.args, inputs.kwargs))
+        self.leaves, self._tree = torch_internals.tree_flatten((inputs.args, inputs.kwargs))
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Put the tensors in their places in the arguments, and run the model."""
         remaining = iter(tensors)
         leaves = [next(remaining) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
-        args, kwargs = tree_unflatten(leaves, self._tree)
+        args, kwargs = torch_internals.tree_unflatten(leaves, self._tree)
         # the graph is at hand only while it is traced
-        self.graph = torch._C._get_tracing_state().graph
+        self.graph = torch_internals.jit_tracing_state().graph
         outputs = self.model(*args, **kwargs)
         return tuple(tensors_within(list(outputs) if isinstance(outputs, Iterator) else outputs))
 
@@ -98,7 +95,7 @@ def _scoped(forward: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The forward within a scope of the graph, which fvcore's hooks miss where it is called directly."""
 
     def scoped(*args: Any, **kwargs: Any) -> Any:
-        graph = torch._C._get_tracing_state()
+        graph = torch_internals.jit_tracing_state()
         graph.push_scope(name)
         try:
             return forward(*args, **kwargs)
@@ -129,7 +126,7 @@ class _ConvolutionsInSight(TorchFunctionMode):
         return _REPLACEMENTS.get(func, func)(*args, **kwargs or {})
 
 
-class _ConvolutionsAnswered(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _ConvolutionsAnswered(torch_internals.TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Answers `_convolution` by `convolution`, below the tracer.
 
     The two differ in the choice of a kernel alone, but only the second runs on meta in PyTorch 2.11.
@@ -188,7 +185,7 @@ def _convolution(
         _per_axis(sizes, axes) for sizes in (stride, padding, dilation, output_padding)
     )
     is_single_image = x.dim() == axes + 1
-    out = torch._convolution(
+    out: Tensor = torch_internals.convolution(
         x.unsqueeze(0) if is_single_image else x, weight, bias, stride, padding, dilation, transposed,
         output_padding, groups, False, False, True, True,
     )  # fmt: skip

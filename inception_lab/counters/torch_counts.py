@@ -11,21 +11,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload, OpOverloadPacket
-from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from inception_lab.counters.counts import CannotRunError, Count
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Trace
-from inception_lab.tracing.backends import Ground
-from inception_lab.tracing.dispatch import Kernels, Key, Known
-from inception_lab.tracing.tracer import Request, TraceError, trace_on
+from inception_lab.running import torch_internals
+from inception_lab.running.step import Request
+from inception_lab.tracing.backends import Backend
+from inception_lab.tracing.dispatch import KernelExecutor, Key, KnownOperation
+from inception_lab.tracing.tracer import TraceError, trace_on
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload, OpOverloadPacket
 
 Products = Callable[..., int]
 
@@ -84,7 +87,7 @@ class _Run(NamedTuple):
     macs: int
 
 
-def flop_counter_mode_counts(_: Trace, request: Request, backends: Sequence[Ground]) -> list[Count]:
+def flop_counter_mode_counts(_: Trace, request: Request, backends: Sequence[Backend]) -> list[Count]:
     """Return FlopCounterMode's counts of another run of the model.
 
     Args:
@@ -101,7 +104,7 @@ def flop_counter_mode_counts(_: Trace, request: Request, backends: Sequence[Grou
     ]
 
 
-def figures_of(request: Request, backend: Ground) -> tuple[Trace, list[Figure]]:
+def figures_of(request: Request, backend: Backend) -> tuple[Trace, list[Figure]]:
     """Return a trace under FlopCounterMode, and the counter's figure for each operation.
 
     Raises:
@@ -109,7 +112,7 @@ def figures_of(request: Request, backend: Ground) -> tuple[Trace, list[Figure]]:
     """
     executor = _CountingExecutor()
     try:
-        second_trace = trace_on(backend._replace(answers=executor), request)
+        second_trace = trace_on(backend._replace(executor=executor), request)
     except TraceError as failure:  # the same trace without the counter did not fail
         raise CannotRunError(failure.reason) from failure
     return second_trace, [_figure(run) for run in executor.runs]
@@ -120,17 +123,17 @@ class _CountingExecutor:
 
     def __init__(self) -> None:
         self.runs: list[_Run] = []
-        self._kernels, self._counter = Kernels(), FlopCounterMode(display=False)
+        self._kernels, self._counter = KernelExecutor(), FlopCounterMode(display=False)
 
     def __call__(
         self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> tuple[Known, Any]:
+    ) -> tuple[KnownOperation, Any]:
         """Run one operation as every executor does."""
         with self._counter:  # entering it sets its total back to zero
             result = self._kernels(func, key, args, kwargs)
         macs = self._counter.get_total_flops() // 2
         # shapes alone: a tensor held here would live longer in the trace than in the model
-        self.runs.append(_Run(func.overloadpacket, tree_map(Shape.of, list(args)), macs))
+        self.runs.append(_Run(func.overloadpacket, torch_internals.tree_map(Shape.of, list(args)), macs))
         return result
 
 

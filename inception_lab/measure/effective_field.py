@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.hardware import device_name
 from inception_lab.measure.unit_gradients import Probes, Unit, failures_told, fields_of_layers
-from inception_lab.running.substitution import borrowed, duplicate
-from inception_lab.tracing.tracer import floating_dtype, operation_by_operation, trace
+from inception_lab.running.stand_ins import cpu_copy
+from inception_lab.running.step import floating_dtype, guarded
+from inception_lab.tracing.tracer import trace
 
 SHARES = (0.5, 0.95, 0.99)
 
@@ -171,21 +172,19 @@ def _gradients(
 ) -> Iterator[Tensor]:
     """For each batch, absolute gradients added up over inputs and channels, in float64 on the CPU."""
     with (
-        borrowed(model, False, partial(_weights, device)) as loan,
-        operation_by_operation(loan.modules),
-        torch.inference_mode(False),
+        guarded(model, False, partial(_weights, device)) as substitutes,
         torch.enable_grad(),
     ):
-        dtype = floating_dtype(loan)
+        dtype = floating_dtype(substitutes)
         for start in range(0, len(inputs), batch):
             images = torch.stack(inputs[start : start + batch])
             probes = Probes([unit])
-            with probes.placed(loan.modules):
+            with probes.placed(substitutes.modules):
                 model(probes.begin(images.to(device, dtype)))
             yield probes.gradient(unit).abs().double().sum((0, 1)).cpu()
 
 
 def _weights(device: str, tensor: Tensor) -> Tensor:
     """A copy on the device; no gradient by weights is wanted."""
-    copy = duplicate(tensor).detach().to(device)
+    copy = cpu_copy(tensor).detach().to(device)
     return nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy

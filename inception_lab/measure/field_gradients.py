@@ -20,8 +20,8 @@ from inception_lab.analyzers.receptive_field.field import Field
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.positive_model import Positive, in_float64, positive_weights
 from inception_lab.measure.unit_gradients import Probes, Unit, failures_told, fields_of_layers
-from inception_lab.running.substitution import borrowed
-from inception_lab.tracing.tracer import operation_by_operation, trace
+from inception_lab.running.step import guarded
+from inception_lab.tracing.tracer import trace
 
 Span = tuple[int, int]
 NOTHING: Span = (0, -1)
@@ -115,12 +115,10 @@ def input_gradients(
     probes = Probes(units, source)
     given = torch.ones(tuple(input_shape), dtype=torch.float64)
     with (
-        borrowed(model, False, positive_weights) as loan,
-        operation_by_operation(loan.modules),
-        probes.placed(loan.modules),
+        guarded(model, False, positive_weights) as substitutes,
+        probes.placed(substitutes.modules),
         failures_told(model, input_shape),
         in_float64(),
-        torch.inference_mode(False),
         torch.enable_grad(),
         allow_mutation_on_saved_tensors(),
     ):

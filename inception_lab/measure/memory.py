@@ -5,36 +5,32 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import ref
 
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.hardware import device_name
+from inception_lab.running import torch_internals
+from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.gradient_accumulation import SumsInPlace
-from inception_lab.running.inputs import Arguments, Inputs, arguments, on_cpu
-from inception_lab.running.losses import Loss, default_loss
-from inception_lab.running.optimizers import MakeOptimizer, optimizer_of, state_of
+from inception_lab.running.inputs import Inputs
+from inception_lab.running.losses import Loss
+from inception_lab.running.optimizers import MakeOptimizer
 from inception_lab.running.pytree import tensors_within
-from inception_lab.running.substitution import Borrowed, borrowed, duplicate
-from inception_lab.tracing.tracer import (
-    Request,
-    autocast_to,
-    floating_dtype,
-    no_collection,
-    operation_by_operation,
-)
+from inception_lab.running.stand_ins import cpu_copy, cpu_input
+from inception_lab.running.step import Placement, Request, Step, prepared, request_of, settled_by_running
 
-CONVOLUTIONS = ("aten.convolution", "aten.cudnn_convolution")
+CONVOLUTIONS = ("convolution", "cudnn_convolution", "convolution_backward")
 
 SILENT = "99"
 """Above every level of the profiler's own log, which it writes to standard error."""
@@ -90,23 +86,21 @@ def measure_memory(
         InceptionLabError: The device is not there, or the model raised on it or has no data.
 
     Example:
-        >>> found = measure_memory(nn.Linear(10, 20), (4, 10))
-        >>> found.tracked_bytes == 4 * (20 * 10 + 20 + 4 * 10 + 4 * 20)
+        >>> memory = measure_memory(nn.Linear(10, 20), (4, 10))
+        >>> memory.tracked_bytes == 4 * (20 * 10 + 20 + 4 * 10 + 4 * 20)
         True
     """
-    if mode not in ("eval", "train") or (optimizer is not None and mode != "train"):
-        raise InceptionLabError(f"no optimizer {optimizer!r} in mode {mode!r}", hint="use mode='train'")
-    step = optimizer_of(optimizer) if optimizer is not None else None
-    asked = Request(model, inputs, mode, loss, type(model).__name__, step, autocast)
+    request = request_of(model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast)
     place = _device(device)
     try:
-        return _MEASURES[place.type](asked, place)
+        with one_run_at_a_time:  # the profiler and the allocator's figures are those of the process
+            return _MEASURES[place.type](request, place)
     except InceptionLabError:
         raise
     except Exception as error:
         raise InceptionLabError(
             f"cannot run on {device}: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
-            where=asked.name,
+            where=request.name,
             hint="try a smaller batch",
             exit_code=MODEL_FAILED,
         ) from error
@@ -118,126 +112,70 @@ def _device(name: str) -> torch.device:
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in _MEASURES:
-        raise InceptionLabError(f"memory cannot be measured on {name!r}", hint="use cpu or cuda")
+        raise InceptionLabError(f"memory cannot be measured on {name!r}", hint="use 'cpu' or 'cuda'")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InceptionLabError("this machine has no CUDA device", hint="use --device cpu")
+        raise InceptionLabError("this machine has no CUDA device", hint="use device='cpu'")
     return device
 
 
-class Prepared(NamedTuple):
-    """A pass or step that is ready to run, on tensors of its own.
-
-    Attributes:
-        asked: What to run.
-        loan: The model on copies of its weights.
-        called: What to call it with.
-        optimizer: In steady state, or None.
-        autocast: Around the forward.
-    """
-
-    asked: Request
-    loan: Borrowed
-    called: Arguments
-    optimizer: torch.optim.Optimizer | None
-    autocast: AbstractContextManager[object]
-
-    @property
-    def held(self) -> list[Tensor]:
-        """What is there before the first operation."""
-        state = state_of(self.optimizer, self.loan.parameters) if self.optimizer else {}
-        groups = (self.loan.parameters, self.loan.buffers, self.called.tensors, state)
-        return [tensor for group in groups for tensor in group.values()]
-
-    def run(self) -> None:
-        """The forward; in train mode the loss, the backward pass and the optimizer's step too."""
-        with self.autocast:
-            outputs = self.asked.model(*self.called.args, **self.called.kwargs)
-            if isinstance(outputs, Iterator):
-                outputs = list(outputs)
-            if self.asked.mode == "eval":
-                return
-            value = (self.asked.loss or default_loss(outputs)[1])(outputs)  # alive to the end, as in a loop
-        if value.requires_grad:
-            value.backward()  # type: ignore[no-untyped-call]
-        if self.optimizer is not None:
-            self.optimizer.step()
-
-
 @contextmanager
-def prepared(asked: Request, device: torch.device) -> Iterator[Prepared]:
-    """Copy weights and inputs to the device, and take everything back at the end.
-
-    No garbage is collected meanwhile, which would release tensors at moments that no program controls.
-    """
-    training = asked.mode == "train"
-    others = [asked.loss] if isinstance(asked.loss, nn.Module) else []
-    with (
-        torch.random.fork_rng([device] if device.type == "cuda" else []),
-        torch.inference_mode(False),
-        torch.set_grad_enabled(training),
-        borrowed(asked.model, training, partial(_weight, device), others) as loan,
-        operation_by_operation(loan.modules),
-        no_collection(),
-    ):
-        torch.manual_seed(0)
-        called = arguments(asked.inputs, floating_dtype(loan), partial(_input, device))
-        optimizer = _made(asked, loan)
-        step = Prepared(asked, loan, called, optimizer, autocast_to(asked.autocast, device.type))
-        if optimizer is not None:  # a first step, real as all others, makes what it keeps
-            step.run()
-            optimizer.zero_grad(set_to_none=True)
+def prepared_on(request: Request, device: torch.device) -> Iterator[Step]:
+    """A step on copies of weights and inputs on a device, ready to be measured."""
+    devices = [device] if device.type == "cuda" else []
+    placement = Placement(device.type, partial(_weight, device), partial(_example, device))
+    with torch.random.fork_rng(devices), prepared(request, placement, settled_by_running) as step:
         gc.collect()
         yield step
 
 
-def _made(asked: Request, loan: Borrowed) -> torch.optim.Optimizer | None:
-    trained = [parameter for parameter in loan.parameters.values() if parameter.requires_grad]
-    return asked.optimizer.make(trained) if asked.optimizer and trained else None
-
-
 def _weight(device: torch.device, tensor: Tensor) -> Tensor:
-    copy = duplicate(tensor)
+    copy = cpu_copy(tensor)
     copy.data = copy.data.to(device)
     return copy
 
 
-def _input(device: torch.device, example: Tensor) -> Tensor:
-    return on_cpu(example).detach().to(device).requires_grad_(example.requires_grad)
+def _example(device: torch.device, example: Tensor) -> Tensor:
+    return cpu_input(example).detach().to(device).requires_grad_(example.requires_grad)
 
 
-class StorageTracker(TorchDispatchMode):
+def existing_tensors(step: Step) -> list[Tensor]:
+    """What is there before the first operation."""
+    return [tensor for _, tensors in step.tensors for tensor in tensors.values()]
+
+
+class StorageTracker(torch_internals.TorchDispatchMode):
     """Bytes of the storages alive, and the most of them right after any operation.
 
     Args:
-        held: The tensors that are there from the start; any others are counted from when they are met.
+        existing: The tensors that are there from the start; any others are counted from when they are met.
     """
 
-    def __init__(self, held: Iterable[Tensor]) -> None:
+    def __init__(self, existing: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live_bytes = 0
         self._watches: dict[int, ref[torch.UntypedStorage]] = {}
-        self._see(held)
+        self._count(existing)
         self.peak_bytes = self.live_bytes
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run an operation, and look at what it read and made."""
-        self._see(tensors_within((args, kwargs)))
+        self._count(tensors_within((args, kwargs)))
         out = func(*args, **(kwargs or {}))
-        self._see(tensors_within(out))
+        self._count(tensors_within(out))
         self.peak_bytes = max(self.peak_bytes, self.live_bytes)
         return out
 
-    def _see(self, tensors: Iterable[Tensor]) -> None:
+    def _count(self, tensors: Iterable[Tensor]) -> None:
         for tensor in tensors:
             storage = tensor.untyped_storage()
             address, size = storage._cdata, storage.nbytes()
             if address not in self._watches:
                 self.live_bytes += size
-                self._watches[address] = ref(storage, self._forgetting(address, size))
+                self._watches[address] = ref(storage, self._forget(address, size))
 
-    def _forgetting(self, address: int, size: int) -> Callable[[object], None]:
+    def _forget(self, address: int, size: int) -> Callable[[object], None]:
         def forget(_: object) -> None:
             self.live_bytes -= size
             del self._watches[address]
@@ -245,20 +183,20 @@ class StorageTracker(TorchDispatchMode):
         return forget
 
 
-def _tracked(asked: Request, device: torch.device) -> int:
-    with prepared(asked, device) as step:
-        tracker = StorageTracker(step.held)
+def _tracked(request: Request, device: torch.device) -> int:
+    with prepared_on(request, device) as step:
+        tracker = StorageTracker(existing_tensors(step))
         with tracker, SumsInPlace():
             step.run()
         return tracker.peak_bytes
 
 
-def _on_cpu(asked: Request, device: torch.device) -> MeasuredMemory:
+def _on_cpu(request: Request, device: torch.device) -> MeasuredMemory:
     os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)
-    _tracked(asked, device)  # to warm up: the first run under a dispatch mode keeps tensors alive
-    tracked = _tracked(asked, device)
-    with prepared(asked, device) as step:
-        before = StorageTracker(step.held).live_bytes
+    _tracked(request, device)  # to warm up: the first run under a dispatch mode keeps tensors alive
+    tracked = _tracked(request, device)
+    with prepared_on(request, device) as step:
+        before = StorageTracker(existing_tensors(step)).live_bytes
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
             step.run()
         changes = _changes(events)
@@ -267,11 +205,11 @@ def _on_cpu(asked: Request, device: torch.device) -> MeasuredMemory:
 
 def _changes(events: Any) -> list[int]:
     """Bytes taken (above 0) and given back (below 0) by the CPU's allocator, in the order of time."""
-    found = [e for e in events.profiler.kineto_results.events() if e.name() == "[memory]"]
-    return [e.nbytes() for e in sorted(found, key=lambda e: e.start_ns())]
+    changes = [e for e in events.profiler.kineto_results.events() if e.name() == "[memory]"]
+    return [e.nbytes() for e in sorted(changes, key=lambda e: e.start_ns())]
 
 
-class ScratchMeter(TorchDispatchMode):
+class ScratchMeter(torch_internals.TorchDispatchMode):
     """The most that one convolution held on CUDA beyond what it left behind."""
 
     def __init__(self, device: torch.device) -> None:
@@ -284,27 +222,27 @@ class ScratchMeter(TorchDispatchMode):
         """Run an operation between two looks at the allocator."""
         torch.cuda.reset_peak_memory_stats(self.device)
         out = func(*args, **(kwargs or {}))
-        if str(func).startswith(CONVOLUTIONS):
+        if parse_operation_name(str(func)).base in CONVOLUTIONS:
             left = torch.cuda.memory_allocated(self.device)
             self.most = max(self.most, torch.cuda.max_memory_allocated(self.device) - left)
         return out
 
 
-def _on_cuda(asked: Request, device: torch.device) -> MeasuredMemory:
+def _on_cuda(request: Request, device: torch.device) -> MeasuredMemory:
     """Four runs: to warm up, for the allocator's peak, for the workspaces, and for the storages."""
     _clear_cublas()
     others = torch.cuda.memory_allocated(device)
-    _tracked(asked, device)  # to warm up
-    with prepared(asked, device) as step:
+    _tracked(request, device)  # to warm up
+    with prepared_on(request, device) as step:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         step.run()
         torch.cuda.synchronize(device)
         allocated = torch.cuda.max_memory_allocated(device) - others
         reserved = torch.cuda.max_memory_reserved(device)
-    with prepared(asked, device) as step, ScratchMeter(device) as scratch:
+    with prepared_on(request, device) as step, ScratchMeter(device) as scratch:
         step.run()
-    tracked = _tracked(asked, device)
+    tracked = _tracked(request, device)
     workspaces = {"cublas": _clear_cublas(device), "convolution": scratch.most}
     return MeasuredMemory(device_name(str(device)), tracked, allocated, reserved, workspaces)
 
@@ -312,7 +250,7 @@ def _on_cuda(asked: Request, device: torch.device) -> MeasuredMemory:
 def _clear_cublas(device: torch.device | None = None) -> int:
     """Release the workspaces that cuBLAS keeps in PyTorch's allocator; returns their bytes."""
     before = torch.cuda.memory_allocated(device)
-    torch._C._cuda_clearCublasWorkspaces()
+    torch_internals.clear_cublas_workspaces()
     return before - torch.cuda.memory_allocated(device)
 
 

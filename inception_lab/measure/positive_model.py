@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from inception_lab.running.substitution import duplicate
+from inception_lab.running.stand_ins import cpu_copy
 
 Sizes = Sequence[int]
 
@@ -26,7 +26,7 @@ def positive_weights(tensor: Tensor) -> Tensor:
     if isinstance(tensor, nn.Parameter):
         weight = torch.full(tensor.shape, 1 / max(prod(tensor.shape[1:]), 1), dtype=torch.float64)
         return nn.Parameter(weight, requires_grad=False)
-    copy = duplicate(tensor)
+    copy = cpu_copy(tensor)
     return copy.double() if copy.is_floating_point() else copy
 
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from inception_lab.analyzers.receptive_field.field import Field, fields, output_of
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
 from inception_lab.ir.structure import ROOT, layer_name
 from inception_lab.ir.trace import Call, Trace
+from inception_lab.running import torch_internals
 
 
 class Unit(NamedTuple):
@@ -73,13 +73,13 @@ class Probes:
         return torch.zeros_like(self.leaf) if found is None else found
 
     def _begin(self, _module: nn.Module, _inputs: Any, output: Any) -> Tensor | None:
-        return self.begin(tree_leaves(output)[0]) if self.leaf is None else None
+        return self.begin(torch_internals.tree_leaves(output)[0]) if self.leaf is None else None
 
     def _keep(self, layer: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
         """The channels of each unit added up after the layer's first call, before anything writes there."""
         wanted = [unit for unit in self.units if unit.layer == layer and unit not in self.outputs]
         if wanted:
-            summed = tree_leaves(output)[0].sum((0, 1))
+            summed = torch_internals.tree_leaves(output)[0].sum((0, 1))
             self.outputs.update({unit: summed[unit.position] for unit in wanted})
 
 

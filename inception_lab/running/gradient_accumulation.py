@@ -11,15 +11,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
-from torch.utils._python_dispatch import _disable_current_modes
 
+from inception_lab.running import torch_internals
+from inception_lab.running.bare_mode import BareMode
 from inception_lab.running.pytree import tensors_within
-from inception_lab.running.torch_internals import BareMode
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
 
 ADD = torch.ops.aten.add.Tensor
 ADD_IN_PLACE = torch.ops.aten.add_.Tensor
@@ -48,7 +50,7 @@ class LastReference:
         return (
             not torch.is_grad_enabled()
             and _references(args) == self._seen
-            and torch._C._storage_Use_Count(args[0].untyped_storage()._cdata) == _OF_A_TENSOR_AND_PYTHON
+            and torch_internals.storage_use_count(args[0].untyped_storage()._cdata) == _OF_A_TENSOR_AND_PYTHON
             and _without_gaps(args[0])
         )
 
@@ -69,7 +71,7 @@ class SumsInPlace(BareMode):
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run an operation, in place where it is a sum of gradients."""
-        running: Any = torch._C._current_autograd_node()
+        running: Any = torch_internals.current_autograd_node()
         if running is None:
             return func(*args, **(kwargs or {}))
         node = running._sequence_nr()
@@ -112,7 +114,7 @@ def _without_gaps(tensor: Tensor) -> bool:
 def _references_seen() -> tuple[int, int]:
     """What a dispatch mode counts of a gradient to which the engine alone refers, tried out."""
     probe = _Probe()
-    with _disable_current_modes(), torch.inference_mode(False), torch.enable_grad():
+    with torch_internals.disable_current_modes(), torch.inference_mode(False), torch.enable_grad():
         x = torch.zeros(1, requires_grad=True)
         total = x * 2 + x * 3
         with probe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Number
@@ -13,11 +13,10 @@ import torch
 from torch import SymInt, Tensor
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.running.stand_ins import StandIn
 
 Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
 """A shape, an example tensor, a sequence of inputs, or a mapping of keyword inputs."""
-
-Likeness = Callable[[Tensor], Tensor]
 
 
 class Arguments(NamedTuple):
@@ -34,7 +33,7 @@ class Arguments(NamedTuple):
     tensors: dict[str, Tensor]
 
 
-def arguments(given: Inputs, dtype: torch.dtype, likeness: Likeness) -> Arguments:
+def arguments(given: Inputs, dtype: torch.dtype, stand_in: StandIn) -> Arguments:
     """Put a tensor in the place of each shape and of each example tensor.
 
     Args:
@@ -42,12 +41,12 @@ def arguments(given: Inputs, dtype: torch.dtype, likeness: Likeness) -> Argument
             none), or a mapping of keyword inputs. Inputs may be lists, tuples and mappings of shapes
             and tensors in turn; what is none of these is passed on as it is.
         dtype: Element type of the inputs that are given as shapes.
-        likeness: Makes the tensor that stands in for an example.
+        stand_in: Makes the tensor that stands in for an example.
 
     Raises:
         InceptionLabError: A shape is no row of sizes of 1 or more (exit code 2), or too large (3).
     """
-    prepare = _Preparation(dtype, likeness)
+    prepare = _Preparation(dtype, stand_in)
     if isinstance(given, Mapping):
         kwargs = {name: prepare(value, name) for name, value in given.items()}
         return Arguments((), kwargs, prepare.tensors)
@@ -63,8 +62,8 @@ def arguments(given: Inputs, dtype: torch.dtype, likeness: Likeness) -> Argument
 class _Preparation:
     """Stands tensors in for shapes and examples, one for each example however often it is given."""
 
-    def __init__(self, dtype: torch.dtype, likeness: Likeness) -> None:
-        self.dtype, self.likeness = dtype, likeness
+    def __init__(self, dtype: torch.dtype, stand_in: StandIn) -> None:
+        self.dtype, self.stand_in = dtype, stand_in
         self.tensors: dict[str, Tensor] = {}
         self._known: dict[int, Tensor] = {}
 
@@ -78,7 +77,7 @@ class _Preparation:
         if not isinstance(given, (list, tuple)):
             return given
         if given and all(isinstance(part, (Integral, SymInt)) for part in given):
-            self.tensors[name] = made = self.likeness(of_shape(given, self.dtype))
+            self.tensors[name] = made = self.stand_in(of_shape(given, self.dtype))
             return made
         parts = [self(value, f"{name}.{place}") for place, value in enumerate(given)]
         return type(given)(*parts) if hasattr(given, "_fields") else type(given)(parts)
@@ -98,7 +97,7 @@ class _Preparation:
 
     def _like(self, example: Tensor, name: str) -> Tensor:
         if id(example) not in self._known:
-            self._known[id(example)] = self.tensors[name] = self.likeness(example)
+            self._known[id(example)] = self.tensors[name] = self.stand_in(example)
         return self._known[id(example)]
 
 
@@ -129,19 +128,3 @@ def of_shape(given: Sequence[Any], dtype: torch.dtype) -> Tensor:
             hint="take a smaller one",
             exit_code=MODEL_FAILED,
         ) from error
-
-
-def on_meta(example: Tensor) -> Tensor:
-    """A meta tensor of the layout of an example."""
-    twin = torch.empty_strided(example.shape, example.stride(), dtype=example.dtype, device="meta")
-    return twin.requires_grad_(example.requires_grad)
-
-
-def on_cpu(example: Tensor) -> Tensor:
-    """A copy of an example; of one without data, random numbers, or zeros where they are whole."""
-    if not example.is_meta:
-        return example.detach().to("cpu", copy=True).requires_grad_(example.requires_grad)
-    made = torch.zeros(example.shape, dtype=example.dtype)
-    if made.is_floating_point() or made.is_complex():
-        made.copy_(torch.rand(example.shape))
-    return torch.empty_like(example, device="cpu").copy_(made).requires_grad_(example.requires_grad)

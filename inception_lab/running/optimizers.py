@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
+from inception_lab.running import torch_internals
 from inception_lab.running.layouts import layout_of
 from inception_lab.running.pytree import tensors_within
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
 
 MakeOptimizer = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
 
@@ -93,7 +95,7 @@ def steady(
     return made
 
 
-class _WithoutArithmetic(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _WithoutArithmetic(torch_internals.TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Leaves out what only changes numbers that meta tensors do not have; its kernels take long."""
 
     def __torch_dispatch__(

@@ -1,23 +1,90 @@
-"""What our dispatch modes have in common."""
+"""Every private name of torch that the package uses, looked up when it is first used.
+
+PyTorch may rename them in any release. A name that is missing is one clear line that names torch's version,
+and breaks nothing but what needs it. No other file names one: a test reads them all.
+"""
 
 from __future__ import annotations
 
-from torch.utils._python_dispatch import TorchDispatchMode
+from collections.abc import Mapping
+from pkgutil import resolve_name
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from inception_lab.errors import InceptionLabError
+
+if TYPE_CHECKING:
+    from torch._subclasses.fake_tensor import FakeTensorMode as FakeTensorMode
+    from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode
+
+NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "DispatchKey": "torch._C:DispatchKey",
+        "FakeTensorMode": "torch._subclasses.fake_tensor:FakeTensorMode",
+        "TorchDispatchMode": "torch.utils._python_dispatch:TorchDispatchMode",
+        "clear_cublas_workspaces": "torch._C:_cuda_clearCublasWorkspaces",
+        "convolution": "torch:_convolution",
+        "current_autograd_node": "torch._C:_current_autograd_node",
+        "current_dispatch_mode": "torch.utils._python_dispatch:_get_current_dispatch_mode",
+        "disable_current_modes": "torch.utils._python_dispatch:_disable_current_modes",
+        "is_functorch_wrapped": "torch._C._functorch:is_functorch_wrapped_tensor",
+        "jit_schemas": "torch._C:_jit_get_all_schemas",
+        "jit_tracing_state": "torch._C:_get_tracing_state",
+        "parse_schema": "torch._C:parse_schema",
+        "select_convolution_backend": "torch._C:_select_conv_backend",
+        "sequence_number": "torch._C:_autograd._get_sequence_nr",
+        "storage_use_count": "torch._C:_storage_Use_Count",
+        "tree_flatten": "torch.utils._pytree:tree_flatten",
+        "tree_leaves": "torch.utils._pytree:tree_leaves",
+        "tree_map": "torch.utils._pytree:tree_map",
+        "tree_unflatten": "torch.utils._pytree:tree_unflatten",
+        "unwrap_functorch": "torch._C._functorch:get_unwrapped",
+    }
+)
+"""Private names, by what they are called here: module, then the path within it."""
+
+ATTRIBUTES: Mapping[str, str] = MappingProxyType(
+    {
+        "_backward_hooks": "torch.nn:Module",
+        "_backward_pre_hooks": "torch.nn:Module",
+        "_buffers": "torch.nn:Module",
+        "_call_impl": "torch.nn:Module",
+        "_cdata": "torch:UntypedStorage",
+        "_forward_hooks": "torch.nn:Module",
+        "_forward_pre_hooks": "torch.nn:Module",
+        "_modules": "torch.nn:Module",
+        "_nested_tensor_size": "torch:Tensor",
+        "_opname": "torch._ops:OpOverload",
+        "_overloadname": "torch._ops:OpOverload",
+        "_parameters": "torch.nn:Module",
+        "_schema": "torch._ops:OpOverload",
+        "_sequence_nr": "torch.autograd.graph:Node",
+        "_use_count": "torch:Tensor",
+    }
+)
+"""Private attributes of torch's objects, with the class that has them. They are read where they are needed:
+some of them for every operation."""
+
+DYNAMO = "torch._dynamo"
+"""PyTorch's compiler; nothing is compiled before it is imported."""
 
 
-class BareMode(TorchDispatchMode):
-    """A dispatch mode whose handler is called as it is.
+def __getattr__(name: str) -> Any:
+    """Look a name up and keep it.
 
-    Wrapped by PyTorch's compiler, as by default, each call would cost more, the first would import the
-    compiler, and one function more would refer to the arguments.
+    Raises:
+        InceptionLabError: This PyTorch does not have it (exit code 2).
     """
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()  # type: ignore[no-untyped-call]
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
+    if name not in NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = globals()[name] = resolve_name(NAMES[name])
+    except (ImportError, AttributeError) as error:
+        private = NAMES[name].replace(":", ".")
+        raise InceptionLabError(
+            f"torch {torch.__version__} does not have {private}",
+            hint="install a version that inception_lab is tested with: torch>=2.11,<2.15",
+        ) from error
+    return value

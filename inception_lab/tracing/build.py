@@ -1,76 +1,133 @@
-"""From what the recorder saw to a Trace, which holds no tensor and never changes."""
+"""From what a recorder has written down to a Trace, which holds no tensor and never changes."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
+from inception_lab import __version__
 from inception_lab.ir.trace import Call, Context, Kind, Op, Storage, Trace
-from inception_lab.running.substitution import Borrowed
+from inception_lab.running.layouts import layout_of
+from inception_lab.running.step import Step, StepResult
 from inception_lab.tracing.recorder import Recorder
 
-Named = dict[int, tuple[Kind, str]]
+Owners = dict[int, tuple[Kind, str]]
+"""Kind and name of storages that belong to somebody, by id."""
 
 _new: Any = tuple.__new__  # a named tuple at half the price: its own constructor is Python code
 
 
-def freeze(recorder: Recorder, loan: Borrowed, context: Context, named: Named, outputs: Any) -> Trace:
-    """Write down a run, while everything that outlives it is still alive.
+def build_trace(
+    recorder: Recorder, step: Step, existing: Owners, result: StepResult, *, device: str, fallback: str
+) -> Trace:
+    """Build the Trace of a run, while everything that outlives it is still alive.
 
     Args:
-        recorder: What saw it.
-        loan: The model that ran.
-        context: What was run and how.
-        named: Kind and name of the storages that existed before the first operation.
-        outputs: What the model returned.
+        recorder: Has recorded it.
+        step: What ran.
+        existing: Kind and name of the storages that existed before the first operation.
+        result: What is left of the run.
+        device: What the tensors were.
+        fallback: Why it is not meta; empty where it is.
     """
     return Trace(
-        context,
+        _context(recorder, step, result, device, fallback),
         ops=tuple(_ops(recorder)),
-        values=tuple(recorder.values),
-        storages=tuple(_storages(recorder, _known_kinds(recorder, loan, named, outputs))),
-        calls=tuple(_calls(recorder, loan)),
+        values=tuple(recorder.storages.values),
+        storages=tuple(_storages(recorder, _owners(recorder, step, existing, result.outputs))),
+        calls=tuple(_calls(recorder, step)),
     )
 
 
+def _context(recorder: Recorder, step: Step, result: StepResult, device: str, fallback: str) -> Context:
+    request = step.request
+    tensors = list(step.arguments.tensors.values())
+    first = next((t for t in tensors if t.is_floating_point() or t.is_complex()), None)
+    uncounted = Counter(operation.name for operation, *_ in recorder.ops if not operation.cost.counted)
+    return Context(
+        model=request.name,
+        input_shapes=tuple(tuple(t.shape) for t in tensors),
+        mode=request.mode,
+        loss=result.loss_name,
+        optimizer=request.optimizer and request.optimizer.name,
+        autocast=_dtype_name(request.autocast) if request.autocast else None,
+        dtype=_dtype_name(step.dtype) if first is None else layout_of(first).dtype_name,
+        memory_format=_memory_format(first),
+        device=device,
+        fallback=fallback,
+        torch=torch.__version__.partition("+")[0],
+        tool=f"inception_lab {__version__}",
+        uncounted_ops=dict(uncounted),
+    )
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _memory_format(tensor: Tensor | None) -> str:
+    if tensor is None or tensor.is_contiguous():
+        return "contiguous"
+    channels_last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.dim())
+    last = channels_last is not None and tensor.is_contiguous(memory_format=channels_last)
+    return "channels_last" if last else "strided"
+
+
 def _ops(recorder: Recorder) -> Iterator[Op]:
-    for index, (known, phase, call, reads, writes) in enumerate(recorder.ops):
-        macs, other, counted = known.cost
+    for index, (operation, phase, call, reads, writes) in enumerate(recorder.ops):
+        macs, other_flops, counted = operation.cost
         if phase == "backward":
-            other = 0
-        yield _new(Op, (index, known.name, phase, call, reads, writes, known.args, macs, other, counted))
+            other_flops = 0  # only products count there
+        fields = (
+            index,
+            operation.name,
+            phase,
+            call,
+            reads,
+            writes,
+            operation.args,
+            macs,
+            other_flops,
+            counted,
+        )
+        yield _new(Op, fields)
 
 
-def _known_kinds(recorder: Recorder, loan: Borrowed, named: Named, outputs: Any) -> Named:
+def _owners(recorder: Recorder, step: Step, existing: Owners, outputs: Any) -> Owners:
     """Kind and name of the storages that have an owner: the model, its gradients, its caller."""
-    gradients: dict[int, tuple[Kind, str]] = {
-        recorder.storage_of(parameter.grad).id: ("gradient", path)
-        for path, parameter in loan.parameters.items()
+    storages = recorder.storages
+    gradients: Owners = {
+        storages.storage_of(parameter.grad).id: ("gradient", path)
+        for path, parameter in step.model.parameters.items()
         if parameter.grad is not None
     }
     read_backward = {
-        recorder.values[value].storage
+        storages.values[value].storage
         for _, phase, _, reads, _ in recorder.ops
         if phase == "backward"
         for value in reads
     }
-    kept = {recorder.values[value].storage for value in recorder.values_in((outputs,))}
-    returned: dict[int, tuple[Kind, str]] = {
-        storage: ("saved" if storage in read_backward else "activation", "") for storage in kept
-    }
-    return gradients | returned | named
+    returned = {storages.values[value].storage for value in storages.values_in((outputs,))}
+    # What is returned outlives the step: its lifetime does not tell if it was saved for the backward pass.
+    results: Owners = {s: ("saved" if s in read_backward else "activation", "") for s in returned}
+    return gradients | results | existing
 
 
-def _storages(recorder: Recorder, known: Named) -> Iterator[Storage]:
+def _storages(recorder: Recorder, owners: Owners) -> Iterator[Storage]:
     phases = [phase for _, phase, *_ in recorder.ops]
     first_backward = phases.index("backward") if "backward" in phases else len(phases)
-    for s in recorder.storages:
-        kind, name = known.get(s.id) or (_kind_by_life(s.born, s.dies, first_backward), "")
-        yield _new(Storage, (s.id, s.bytes, kind, name, s.born, s.dies))
+    for state in recorder.storages.states:
+        born, dies = state.born, state.dies
+        kind, name = owners.get(state.id) or (_kind_by_life(born, dies, first_backward), "")
+        yield _new(Storage, (state.id, state.bytes, kind, name, born, dies))
 
 
 def _kind_by_life(born: int | None, dies: int | None, first_backward: int) -> Kind:
-    """What a storage without an owner is for: what only the backward pass released was saved for it."""
+    """The kind of a storage without an owner: what only the backward pass released was saved for it."""
     if born is None:
         return "buffer"
     if born >= first_backward:
@@ -78,16 +135,16 @@ def _kind_by_life(born: int | None, dies: int | None, first_backward: int) -> Ki
     return "activation" if dies is None or dies < first_backward else "saved"
 
 
-def _calls(recorder: Recorder, loan: Borrowed) -> Iterator[Call]:
+def _calls(recorder: Recorder, step: Step) -> Iterator[Call]:
     """Module calls in order of execution, then the modules that were never called."""
-    own = _own_params(loan)
+    own_params = _own_params(step)
     numbers: dict[str, int] = {}
-    for call in recorder.calls:
-        path, module = call.path, call.module
+    for call in recorder.calls.states:
+        path = call.path
         number = numbers[path] = numbers.get(path, -1) + 1
-        params = 0 if number else own.get(path, 0)
-        leaf = module is None or not module._modules
-        call_is = (
+        params = 0 if number else own_params.get(path, 0)
+        leaf = call.module is None or _is_leaf(call.module)
+        fields = (
             call.id,
             path,
             call.kind,
@@ -99,17 +156,21 @@ def _calls(recorder: Recorder, loan: Borrowed) -> Iterator[Call]:
             call.inputs,
             call.outputs,
         )
-        yield _new(Call, call_is)
-    missing = [(path, module) for path, module in loan.modules.items() if path not in numbers]
-    for index, (path, module) in enumerate(missing, start=len(recorder.calls)):
-        leaf = not module._modules
-        yield Call(index, path, type(module).__name__, 0, None, own.get(path, 0), leaf, False, (), ())
+        yield _new(Call, fields)
+    never_called = [(path, module) for path, module in step.model.modules.items() if path not in numbers]
+    for index, (path, module) in enumerate(never_called, start=len(recorder.calls.states)):
+        kind, params = type(module).__name__, own_params.get(path, 0)
+        yield Call(index, path, kind, 0, None, params, _is_leaf(module), False, (), ())
 
 
-def _own_params(loan: Borrowed) -> dict[str, int]:
+def _is_leaf(module: nn.Module) -> bool:
+    return not module._modules
+
+
+def _own_params(step: Step) -> dict[str, int]:
     """Elements of each module's own parameters, a shared tensor at its first owner."""
     own: dict[str, int] = {}
-    for path, parameter in loan.parameters.items():
+    for path, parameter in step.model.parameters.items():
         owner = path.rpartition(".")[0]
         own[owner] = own.get(owner, 0) + parameter.numel()
     return own

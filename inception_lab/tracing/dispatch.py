@@ -1,35 +1,43 @@
-"""How a dispatched operation is answered: from the cache, by a shape rule, or by its meta kernel."""
+"""Executors of dispatched operations: by a cache, by shape rules, or by the kernel itself."""
 
 from __future__ import annotations
 
 import gc
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
 
 from inception_lab.formulas.registry import Cost, cost_of, formulas_version
+from inception_lab.running import torch_internals
 from inception_lab.running.layouts import Layout, forget_layouts, layout_of
-from inception_lab.tracing.shape_rules import Answer, answer
+from inception_lab.tracing.shape_rules import OutputLayouts, output_layouts
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
 
 Key = tuple[Any, ...]
 CACHE_LIMIT = 1 << 15
-CHECKS: Mapping[OpOverload, Callable[..., object]] = MappingProxyType(
-    {torch.ops.aten.convolution.default: partial(torch._C._select_conv_backend, bias_sizes=None)}
+
+
+def _check_convolution(*args: Any) -> None:
+    torch_internals.select_convolution_backend(*args, bias_sizes=None)
+
+
+CHECKS: Mapping[OpOverload, Callable[..., None]] = MappingProxyType(
+    {torch.ops.aten.convolution.default: _check_convolution}
 )
-"""What refuses arguments that the kernels of real devices refuse, where a meta kernel may take them.
+"""Refuse arguments that the kernels of real devices refuse, where a meta kernel may take them.
 
 PyTorch 2.11 makes an empty tensor of a convolution whose kernel is larger than its input along some axes.
 """
 
 
-class Known(NamedTuple):
-    """What is known of an operation on arguments of these layouts and values.
+class KnownOperation(NamedTuple):
+    """An operation on arguments of these layouts and values.
 
     Attributes:
         func: The overload; held, so that its identity can stand for it in the cache.
@@ -52,33 +60,36 @@ class Known(NamedTuple):
     returns_first: bool
 
 
-class Kernels:
-    """Every operation runs its own kernel, on meta or for real; what the shortcuts are compared with."""
+class KernelExecutor:
+    """Runs every operation by its own kernel, on meta or for real; tests compare the caching one with it."""
 
     def __call__(
         self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> tuple[Known, Any]:
-        """Run one operation; returns what is known of it, and its output."""
+    ) -> tuple[KnownOperation, Any]:
+        """Run one operation; returns what there is to know of it, and its output."""
         del key
         out = func(*args, **kwargs)
-        return _known(func, args, kwargs, None, out), out
+        return _describe(func, args, kwargs, None, out), out
 
 
-class Shortcuts:
-    """Cache first, then rules, then the kernel. Views always run, and in-place work that may move data."""
+class CachingExecutor:
+    """Asks a cache first, then the shape rules, then the kernel.
+
+    Views always run, and in-place work that may move data.
+    """
 
     def __init__(self) -> None:
-        self.cache: dict[Key, Known] = {}
+        self.cache: dict[Key, KnownOperation] = {}
         self.formulas_version = formulas_version()
 
     def __call__(
         self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> tuple[Known, Any]:
-        """Answer one operation; returns what is known of it, and its output."""
+    ) -> tuple[KnownOperation, Any]:
+        """Run one operation; returns what there is to know of it, and its output."""
         try:
             known = self.cache.get(key)
         except TypeError:  # an argument that cannot be hashed
-            return Kernels()(func, key, args, kwargs)
+            return KernelExecutor()(func, key, args, kwargs)
         if known is None:
             return self._first_time(func, key, args, kwargs)
         outputs = known.outputs
@@ -88,31 +99,31 @@ class Shortcuts:
 
     def _first_time(
         self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> tuple[Known, Any]:
-        layouts: Answer = answer(func, args, kwargs)
+    ) -> tuple[KnownOperation, Any]:
+        layouts: OutputLayouts = output_layouts(func, args, kwargs)
         if layouts is None and not func._schema.is_mutable and not func.is_view:
-            layouts = _probed(func, args, kwargs)
+            layouts = _probe_layouts(func, args, kwargs)
         out = func(*args, **kwargs) if layouts is None else _make(layouts)
-        known = self.cache[key] = _known(func, args, kwargs, layouts, out)
+        known = self.cache[key] = _describe(func, args, kwargs, layouts, out)
         return known, out
 
 
 def forget_when_full() -> None:
     """Start afresh where traces of many shapes have filled the cache; not to be called during a trace."""
-    if len(SHORTCUTS.cache) > CACHE_LIMIT:
-        SHORTCUTS.cache.clear()
+    if len(CACHING_EXECUTOR.cache) > CACHE_LIMIT:
+        CACHING_EXECUTOR.cache.clear()
         forget_layouts()
 
 
 def forget_old_costs() -> None:
     """Start afresh where a formula was registered or taken out since; safe within another trace, too."""
     version = formulas_version()
-    if version != SHORTCUTS.formulas_version:
-        SHORTCUTS.cache.clear()
-        SHORTCUTS.formulas_version = version
+    if version != CACHING_EXECUTOR.formulas_version:
+        CACHING_EXECUTOR.cache.clear()
+        CACHING_EXECUTOR.formulas_version = version
 
 
-def _probed(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
+def _probe_layouts(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> OutputLayouts:
     """The outputs' layouts by running the kernel on stand-ins, None where it has to run for real.
 
     The first run of a kernel written in Python may import modules, and an error caught on the way
@@ -122,23 +133,23 @@ def _probed(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> An
     tensors = tensors_in((*args, *kwargs.values()))
     if tensors and not any(tensor.is_meta for tensor in tensors):
         return None
-    given = _stood_in(args)
-    named = dict(zip(kwargs, _stood_in(tuple(kwargs.values())), strict=True))
-    imported = len(sys.modules)
+    probe_args = _meta_copies(args)
+    probe_kwargs = dict(zip(kwargs, _meta_copies(tuple(kwargs.values())), strict=True))
+    modules_before = len(sys.modules)
     if check := CHECKS.get(func):
-        check(*given, **named)
-    layouts = _fresh_layouts(func(*given, **named), (*given, *named.values()))
-    if len(sys.modules) > imported:
+        check(*probe_args, **probe_kwargs)
+    layouts = _fresh_layouts(func(*probe_args, **probe_kwargs), (*probe_args, *probe_kwargs.values()))
+    if len(sys.modules) > modules_before:
         gc.collect()
     return layouts
 
 
-def _stood_in(args: Sequence[Any]) -> list[Any]:
+def _meta_copies(args: Sequence[Any]) -> list[Any]:
     """The arguments with a new meta tensor for each tensor."""
     return [
         torch.empty_strided(arg.shape, arg.stride(), dtype=arg.dtype, device="meta")
         if isinstance(arg, Tensor)
-        else _stood_in(arg)
+        else _meta_copies(arg)
         if isinstance(arg, (list, tuple))
         else arg
         for arg in args
@@ -151,12 +162,16 @@ def _make(layouts: Layout | tuple[Layout | None, ...]) -> Any:
     return tuple([x.make() if x is not None else None for x in layouts])
 
 
-def _known(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], outputs: Answer, out: Any) -> Known:
+def _describe(
+    func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], outputs: OutputLayouts, out: Any
+) -> KnownOperation:
     cost = cost_of(func, args, kwargs, out)
     writes_to = _writes_to(func)
     element_wise = writes_to and torch.Tag.pointwise in func.tags and bool(args)
     returns_first = bool(element_wise) and out is args[0] and isinstance(out, Tensor) and out.is_meta
-    return Known(func, str(func), outputs, _plain_args(func, args, kwargs), cost, writes_to, returns_first)
+    return KnownOperation(
+        func, str(func), outputs, _plain_args(func, args, kwargs), cost, writes_to, returns_first
+    )
 
 
 def _writes_to(func: OpOverload) -> tuple[tuple[int, str], ...]:
@@ -167,7 +182,7 @@ def _writes_to(func: OpOverload) -> tuple[tuple[int, str], ...]:
     )
 
 
-def _fresh_layouts(out: Any, args: Sequence[Any]) -> Answer:
+def _fresh_layouts(out: Any, args: Sequence[Any]) -> OutputLayouts:
     """The outputs' layouts, where each is a meta tensor alone in a storage that no input shares."""
     outputs = out if isinstance(out, tuple) else (out,)
     tensors = [t for t in outputs if t is not None]
@@ -185,13 +200,13 @@ def _fresh_layouts(out: Any, args: Sequence[Any]) -> Answer:
 
 def tensors_in(args: Sequence[Any]) -> list[Tensor]:
     """The tensors among arguments, those in lists and tuples included."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for arg in args:
         if isinstance(arg, Tensor):
-            found.append(arg)
+            tensors.append(arg)
         elif isinstance(arg, (list, tuple)):
-            found += tensors_in(arg)
-    return found
+            tensors += tensors_in(arg)
+    return tensors
 
 
 def _plain_args(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -206,5 +221,5 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-SHORTCUTS = Shortcuts()
+CACHING_EXECUTOR = CachingExecutor()
 """The process-wide cache: a second trace of a model finds every operation known."""

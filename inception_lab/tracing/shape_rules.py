@@ -9,21 +9,23 @@ Only operations whose outputs never share storage with their inputs have a rule.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
 
 from inception_lab.running.layouts import Layout, dense_layout, layout_of
 
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
+
 aten = torch.ops.aten
 
-Answer = Layout | tuple[Layout | None, ...] | None
-Rule = Callable[[Sequence[Any]], Answer]
+OutputLayouts = Layout | tuple[Layout | None, ...] | None
+Rule = Callable[[Sequence[Any]], OutputLayouts]
 
 
-def answer(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
+def output_layouts(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> OutputLayouts:
     """The layouts that `func` would return, or None where no rule is sure.
 
     A rule that stumbles met invalid arguments, which are the kernel's to refuse.
@@ -48,7 +50,7 @@ def _pairs(sizes: Sequence[int], axes: int) -> list[int]:
     return list(sizes) if len(sizes) == axes else list(sizes) * axes
 
 
-def _convolution(args: Sequence[Any]) -> Answer:
+def _convolution(args: Sequence[Any]) -> OutputLayouts:
     x, weight, bias, stride, padding, dilation, transposed, _, groups = args
     if transposed or not _plain(x, weight, bias) or x.dim() != weight.dim() or x.dim() < 3:
         return None
@@ -65,7 +67,7 @@ def _convolution(args: Sequence[Any]) -> Answer:
     return dense_layout([x.shape[0], weight.shape[0], *size], x.dtype) if min(size) > 0 else None
 
 
-def _convolution_backward(args: Sequence[Any]) -> Answer:
+def _convolution_backward(args: Sequence[Any]) -> OutputLayouts:
     grad, x, weight, bias_sizes = args[:4]
     if not _plain(grad, x, weight) or (args[10][2] and min(bias_sizes or [0]) < 1):
         return None
@@ -104,7 +106,7 @@ def _defaults(args: Sequence[Any], *defaults: Any) -> list[Any]:
 
 
 def _max_pool(axes: int) -> Rule:
-    def rule(args: Sequence[Any]) -> Answer:
+    def rule(args: Sequence[Any]) -> OutputLayouts:
         x, kernel, stride, padding, dilation, ceil = _defaults(args, None, None, [], [0], [1], False)
         if list(dilation) not in ([1], [1] * axes):
             return None
@@ -115,7 +117,7 @@ def _max_pool(axes: int) -> Rule:
 
 
 def _avg_pool(axes: int) -> Rule:
-    def rule(args: Sequence[Any]) -> Answer:
+    def rule(args: Sequence[Any]) -> OutputLayouts:
         x, kernel, stride, padding, ceil, _, divisor = _defaults(args, None, None, [], [0], False, True, None)
         shape = _pool(axes, x, kernel, stride, padding, ceil) if divisor != 0 else None
         return (shape and dense_layout(shape, x.dtype)) or None
@@ -123,14 +125,14 @@ def _avg_pool(axes: int) -> Rule:
     return rule
 
 
-def _same(args: Sequence[Any]) -> Answer:
+def _same(args: Sequence[Any]) -> OutputLayouts:
     """One tensor in, one of the same layout out; further arguments are Python numbers."""
     if not _plain(args[0]) or not all(isinstance(a, (int, float)) for a in args[1:]):
         return None
     return layout_of(args[0])
 
 
-def _elementwise(args: Sequence[Any]) -> Answer:
+def _elementwise(args: Sequence[Any]) -> OutputLayouts:
     """Two tensors of one shape, or a tensor and a Python number."""
     x, y = args[:2]
     if not isinstance(y, Tensor):
@@ -138,7 +140,7 @@ def _elementwise(args: Sequence[Any]) -> Answer:
     return layout_of(x) if _plain(x, y) and x.shape == y.shape else None
 
 
-def _cat(args: Sequence[Any]) -> Answer:
+def _cat(args: Sequence[Any]) -> OutputLayouts:
     tensors, axis = args[0], args[1] if len(args) > 1 else 0
     if not _plain(*tensors):
         return None
@@ -151,7 +153,7 @@ def _cat(args: Sequence[Any]) -> Answer:
     return dense_layout(shape, tensors[0].dtype)
 
 
-def _addmm(args: Sequence[Any]) -> Answer:
+def _addmm(args: Sequence[Any]) -> OutputLayouts:
     bias, a, b = args
     if not _plain(bias, a) or a.dim() != 2 or b.dim() != 2 or b.dtype is not a.dtype or not b.is_meta:
         return None
@@ -167,7 +169,7 @@ def _per_channel(x: Tensor, *tensors: Tensor | None) -> bool:
     return all(t.shape == x.shape[1:2] for t in tensors if t is not None)
 
 
-def _batch_norm(args: Sequence[Any]) -> Answer:
+def _batch_norm(args: Sequence[Any]) -> OutputLayouts:
     x, weight, bias, mean, variance, training = args[:6]
     if not _per_channel(x, weight, bias, mean, variance):
         return None
@@ -177,7 +179,7 @@ def _batch_norm(args: Sequence[Any]) -> Answer:
     return layout_of(x), statistics, statistics
 
 
-def _batch_norm_backward(args: Sequence[Any]) -> Answer:
+def _batch_norm_backward(args: Sequence[Any]) -> OutputLayouts:
     """None for what is not wanted, as the kernels of real devices; the meta kernel makes it all the same.
 
     In half precision, weights and statistics may be of full precision.
@@ -196,7 +198,7 @@ def _batch_norm_backward(args: Sequence[Any]) -> Answer:
     return tuple(layout if want else None for layout, want in zip(layouts, wanted, strict=True))
 
 
-def _pad(args: Sequence[Any]) -> Answer:
+def _pad(args: Sequence[Any]) -> OutputLayouts:
     x, pad = args[:2]
     if not _plain(x) or min(pad) < 0 or not any(pad):
         return None
@@ -206,7 +208,7 @@ def _pad(args: Sequence[Any]) -> Answer:
     return dense_layout(shape, x.dtype)
 
 
-def _mean(args: Sequence[Any]) -> Answer:
+def _mean(args: Sequence[Any]) -> OutputLayouts:
     """Over some axes of a tensor, each named once."""
     x, axes, keep = _defaults(args, None, None, False)
     if not _plain(x) or not axes:

@@ -136,7 +136,7 @@ def test_strict_fails_on_a_partial_result(capsys, monkeypatch):
     from inception_lab.formulas import registry as formulas
 
     monkeypatch.setattr(formulas, "FREE_OPS", formulas.FREE_OPS - {formulas.aten.cat})
-    monkeypatch.setattr("inception_lab.tracing.dispatch.SHORTCUTS.cache", {})
+    monkeypatch.setattr("inception_lab.tracing.dispatch.CACHING_EXECUTOR.cache", {})
     code, out, err = typed(capsys, "summary", "googlenet", "--strict", "--format", "json")
     data = json.loads(out)
     assert code == 1

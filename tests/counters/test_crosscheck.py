@@ -27,7 +27,7 @@ from inception_lab.counters import comparison, fvcore_counts, torch_counts
 from inception_lab.counters.counts import CannotRunError
 from inception_lab.formulas import registry as formulas
 from inception_lab.formulas.registry import Cost
-from inception_lab.tracing.dispatch import SHORTCUTS
+from inception_lab.tracing.dispatch import CACHING_EXECUTOR
 
 aten = torch.ops.aten
 
@@ -232,7 +232,7 @@ def test_what_no_rule_explains_is_unexplained():
 @pytest.fixture
 def count_twice(monkeypatch):
     """Makes one formula count twice; nothing of it stays in the cache."""
-    monkeypatch.setattr(SHORTCUTS, "cache", {})
+    monkeypatch.setattr(CACHING_EXECUTOR, "cache", {})
 
     def double(operation):
         right_formula = formulas.FORMULAS[operation]

@@ -84,7 +84,7 @@ class TestAround:
         ("options", "words"),
         [
             ({"device": "tpu"}, "cannot be measured on 'tpu'"),
-            ({"device": "meta"}, "use cpu or cuda"),
+            ({"device": "meta"}, "use 'cpu' or 'cuda'"),
             ({"mode": "test"}, "mode 'test'"),
             ({"optimizer": "sgd"}, "use mode='train'"),
             ({"mode": "train", "optimizer": "sdg"}, "did you mean sgd"),

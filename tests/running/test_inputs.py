@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.running.inputs import arguments, on_cpu, on_meta
+from inception_lab.running.inputs import arguments
+from inception_lab.running.stand_ins import cpu_input, meta_input
 from inception_lab.tracing.tracer import trace
 
 Pair = namedtuple("Pair", "left right")
 SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple)
 
 
-def called(inputs, likeness=on_meta):
+def called(inputs, likeness=meta_input):
     return arguments(inputs, torch.float32, likeness)
 
 
@@ -143,20 +144,20 @@ def test_every_shape_in_any_nesting_becomes_one_tensor(inputs):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])
 def test_a_real_run_draws_numbers_for_shapes(dtype):
-    (drawn,) = arguments((4, 5), dtype, on_cpu).args
+    (drawn,) = arguments((4, 5), dtype, cpu_input).args
     assert (drawn.dtype, drawn.device.type) == (dtype, "cpu")
     assert len(drawn.abs().unique()) > 5
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8])
 def test_a_real_run_takes_zeros_for_whole_numbers(dtype):
-    (made,) = called(torch.empty(3, 4, dtype=dtype, device="meta"), on_cpu).args
+    (made,) = called(torch.empty(3, 4, dtype=dtype, device="meta"), cpu_input).args
     assert torch.equal(made, torch.zeros(3, 4, dtype=dtype))
 
 
 def test_a_real_run_copies_examples():
     image = torch.rand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
-    (copy,) = called(image, on_cpu).args
+    (copy,) = called(image, cpu_input).args
     assert torch.equal(copy, image)
     assert (copy.stride(), copy.requires_grad) == (image.stride(), True)
     assert copy.data_ptr() != image.data_ptr()

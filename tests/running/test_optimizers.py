@@ -8,8 +8,9 @@ from torch import nn
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
-from inception_lab.tracing.backends import FOR_REAL
-from inception_lab.tracing.tracer import Request, trace_on
+from inception_lab.running.step import Request
+from inception_lab.tracing.backends import CPU
+from inception_lab.tracing.tracer import trace_on
 
 
 def net():
@@ -36,7 +37,7 @@ def test_what_an_optimizer_keeps(name, copies):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_real_step_is_the_traced_one(name):
     model, shape = net(), (2, 3, 8, 8)
-    real = trace_on(FOR_REAL, Request(model, shape, "train", None, "it", optimizer_of(name)), "asked for")
+    real = trace_on(CPU, Request(model, shape, "train", optimizer=optimizer_of(name), name="it"), "asked for")
     meta = il.trace(model, shape, mode="train", optimizer=name, name="it")
     assert [(op.name, op.phase) for op in real.ops] == [(op.name, op.phase) for op in meta.ops]
     assert il.memory_timeline(real)["live_bytes"].max() == il.memory_timeline(meta)["live_bytes"].max()
@@ -106,8 +107,8 @@ class TestAutocast:
     def test_the_peak_is_that_of_a_real_run(self, name, mode):
         model, shape = il.create_model(name, num_classes=5), (2, 3, 64, 64)
         found = il.trace(model, shape, mode=mode, autocast=torch.bfloat16, name="it")
-        asked = Request(model, shape, mode, None, "it", None, torch.bfloat16)
-        real = [trace_on(FOR_REAL, asked, "asked for") for _ in range(2)][1]
+        asked = Request(model, shape, mode, autocast=torch.bfloat16, name="it")
+        real = [trace_on(CPU, asked, "asked for") for _ in range(2)][1]
         assert il.peak_memory(found).peak_bytes == il.peak_memory(real).peak_bytes
         assert (found.context.device, found.context.autocast) == ("fake", "bfloat16")
         assert "bfloat16" in {value.dtype for value in found.values}

@@ -15,6 +15,7 @@ from torch import nn
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import create_model
 from inception_lab.tracing import recorder as recorder_module
+from inception_lab.tracing.storages import MARK
 from inception_lab.tracing.tracer import trace
 
 MODES = pytest.mark.parametrize("mode", ["eval", "train"])
@@ -221,19 +222,19 @@ class TestMarks:
         own = [*model.parameters(), *model.buffers(), model.plain, model.plain_tensor]
         assert len(stand_ins) == 4
         assert all(twin.is_meta and twin.grad is None for twin in stand_ins)
-        assert not any(hasattr(t, recorder_module.MARK) for t in own)
-        assert all(getattr(t, recorder_module.MARK).storage.recorder is None for t in stand_ins)
+        assert not any(hasattr(t, MARK) for t in own)
+        assert all(getattr(t, MARK).storage.storages is None for t in stand_ins)
 
     def test_none_on_an_example_input_nor_on_a_tensor_of_the_loss(self):
         images, weights = torch.zeros(2, 3), torch.ones(())
         trace(nn.Linear(3, 3), images, mode="train", loss=lambda out: (out * weights).sum())
-        assert not any(hasattr(t, recorder_module.MARK) for t in (images, weights))
+        assert not any(hasattr(t, MARK) for t in (images, weights))
 
     def test_one_on_what_a_hook_kept_leads_to_no_recorder(self):
         kept, model = [], nn.Sequential(nn.Linear(3, 3))
         model[0].register_forward_hook(lambda *args: kept.append(args[-1]))
         trace(model, (2, 3))
-        assert getattr(kept[0], recorder_module.MARK).storage.recorder is None
+        assert getattr(kept[0], MARK).storage.storages is None
 
 
 class TestMemory:

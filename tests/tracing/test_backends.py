@@ -14,8 +14,9 @@ from inception_lab.analyzers.summary import summarise
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 from inception_lab.models.registry import create_model
-from inception_lab.tracing.backends import FOR_REAL
-from inception_lab.tracing.tracer import Request, trace, trace_on
+from inception_lab.running.step import Request
+from inception_lab.tracing.backends import CPU
+from inception_lab.tracing.tracer import trace, trace_on
 
 MODES = pytest.mark.parametrize("mode", ["eval", "train"])
 
@@ -82,7 +83,7 @@ def test_the_numbers_of_a_real_run_are_the_same_every_time():
 def test_a_real_run_traces_what_meta_tensors_trace(name, mode):
     """All operations but those that PyTorch itself does otherwise: eval batch norm returns no statistics."""
     model, shape = create_model(name, num_classes=5), (2, 3, 71, 71)
-    real = trace_on(FOR_REAL, Request(model, shape, mode, None, name), "asked for")
+    real = trace_on(CPU, Request(model, shape, mode, name=name), "asked for")
     meta = trace(model, shape, mode=mode, name=name)
     outline = [[(op.name, op.phase, op.call, op.macs, op.other_flops) for op in t.ops] for t in (real, meta)]
     assert outline[0] == outline[1]
@@ -181,7 +182,7 @@ class TestSwitches:
 
 def real_run(model, shape, mode):
     before = fingerprint(model)
-    found = trace_on(FOR_REAL, Request(model, shape, mode, None, "it"), "asked for")
+    found = trace_on(CPU, Request(model, shape, mode, name="it"), "asked for")
     assert same(before, fingerprint(model))
     return found
 
@@ -280,7 +281,7 @@ def test_a_generator_is_run_to_its_end():
 
 
 def test_a_real_run_that_takes_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr("inception_lab.tracing.tracer.FOR_REAL", FOR_REAL._replace(most_macs=50))
+    monkeypatch.setattr("inception_lab.tracing.tracer.CPU", CPU._replace(most_macs=50))
     assert trace(Asking(), (2, 4)).context.device == "cpu"
     with pytest.raises(InceptionLabError, match="smaller input") as caught:
         trace(Asking(), (16, 4))
@@ -289,7 +290,7 @@ def test_a_real_run_that_takes_too_long_is_given_up(monkeypatch):
 
 def test_a_wrong_size_on_a_large_model_copies_no_weights(monkeypatch):
     monkeypatch.setattr("inception_lab.tracing.tracer.FEW_BYTES", 10)
-    monkeypatch.setattr("inception_lab.tracing.backends.substitution.duplicate", None)
+    monkeypatch.setattr("inception_lab.tracing.backends.stand_ins.cpu_copy", None)
     with pytest.raises(InceptionLabError, match="cannot run on an input of 2x5"):
         trace(nn.Linear(4, 4), (2, 5))
 

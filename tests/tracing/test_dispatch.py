@@ -11,15 +11,16 @@ from torch import nn
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import create_model, list_models
-from inception_lab.tracing.backends import ON_META
-from inception_lab.tracing.dispatch import CACHE_LIMIT, SHORTCUTS, Kernels, Shortcuts
-from inception_lab.tracing.tracer import Request, trace, trace_on
+from inception_lab.running.step import Request
+from inception_lab.tracing.backends import META
+from inception_lab.tracing.dispatch import CACHE_LIMIT, CACHING_EXECUTOR, CachingExecutor, KernelExecutor
+from inception_lab.tracing.tracer import trace, trace_on
 
 aten = torch.ops.aten
 
 
-def traced(model, shape, mode, answers):
-    return trace_on(ON_META._replace(answers=answers), Request(model, shape, mode, None, "it"))
+def traced(model, shape, mode, executor):
+    return trace_on(META._replace(executor=executor), Request(model, shape, mode, name="it"))
 
 
 def assert_same(found, expected):
@@ -35,7 +36,7 @@ def kernels_that_ran_before():
     """The first run of some kernels keeps its arguments alive, see `TestFreshProcess`."""
     for mode in ("eval", "train"):
         for name in ("googlenet", "googlenet_bn"):
-            traced(create_model(name, device="meta"), (1, 3, 64, 64), mode, Kernels())
+            traced(create_model(name, device="meta"), (1, 3, 64, 64), mode, KernelExecutor())
 
 
 TWICE = """
@@ -62,15 +63,15 @@ class TestContract:
     @pytest.mark.parametrize("name", list_models())
     @pytest.mark.parametrize("batch", [1, 2])
     def test_zoo(self, name, mode, batch):
-        model, answers = create_model(name, device="meta"), Shortcuts()
-        expected = traced(model, small_image(name, batch), mode, Kernels())
+        model, answers = create_model(name, device="meta"), CachingExecutor()
+        expected = traced(model, small_image(name, batch), mode, KernelExecutor())
         for _ in range(2):
             assert_same(traced(model, small_image(name, batch), mode, answers), expected)
 
     @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
     def test_heads(self, name):
-        model, answers = create_model(name, device="meta", aux_logits=True), Shortcuts()
-        expected = traced(model, (2, 3, 191, 238), "train", Kernels())
+        model, answers = create_model(name, device="meta", aux_logits=True), CachingExecutor()
+        expected = traced(model, (2, 3, 191, 238), "train", KernelExecutor())
         for _ in range(2):
             assert_same(traced(model, (2, 3, 191, 238), "train", answers), expected)
 
@@ -91,18 +92,18 @@ class TestContract:
         )  # fmt: skip
         net.to(dtype=dtype, memory_format=memory_format)
         images = torch.zeros(2, 3, 16, 16, dtype=dtype).contiguous(memory_format=memory_format)
-        answers, expected = Shortcuts(), traced(net, images, mode, Kernels())
+        answers, expected = CachingExecutor(), traced(net, images, mode, KernelExecutor())
         for _ in range(2):
             assert_same(traced(net, images, mode, answers), expected)
 
     def test_one_cache_for_all_models_and_modes(self):
         """Nothing that one trace leaves behind changes another."""
-        answers = Shortcuts()
+        answers = CachingExecutor()
         models = [create_model(name, device="meta") for name in ("googlenet", "googlenet_bn")]
         for model in [*models, *models]:
             for mode in ("eval", "train"):
                 shape = (1, 3, 64, 64)
-                assert_same(traced(model, shape, mode, answers), traced(model, shape, mode, Kernels()))
+                assert_same(traced(model, shape, mode, answers), traced(model, shape, mode, KernelExecutor()))
 
 
 class Applied(nn.Module):
@@ -133,11 +134,11 @@ SAME_KEY_AT_FIRST_SIGHT = [
 
 @pytest.mark.parametrize("functions", SAME_KEY_AT_FIRST_SIGHT)
 def test_operations_that_resemble_each_other_are_told_apart(functions):
-    answers = Shortcuts()
+    answers = CachingExecutor()
     for function in [*functions, *functions]:
         for x in (torch.zeros(4, 4), torch.zeros(4, 4, dtype=torch.int64), torch.zeros(4, 4).t()[:]):
             found = traced(Applied(function), x, "eval", answers)
-            assert_same(found, traced(Applied(function), x, "eval", Kernels()))
+            assert_same(found, traced(Applied(function), x, "eval", KernelExecutor()))
 
 
 class TestShortcuts:
@@ -145,7 +146,7 @@ class TestShortcuts:
         return answers(func, (func, *(a for a in args if not isinstance(a, torch.Tensor))), args, {})
 
     def test_a_known_operation_is_not_run_again(self):
-        answers, x = Shortcuts(), torch.empty(2, 3, device="meta")
+        answers, x = CachingExecutor(), torch.empty(2, 3, device="meta")
         first, made = self.ask(answers, aten.neg.default, x)
         second, again = self.ask(answers, aten.neg.default, x)
         assert second is first
@@ -154,7 +155,7 @@ class TestShortcuts:
 
     @pytest.mark.parametrize("func", [aten.t.default, aten.relu_.default, aten.detach.default])
     def test_views_and_in_place_operations_always_run(self, func):
-        answers, x = Shortcuts(), torch.empty(2, 3, device="meta")
+        answers, x = CachingExecutor(), torch.empty(2, 3, device="meta")
         for _ in range(3):
             known, out = self.ask(answers, func, x)
             assert known.outputs is None
@@ -163,7 +164,10 @@ class TestShortcuts:
     def test_an_operation_that_may_return_its_argument_is_not_answered_with_a_copy(self):
         """`contiguous` and `to` are views of nothing when they have nothing to do."""
         found = traced(
-            Applied(lambda x: x.contiguous().to(torch.float32).reshape(4, 4)), (4, 4), "eval", Shortcuts()
+            Applied(lambda x: x.contiguous().to(torch.float32).reshape(4, 4)),
+            (4, 4),
+            "eval",
+            CachingExecutor(),
         )
         assert len(found.storages) == 1
 
@@ -177,19 +181,19 @@ class TestShortcuts:
             trace(layer, x, meta_only=True)
 
     def test_arguments_that_cannot_be_hashed_are_run_by_the_kernel(self):
-        answers, x = Shortcuts(), torch.empty(2, 3, device="meta")
+        answers, x = CachingExecutor(), torch.empty(2, 3, device="meta")
         for _ in range(2):
             _, out = answers(aten.neg.default, (aten.neg.default, []), (x,), {})
             assert out.shape == x.shape
         assert not answers.cache
 
     def test_the_cache_does_not_outgrow_its_limit(self, monkeypatch):
-        monkeypatch.setattr(SHORTCUTS, "cache", dict.fromkeys(range(CACHE_LIMIT + 1)))
+        monkeypatch.setattr(CACHING_EXECUTOR, "cache", dict.fromkeys(range(CACHE_LIMIT + 1)))
         trace(nn.ReLU(), (2,))
-        assert len(SHORTCUTS.cache) == 1
+        assert len(CACHING_EXECUTOR.cache) == 1
 
     def test_the_cache_holds_no_tensor(self):
-        answers = Shortcuts()
+        answers = CachingExecutor()
         traced(create_model("googlenet", device="meta"), (1, 3, 64, 64), "train", answers)
         assert answers.cache
         for key, known in answers.cache.items():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from inception_lab.running.layouts import Layout
-from inception_lab.tracing.shape_rules import RULES, answer
+from inception_lab.tracing.shape_rules import RULES, output_layouts
 
 aten = torch.ops.aten
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -197,7 +197,7 @@ def test_plain_arguments_are_answered_as_by_the_kernel(op, data):
     args = data.draw(PLAIN[op])
     expected = by_kernel(op, args)
     assert expected != REFUSED
-    assert described(answer(op, args, {})) == expected
+    assert described(output_layouts(op, args, {})) == expected
 
 
 # -------------------------------------------------------------------- arguments bent out of shape
@@ -277,7 +277,7 @@ def test_a_rule_answers_as_the_kernel_or_leaves_it_to_the_kernel(op, data):
     args = data.draw(PLAIN[op])
     for _ in range(data.draw(st.integers(1, 2))):
         args = data.draw(bent(op, args))
-    found = described(answer(op, args, {}))
+    found = described(output_layouts(op, args, {}))
     assert found is None or found == by_kernel(op, args)
 
 
@@ -311,7 +311,7 @@ def test_a_rule_answers_as_the_kernel_or_leaves_it_to_the_kernel(op, data):
 )
 def test_what_the_kernel_refuses_is_left_to_it(op, args):
     assert by_kernel(op, args) == REFUSED
-    assert answer(op, args, {}) is None
+    assert output_layouts(op, args, {}) is None
 
 
 @pytest.mark.parametrize("layout", ["channels_last", "transposed", "integer", "on the cpu", "empty"])
@@ -323,13 +323,13 @@ def test_only_plain_tensors_are_answered(layout):
         "on the cpu": torch.zeros(2, 3),
         "empty": meta(2, 0),
     }[layout]
-    assert answer(aten.relu.default, [x], {}) is None
-    assert answer(aten.relu.default, [meta(2, 3)], {}) is not None
+    assert output_layouts(aten.relu.default, [x], {}) is None
+    assert output_layouts(aten.relu.default, [meta(2, 3)], {}) is not None
 
 
 def test_keyword_arguments_and_unknown_operations_are_left_to_the_kernel():
-    assert answer(aten.add.Tensor, [meta(2), meta(2)], {"alpha": 2}) is None
-    assert answer(aten.neg.default, [meta(2)], {}) is None
+    assert output_layouts(aten.add.Tensor, [meta(2), meta(2)], {"alpha": 2}) is None
+    assert output_layouts(aten.neg.default, [meta(2)], {}) is None
 
 
 @by_op
@@ -352,4 +352,4 @@ class TestBatchNormBackward:
             return [x, x.clone(), *[channels.clone() for _ in range(5)], training, 1e-5, mask]
 
         op = aten.native_batch_norm_backward.default
-        assert described(answer(op, args("meta"), {})) == described(op(*args("cpu")))
+        assert described(output_layouts(op, args("meta"), {})) == described(op(*args("cpu")))

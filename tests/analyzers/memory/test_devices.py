@@ -11,8 +11,9 @@ from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.cards import CARDS
 from inception_lab.running.optimizers import optimizer_of
-from inception_lab.tracing.backends import on_fake_tensors
-from inception_lab.tracing.tracer import Request, trace_on
+from inception_lab.running.step import Request
+from inception_lab.tracing.backends import fake_backend
+from inception_lab.tracing.tracer import trace_on
 
 ELEMENTS = 2 * 8 * 4 * 4
 SHAPE = (2, 8, 4, 4)
@@ -92,7 +93,7 @@ class TestBesideCudasOwnOperations:
 
     def both(self, model, shape, mode="eval", optimizer=None):
         stepped = optimizer_of(optimizer, **DEVICES["cuda"].optimizer_options) if optimizer else None
-        there = trace_on(on_fake_tensors("cuda"), Request(model, shape, mode, None, "", stepped))
+        there = trace_on(fake_backend("cuda"), Request(model, shape, mode, optimizer=stepped))
         here = il.trace(model, shape, mode=mode, optimizer=stepped)
         return peak_memory(here, "cuda"), peak_memory(there, "cuda")
 

@@ -17,10 +17,10 @@ from inception_lab.analyzers.memory.by_module import memory_by_module
 from inception_lab.analyzers.memory.devices import DEVICES
 from inception_lab.analyzers.memory.peak import decomposed_on_meta, peak_memory
 from inception_lab.analyzers.memory.timeline import KINDS, memory_timeline
-from inception_lab.measure.memory import StorageTracker, prepared
+from inception_lab.measure.memory import StorageTracker, existing_tensors, prepared_on
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
-from inception_lab.tracing.tracer import Request
+from inception_lab.running.step import Request
 
 FLOAT, LONG = 4, 8
 
@@ -42,10 +42,10 @@ def tracked(model, inputs, mode="eval", optimizer=None, loss=None):
     """The peak of the storages of a real run; the run before it is there to load every kernel."""
     named = optimizer_of(optimizer) if optimizer else None
     for _ in range(2):
-        asked = Request(model, inputs, mode, loss, "", named)
+        asked = Request(model, inputs, mode, loss, named)
         with (
-            prepared(asked, torch.device("cpu")) as step,
-            StorageTracker(step.held) as tracker,
+            prepared_on(asked, torch.device("cpu")) as step,
+            StorageTracker(existing_tensors(step)) as tracker,
             SumsInPlace(),
         ):
             step.run()

@@ -1,0 +1,146 @@
+"""One run at a time in the process, and other threads kept out of a model whose tensors are substituted.
+
+A run changes what all threads share: the tensors, flags and attributes of a model, and settings of the
+process such as the fast path of attention and garbage collection. Runs of this package take turns by a
+lock. A program that calls the model itself from another thread knows nothing of that lock: its call waits
+at a gate, and a call that is under way is waited for.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from threading import Event, RLock, get_ident
+from time import monotonic, sleep
+from types import FrameType
+from typing import Any
+
+from torch import nn
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+
+one_run_at_a_time = RLock()
+"""Held for as long as a model is substituted; a run within a run of the same thread may take it again."""
+
+PATIENCE = 60.0
+"""Seconds for which a call of the model that is under way in another thread is waited for."""
+
+_GLANCE = 0.002
+"""Seconds between two looks at the other threads."""
+
+_ENTRANCES = ("_call_impl", "_wrapped_call_impl", "forward")
+_MISSING = object()
+
+Forward = Callable[..., Any]
+
+
+class Gates:
+    """A gate in front of the `forward` of each module, for as long as a model is substituted.
+
+    The thread that closes the gates passes them, as do the threads that PyTorch itself starts, such as
+    those of its autograd engine. A call from any other one waits until the gates are open again. One that
+    the owner waits for in turn, because the model's own forward has started it, may pass, or be refused
+    by whoever follows the operations of one thread.
+
+    Args:
+        modules: Each module once.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self._modules = {id(module): module for module in modules}
+        self._owner = get_ident()
+        self._waiting: set[int] = set()
+        self._closed = False
+        self._open_again = Event()
+        self._before: list[tuple[dict[str, Any], Any]] = []
+
+    def close(self) -> None:
+        """Let no other thread in, and wait until none is inside.
+
+        Raises:
+            InceptionLabError: A call in another thread goes on for too long (exit code 3).
+        """
+        if threading.active_count() == 1:  # nobody is there to come in, but for threads of the model's own
+            self._closed = True
+            return
+        for module in self._modules.values():
+            attributes = module.__dict__
+            self._before.append((attributes, attributes.get("forward", _MISSING)))
+            attributes["forward"] = self._gate(module, module.forward)
+        deadline = monotonic() + PATIENCE
+        while self._others_inside():
+            if monotonic() > deadline:
+                raise InceptionLabError(
+                    "the model is running in another thread",
+                    hint="wait until it is done",
+                    exit_code=MODEL_FAILED,
+                )
+            sleep(_GLANCE)
+        self._closed = True
+
+    def open(self) -> None:
+        """Take the gates away, and let those who wait go on."""
+        for attributes, forward in self._before:
+            if forward is _MISSING:
+                attributes.pop("forward", None)
+            else:
+                attributes["forward"] = forward
+        self._open_again.set()
+
+    def wait(self) -> bool:
+        """Wait in another thread until the gates are open; False where the owner waits for this thread.
+
+        The owner is then in a call that a thread has to answer, such as `Thread.join` or `Future.result`.
+        """
+        self._waiting.add(get_ident())
+        while not self._open_again.wait(10 * _GLANCE):
+            if self._closed and _waits_for_a_thread(self._owner):
+                return False
+        return True
+
+    def _gate(self, module: nn.Module, forward: Forward) -> Forward:
+        owner = self._owner
+
+        def gated(*args: Any, **kwargs: Any) -> Any:
+            if get_ident() != owner and not self._may_pass(module):
+                self.wait()
+            return forward(*args, **kwargs)
+
+        return gated
+
+    def _may_pass(self, module: nn.Module) -> bool:
+        """True in a thread of PyTorch's own, and in one that was inside before the gates closed."""
+        if isinstance(threading.current_thread(), threading._DummyThread):
+            return True
+        frame: FrameType | None = sys._getframe(2)
+        # The call that is at the gate is not inside yet: its own frames do not count.
+        while frame and (frame.f_code.co_filename == __file__ or _entered_module(frame) is module):
+            frame = frame.f_back
+        return not self._closed and self._is_inside(frame)
+
+    def _others_inside(self) -> bool:
+        others = {ident: frame for ident, frame in sys._current_frames().items() if ident != self._owner}
+        return any(self._is_inside(frame) for ident, frame in others.items() if ident not in self._waiting)
+
+    def _is_inside(self, frame: FrameType | None) -> bool:
+        """Tell if a thread is in a call of one of the modules."""
+        while frame is not None:
+            if id(_entered_module(frame)) in self._modules:
+                return True
+            frame = frame.f_back
+        return False
+
+
+def _entered_module(frame: FrameType) -> object:
+    """The module whose call or forward a frame is, None where it is neither."""
+    code = frame.f_code
+    if code.co_name not in _ENTRANCES or code.co_varnames[:1] != ("self",):
+        return None
+    return frame.f_locals.get("self")
+
+
+def _waits_for_a_thread(ident: int) -> bool:
+    """Tell if a thread is in Python's own code that waits for another one."""
+    frame = sys._current_frames().get(ident)
+    return frame is not None and frame.f_code.co_filename == threading.__file__

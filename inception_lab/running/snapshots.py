@@ -1,0 +1,156 @@
+"""The attributes of modules before a run, and all that is needed to put them back after it."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+_UPDATED = (dict, set)
+_OTHERS_BUSINESS = {*sys.stdlib_module_names, "torch", "numpy"}
+_CONTAINERS = frozenset({dict, OrderedDict, defaultdict, Counter, list, deque, set})
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_TRUSTED_HOMES = ("torch.nn.modules.", "inception_lab.models.")
+_trusted_classes: set[type[nn.Module]] = set()
+
+
+class Restorable(Protocol):
+    """Something of a module or of the process as it was before a run."""
+
+    def restore(self) -> None:
+        """Put it back."""
+
+
+class TrainingFlag:
+    """What can change on a module whose forward keeps nothing: its mode, and a forward put before its own."""
+
+    __slots__ = ("attributes", "training")
+
+    def __init__(self, module: nn.Module) -> None:
+        self.attributes = module.__dict__
+        self.training = module.training
+
+    def restore(self) -> None:
+        """Put the module back into its mode, with the forward of its class."""
+        self.attributes["training"] = self.training
+        self.attributes.pop("forward", None)
+
+
+class Snapshot:
+    """The attributes of one module, and what their containers hold."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.attributes = module.__dict__.copy()
+        self.contents = [(x, x.copy() if x else None) for x in containers_of(module)]
+
+    def restore(self) -> None:
+        """Put every attribute back, and the contents of every container."""
+        attributes = self.module.__dict__
+        attributes.clear()
+        attributes.update(self.attributes)
+        for container, content in self.contents:
+            if container:
+                container.clear()
+            if content is not None:
+                (container.update if isinstance(container, _UPDATED) else container.extend)(content)
+
+
+class RandomState:
+    """The state of the random generators that a forward may draw from.
+
+    Args:
+        torch_alone: True where no forward draws from those of Python and numpy.
+    """
+
+    def __init__(self, torch_alone: bool) -> None:
+        self.torch = torch.get_rng_state()
+        self.others = None if torch_alone else (random.getstate(), np.random.get_state())
+
+    def restore(self) -> None:
+        """Put the generators back."""
+        torch.set_rng_state(self.torch)
+        if self.others is not None:
+            random.setstate(self.others[0])
+            np.random.set_state(self.others[1])
+
+
+def are_trusted(modules: Iterable[nn.Module]) -> bool:
+    """Tell if nothing but modes can change: no hooks, and code of PyTorch's or of the zoo alone."""
+    return _no_global_hooks() and all(map(_keeps_nothing, modules))
+
+
+def _keeps_nothing(module: nn.Module) -> bool:
+    """Tell if a module runs code alone that sets no attribute in a forward."""
+    attributes = module.__dict__
+    return (
+        (type(module) in _trusted_classes or _is_trusted(type(module)))
+        and "forward" not in attributes
+        and not any(map(attributes.get, _HOOKS))
+    )
+
+
+def _no_global_hooks() -> bool:
+    return not any(vars(nn.modules.module).get(f"_global{name}") for name in _HOOKS)
+
+
+def _is_trusted(kind: type[nn.Module]) -> bool:
+    """Tell if a class is PyTorch's or the zoo's, with its forward and its `train`; remember such a class.
+
+    Recurrent layers are not trusted: they hold their parameters in a list too.
+    """
+    homes = kind.__module__, kind.forward.__module__
+    own = all(home.startswith(_TRUSTED_HOMES) for home in homes) and kind.train is nn.Module.train
+    trusted = own and not issubclass(kind, nn.RNNBase)
+    if trusted:
+        _trusted_classes.add(kind)
+    return trusted
+
+
+def containers_of(module: nn.Module) -> Iterable[Any]:
+    """The containers in a module's attributes, and the attributes of the objects there."""
+    containers: dict[int, Any] = {}
+    _collect_containers(module.__dict__.values(), containers)
+    return containers.values()
+
+
+def _collect_containers(values: Iterable[Any], containers: dict[int, Any]) -> None:
+    for value in values:
+        kind: type = value.__class__
+        container = value if kind in _CONTAINERS else _attributes_of(value)
+        if container is not None and id(container) not in containers:
+            containers[id(container)] = container
+            if container:
+                items = container.values() if isinstance(container, dict) else container
+                _collect_containers(items, containers)
+        elif kind is tuple:
+            _collect_containers(value, containers)
+
+
+def _attributes_of(value: Any) -> dict[str, Any] | None:
+    """The attributes of an object such as a cache, which a forward may write to."""
+    if isinstance(value, (nn.Module, Tensor, type)) or callable(value):
+        return None
+    home = str(value.__class__.__module__).partition(".")[0]
+    if home in _OTHERS_BUSINESS and not isinstance(value, SimpleNamespace):
+        return None
+    attributes: dict[str, Any] | None = getattr(value, "__dict__", None)
+    return attributes
+
+
+def modules_in_attributes(modules: Iterable[nn.Module]) -> list[nn.Module]:
+    """The modules in the plain attributes of modules and in the containers there."""
+    unregistered: list[nn.Module] = []
+    for module in modules:
+        for container in (module.__dict__, *containers_of(module)):
+            items: Sequence[Any] = [*(container.values() if isinstance(container, dict) else container)]
+            if container is not module._modules:
+                unregistered += [item for item in items if isinstance(item, nn.Module)]
+    return unregistered

@@ -1,0 +1,93 @@
+"""Tensors that stand in for others: meta twins, copies, and inputs made from shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+from weakref import ref
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+
+StandIn = Callable[[Tensor], Tensor]
+"""Makes what stands in for a parameter, a buffer or an example input."""
+
+
+class _MetaTwin(NamedTuple):
+    """A meta tensor, and the tensor that it stands in for."""
+
+    original: ref[Tensor]
+    tensor: Tensor
+
+
+_meta_twins: dict[int, _MetaTwin] = {}
+
+
+def meta_twin(tensor: Tensor) -> Tensor:
+    """A meta tensor like this weight; the same one every time, unless one of the two has changed."""
+    known = _meta_twins.get(id(tensor))
+    if known is not None and known.original() is tensor and _is_alike(known.tensor, tensor):
+        return known.tensor
+    return _new_meta_twin(tensor)
+
+
+def _is_alike(twin: Tensor, tensor: Tensor) -> bool:
+    return (
+        twin.shape == tensor.shape
+        and twin.stride() == tensor.stride()
+        and twin.dtype is tensor.dtype
+        and twin.requires_grad is tensor.requires_grad
+    )
+
+
+def _new_meta_twin(tensor: Tensor) -> Tensor:
+    if is_lazy(tensor):
+        raise InceptionLabError(
+            "a lazy layer has no shape yet", hint="run the model once on real input", exit_code=MODEL_FAILED
+        )
+    key = id(tensor)
+    empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    twin = like_original(empty, tensor)
+    # The id may be given to another tensor once this one is gone, so that its twin goes with it.
+    _meta_twins[key] = _MetaTwin(ref(tensor, lambda _: _meta_twins.pop(key, None)), twin)
+    return twin
+
+
+def cpu_copy(tensor: Tensor) -> Tensor:
+    """A copy of this weight on the CPU.
+
+    Raises:
+        InceptionLabError: The tensor is on meta and has no data (exit code 3).
+    """
+    if tensor.is_meta:
+        raise InceptionLabError(
+            "a model on meta cannot run for real", hint="build it on cpu", exit_code=MODEL_FAILED
+        )
+    return like_original(tensor.detach().to("cpu", copy=True), tensor)
+
+
+def like_original(tensor: Tensor, original: Tensor) -> Tensor:
+    """The tensor as what it stands in for: a parameter, or one that takes a gradient."""
+    if isinstance(original, nn.Parameter):
+        tensor = nn.Parameter(tensor, requires_grad=original.requires_grad)
+    tensor.__dict__.update(original.__dict__)
+    return tensor.requires_grad_(original.requires_grad)
+
+
+def meta_input(example: Tensor) -> Tensor:
+    """A meta tensor of the layout of an example input."""
+    twin = torch.empty_strided(example.shape, example.stride(), dtype=example.dtype, device="meta")
+    return twin.requires_grad_(example.requires_grad)
+
+
+def cpu_input(example: Tensor) -> Tensor:
+    """A copy of an example input; of one without data, random numbers, or zeros where they are whole."""
+    if not example.is_meta:
+        return example.detach().to("cpu", copy=True).requires_grad_(example.requires_grad)
+    numbers = torch.zeros(example.shape, dtype=example.dtype)
+    if numbers.is_floating_point() or numbers.is_complex():
+        numbers.copy_(torch.rand(example.shape))
+    return torch.empty_like(example, device="cpu").copy_(numbers).requires_grad_(example.requires_grad)

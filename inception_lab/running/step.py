@@ -1,0 +1,330 @@
+"""One pass or training step of any module: what is to be run, and the run, prepared and guarded once for all.
+
+Tracing, measuring and counting read the same step. What it changes is put back when it is over: the
+tensors and attributes of the model, random generators, settings of the process.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.ir.trace import Kind, Mode, Phase
+from inception_lab.running import torch_internals
+from inception_lab.running.inputs import Arguments, Inputs, arguments
+from inception_lab.running.losses import Loss, default_loss
+from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of, state_of, steady
+from inception_lab.running.stand_ins import StandIn
+from inception_lab.running.substitution import Substituted, substituted
+
+AUTOCAST_DTYPES = (None, torch.bfloat16, torch.float16)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is to be run.
+
+    Attributes:
+        model: Any module, on any device.
+        inputs: What it is called with, see `inputs.arguments`.
+        mode: `eval` for one inference pass, `train` for forward, loss and backward.
+        loss: A function of the model's outputs that gives a scalar, in place of the default.
+        optimizer: Ends a training step; None for a step that ends with the backward pass.
+        autocast: The dtype in which autocast runs forward and loss, None without it.
+        name: Name of the model; its class where none is given.
+
+    Raises:
+        InceptionLabError: It is not a module, or one of the options is not known, or makes no sense beside
+            another one.
+    """
+
+    model: nn.Module
+    inputs: Inputs
+    mode: Mode = "eval"
+    loss: Loss | None = None
+    optimizer: NamedOptimizer | None = None
+    autocast: torch.dtype | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, nn.Module):
+            raise InceptionLabError(
+                f"a {type(self.model).__name__} is not a torch.nn.Module", hint="pass a model"
+            )
+        if self.mode not in ("eval", "train"):
+            raise InceptionLabError(f"unknown mode {self.mode!r}", hint="use 'eval' or 'train'")
+        if self.autocast not in AUTOCAST_DTYPES:
+            raise InceptionLabError(
+                f"autocast to {self.autocast}", hint="use torch.bfloat16 or torch.float16"
+            )
+        if self.optimizer is not None and self.mode != "train":
+            raise InceptionLabError("an optimizer takes no step in eval mode", hint="use mode='train'")
+        object.__setattr__(self, "name", self.name or type(self.model).__name__)
+
+    @property
+    def training(self) -> bool:
+        """True where it is a training step."""
+        return self.mode == "train"
+
+
+def request_of(
+    model: nn.Module,
+    inputs: Inputs,
+    optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
+    **options: Any,
+) -> Request:
+    """A request with the optimizer by its name, or as the user's own function.
+
+    Args:
+        model: Any module.
+        inputs: What it is called with.
+        optimizer: `sgd`, `momentum`, `adam`, `adamw`, or a function that takes the parameters.
+        **options: The other attributes of a `Request`.
+
+    Raises:
+        InceptionLabError: See `Request`; or there is no optimizer of this name.
+    """
+    named = optimizer_of(optimizer) if optimizer is not None else None
+    return Request(model, inputs, optimizer=named, **options)
+
+
+class Placement(NamedTuple):
+    """Where a step runs.
+
+    Attributes:
+        device: Kind of device, as autocast takes it.
+        weight: Makes what stands in for a parameter or buffer.
+        example: Makes what stands in for an example input.
+        mode: A mode that makes the tensors what they are, entered below everything else.
+    """
+
+    device: str
+    weight: StandIn
+    example: StandIn
+    mode: AbstractContextManager[object] = nullcontext()
+
+
+class Observer(Protocol):
+    """Told what a step does next."""
+
+    def begin(self, phase: Phase) -> None:
+        """A phase after the forward begins."""
+
+    def reporting(self, function: Function, path: str, kind: str) -> Function:
+        """The function, with its call reported as one of a module."""
+
+
+class _Unobserved:
+    def begin(self, phase: Phase) -> None:
+        """Take no notice."""
+
+    def reporting(self, function: Function, path: str, kind: str) -> Function:
+        """Return the function itself, so that no frame of ours refers to its arguments."""
+        del path, kind
+        return function
+
+
+UNOBSERVED = _Unobserved()
+
+
+class StepResult(NamedTuple):
+    """What outlives a step for as long as somebody has this.
+
+    Attributes:
+        outputs: Of the model.
+        loss_name: What was differentiated, None in eval mode.
+        loss: Its value, None in eval mode.
+    """
+
+    outputs: Any
+    loss_name: str | None
+    loss: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A pass or step that is ready to run, on tensors of its own.
+
+    Attributes:
+        request: What to run.
+        placement: Where.
+        model: The model's modules, and what stands in for their tensors.
+        arguments: What to call it with.
+        optimizer: In steady state, None where none is wanted or nothing is trained.
+    """
+
+    request: Request
+    placement: Placement
+    model: Substituted
+    arguments: Arguments
+    optimizer: torch.optim.Optimizer | None = None
+
+    def run(self, observer: Observer = UNOBSERVED) -> StepResult:
+        """The forward; in train mode the loss, the backward pass and the optimizer's step too."""
+        with autocast_to(self.request.autocast, self.placement.device):
+            outputs = self.request.model(*self.arguments.args, **self.arguments.kwargs)
+            if isinstance(outputs, Iterator):
+                outputs = list(outputs)
+            if not self.request.training:
+                return StepResult(outputs, None, None)
+            observer.begin("loss")
+            loss_name, loss = self._loss(outputs, observer)
+        observer.begin("backward")
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        if self.optimizer is not None:
+            observer.begin("optimizer")
+            observer.reporting(self.optimizer.step, "(optimizer)", type(self.optimizer).__name__)()
+        return StepResult(outputs, loss_name, loss)  # alive to the end, as in a training loop
+
+    def _loss(self, outputs: Any, observer: Observer) -> tuple[str, Tensor]:
+        """Name and value of what is differentiated."""
+        function = self.request.loss
+        name = getattr(function, "__name__", type(function).__name__)
+        if function is None:
+            name, function = default_loss(outputs)
+        value = observer.reporting(function, "(loss)", name)(outputs)
+        if not isinstance(value, Tensor) or value.dim():
+            kind = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            raise InceptionLabError(f"the loss {name} gave {kind}", hint="return a scalar tensor")
+        return name, value
+
+    @property
+    def tensors(self) -> Sequence[tuple[Kind, Mapping[str, Tensor]]]:
+        """What is there before the first operation, by kind and name."""
+        state = state_of(self.optimizer, self.model.parameters) if self.optimizer else {}
+        return (
+            ("parameter", self.model.parameters),
+            ("buffer", self.model.buffers),
+            ("input", self.arguments.tensors),
+            ("optimizer state", state),
+        )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the first floating or complex parameter."""
+        return floating_dtype(self.model)
+
+
+Settle = Callable[[Step], Step]
+"""Gives a step its optimizer, in the state in which it is from its second step on, gradients gone."""
+
+
+def settled_without_arithmetic(step: Step) -> Step:
+    """Settle by a step on gradients of zeros, which computes nothing on tensors without data."""
+    assert step.request.optimizer is not None
+    optimizer = steady(step.request.optimizer, step.model.parameters, step.placement.mode)
+    return replace(step, optimizer=optimizer)
+
+
+def settled_by_running(step: Step) -> Step:
+    """Settle by a first step, real as all others, which makes what the optimizer keeps."""
+    trained = [parameter for parameter in step.model.parameters.values() if parameter.requires_grad]
+    if step.request.optimizer is None or not trained:
+        return step
+    optimizer = step.request.optimizer.make(trained)
+    step = replace(step, optimizer=optimizer)
+    step.run()
+    optimizer.zero_grad(set_to_none=True)
+    return step
+
+
+@contextmanager
+def guarded(
+    model: nn.Module, training: bool, stand_in: StandIn, others: Sequence[nn.Module] = ()
+) -> Iterator[Substituted]:
+    """A model on stand-ins, its operations run one by one, out of reach of modes and of other threads.
+
+    Args:
+        model: Any module, on any device; it is left as it was found.
+        training: The mode to put it into.
+        stand_in: Makes what stands in for a parameter or buffer.
+        others: Modules that run with it, such as a loss.
+    """
+    with (
+        _no_modes(),
+        torch.inference_mode(False),  # tensors made in inference mode could not be differentiated
+        substituted(model, training, stand_in, others) as substitutes,
+        operation_by_operation(substitutes.modules),
+    ):
+        yield substitutes
+
+
+@contextmanager
+def prepared(
+    request: Request, placement: Placement, settle: Settle = settled_without_arithmetic
+) -> Iterator[Step]:
+    """A step on tensors of its own, in steady state: its optimizer has taken a step, gradients are gone.
+
+    No garbage is collected meanwhile, which would release tensors at moments that no program controls.
+
+    Args:
+        request: What to run.
+        placement: Where.
+        settle: Brings the optimizer into steady state, where there is one.
+    """
+    others = [request.loss] if isinstance(request.loss, nn.Module) else []
+    with (
+        guarded(request.model, request.training, placement.weight, others) as model,
+        no_collection(),
+        torch.set_grad_enabled(request.training),
+    ):
+        torch.default_generator.manual_seed(0)  # a net that draws numbers draws the same ones every time
+        call_arguments = arguments(request.inputs, floating_dtype(model), placement.example)
+        step = Step(request, placement, model, call_arguments)
+        yield step if request.optimizer is None else settle(step)
+
+
+def floating_dtype(model: Substituted) -> torch.dtype:
+    """The dtype of the first floating or complex parameter."""
+    floating = (t.dtype for t in model.parameters.values() if t.is_floating_point() or t.is_complex())
+    return next(floating, torch.get_default_dtype())
+
+
+def autocast_to(dtype: torch.dtype | None, device: str) -> AbstractContextManager[object]:
+    """Autocast on a kind of device, or nothing without a dtype."""
+    return nullcontext() if dtype is None else torch.autocast(device, dtype)
+
+
+@contextmanager
+def operation_by_operation(modules: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Switch off what hides operations: the encoder's fused path, compilation, replicas."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        if torch_internals.DYNAMO in sys.modules:  # else nothing is compiled
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        for module in modules.values():
+            if isinstance(module, nn.DataParallel):
+                module.device_ids = []  # a snapshot puts it back
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """No garbage collection, which would release tensors at moments that no program controls."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _no_modes() -> AbstractContextManager[object]:
+    """Nothing of another trace's or of somebody's dispatch mode."""
+    active = torch_internals.current_dispatch_mode() is not None
+    return torch_internals.disable_current_modes() if active else nullcontext()

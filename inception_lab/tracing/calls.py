@@ -1,0 +1,139 @@
+"""Module calls while a trace runs, and the autograd nodes that are made within them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from threading import get_ident
+from typing import Any
+
+import torch
+from torch import nn
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.running import torch_internals
+from inception_lab.running.exclusion import Gates
+
+NO_CALL = -1
+ROOT_CALL = 0
+FAILED_IN = "_inception_lab_failed_in"
+
+ValuesIn = Callable[[Sequence[Any]], tuple[int, ...]]
+
+
+class AutocastMet(BaseException):
+    """A forward that runs under autocast, of which meta tensors know nothing."""
+
+
+class CallState:
+    """A module call while the trace runs."""
+
+    __slots__ = ("id", "inputs", "kind", "module", "outputs", "parent", "path")
+
+    def __init__(
+        self, calls: Calls, module: nn.Module | None, path: str, kind: str, inputs: tuple[int, ...]
+    ) -> None:
+        states, stack = calls.states, calls.stack
+        self.id, self.module, self.path, self.kind, self.inputs = len(states), module, path, kind, inputs
+        self.parent = stack[-1].id if stack else None
+        self.outputs: tuple[int, ...] = ()
+        states.append(self)
+
+
+class Calls:
+    """Every module call of a trace, and those that are under way.
+
+    Args:
+        values_in: Finds the values of the tensors that a call takes or returns.
+        differentiable: True where autograd nodes are made, so that backward operations find their call.
+        heeds_autocast: True where autocast has its effect on the tensors that run.
+
+    Attributes:
+        states: The calls, by id.
+        stack: Those under way, the innermost last.
+    """
+
+    def __init__(self, values_in: ValuesIn, differentiable: bool, heeds_autocast: bool) -> None:
+        self.values_in, self.differentiable, self.heeds_autocast = values_in, differentiable, heeds_autocast
+        self.states: list[CallState] = []
+        self.stack: list[CallState] = []
+        self._boundaries: list[int] = []
+        self._boundary_calls: list[int] = []
+
+    def watch(self, modules: Mapping[str, nn.Module], gates: Gates) -> None:
+        """Have every module report its calls.
+
+        The reporting function shadows `forward` in the module's own attributes, so that no class and
+        no other model is touched; whoever substituted the model's tensors takes it out again.
+        """
+        for path, module in modules.items():
+            kind = type(module).__name__
+            module.__dict__["forward"] = self.reporting(module.forward, path, kind, module, gates)
+
+    def reporting(
+        self,
+        function: Callable[..., Any],
+        path: str,
+        kind: str,
+        module: nn.Module | None = None,
+        gates: Gates | None = None,
+    ) -> Callable[..., Any]:
+        """The function, its calls noted here."""
+        stack, values_in, differentiable = self.stack, self.values_in, self.differentiable
+        thread = get_ident()
+
+        def reported(*args: Any, **kwargs: Any) -> Any:
+            if get_ident() != thread:
+                return _elsewhere(function, path or kind, gates, args, kwargs)
+            if not self.heeds_autocast and torch.is_autocast_enabled("cpu"):
+                raise AutocastMet
+            inputs = values_in((*args, *kwargs.values()) if kwargs else args)
+            call = CallState(self, module, path, kind, inputs)
+            stack.append(call)
+            if differentiable:
+                self._mark_boundary(call.id)
+            try:
+                out = function(*args, **kwargs)
+            except Exception as error:
+                error.__dict__.setdefault(FAILED_IN, path)  # holding the error would hold its frames
+                raise
+            finally:
+                stack.pop()
+                if differentiable:
+                    self._mark_boundary(stack[-1].id if stack else NO_CALL)
+            call.outputs = values_in((out,))
+            return out
+
+        return reported
+
+    def _mark_boundary(self, call: int) -> None:
+        """Note that autograd nodes made from here on belong to this call."""
+        self._boundaries.append(torch_internals.sequence_number())
+        self._boundary_calls.append(call)
+
+    def call_of_node(self, sequence_number: int) -> int:
+        """The call within which an autograd node was made."""
+        last = bisect_right(self._boundaries, sequence_number) - 1
+        return self._boundary_calls[last] if last >= 0 else NO_CALL
+
+    def release(self) -> None:
+        """Untie what refers to the model."""
+        self.states.clear()
+        self.stack.clear()
+
+
+def _elsewhere(
+    function: Callable[..., Any],
+    name: str,
+    gates: Gates | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """A call in another thread: a user's own waits until the trace is over, one of the model's is refused."""
+    if gates is None or not gates.wait():
+        raise InceptionLabError(
+            f"{name} runs in another thread, where operations are not seen",
+            hint="call it in the thread of the model's forward",
+            exit_code=MODEL_FAILED,
+        )
+    return function(*args, **kwargs)

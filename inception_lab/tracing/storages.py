@@ -1,0 +1,205 @@
+"""Storages and tensor versions while a trace runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from weakref import ref
+
+import torch
+from torch import Tensor
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.ir.trace import Value
+from inception_lab.running import torch_internals
+from inception_lab.running.layouts import Layout, layout_of
+from inception_lab.running.pytree import tensors_within
+
+MARK = "_inception_lab_version"
+_new: Any = tuple.__new__  # a named tuple at half the price: its own constructor is Python code
+
+
+class StorageState:
+    """A storage while the trace runs: its current version, and when it was born and died."""
+
+    __slots__ = (
+        "__weakref__", "address", "born", "bytes", "current", "dies", "id", "number", "storages", "watch",
+        "writer",
+    )  # fmt: skip
+
+    def __init__(self, storages: Storages, tensor: Tensor, born: int | None) -> None:
+        storage = _storage_behind(tensor)
+        self.storages: Any = storages  # None when the trace is over
+        self.id, self.bytes = len(storages.states), storage.nbytes()
+        self.born = self.writer = born
+        self.dies: int | None = None
+        self.number: int = 0
+        self.current: list[Version] = []
+        self.address: int = storage._cdata
+        # Told when the last tensor lets go of the storage, be it in the middle of an operation.
+        self.watch: ref[Any] | None = ref(storage, self._died)
+        storages.states.append(self)
+        storages.alive[self.address] = self
+
+    def _died(self, _: object) -> None:
+        self.dies = len(self.storages.ops) - 1
+        self.storages.alive.pop(self.address, None)
+
+    def written(self, op: int) -> None:
+        """Put every value so far out of date, as an operation wrote in place."""
+        self.number += 1
+        self.writer = op
+        self.current.clear()
+
+    def version(self, layout: Layout, offset: int) -> Version:
+        """The newest current value of this layout at this place, a new one where there is none."""
+        for version in reversed(self.current):
+            if version.layout is layout and version.offset == offset:
+                return version
+        return self.new_version(layout, offset, self.writer)
+
+    def new_version(self, layout: Layout, offset: int, op: int | None) -> Version:
+        """A new value in this storage."""
+        values: list[Value] = self.storages.values
+        value, x = len(values), layout
+        values.append(_new(Value, (value, self.id, op, x.shape, x.strides, offset, x.dtype_name)))
+        version: Version = _new(Version, (value, self, self.number, layout, offset))
+        self.current.append(version)
+        return version
+
+
+class Version(NamedTuple):
+    """The mark of a tensor: its value, current as long as its storage has this number."""
+
+    id: int
+    storage: StorageState
+    number: int
+    layout: Layout
+    offset: int
+
+
+class Storages:
+    """Every storage and tensor version that a trace has met.
+
+    Args:
+        ops: The operations so far, which grow while the trace runs.
+
+    Attributes:
+        values: The tensor versions, by id.
+        states: The storages, by id.
+        alive: The storages that are alive, by address.
+    """
+
+    def __init__(self, ops: Sequence[Any]) -> None:
+        self.ops = ops
+        self.values: list[Value] = []
+        self.states: list[StorageState] = []
+        self.alive: dict[int, StorageState] = {}
+        self._marked: list[ref[Tensor]] = []
+        self._adopted = 0
+        self._unregistered: dict[int, tuple[Tensor, Tensor | None]] = {}
+
+    def version_of(self, tensor: Tensor) -> Version:
+        """The current version of a tensor, a new one where it was not met before."""
+        version: Version | None = getattr(tensor, MARK, None)
+        if version is not None:
+            storage = version.storage
+            if version.number == storage.number and storage.storages is self:
+                return version
+        if torch_internals.is_functorch_wrapped(tensor):
+            return self.version_of(torch_internals.unwrap_functorch(tensor))
+        state = self.storage_of(tensor)
+        version = state.version(layout_of(tensor), int(tensor.storage_offset()))
+        setattr(tensor, MARK, version)
+        self._marked.append(ref(tensor))
+        if tensor.requires_grad and tensor.is_leaf and state.born is None and state.id >= self._adopted:
+            self._put_gradient_aside(tensor)
+        return version
+
+    def _put_gradient_aside(self, unregistered: Tensor) -> None:
+        """Keep the gradient of a tensor that is not the model's, the first time that it is met."""
+        if id(unregistered) not in self._unregistered:
+            self._unregistered[id(unregistered)] = unregistered, unregistered.grad
+            unregistered.grad = None
+
+    def adopt(self, tensor: Tensor) -> int:
+        """Make a tensor known that is there before the first operation; returns its storage's id."""
+        state = self.storage_of(tensor)
+        version = state.new_version(layout_of(tensor), int(tensor.storage_offset()), None)
+        tensor._inception_lab_version = version  # type: ignore[attr-defined]
+        self._adopted = len(self.states)
+        return state.id
+
+    def storage_of(self, tensor: Tensor) -> StorageState:
+        """The state of a tensor's storage; one not met before existed before the first operation."""
+        return self.alive.get(_storage_behind(tensor)._cdata) or StorageState(self, tensor, None)
+
+    def outputs(self, out: Any) -> tuple[int, ...]:
+        """Values of the tensors that the current operation returned."""
+        if isinstance(out, Tensor):
+            return (self._output(out),)
+        if isinstance(out, (list, tuple)):
+            return tuple([self._output(tensor) for tensor in out if isinstance(tensor, Tensor)])
+        return ()
+
+    def _output(self, tensor: Tensor) -> int:
+        state = self.alive.get(_storage_behind(tensor)._cdata)
+        if state is None:
+            state = StorageState(self, tensor, len(self.ops))
+        version = state.new_version(layout_of(tensor), int(tensor.storage_offset()), len(self.ops))
+        tensor._inception_lab_version = version  # type: ignore[attr-defined]
+        return version.id
+
+    def fresh_output(self, tensor: Tensor, layout: Layout) -> int:
+        """Value of a tensor in a storage that the current operation made."""
+        op = len(self.ops)
+        version = StorageState(self, tensor, op).new_version(layout, 0, op)
+        tensor._inception_lab_version = version  # type: ignore[attr-defined]
+        return version.id
+
+    def write(self, tensor: Tensor) -> None:
+        """Put every value of a tensor's storage out of date: the current operation writes to it."""
+        state = self.storage_of(tensor)
+        state.bytes = max(state.bytes, tensor.untyped_storage().nbytes())  # it may have grown
+        state.written(len(self.ops))
+
+    def values_in(self, items: Sequence[Any]) -> tuple[int, ...]:
+        """Values of the tensors among the items and within them."""
+        if len(items) == 1 and isinstance(items[0], Tensor):
+            return (self.version_of(items[0]).id,)
+        values: list[int] = []
+        for item in items:
+            if isinstance(item, Tensor):
+                values.append(self.version_of(item).id)
+            elif isinstance(item, (list, tuple)):
+                values += self.values_in(item)
+            elif item is not None:
+                values += [self.version_of(tensor).id for tensor in tensors_within(item)]
+        return tuple(values)
+
+    def release(self) -> None:
+        """Take the marks off other people's tensors, and untie what refers to each other."""
+        for reference in self._marked:
+            if (tensor := reference()) is not None and getattr(tensor, MARK, None) is not None:
+                delattr(tensor, MARK)
+        for tensor, gradient in self._unregistered.values():
+            tensor.grad = gradient
+        self._unregistered.clear()
+        for state in self.states:
+            state.current.clear()
+            state.storages = state.watch = None
+        self.values.clear()
+        self.states.clear()
+        self.alive.clear()
+
+
+def _storage_behind(tensor: Tensor) -> torch.UntypedStorage:
+    try:
+        return tensor.untyped_storage()
+    except NotImplementedError as error:
+        kind = str(tensor.layout).removeprefix("torch.")
+        raise InceptionLabError(
+            f"a tensor of layout {kind} has no storage to follow",
+            hint="make it dense, as by sparse=False",
+            exit_code=MODEL_FAILED,
+        ) from error
