@@ -42,19 +42,19 @@ def traceable(
     with (
         guarded(model, training, backend.placement.weight) as substitutes,
         torch.no_grad(),
-        _hooks_put_back(substitutes.modules.values()),
-        _ConvolutionsInSight(),
-        _ConvolutionsAnswered(),  # type: ignore[no-untyped-call]
+        _restoring_hooks(substitutes.modules.values()),
+        _ReplaceConvolutions(),
+        _RunConvolutions(),  # type: ignore[no-untyped-call]
     ):
         torch.default_generator.manual_seed(0)  # as for our trace, so that both draw the same numbers
         flat = _Flat(model, arguments(inputs, floating_dtype(substitutes), backend.placement.example))
         for path, module in substitutes.modules.items():
-            module.__dict__["forward"] = _scoped(module.forward, f"{_Flat.NAME}.{path}".rstrip("."))
+            module.__dict__["forward"] = _in_scope(module.forward, f"{_Flat.NAME}.{path}".rstrip("."))
         yield flat, tuple(leaf for leaf in flat.leaves if isinstance(leaf, Tensor))
 
 
 @contextmanager
-def _hooks_put_back(modules: Iterable[nn.Module]) -> Iterator[None]:
+def _restoring_hooks(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Take out the hooks that fvcore leaves behind where the model raises."""
     tables = [table for module in modules for table in (module._forward_pre_hooks, module._forward_hooks)]
     originals = [dict(table) for table in tables]
@@ -91,10 +91,10 @@ class _Flat(nn.Module):
         return tuple(tensors_within(list(outputs) if isinstance(outputs, Iterator) else outputs))
 
 
-def _scoped(forward: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _in_scope(forward: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The forward within a scope of the graph, which fvcore's hooks miss where it is called directly."""
 
-    def scoped(*args: Any, **kwargs: Any) -> Any:
+    def forward_in_scope(*args: Any, **kwargs: Any) -> Any:
         graph = torch_internals.jit_tracing_state()
         graph.push_scope(name)
         try:
@@ -102,7 +102,7 @@ def _scoped(forward: Callable[..., Any], name: str) -> Callable[..., Any]:
         finally:
             graph.pop_scope()
 
-    return scoped
+    return forward_in_scope
 
 
 def layer_of(value: Any) -> str:
@@ -111,11 +111,11 @@ def layer_of(value: Any) -> str:
     return scope.removeprefix(_Flat.NAME).removeprefix(".") or ROOT
 
 
-class _ConvolutionsInSight(TorchFunctionMode):
+class _ReplaceConvolutions(TorchFunctionMode):
     """Calls `_convolution` in the place of each convolution, as the tracer writes it down.
 
-    On a device with data the others become `_convolution` by themselves; on meta they are answered before
-    that, and the tracer trips over the sizes in their answer.
+    On a device with data the others become `_convolution` by themselves; on meta a kernel of their own runs
+    before that, and the tracer trips over the sizes of its output.
     """
 
     def __torch_function__(
@@ -126,8 +126,8 @@ class _ConvolutionsInSight(TorchFunctionMode):
         return _REPLACEMENTS.get(func, func)(*args, **kwargs or {})
 
 
-class _ConvolutionsAnswered(torch_internals.TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Answers `_convolution` by `convolution`, below the tracer.
+class _RunConvolutions(torch_internals.TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Runs `convolution` in the place of `_convolution`, below the tracer.
 
     The two differ in the choice of a kernel alone, but only the second runs on meta in PyTorch 2.11.
     """
