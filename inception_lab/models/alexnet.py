@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from inception_lab.models.blocks import ConvBlock, Stack
+from inception_lab.models.blocks import ConvBlock
+from inception_lab.models.networks import Stack
 
 # ---------------------------------------------------------------------------------- the tables
 

@@ -7,7 +7,8 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inception_lab.models.blocks import Branches, Classifier, Conv, ConvBlock, ConvStyle, chain, conv_chain
+from inception_lab.models.blocks import Branches, Conv, ConvBlock, ConvStyle, chain, conv_chain
+from inception_lab.models.networks import Classifier
 
 STYLE = ConvStyle(batch_norm=True)
 """What follows each convolution; no convolution has a bias."""

@@ -16,15 +16,12 @@ from inception_lab.models.blocks import (
     Branches,
     ConvBlock,
     ConvStyle,
-    InputLimits,
     Outputs,
     Size,
-    Window,
     chain,
-    check_input,
-    first_side,
-    initialise,
 )
+from inception_lab.models.initialisation import initialise
+from inception_lab.models.input_limits import InputLimits, Window, check_input, first_side
 
 # ---------------------------------------------------------------------------------- the table
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from torch import nn
 
-from inception_lab.models.blocks import ConvBlock, ConvStyle, Stack
+from inception_lab.models.blocks import ConvBlock, ConvStyle
 from inception_lab.models.googlenet import STACKED, STEM_CHANNELS, TABLE, input_channels, reduced_module
+from inception_lab.models.networks import Stack
 
 STYLE = ConvStyle(batch_norm=True, keep_bias=True)
 """Of every convolution: a bias, batch normalisation, ReLU."""

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from inception_lab.models.blocks import Branches, Stack, chain
+from inception_lab.models.blocks import Branches, chain
+from inception_lab.models.networks import Stack
 
 # ----------------------------------------------------------------------------------- the table
 

@@ -5,15 +5,10 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.models.blocks import (
-    AuxiliaryHead,
-    ConvBlock,
-    ConvStyle,
-    InputLimits,
-    check_input,
-    initialise,
-)
+from inception_lab.models.blocks import AuxiliaryHead, ConvBlock, ConvStyle
 from inception_lab.models.googlenet import HEAD_AFTER, STEM_CHANNELS, TABLE, input_channels, reduced_module
+from inception_lab.models.initialisation import initialise
+from inception_lab.models.input_limits import InputLimits, check_input
 
 OUTSIDE = ConvStyle(batch_norm=True, eps=1e-3)
 """Of the stem and of the heads' 1x1: no bias, batch normalisation, ReLU."""

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from inception_lab.errors import USAGE, InceptionLabError, nearest
 from inception_lab.models import inception_v4 as v4
-from inception_lab.models.blocks import Branches, Classifier, Conv, ConvBlock, conv_chain
+from inception_lab.models.blocks import Branches, Conv, ConvBlock, conv_chain
+from inception_lab.models.networks import Classifier
 
 _conv = partial(ConvBlock, style=v4.STYLE)
 _convs = partial(conv_chain, style=v4.STYLE)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from inception_lab.models.blocks import ConvBlock, ConvStyle, Stack
+from inception_lab.models.blocks import ConvBlock, ConvStyle
 from inception_lab.models.googlenet import (
     SMALL_5X5,
     STEM_CHANNELS,
@@ -12,6 +12,7 @@ from inception_lab.models.googlenet import (
     input_channels,
     reduced_module,
 )
+from inception_lab.models.networks import Stack
 
 INSIDE = ConvStyle(batch_norm=True, keep_bias=True)
 """Of the modules; the stem has biases and ReLU alone."""

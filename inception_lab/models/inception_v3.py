@@ -7,19 +7,9 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from inception_lab.models.blocks import (
-    UNBOUNDED,
-    Branches,
-    Classifier,
-    Conv,
-    ConvBlock,
-    ConvStyle,
-    Size,
-    Window,
-    chain,
-    conv_chain,
-    first_side,
-)
+from inception_lab.models.blocks import Branches, Conv, ConvBlock, ConvStyle, Size, chain, conv_chain
+from inception_lab.models.input_limits import UNBOUNDED, Window, first_side
+from inception_lab.models.networks import Classifier
 
 STYLE = ConvStyle(batch_norm=True, eps=1e-3)
 """What follows each convolution; no convolution has a bias."""

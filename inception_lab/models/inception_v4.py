@@ -5,15 +5,8 @@ from functools import partial
 
 from torch import nn
 
-from inception_lab.models.blocks import (
-    Branches,
-    Classifier,
-    Conv,
-    ConvBlock,
-    ConvStyle,
-    chain,
-    conv_chain,
-)
+from inception_lab.models.blocks import Branches, Conv, ConvBlock, ConvStyle, chain, conv_chain
+from inception_lab.models.networks import Classifier
 
 STYLE = ConvStyle(batch_norm=True, eps=1e-3)
 """What follows each convolution of the network and of its residual cousins."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from inception_lab.models.blocks import Conv, Stack, conv_chain
+from inception_lab.models.blocks import Conv, conv_chain
+from inception_lab.models.networks import Stack
 
 # ----------------------------------------------------------------------------------- the table
 

@@ -79,7 +79,7 @@ def _on(device: str | torch.device | None) -> AbstractContextManager[object]:
         return nullcontext()
     import torch
 
-    from inception_lab.models.blocks import shapes_only
+    from inception_lab.models.initialisation import shapes_only
 
     try:
         where = torch.device(device)

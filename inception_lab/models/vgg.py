@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from torch import nn
 
 from inception_lab.models.alexnet import fully_connected
-from inception_lab.models.blocks import ConvBlock, Stack
+from inception_lab.models.blocks import ConvBlock
+from inception_lab.models.networks import Stack
 
 # ----------------------------------------------------------------------------------- the table
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from inception_lab.models.blocks import Classifier, ConvBlock, ConvStyle, chain
+from inception_lab.models.blocks import ConvBlock, ConvStyle, chain
+from inception_lab.models.networks import Classifier
 
 STYLE = ConvStyle(batch_norm=True)
 """Batch normalisation with torch's own eps of 1e-5, as the PyTorch port has it."""

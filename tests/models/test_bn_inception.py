@@ -10,10 +10,11 @@ from support.reference_tables import executed, images, macs, parameters, publish
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.models import blocks
 from inception_lab.models import bn_inception as source
-from inception_lab.models.blocks import Branches, shapes_only
+from inception_lab.models import networks
+from inception_lab.models.blocks import Branches
 from inception_lab.models.catalogue.inception import CARDS
+from inception_lab.models.initialisation import shapes_only
 
 CARD = next(card for card in CARDS if card.name == "bn_inception")
 
@@ -138,7 +139,7 @@ class TestInputs:
         with pytest.raises(InceptionLabError, match=message) as error:
             NET(images(smallest - 1, 224))
         assert error.value.exit_code == 3
-        monkeypatch.setattr(blocks, "check_input", lambda *_, **__: None)
+        monkeypatch.setattr(networks, "check_input", lambda *_, **__: None)
         with pytest.raises(RuntimeError):
             NET(images(smallest - 1))
 

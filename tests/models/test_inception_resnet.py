@@ -8,11 +8,12 @@ from support.reference_tables import executed, images, macs, parameters, publish
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.models import blocks
 from inception_lab.models import inception_resnet as source
-from inception_lab.models.blocks import Branches, shapes_only
+from inception_lab.models import networks
+from inception_lab.models.blocks import Branches
 from inception_lab.models.catalogue.residual import CARDS
 from inception_lab.models.inception_resnet import ResidualBlock
+from inception_lab.models.initialisation import shapes_only
 
 BY_NAME = {card.name: card for card in CARDS}
 V1, V2 = BY_NAME["inception_resnet_v1"], BY_NAME["inception_resnet_v2"]
@@ -159,7 +160,7 @@ class TestInputs:
         assert net(images(smallest)).shape == (1, 1000)
         with pytest.raises(InceptionLabError, match=r"InceptionResNet: input 1 x 3 x 299 x 74 is too small"):
             net(images(299, smallest - 1))
-        monkeypatch.setattr(blocks, "check_input", lambda *_, **__: None)
+        monkeypatch.setattr(networks, "check_input", lambda *_, **__: None)
         with pytest.raises(RuntimeError):
             net(images(299, smallest - 1))
 

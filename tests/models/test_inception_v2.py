@@ -8,11 +8,12 @@ from support.reference_tables import executed, images, macs, parameters
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.models import blocks
 from inception_lab.models import inception_v2 as source
-from inception_lab.models.blocks import Branches, Outputs, shapes_only
+from inception_lab.models import networks
+from inception_lab.models.blocks import Branches, Outputs
 from inception_lab.models.catalogue.inception import CARDS
 from inception_lab.models.inception_v3 import inception_v3
+from inception_lab.models.initialisation import shapes_only
 
 CARD = next(card for card in CARDS if card.name == "inception_v2")
 
@@ -142,7 +143,7 @@ class TestInputs:
         assert NET(images(smallest)).shape == (1, 1000)
         with pytest.raises(InceptionLabError, match="InceptionV2: input 1 x 3 x 74 x 74 is too small"):
             NET(images(smallest - 1))
-        monkeypatch.setattr(blocks, "check_input", lambda *_, **__: None)
+        monkeypatch.setattr(networks, "check_input", lambda *_, **__: None)
         with pytest.raises(RuntimeError):
             NET(images(smallest - 1))
 
@@ -152,7 +153,7 @@ class TestInputs:
 
     def test_with_the_head_training_takes_299_and_more(self, monkeypatch):
         assert HEADED.limits.with_heads[0] == 299
-        monkeypatch.setattr(blocks, "check_input", lambda *_, **__: None)
+        monkeypatch.setattr(networks, "check_input", lambda *_, **__: None)
         with pytest.raises(RuntimeError):
             HEADED.train()(images(298, batch=2))
 

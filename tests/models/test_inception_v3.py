@@ -8,10 +8,11 @@ from support.reference_tables import executed, images, macs, parameters, publish
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.models import blocks
 from inception_lab.models import inception_v3 as source
-from inception_lab.models.blocks import Branches, Outputs, shapes_only
+from inception_lab.models import networks
+from inception_lab.models.blocks import Branches, Outputs
 from inception_lab.models.catalogue.inception import CARDS
+from inception_lab.models.initialisation import shapes_only
 
 CARD = next(card for card in CARDS if card.name == "inception_v3")
 
@@ -143,7 +144,7 @@ class TestInputs:
         with pytest.raises(InceptionLabError, match=message) as error:
             NET(images(299, smallest - 1))
         assert error.value.exit_code == 3
-        monkeypatch.setattr(blocks, "check_input", lambda *_, **__: None)
+        monkeypatch.setattr(networks, "check_input", lambda *_, **__: None)
         with pytest.raises(RuntimeError):
             NET(images(smallest - 1))
 
@@ -161,7 +162,7 @@ class TestInputs:
         with pytest.raises(InceptionLabError, match=message):
             net(images(298, 299, batch=2))
         assert net.eval()(images(75)).shape == (1, 7)
-        monkeypatch.setattr(blocks, "check_input", lambda *_, **__: None)
+        monkeypatch.setattr(networks, "check_input", lambda *_, **__: None)
         with pytest.raises(RuntimeError):
             net.train()(images(298, batch=2))
 

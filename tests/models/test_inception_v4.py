@@ -8,10 +8,11 @@ from support.reference_tables import executed, images, macs, parameters, publish
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.models import blocks
 from inception_lab.models import inception_v4 as source
-from inception_lab.models.blocks import shapes_only
+from inception_lab.models import networks
+from inception_lab.models.blocks import Branches
 from inception_lab.models.catalogue.residual import CARDS
+from inception_lab.models.initialisation import shapes_only
 
 CARD = next(card for card in CARDS if card.name == "inception_v4")
 
@@ -55,7 +56,7 @@ class TestModules:
         def note(module, _, out):
             seen.append((module.out_channels, out.shape[1]))
 
-        joins = [module for module in NET.modules() if isinstance(module, blocks.Branches)]
+        joins = [module for module in NET.modules() if isinstance(module, Branches)]
         hooks = [module.register_forward_hook(note) for module in joins]
         NET(images(75))
         for hook in hooks:
@@ -102,7 +103,7 @@ class TestInputs:
         with pytest.raises(InceptionLabError, match=message) as error:
             NET(images(299, smallest - 1))
         assert error.value.exit_code == 3
-        monkeypatch.setattr(blocks, "check_input", lambda *_, **__: None)
+        monkeypatch.setattr(networks, "check_input", lambda *_, **__: None)
         with pytest.raises(RuntimeError):
             NET(images(299, smallest - 1))
 

@@ -10,9 +10,9 @@ from support.reference_tables import executed, images, macs, parameters, publish
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.models import alexnet, blocks, nin
-from inception_lab.models.blocks import shapes_only
+from inception_lab.models import alexnet, networks, nin
 from inception_lab.models.catalogue.rivals import CARDS
+from inception_lab.models.initialisation import shapes_only
 
 BY_NAME = {card.name: card for card in CARDS}
 NAMES = list(BY_NAME)
@@ -128,7 +128,7 @@ class TestByHand:
 def unguarded(net, x):
     """Whether torch itself would run the network on `x`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "check_input", lambda *_, **__: None)
+        patch.setattr(networks, "check_input", lambda *_, **__: None)
         try:
             net(x)
         except RuntimeError:

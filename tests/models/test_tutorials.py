@@ -11,9 +11,10 @@ from support.reference_tables import executed, images, macs, parameters
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.models import blocks, googlenet_keras, googlenet_notebook
-from inception_lab.models.blocks import AuxiliaryHead, ConvBlock, shapes_only
+from inception_lab.models import googlenet_keras, googlenet_notebook, networks
+from inception_lab.models.blocks import AuxiliaryHead, Branches, ConvBlock
 from inception_lab.models.catalogue.tutorials import CARDS
+from inception_lab.models.initialisation import shapes_only
 
 BY_NAME = {card.name: card for card in CARDS}
 NAMES = list(BY_NAME)
@@ -197,7 +198,7 @@ class TestGrids:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_modules_give_what_the_paper_s_give(self, name):
-        widths = [layer.out_channels for layer in NETS[name].children() if isinstance(layer, blocks.Branches)]
+        widths = [layer.out_channels for layer in NETS[name].children() if isinstance(layer, Branches)]
         assert widths == [256, 480, 512, 512, 512, 528, 832, 832, 1024]
 
     def test_pools_of_each(self):
@@ -339,7 +340,7 @@ class TestBlogs:
 def unguarded(net, x):
     """Whether torch itself would run the network on `x`."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (blocks, googlenet_notebook):
+        for module in (networks, googlenet_notebook):
             patch.setattr(module, "check_input", lambda *_, **__: None)
         try:
             net(x)

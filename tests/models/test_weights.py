@@ -7,11 +7,11 @@ from torch.nn import functional as F
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.models import weights
-from inception_lab.models.blocks import shapes_only
 from inception_lab.models.googlenet import googlenet, googlenet_3x3, googlenet_bn, googlenet_v3
 from inception_lab.models.inception_resnet import inception_resnet_v1, inception_resnet_v2
 from inception_lab.models.inception_v3 import inception_v3
 from inception_lab.models.inception_v4 import inception_v4
+from inception_lab.models.initialisation import shapes_only
 from inception_lab.models.weights import Carried, load_timm_state_dict, load_torchvision_state_dict
 from inception_lab.models.xception import xception
 

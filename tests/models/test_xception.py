@@ -8,10 +8,10 @@ from support.reference_tables import executed, images, macs, parameters, publish
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.models import blocks
+from inception_lab.models import networks
 from inception_lab.models import xception as source
-from inception_lab.models.blocks import shapes_only
 from inception_lab.models.catalogue.residual import CARDS
+from inception_lab.models.initialisation import shapes_only
 
 CARD = next(card for card in CARDS if card.name == "xception")
 
@@ -87,7 +87,7 @@ class TestInputs:
         with pytest.raises(InceptionLabError, match=r"Xception: input 1 x 3 x 64 x 6 is too small") as error:
             NET(images(64, smallest - 1))
         assert error.value.exit_code == 3
-        monkeypatch.setattr(blocks, "check_input", lambda *_, **__: None)
+        monkeypatch.setattr(networks, "check_input", lambda *_, **__: None)
         with pytest.raises(RuntimeError):
             NET(images(64, smallest - 1))
 
