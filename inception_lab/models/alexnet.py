@@ -22,7 +22,7 @@ class Layer:
         stride: Step of the kernel.
         padding: Zeros on each side.
         groups: Columns that do not see each other.
-        pooled: Whether a max pool 3x3/2 follows.
+        pool: True where a max pool 3x3/2 follows.
     """
 
     name: str
@@ -31,29 +31,29 @@ class Layer:
     stride: int = 1
     padding: int = 1
     groups: int = 1
-    pooled: bool = False
+    pool: bool = False
 
 
 ONE_COLUMN = (
-    Layer("conv1", 64, 11, stride=4, padding=2, pooled=True),
-    Layer("conv2", 192, 5, padding=2, pooled=True),
+    Layer("conv1", 64, 11, stride=4, padding=2, pool=True),
+    Layer("conv2", 192, 5, padding=2, pool=True),
     Layer("conv3", 384, 3),
     Layer("conv4", 256, 3),
-    Layer("conv5", 256, 3, pooled=True),
+    Layer("conv5", 256, 3, pool=True),
 )
 """The five convolutions for one GPU (1404.5997), in the widths of the widely used ports."""
 
 TWO_COLUMNS = (
-    Layer("conv1", 96, 11, stride=4, padding=0, pooled=True),
-    Layer("conv2", 256, 5, padding=2, groups=2, pooled=True),
+    Layer("conv1", 96, 11, stride=4, padding=0, pool=True),
+    Layer("conv2", 256, 5, padding=2, groups=2, pool=True),
     Layer("conv3", 384, 3),
     Layer("conv4", 384, 3, groups=2),
-    Layer("conv5", 256, 3, groups=2, pooled=True),
+    Layer("conv5", 256, 3, groups=2, pool=True),
 )
 """The five convolutions of the 2012 paper for two GPUs, as groups."""
 
-NORMALISED = ("conv1", "conv2")
-"""Where the grouped net has LRN, before the pool."""
+WITH_LRN = ("conv1", "conv2")
+"""Layers after which the grouped net has LRN, before the pool."""
 
 GRID, HIDDEN = 6, 4096
 
@@ -71,7 +71,7 @@ class AlexNet(Stack):
 
 
 def _layers(table: tuple[Layer, ...], num_classes: int, dropout: float) -> Iterator[tuple[str, nn.Module]]:
-    grouped, channels = table is TWO_COLUMNS, 3
+    has_lrn, channels = table is TWO_COLUMNS, 3
     for row in table:
         yield (
             row.name,
@@ -85,9 +85,9 @@ def _layers(table: tuple[Layer, ...], num_classes: int, dropout: float) -> Itera
             ),
         )
         channels, number = row.out_channels, row.name[-1]
-        if grouped and row.name in NORMALISED:
+        if has_lrn and row.name in WITH_LRN:
             yield f"norm{number}", nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)
-        if row.pooled:
+        if row.pool:
             yield f"pool{number}", nn.MaxPool2d(3, 2)
     yield from fully_connected(channels, GRID, num_classes, dropout)
 
@@ -125,7 +125,7 @@ def alexnet(
             convolutions, LRN after two, no padding in the first, made for images of 227 x 227.
         num_classes: Classes to tell apart.
         dropout: Share dropped after each of the first two fully connected layers.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""What several architectures share: convolutions, parallel branches, heads, and the guard of the input."""
+"""The parts that several architectures share: convolutions, parallel branches and auxiliary heads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Size = int | tuple[int, int]
 
 
 class Outputs(NamedTuple):
-    """What a network with auxiliary heads gives in train mode.
+    """The outputs of a network with auxiliary heads in train mode.
 
     Attributes:
         logits: Of the main classifier, N x classes.
@@ -24,11 +24,11 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConvStyle:
-    """What follows each convolution of a network before its ReLU.
+    """The layers after each convolution of a network.
 
     Args:
         batch_norm: Batch normalisation instead of the convolution's bias.
-        eps: What the normalisation adds to the variance.
+        eps: Added to the variance by the normalisation.
         keep_bias: The convolution has its bias beside the normalisation too.
         relu: A ReLU follows; without it the block is linear.
     """

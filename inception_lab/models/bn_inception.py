@@ -11,7 +11,7 @@ from inception_lab.models.blocks import Branches, Conv, ConvBlock, ConvStyle, ch
 from inception_lab.models.networks import Classifier
 
 STYLE = ConvStyle(batch_norm=True)
-"""What follows each convolution; no convolution has a bias."""
+"""Batch normalisation and ReLU after each convolution, none of which has a bias."""
 
 _conv = partial(ConvBlock, style=STYLE)
 _convs = partial(conv_chain, style=STYLE)
@@ -37,7 +37,7 @@ class Row:
 
     @property
     def halves(self) -> bool:
-        """Whether the module halves the grid."""
+        """True where the module halves the grid."""
         return not self.conv1x1
 
     def out_channels(self, in_channels: int) -> int:
@@ -179,7 +179,7 @@ def _layers() -> Iterator[tuple[str, nn.Module]]:
 
 
 NARROWING = ("conv1.conv", "pool1", "pool2")
-"""What a small image does not survive; both modules that halve the grid leave at least 1 x 1."""
+"""All that a small image may not survive; both modules that halve the grid leave at least 1 x 1."""
 
 # ---------------------------------------------------------------------------------- the entry
 
@@ -195,7 +195,7 @@ def bn_inception(*, num_classes: int = 1000, dropout: float = 0.0, init_weights:
     Args:
         num_classes: Classes to tell apart.
         dropout: Share dropped before the classifier; the paper found none to be best.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Example:
         >>> import torch

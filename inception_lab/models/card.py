@@ -1,4 +1,4 @@
-"""What a card of the zoo says of an entry, and the values that an entry's options take."""
+"""The card of an entry of the zoo, with the values that the entry's options take."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,9 +26,9 @@ class Option:
 
     Args:
         default: The value it has when it is not given.
-        kind: What values it takes: `count` (an integer >= 1), `fraction` (a number in [0, 1)), `flag`
+        kind: Of the values that it takes: `count` (an integer >= 1), `fraction` (a number in [0, 1)), `flag`
             (a bool) or `choice` (one of `choices`).
-        meaning: What it does, in one line.
+        meaning: Its effect, in one line.
         choices: The names that an option of kind `choice` takes.
 
     Example:
@@ -48,7 +48,7 @@ class Option:
         return " or ".join(self.choices) or _KINDS[self.kind][1]
 
     def accepts(self, value: object) -> bool:
-        """Whether `value` is one that it takes."""
+        """True where it takes `value`."""
         if self.choices:
             return isinstance(value, str) and value in self.choices
         return _KINDS[self.kind][0](value)
@@ -56,7 +56,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """What other options make of an entry.
+    """An entry with other options than the default.
 
     Args:
         options: The options that differ from the defaults.
@@ -76,28 +76,28 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What is known of an entry before it is built.
+    """The facts of an entry that are known before it is built.
 
     Args:
-        name: What `create_model` calls it.
+        name: As `create_model` takes it.
         family: The architecture that it is a version of.
         title: The paper's title.
         paper: The paper's arXiv number.
         follows: The table or figure of the paper that it follows.
-        year: When the paper appeared.
+        year: Of the paper.
         input_size: The default input, channels x height x width, without the batch.
         params: Parameters with the default options, auxiliary heads apart.
         macs: Multiply-accumulates of one forward of one default input in eval mode, heads apart.
         smallest_input: Side of the smallest square input, in pixels, that it takes in eval mode.
         entry: The file in `models/` and the function in it, as `file:function`.
         options: The keywords that the entry takes, by name.
-        notes: What a reader of the paper would not expect.
-        variants: What options make of it whose figures are published or known.
-        reconstructed: Whether the paper leaves open what this entry had to choose, so that its numbers are a
-            reading of the paper and not the paper's.
+        notes: Points that a reader of the paper would not expect.
+        variants: The entry with other options, where their figures are published or known.
+        reconstructed: True where the paper leaves open what this entry had to choose, so that its numbers
+            are a reading of the paper and not the paper's.
         top1_error: Published error of the first guess on ImageNet's validation images, in percent.
         top5_error: Published error of the first five guesses, in percent.
-        error_source: Where the errors are published, and for how many crops and nets.
+        error_source: The table that publishes the errors, and the number of crops and nets.
 
     Example:
         >>> from inception_lab.models.cards import get_card

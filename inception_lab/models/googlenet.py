@@ -143,7 +143,7 @@ def reduced_module(
         row: Its filters.
         in_channels: Channels of its input.
         style: Bias or batch normalisation after each convolution.
-        filters: What stands for the 3x3 and the 5x5.
+        filters: The convolutions that stand for the 3x3 and the 5x5.
 
     Returns:
         Branches `branch1` (1x1), `branch2` (reduce, 3x3), `branch3` (reduce, 5x5) and `branch4` (pool,
@@ -212,7 +212,7 @@ def grid_pool(kernel: int = 3) -> nn.MaxPool2d:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """In what the networks of this file differ.
+    """The choices in which the networks of this file differ.
 
     Args:
         module: Builds a module from its row, its input's channels and the style.
@@ -251,9 +251,9 @@ class GoogLeNet(nn.Module):
     Args:
         design: The modules, the normalisation, the last pool.
         num_classes: Classes to tell apart.
-        aux_logits: Whether heads follow 4a and 4d.
+        aux_logits: Add heads after 4a and 4d.
         dropout: Share dropped before the classifier; the heads drop 0.7.
-        init_weights: Whether to draw weights as `initialise` does; otherwise torch's own stay.
+        init_weights: Draw weights as `initialise` does; otherwise torch's own stay.
 
     Example:
         >>> import torch
@@ -413,7 +413,7 @@ def googlenet_v2(
         batch_norm: Batch normalisation after each convolution, in place of biases and LRN.
         **options: As `GoogLeNet` takes them.
     """
-    return GoogLeNet(_factorised(STACKED, middle, batch_norm), **options)
+    return GoogLeNet(_factors_design(STACKED, middle, batch_norm), **options)
 
 
 def googlenet_v3(
@@ -433,9 +433,9 @@ def googlenet_v3(
         batch_norm: Batch normalisation after each convolution, in place of biases and LRN.
         **options: As `GoogLeNet` takes them.
     """
-    return GoogLeNet(_factorised(ASYMMETRIC, middle, batch_norm), **options)
+    return GoogLeNet(_factors_design(ASYMMETRIC, middle, batch_norm), **options)
 
 
-def _factorised(filters: Filters, middle: str, batch_norm: bool) -> Design:
+def _factors_design(filters: Filters, middle: str, batch_norm: bool) -> Design:
     module = partial(reduced_module, filters=replace(filters, middle=middle))
     return Design(module, ConvStyle(batch_norm))

@@ -1,4 +1,4 @@
-"""What a blog builds as GoogLeNet for the 32 x 32 images of CIFAR-10."""
+"""GoogLeNet as a blog builds it for the 32 x 32 images of CIFAR-10."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -57,7 +57,7 @@ def googlenet_cifar10(
     Args:
         num_classes: Classes to tell apart.
         dropout: Share dropped before the classifier; the paper's.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""What a book chapter builds in Keras as GoogLeNet: nine modules of four equally wide branches."""
+"""GoogLeNet as a book chapter builds it in Keras: nine modules of four equally wide branches."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +19,7 @@ HIDDEN = 1000
 
 
 class SamePad(nn.Module):
-    """Keras's padding "same": what is missing so that a step of 2 makes half the grid, rounded up.
+    """Keras's padding "same": as much as a step of 2 needs to make half the grid, rounded up.
 
     Half of it stands before and half after; the odd one stands after, so that a 3x3 on an even grid is
     padded on the right and at the bottom alone.
@@ -27,7 +27,7 @@ class SamePad(nn.Module):
     Args:
         kernel: Side of the window that follows.
         stride: Its step.
-        value: What stands in the padding.
+        value: Of the padding.
 
     Example:
         >>> import torch
@@ -132,7 +132,7 @@ def googlenet_keras(
     Args:
         num_classes: Classes to tell apart.
         dropout: Share dropped before the first linear layer.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Example:
         >>> import torch

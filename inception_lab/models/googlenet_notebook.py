@@ -1,4 +1,4 @@
-"""What a widely read notebook builds as GoogLeNet: the table of 1409.4842, with habits of its own."""
+"""GoogLeNet as a widely read notebook builds it: the table of 1409.4842, with habits of its own."""
 
 from collections.abc import Iterator
 
@@ -30,9 +30,9 @@ class GoogLeNetNotebook(nn.Module):
 
     Args:
         num_classes: Classes to tell apart.
-        aux_logits: Whether heads follow 4a and 4d; without them the forward fails.
+        aux_logits: Add heads after 4a and 4d; without them the forward fails.
         dropout: Share dropped before the classifier.
-        init_weights: Whether to draw weights, with the variance that layers without ReLU keep; otherwise
+        init_weights: Draw weights, with the variance that layers without ReLU keep; otherwise
             torch's own stay.
     """
 
@@ -114,9 +114,9 @@ def googlenet_notebook(
 
     Args:
         num_classes: Classes to tell apart.
-        aux_logits: Whether heads follow 4a and 4d; without them the forward fails.
+        aux_logits: Add heads after 4a and 4d; without them the forward fails.
         dropout: Share dropped before the classifier.
-        init_weights: Whether to draw weights; otherwise torch's own stay.
+        init_weights: Draw weights; otherwise torch's own stay.
 
     Example:
         >>> import torch

@@ -25,8 +25,8 @@ class Stage:
     """The residual blocks of one grid.
 
     Args:
-        repeats: How many there are.
-        scale: What the residual is multiplied with before it is added.
+        repeats: Number of blocks.
+        scale: Factor of the residual before it is added.
         widths: Of each convolution, branch by branch.
     """
 
@@ -37,7 +37,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """In what the networks of this file differ.
+    """The choices in which the networks of this file differ.
 
     Args:
         stem: Builds the layers up to the first residual block.
@@ -47,7 +47,7 @@ class Design:
         block_b: Blocks of the 17 x 17 grid.
         reduction_b: Widths of each convolution of Reduction-B, branch by branch.
         block_c: Blocks of the 8 x 8 grid.
-        pool_first: Whether the pool of a reduction is its first branch, as drawn, or its last.
+        pool_first: True where the pool of a reduction is its first branch, as drawn, and not its last.
         stem_narrowing: The layers of the stem that make the grid smaller.
         last: Width of a 1x1 after the blocks, of which the last then has scale 1 and no ReLU; 0 for
             neither.
@@ -81,7 +81,7 @@ class Design:
 
 
 def _stem_start() -> Layers:
-    """What the stem of v1 and that of the released v2 share, 192 channels."""
+    """The beginning of the stem in v1 and in the released v2, to 192 channels."""
     yield "conv1", _conv(3, 32, 3, stride=2, padding=0)
     yield "conv2", _conv(32, 32, 3, padding=0)
     yield "conv3", _conv(32, 64, 3)
@@ -163,7 +163,7 @@ SQUARE = (3, 3)
 KERNELS_A: Kernels = ((), (SQUARE,), (SQUARE, SQUARE))
 KERNELS_B: Kernels = ((), (v4.WIDE, v4.TALL))
 KERNELS_C: Kernels = ((), ((1, 3), (3, 1)))
-"""What follows the 1x1 of each branch in the blocks of a grid, the same in all networks."""
+"""Kernels after the 1x1 of each branch in the blocks of a grid, the same in all networks."""
 
 KERNELS_REDUCTION_B: Kernels = ((SQUARE,), (SQUARE,), (SQUARE, SQUARE))
 
@@ -173,9 +173,9 @@ class ResidualBlock(nn.Module):
 
     Args:
         in_channels: Channels of the input and the output.
-        branches: What makes the residual, on the input's grid.
-        scale: What the residual is multiplied with (section 3.3).
-        relu: Whether a ReLU follows the sum.
+        branches: The convolutions of the residual, on the input's grid.
+        scale: Factor of the residual (section 3.3).
+        relu: Add a ReLU after the sum.
 
     Example:
         >>> import torch
@@ -197,7 +197,7 @@ class ResidualBlock(nn.Module):
         return self.relu(total) if self.relu else total
 
     def extra_repr(self) -> str:
-        """What torch prints of the block itself."""
+        """The block's own part of what torch prints."""
         return f"scale={self.scale}"
 
 
@@ -215,12 +215,12 @@ def residual_branches(in_channels: int, widths: Widths, kernels: Kernels) -> Bra
         ['reduce', 'conv3x3_1', 'conv3x3_2']
     """
     chains = [_branch(in_channels, *row) for row in zip(widths, kernels, strict=True)]
-    named = {f"branch{number}": branch for number, branch in enumerate(chains, 1)}
-    return Branches(sum(row[-1] for row in widths), **named)
+    branches = {f"branch{number}": branch for number, branch in enumerate(chains, 1)}
+    return Branches(sum(row[-1] for row in widths), **branches)
 
 
 def _branch(in_channels: int, widths: Sequence[int], kernels: Sequence[tuple[int, int]]) -> nn.Module:
-    """A 1x1 alone, or one that reduces and what follows it."""
+    """A 1x1 alone, or one that reduces and the convolutions after it."""
     if not kernels:
         return _conv(in_channels, widths[0], 1)
     return _convs(in_channels, *_rows(widths, kernels))
@@ -229,8 +229,8 @@ def _branch(in_channels: int, widths: Sequence[int], kernels: Sequence[tuple[int
 def _rows(widths: Sequence[int], kernels: Sequence[tuple[int, int]]) -> Iterator[Conv]:
     yield Conv("reduce", widths[0])
     for number, (width, kernel) in enumerate(zip(widths[1:], kernels, strict=True), 1):
-        again = f"_{number}" if kernels.count(kernel) > 1 else ""
-        yield Conv(f"conv{kernel[0]}x{kernel[1]}{again}", width, kernel)
+        suffix = f"_{number}" if kernels.count(kernel) > 1 else ""
+        yield Conv(f"conv{kernel[0]}x{kernel[1]}{suffix}", width, kernel)
 
 
 def reduction_b(in_channels: int, widths: Widths, *, pool_first: bool) -> Branches:
@@ -239,7 +239,7 @@ def reduction_b(in_channels: int, widths: Widths, *, pool_first: bool) -> Branch
     Args:
         in_channels: Channels of the input.
         widths: Of each convolution, branch by branch; the last of a branch halves the grid.
-        pool_first: Whether the pool is the first branch, as drawn, or the last, as released.
+        pool_first: Put the pool first among the branches, as drawn, not last, as released.
 
     Example:
         >>> reduction_b(1152, V2_PAPER.reduction_b, pool_first=True).out_channels
@@ -265,7 +265,7 @@ class InceptionResNet(Classifier):
         design: The stem and all widths.
         num_classes: Classes to tell apart.
         dropout: Share dropped before the classifier.
-        init_weights: Whether to draw weights as `initialise` does; otherwise torch's own stay.
+        init_weights: Draw weights as `initialise` does; otherwise torch's own stay.
     """
 
     def __init__(self, design: Design, *, num_classes: int, dropout: float, init_weights: bool) -> None:
@@ -314,7 +314,7 @@ def inception_resnet_v1(
     Args:
         num_classes: Classes to tell apart.
         dropout: Share dropped before the classifier.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
     """
     return InceptionResNet(V1, num_classes=num_classes, dropout=dropout, init_weights=init_weights)
 
@@ -338,10 +338,10 @@ def inception_resnet_v2(
         reading: `released` or `paper`.
         num_classes: Classes to tell apart.
         dropout: Share dropped before the classifier.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Raises:
-        InceptionLabError: There is no such reading (exit code 2).
+        InceptionLabError: The reading is not one of these (exit code 2).
 
     Example:
         >>> import torch

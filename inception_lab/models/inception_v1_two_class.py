@@ -1,4 +1,4 @@
-"""What a blog builds as Inception v1, to tell two classes of skin images apart."""
+"""Inception v1 as a blog builds it, to tell two classes of skin images apart."""
 
 from collections.abc import Iterator
 
@@ -68,7 +68,7 @@ def inception_v1_two_class(
     Args:
         num_classes: Classes to tell apart.
         dropout: Share dropped before the first linear layer.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Example:
         >>> import torch

@@ -90,11 +90,11 @@ def inception_v2(
 
     Args:
         num_classes: Classes to tell apart.
-        aux_logits: Whether the auxiliary head follows the last module that stays at 17 x 17. It is the
+        aux_logits: Add the auxiliary head after the last module that stays at 17 x 17. It is the
             released Inception-v3's without batch normalisation, which the paper counts as a change of its
             own.
         dropout: Share dropped before the classifier.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Example:
         >>> import torch

@@ -12,7 +12,7 @@ from inception_lab.models.input_limits import UNBOUNDED, Window, first_side
 from inception_lab.models.networks import Classifier
 
 STYLE = ConvStyle(batch_norm=True, eps=1e-3)
-"""What follows each convolution; no convolution has a bias."""
+"""Batch normalisation and ReLU after each convolution, none of which has a bias."""
 
 _conv = partial(ConvBlock, style=STYLE)
 _convs = partial(conv_chain, style=STYLE)
@@ -216,9 +216,9 @@ class SideHeadClassifier(Classifier):
         to_end: tuple[str, ...],
         **options: Any,
     ) -> None:
-        named = dict(layers)
-        heads = tuple(name for name, layer in named.items() if isinstance(layer, SideHead))
-        super().__init__(named.items(), 2048, (*to_head, *to_end), heads=heads, **options)
+        by_name = dict(layers)
+        heads = tuple(name for name, layer in by_name.items() if isinstance(layer, SideHead))
+        super().__init__(by_name.items(), 2048, (*to_head, *to_end), heads=heads, **options)
         if heads:
             windows = [cast(Window, self.get_submodule(name)) for name in to_head]
             sides = range(first_side(windows, SideHead.SIDE), UNBOUNDED)
@@ -279,9 +279,9 @@ def inception_v3(
 
     Args:
         num_classes: Classes to tell apart.
-        aux_logits: Whether the auxiliary head follows the last 17 x 17 module.
+        aux_logits: Add the auxiliary head after the last 17 x 17 module.
         dropout: Share dropped before the classifier.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
         last_pool: The pool of the last module, `max` or `average`.
 
     Example:

@@ -9,7 +9,7 @@ from inception_lab.models.blocks import Branches, Conv, ConvBlock, ConvStyle, ch
 from inception_lab.models.networks import Classifier
 
 STYLE = ConvStyle(batch_norm=True, eps=1e-3)
-"""What follows each convolution of the network and of its residual cousins."""
+"""Batch normalisation and ReLU after each convolution, here and in the residual cousins."""
 
 _conv = partial(ConvBlock, style=STYLE)
 _convs = partial(conv_chain, style=STYLE)
@@ -134,7 +134,7 @@ def reduction_a(in_channels: int, klmn: tuple[int, int, int, int], *, pool_first
         in_channels: Channels of the input.
         klmn: The widths under the letters of Table 1: of the 1x1, the 3x3 and the 3x3/2 of the long
             branch, then of the 3x3/2 on the input.
-        pool_first: Whether the pool is the first branch, as drawn, or the last, as released.
+        pool_first: Put the pool first among the branches, as drawn, not last, as released.
 
     Example:
         >>> reduction_a(384, (192, 224, 256, 384)).out_channels
@@ -152,7 +152,7 @@ def beside_pool(out_channels: int, convs: Sequence[nn.Module], *, pool_first: bo
     Args:
         out_channels: Channels of all of them together.
         convs: The branches of convolutions.
-        pool_first: Whether the pool is the first branch or the last.
+        pool_first: Put the pool first among the branches, not last.
     """
     branches = [grid_pool(), *convs] if pool_first else [*convs, grid_pool()]
     return Branches(out_channels, **{f"branch{n}": branch for n, branch in enumerate(branches, 1)})
@@ -212,7 +212,7 @@ def inception_v4(*, num_classes: int = 1000, dropout: float = 0.2, init_weights:
     Args:
         num_classes: Classes to tell apart.
         dropout: Share dropped before the classifier.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Example:
         >>> import torch

@@ -17,7 +17,7 @@ def initialise(network: nn.Module, nonlinearity: Literal["relu", "linear"] = "re
 
     Args:
         network: Its convolutions and linear layers are changed in place.
-        nonlinearity: What follows its convolutions; after one without ReLU nothing halves the variance.
+        nonlinearity: Of the layer after each convolution; without a ReLU nothing halves the variance.
 
     Example:
         >>> layer = nn.Linear(4, 2)

@@ -37,9 +37,9 @@ def check_input(images: Tensor, limits: InputLimits, *, where: str, heads: bool)
 
     Args:
         images: The network's input.
-        limits: What it takes.
+        limits: Of the network.
         where: The network, as the error names it.
-        heads: Whether auxiliary heads run on these images.
+        heads: True where auxiliary heads run on these images.
 
     Raises:
         InputRefused: The images have not N x C x H x W, C or a side is wrong (exit code 3).

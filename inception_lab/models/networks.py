@@ -18,11 +18,11 @@ class Classifier(nn.Module):
     Args:
         layers: The layers by name, in the order in which they run.
         channels: Channels that the last of them gives.
-        narrowing: Paths of the convolutions and pools that a small image does not survive, in order.
+        narrowing: Paths of the convolutions and pools that make the grid smaller, in order.
         num_classes: Classes to tell apart.
         dropout: Share dropped before the linear layer.
-        init_weights: Whether to draw weights as `initialise` does; otherwise torch's own stay.
-        heads: Which of the layers are auxiliary heads; a subclass says in `limits` what they take.
+        init_weights: Draw weights as `initialise` does; otherwise torch's own stay.
+        heads: Names of the auxiliary heads; a subclass says in `limits` what they take.
 
     Example:
         >>> import torch
@@ -84,7 +84,7 @@ class Stack(nn.Module):
 
     Args:
         layers: The layers by name, in the order in which they run.
-        init_weights: Whether to draw weights as `initialise` does; otherwise torch's own stay.
+        init_weights: Draw weights as `initialise` does; otherwise torch's own stay.
 
     Example:
         >>> import torch
@@ -103,7 +103,7 @@ class Stack(nn.Module):
             initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """What the last layer makes of images of N x 3 x H x W.
+        """The output of the last layer on images of N x 3 x H x W.
 
         Raises:
             InceptionLabError: The network cannot take images of this shape (exit code 3).

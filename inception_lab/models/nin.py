@@ -78,7 +78,7 @@ def nin(*, num_classes: int = 1000, dropout: float = 0.5, init_weights: bool = T
     Args:
         num_classes: Classes to tell apart.
         dropout: Share dropped before the last stage.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Example:
         >>> import torch

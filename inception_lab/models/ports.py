@@ -23,7 +23,7 @@ Names = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """How a public port differs from the net of the zoo that it answers to.
+    """A public port, by its differences from the net of the zoo that it answers to.
 
     Args:
         entry: The net's name in the zoo.
@@ -38,12 +38,12 @@ class Port:
     average: tuple[str, ...] = ()
 
 
-def _inside(ours: str, theirs: str, layers: Names) -> dict[str, str]:
+def _module_map(ours: str, theirs: str, layers: Names) -> dict[str, str]:
     """The map of one module from the map of its layers."""
     return {f"{ours}.{here}": f"{theirs}.{there}" for here, there in layers.items()}
 
 
-def _numbered(ours: str, theirs: str, layers: str) -> dict[str, str]:
+def _chain_map(ours: str, theirs: str, layers: str) -> dict[str, str]:
     """The map of a branch whose layers the port numbers from 0."""
     return {f"{ours}.{name}": f"{theirs}.{number}" for number, name in enumerate(layers.split())}
 
@@ -52,8 +52,8 @@ def _numbered(ours: str, theirs: str, layers: str) -> dict[str, str]:
 
 _GOOGLENET_MODULE = {
     "branch1": "branch1",
-    **_numbered("branch2", "branch2", "reduce conv3x3"),
-    **_numbered("branch3", "branch3", "reduce conv3x3"),
+    **_chain_map("branch2", "branch2", "reduce conv3x3"),
+    **_chain_map("branch3", "branch3", "reduce conv3x3"),
     "branch4.proj": "branch4.1",
 }
 
@@ -62,7 +62,7 @@ def _googlenet() -> Iterator[tuple[str, str]]:
     yield from {"conv1": "conv1", "conv2_reduce": "conv2", "conv2": "conv3", "fc": "fc"}.items()
     for row in GOOGLENET_TABLE:
         name = f"inception{row.name}"
-        yield from _inside(name, name, _GOOGLENET_MODULE).items()
+        yield from _module_map(name, name, _GOOGLENET_MODULE).items()
     for head in ("aux1", "aux2"):
         yield from {f"{head}.{layer}": f"{head}.{layer}" for layer in ("conv", "fc1", "fc2")}.items()
 
@@ -126,9 +126,9 @@ def _inception_v3() -> Iterator[tuple[str, str]]:
         yield f"conv_{conv}", f"Conv2d_{conv}_{kernel}x{kernel}"
     for modules, layers in _V3_MODULES.items():
         for module in modules.split():
-            yield from _inside(f"mixed_{module}", f"Mixed_{module}", layers).items()
+            yield from _module_map(f"mixed_{module}", f"Mixed_{module}", layers).items()
     head = {"reduce": "conv0", "conv5x5": "conv1", "fc": "fc"}
-    yield from _inside("aux", "AuxLogits", head).items()
+    yield from _module_map("aux", "AuxLogits", head).items()
     yield "fc", "fc"
 
 
@@ -141,29 +141,29 @@ _V4_STEM = {
     "conv2": "features.1",
     "conv3": "features.2",
     "split1.branch2": "features.3.conv",
-    **_numbered("split2.branch1", "features.4.branch0", "reduce conv3x3"),
-    **_numbered("split2.branch2", "features.4.branch1", "reduce conv1x7 conv7x1 conv3x3"),
+    **_chain_map("split2.branch1", "features.4.branch0", "reduce conv3x3"),
+    **_chain_map("split2.branch2", "features.4.branch1", "reduce conv1x7 conv7x1 conv3x3"),
     "split3.branch1": "features.5.conv",
 }
 _V4_A = {
     "branch1": "branch0",
-    **_numbered("branch2", "branch1", "reduce conv3x3"),
-    **_numbered("branch3", "branch2", "reduce conv3x3_1 conv3x3_2"),
+    **_chain_map("branch2", "branch1", "reduce conv3x3"),
+    **_chain_map("branch3", "branch2", "reduce conv3x3_1 conv3x3_2"),
     "branch4.proj": "branch3.1",
 }
 _V4_REDUCTION_A = {
     "branch1": "branch0",
-    **_numbered("branch2", "branch1", "reduce conv3x3_1 conv3x3_2"),
+    **_chain_map("branch2", "branch1", "reduce conv3x3_1 conv3x3_2"),
 }
 _V4_B = {
     "branch1": "branch0",
-    **_numbered("branch2", "branch1", "reduce conv1x7 conv7x1"),
-    **_numbered("branch3", "branch2", "reduce conv7x1_1 conv1x7_1 conv7x1_2 conv1x7_2"),
+    **_chain_map("branch2", "branch1", "reduce conv1x7 conv7x1"),
+    **_chain_map("branch3", "branch2", "reduce conv7x1_1 conv1x7_1 conv7x1_2 conv1x7_2"),
     "branch4.proj": "branch3.1",
 }
 _V4_REDUCTION_B = {
-    **_numbered("branch1", "branch0", "reduce conv3x3"),
-    **_numbered("branch2", "branch1", "reduce conv1x7 conv7x1 conv3x3"),
+    **_chain_map("branch1", "branch0", "reduce conv3x3"),
+    **_chain_map("branch2", "branch1", "reduce conv1x7 conv7x1 conv3x3"),
 }
 _V4_C = {
     "branch1": "branch0",
@@ -189,7 +189,7 @@ def _inception_v4() -> Iterator[tuple[str, str]]:
         *((f"inception_c{n}", _V4_C) for n in range(1, 4)),
     ]
     for number, (name, layers) in enumerate(modules, 6):
-        yield from _inside(name, f"features.{number}", layers).items()
+        yield from _module_map(name, f"features.{number}", layers).items()
     yield "fc", "last_linear"
 
 
@@ -206,14 +206,14 @@ _RESNET_STEM = {
 }
 _RESNET_MIXED_5B = {
     "branch1": "branch0",
-    **_numbered("branch2", "branch1", "reduce conv5x5"),
-    **_numbered("branch3", "branch2", "reduce conv3x3_1 conv3x3_2"),
+    **_chain_map("branch2", "branch1", "reduce conv5x5"),
+    **_chain_map("branch3", "branch2", "reduce conv3x3_1 conv3x3_2"),
     "branch4.proj": "branch3.1",
 }
 _RESNET_REDUCTION_B = {
-    **_numbered("branch1", "branch0", "reduce conv3x3"),
-    **_numbered("branch2", "branch1", "reduce conv3x3"),
-    **_numbered("branch3", "branch2", "reduce conv3x3_1 conv3x3_2"),
+    **_chain_map("branch1", "branch0", "reduce conv3x3"),
+    **_chain_map("branch2", "branch1", "reduce conv3x3"),
+    **_chain_map("branch3", "branch2", "reduce conv3x3_1 conv3x3_2"),
 }
 
 
@@ -221,7 +221,7 @@ def _residual(*long_branches: str) -> dict[str, str]:
     """The map of a residual block, whose first branch is a 1x1 alone."""
     names = {"branches.branch1": "branch0", "expand": "conv2d"}
     for number, layers in enumerate(long_branches, 1):
-        names |= _numbered(f"branches.branch{number + 1}", f"branch{number}", layers)
+        names |= _chain_map(f"branches.branch{number + 1}", f"branch{number}", layers)
     return names
 
 
@@ -240,7 +240,7 @@ def _inception_resnet_v2() -> Iterator[tuple[str, str]]:
         ("block_c10", "block8", block_c),
     ]
     for ours, theirs, layers in modules:
-        yield from _inside(ours, theirs, layers).items()
+        yield from _module_map(ours, theirs, layers).items()
     yield "conv6", "conv2d_7b"
     yield "fc", "classif"
 

@@ -38,8 +38,8 @@ def create_model(name: str, /, *, device: str | torch.device | None = None, **kw
 
     Args:
         name: One of `list_models()`.
-        device: Where its parameters are made; by default torch's default device. On `"meta"` they have
-            shapes but no memory, and no weight is drawn.
+        device: Of its parameters; by default torch's default device. On `"meta"` they have shapes but no
+            memory, and no weight is drawn.
         **kwargs: The options on the entry's card, such as `num_classes=10`.
 
     Returns:

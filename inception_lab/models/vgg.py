@@ -50,7 +50,7 @@ def vgg16(*, num_classes: int = 1000, dropout: float = 0.5, init_weights: bool =
     Args:
         num_classes: Classes to tell apart.
         dropout: Share dropped after each of the first two fully connected layers.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Example:
         >>> import torch
@@ -68,6 +68,6 @@ def vgg19(*, num_classes: int = 1000, dropout: float = 0.5, init_weights: bool =
     Args:
         num_classes: Classes to tell apart.
         dropout: Share dropped after each of the first two fully connected layers.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
     """
     return VGG(_layers(COLUMN_E, num_classes, dropout), init_weights=init_weights)

@@ -17,11 +17,11 @@ Weights = Mapping[str, Tensor] | str | os.PathLike[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """What a load did.
+class LoadResult:
+    """The effects of a load.
 
     Attributes:
-        loaded: How many tensors were carried over.
+        loaded: Number of tensors that were carried over.
         dropped: Keys of heads that the model was built without.
         changed: Layers without weights that were made as the port has them.
     """
@@ -31,7 +31,7 @@ class Carried:
     changed: tuple[str, ...] = ()
 
 
-def load_torchvision_state_dict(model: nn.Module, weights: Weights) -> Carried:
+def load_torchvision_state_dict(model: nn.Module, weights: Weights) -> LoadResult:
     """Give a model the weights of torchvision's network, so that in eval mode it computes the same.
 
     torchvision's Inception-v3 averages in the pool of its last module, so a model with a maximum there
@@ -44,7 +44,7 @@ def load_torchvision_state_dict(model: nn.Module, weights: Weights) -> Carried:
         weights: The state dict, or the file that holds it; a file is read with `weights_only=True`.
 
     Returns:
-        What was loaded, which keys of heads were dropped, and what was changed.
+        The number of tensors that were loaded, and the keys and layers that were dropped or changed.
 
     Raises:
         InceptionLabError: The model has no counterpart, the file cannot be read, or keys or shapes differ;
@@ -60,7 +60,7 @@ def load_torchvision_state_dict(model: nn.Module, weights: Weights) -> Carried:
     return _load(model, weights, "torchvision", TORCHVISION)
 
 
-def load_timm_state_dict(model: nn.Module, weights: Weights) -> Carried:
+def load_timm_state_dict(model: nn.Module, weights: Weights) -> LoadResult:
     """Give a model the weights of timm's network, so that in eval mode it computes the same.
 
     timm's Inception-v3 has torchvision's layers, and what `load_torchvision_state_dict` says of them holds.
@@ -70,7 +70,7 @@ def load_timm_state_dict(model: nn.Module, weights: Weights) -> Carried:
         weights: The state dict, or the file that holds it; a file is read with `weights_only=True`.
 
     Returns:
-        What was loaded, which keys of heads were dropped, and what was changed.
+        The number of tensors that were loaded, and the keys and layers that were dropped or changed.
 
     Raises:
         InceptionLabError: The model has no counterpart, the file cannot be read, or keys or shapes differ;
@@ -87,23 +87,26 @@ def load_timm_state_dict(model: nn.Module, weights: Weights) -> Carried:
 # ------------------------------------------------------------------------------------ the loading
 
 
-def _load(model: nn.Module, weights: Weights, project: str, ports: Mapping[type[nn.Module], Port]) -> Carried:
+def _load(
+    model: nn.Module, weights: Weights, project: str, ports: Mapping[type[nn.Module], Port]
+) -> LoadResult:
     port = ports.get(type(model))
     if port is None:
-        known = ", ".join(port.entry for port in ports.values())
+        entries = ", ".join(port.entry for port in ports.values())
         what = f"no counterpart of {type(model).__name__}"
-        raise InceptionLabError(what, where=project, hint=f"it has {known}")
+        raise InceptionLabError(what, where=project, hint=f"it has {entries}")
     where = f"{project}'s {port.entry}"
-    theirs = _renamed(model, port, where)
-    given = _read(weights)
-    dropped = tuple(key for key in given if _of_absent_head(key, port, theirs))
-    _check(theirs, {key: value for key, value in given.items() if key not in dropped}, port, where)
-    found = {ours: given[key] for key, (ours, _) in theirs.items() if key in given}
-    model.load_state_dict(found, strict=False)  # strict by _check, but for old files without counters
-    return Carried(len(found), dropped, tuple(_average(model, port.average)))
+    theirs = _state_by_their_names(model, port, where)
+    weights_by_key = _read_state_dict(weights)
+    absent = tuple(key for key in weights_by_key if _is_of_absent_head(key, port, theirs))
+    _check(theirs, {key: value for key, value in weights_by_key.items() if key not in absent}, port, where)
+    state = {ours: weights_by_key[key] for key, (ours, _) in theirs.items() if key in weights_by_key}
+    # strict by _check, but for the counters of batches, which old files lack
+    model.load_state_dict(state, strict=False)
+    return LoadResult(len(state), absent, tuple(_make_average_pools(model, port.average)))
 
 
-def _renamed(model: nn.Module, port: Port, where: str) -> dict[str, tuple[str, Tensor]]:
+def _state_by_their_names(model: nn.Module, port: Port, where: str) -> dict[str, tuple[str, Tensor]]:
     """The model's keys and tensors by the port's keys."""
     state: dict[str, Tensor] = model.state_dict()
     unknown = [key for key in state if _their_name(key, port.names) is None]
@@ -124,29 +127,29 @@ def _their_name(key: str, names: Names) -> str | None:
     return names[path] + key[len(path) :] if path else None
 
 
-def _of_absent_head(key: str, port: Port, theirs: Iterable[str]) -> bool:
+def _is_of_absent_head(key: str, port: Port, theirs: Iterable[str]) -> bool:
     head = next((f"{head}." for head in port.heads if key.startswith(f"{head}.")), None)
-    return head is not None and not any(known.startswith(head) for known in theirs)
+    return head is not None and not any(name.startswith(head) for name in theirs)
 
 
 def _check(
-    theirs: Mapping[str, tuple[str, Tensor]], given: Mapping[str, Any], port: Port, where: str
+    theirs: Mapping[str, tuple[str, Tensor]], weights: Mapping[str, Any], port: Port, where: str
 ) -> None:
-    """Every key of either side has one of the same shape on the other; counters of old files may lack."""
-    missing = [key for key in theirs if key not in given and not key.endswith(".num_batches_tracked")]
-    unknown = [key for key in given if key not in theirs]
+    """Refuse weights unless all keys and shapes agree; files of old versions may lack counters."""
+    missing = [key for key in theirs if key not in weights and not key.endswith(".num_batches_tracked")]
+    unknown = [key for key in weights if key not in theirs]
     shapes = [
-        f"{key} {_shape(given[key])} in place of {_shape(tensor)}"
+        f"{key} {_shape(weights[key])} in place of {_shape(tensor)}"
         for key, (_, tensor) in theirs.items()
-        if key in given and _shape(given[key]) != _shape(tensor)
+        if key in weights and _shape(weights[key]) != _shape(tensor)
     ]
     kinds = {"missing": missing, "unknown": unknown, "of another shape": shapes}
-    found = [f"{_count(keys)} {kind} ({_first_few(keys)})" for kind, keys in kinds.items() if keys]
-    if not found:
+    faults = [f"{_count(keys)} {kind} ({_first_few(keys)})" for kind, keys in kinds.items() if keys]
+    if not faults:
         return
     no_heads = bool(missing) and all(key.startswith(port.heads) for key in missing) and bool(port.heads)
     hint = "build the model with aux_logits=False" if no_heads else ""
-    raise InceptionLabError(f"the weights do not fit: {', '.join(found)}", where=where, hint=hint)
+    raise InceptionLabError(f"the weights do not fit: {', '.join(faults)}", where=where, hint=hint)
 
 
 def _count(keys: list[str]) -> str:
@@ -164,15 +167,12 @@ def _shape(value: Any) -> str:
     return " x ".join(map(str, value.shape)) or "scalar"
 
 
-def _read(weights: Weights) -> Mapping[str, Any]:
+def _read_state_dict(weights: Weights) -> Mapping[str, Any]:
     """The state dict itself, or that of a file; nothing but tensors is ever unpickled."""
-    if isinstance(weights, Mapping):
-        given: Any = weights
-    else:
-        given = _read_file(Path(weights))
-    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise InceptionLabError(f"the weights are a {type(given).__name__}", hint="a state dict is wanted")
-    return given
+    state: Any = weights if isinstance(weights, Mapping) else _read_file(Path(weights))
+    if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
+        raise InceptionLabError(f"the weights are a {type(state).__name__}", hint="a state dict is wanted")
+    return state
 
 
 def _read_file(path: Path) -> Any:
@@ -185,7 +185,7 @@ def _read_file(path: Path) -> Any:
         raise InceptionLabError(f"{path} is not a file of tensors alone", hint=hint) from error
 
 
-def _average(model: nn.Module, paths: Iterable[str]) -> Iterator[str]:
+def _make_average_pools(model: nn.Module, paths: Iterable[str]) -> Iterator[str]:
     """Make average pools of those that are not, and name them."""
     for path in paths:
         parent, _, name = path.rpartition(".")

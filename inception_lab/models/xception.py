@@ -69,7 +69,7 @@ class ResidualBlock(nn.Module):
     Args:
         row: Widths and stride.
         in_channels: Channels of the input.
-        relu_first: Whether a ReLU precedes the first convolution, too.
+        relu_first: Put a ReLU before the first convolution, too.
 
     Example:
         >>> import torch
@@ -141,7 +141,7 @@ def xception(*, num_classes: int = 1000, dropout: float = 0.5, init_weights: boo
     Args:
         num_classes: Classes to tell apart.
         dropout: Share dropped before the classifier; the paper's ImageNet runs have 0.5.
-        init_weights: Whether to draw weights for ReLU networks; otherwise torch's own stay.
+        init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
 
     Example:
         >>> import torch

@@ -12,7 +12,7 @@ from inception_lab.models.inception_resnet import inception_resnet_v1, inception
 from inception_lab.models.inception_v3 import inception_v3
 from inception_lab.models.inception_v4 import inception_v4
 from inception_lab.models.initialisation import shapes_only
-from inception_lab.models.weights import Carried, load_timm_state_dict, load_torchvision_state_dict
+from inception_lab.models.weights import LoadResult, load_timm_state_dict, load_torchvision_state_dict
 from inception_lab.models.xception import xception
 
 CLASSES = 6
@@ -420,7 +420,7 @@ def test_outputs_are_carried_over(name):
     taking = build(entry, **options)
     done = load(taking, by_position(given, dict(keys())))
     changed = ("mixed_7c.branch4.pool",) if average else ()
-    assert done == Carried(len(given.state_dict()), (), changed)
+    assert done == LoadResult(len(given.state_dict()), (), changed)
     x = torch.randn(1, 3, side, side)
     logits = given(x)
     assert logits.isfinite().all()
@@ -547,14 +547,14 @@ class TestHeads:
         net, state = small
         heads = synthetic(torchvision_googlenet_heads())
         done = load_torchvision_state_dict(net, heads | state)
-        assert done == Carried(len(state), tuple(heads))
+        assert done == LoadResult(len(state), tuple(heads))
         assert "aux1.conv.bn.num_batches_tracked" in done.dropped
 
     def test_those_that_it_has_are_carried_over(self, small):
         net = build(googlenet_3x3, aux_logits=True)
         heads = {key: torch.full(shape, 0.5) for key, shape in torchvision_googlenet_heads()}
         done = load_torchvision_state_dict(net, small[1] | heads)
-        assert done == Carried(len(net.state_dict()))
+        assert done == LoadResult(len(net.state_dict()))
         assert (net.aux2.fc2.weight == 0.5).all()
 
     def test_those_that_are_not_there_are_missing(self, small):
