@@ -66,10 +66,10 @@ def test_nothing_is_kept_for_what_no_gradient_reaches():
     class Idle(nn.Module):
         def __init__(self):
             super().__init__()
-            self.used, self.unused = nn.Linear(4, 4), nn.Linear(100, 100)
+            self.active, self.idle = nn.Linear(4, 4), nn.Linear(100, 100)
 
         def forward(self, x):
-            return self.used(x)
+            return self.active(x)
 
     step = il.trace(Idle(), (2, 4), mode="train", optimizer="adam")
     assert state_bytes(step) == 2 * 4 * 20 + 2 * 4
@@ -81,7 +81,7 @@ def test_a_net_without_parameters_takes_no_step():
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "said"),
+    ("optimizer", "text"),
     [
         ("adm", "did you mean adam"),
         (lambda parameters: torch.optim.LBFGS(parameters), "closure"),
@@ -89,9 +89,9 @@ def test_a_net_without_parameters_takes_no_step():
         (lambda _: 1 / 0, "ZeroDivisionError"),
     ],
 )
-def test_what_cannot_take_a_step(optimizer, said):
+def test_what_cannot_take_a_step(optimizer, text):
     model = net()
-    with pytest.raises(InceptionLabError, match=said):
+    with pytest.raises(InceptionLabError, match=text):
         assert_left_as_found(model, (2, 3, 8, 8), "train", optimizer=optimizer)
     assert all(p.grad is None for p in model.parameters())
 
@@ -106,12 +106,12 @@ class TestAutocast:
     @pytest.mark.parametrize("name", ["googlenet_3x3", "googlenet_bn"])
     def test_the_peak_is_that_of_a_real_run(self, name, mode):
         model, shape = il.create_model(name, num_classes=5), (2, 3, 64, 64)
-        found = il.trace(model, shape, mode=mode, autocast=torch.bfloat16, name="it")
-        asked = Request(model, shape, mode, autocast=torch.bfloat16, name="it")
-        real = [trace_on(CPU, asked, "asked for") for _ in range(2)][1]
-        assert il.peak_memory(found).peak_bytes == il.peak_memory(real).peak_bytes
-        assert (found.context.device, found.context.autocast) == ("fake", "bfloat16")
-        assert "bfloat16" in {value.dtype for value in found.values}
+        trace = il.trace(model, shape, mode=mode, autocast=torch.bfloat16, name="it")
+        request = Request(model, shape, mode, autocast=torch.bfloat16, name="it")
+        real = [trace_on(CPU, request, "asked for") for _ in range(2)][1]
+        assert il.peak_memory(trace).peak_bytes == il.peak_memory(real).peak_bytes
+        assert (trace.context.device, trace.context.autocast) == ("fake", "bfloat16")
+        assert "bfloat16" in {value.dtype for value in trace.values}
 
     def test_macs_are_the_same(self):
         model, shape = net(), (2, 3, 8, 8)

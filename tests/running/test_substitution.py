@@ -12,11 +12,11 @@ import torch
 from support.fingerprints import assert_left_as_found, fingerprint, same
 from torch import nn
 
+import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import create_model
 from inception_lab.tracing import recorder as recorder_module
 from inception_lab.tracing.storages import MARK
-from inception_lab.tracing.tracer import trace
 
 MODES = pytest.mark.parametrize("mode", ["eval", "train"])
 
@@ -31,9 +31,9 @@ class Busy(nn.Module):
         self.register_buffer("nothing", None)
         self.register_parameter("none", None)
         self.list, self.empty, self.dict, self.set = [1], [], {"a": 1}, {1}
-        self.ordered = collections.OrderedDict(a=1)
+        self.ordered_dict = collections.OrderedDict(a=1)
         self.plain = torch.ones(())
-        self.deleted, self.emptied = "here", [1, 2]
+        self.short_lived, self.full_list = "here", [1, 2]
         self.same_list = self.list
 
     def forward(self, x):
@@ -44,9 +44,9 @@ class Busy(nn.Module):
         self.empty.append(x)
         self.dict["x"] = x
         self.set.add(2)
-        self.ordered["x"] = x
-        self.emptied.clear()
-        del self.deleted
+        self.ordered_dict["x"] = x
+        self.full_list.clear()
+        del self.short_lived
         self.count = self.count + 1
         self.conv.training = not self.conv.training
         self.conv.extra = x
@@ -70,7 +70,7 @@ class TestLeftAsFound:
         model = Raising()
         before = fingerprint(model)
         with pytest.raises(InceptionLabError, match="on purpose"):
-            trace(model, (2, 3, 8, 8), mode=mode)
+            il.trace(model, (2, 3, 8, 8), mode=mode)
         assert same(before, fingerprint(model))
 
     @MODES
@@ -83,9 +83,9 @@ class TestLeftAsFound:
         model = Busy()
         before = fingerprint(model)
         with pytest.raises(InceptionLabError):
-            trace(model, (2, 5, 8, 8), mode=mode)
+            il.trace(model, (2, 5, 8, 8), mode=mode)
         with pytest.raises(InceptionLabError):
-            trace(model, (0, 3, 8, 8), mode=mode)
+            il.trace(model, (0, 3, 8, 8), mode=mode)
         assert same(before, fingerprint(model))
 
     @MODES
@@ -134,14 +134,14 @@ class TestLeftAsFound:
     def test_a_forward_of_the_instance_is_left(self):
         model = nn.Conv2d(3, 4, 1)
         model.forward = lambda x: x.relu()
-        found = assert_left_as_found(model, mode="eval")
-        assert [op.name for op in found.ops] == ["aten.relu.default"]
+        trace = assert_left_as_found(model, mode="eval")
+        assert [op.name for op in trace.ops] == ["aten.relu.default"]
 
     def test_a_model_that_trained_on_still_trains(self):
         torch.manual_seed(0)
         model, images = create_model("googlenet_bn", num_classes=3), torch.randn(2, 3, 64, 64)
         first = model.eval()(images)
-        trace(model, (4, 3, 64, 64), mode="train")
+        il.trace(model, (4, 3, 64, 64), mode="train")
         assert torch.equal(model(images), first)
         model.train()(images).sum().backward()
         assert all(p.grad is not None and not p.grad.is_meta for p in model.parameters())
@@ -157,27 +157,27 @@ class TestLeftAsFound:
 
         torch.rand(1), np.random.rand(), random.random()
         before = torch.get_rng_state(), np.random.get_state(), random.getstate()
-        trace(Random(), (2, 3), mode=mode)
+        il.trace(Random(), (2, 3), mode=mode)
         assert torch.equal(before[0], torch.get_rng_state())
         assert all(np.array_equal(a, b) for a, b in zip(before[1], np.random.get_state(), strict=True))
         assert before[2] == random.getstate()
 
-    @pytest.mark.parametrize("enabled", [True, False])
+    @pytest.mark.parametrize("switch", [True, False])
     @pytest.mark.parametrize("model", [nn.ReLU(), Raising()])
-    def test_global_switches(self, model, enabled):
+    def test_global_switches(self, model, switch):
         forward, call = nn.Module.__dict__.get("forward"), nn.Module.__call__
         attributes = dict(vars(nn.Module))
         gc_was = gc.isenabled()
-        (gc.enable if enabled else gc.disable)()
+        (gc.enable if switch else gc.disable)()
         try:
             for mode in ("eval", "train"):
-                with torch.set_grad_enabled(enabled):
+                with torch.set_grad_enabled(switch):
                     try:
-                        trace(model, (2, 3, 8, 8), mode=mode)
+                        il.trace(model, (2, 3, 8, 8), mode=mode)
                     except InceptionLabError:
                         assert isinstance(model, Raising)
-                    assert torch.is_grad_enabled() is enabled
-                assert gc.isenabled() is enabled
+                    assert torch.is_grad_enabled() is switch
+                assert gc.isenabled() is switch
         finally:
             (gc.enable if gc_was else gc.disable)()
         assert dict(vars(nn.Module)) == attributes
@@ -189,7 +189,7 @@ class TestLeftAsFound:
                 torch.set_grad_enabled(False)
                 return x
 
-        trace(Off(), (2, 3), mode="train")
+        il.trace(Off(), (2, 3), mode="train")
         assert torch.is_grad_enabled()
 
     @pytest.mark.parametrize(
@@ -218,65 +218,65 @@ class TestMarks:
         model, stand_ins = Busy(), []
         model.plain_tensor = torch.ones(3)
         model.register_forward_pre_hook(lambda module, _: stand_ins.extend(module.parameters()))
-        trace(model, (2, 3, 8, 8), mode="train")
+        il.trace(model, (2, 3, 8, 8), mode="train")
         own = [*model.parameters(), *model.buffers(), model.plain, model.plain_tensor]
         assert len(stand_ins) == 4
-        assert all(twin.is_meta and twin.grad is None for twin in stand_ins)
+        assert all(stand_in.is_meta and stand_in.grad is None for stand_in in stand_ins)
         assert not any(hasattr(t, MARK) for t in own)
         assert all(getattr(t, MARK).storage.storages is None for t in stand_ins)
 
     def test_none_on_an_example_input_nor_on_a_tensor_of_the_loss(self):
         images, weights = torch.zeros(2, 3), torch.ones(())
-        trace(nn.Linear(3, 3), images, mode="train", loss=lambda out: (out * weights).sum())
+        il.trace(nn.Linear(3, 3), images, mode="train", loss=lambda out: (out * weights).sum())
         assert not any(hasattr(t, MARK) for t in (images, weights))
 
     def test_one_on_what_a_hook_kept_leads_to_no_recorder(self):
-        kept, model = [], nn.Sequential(nn.Linear(3, 3))
-        model[0].register_forward_hook(lambda *args: kept.append(args[-1]))
-        trace(model, (2, 3))
-        assert getattr(kept[0], MARK).storage.storages is None
+        outputs, model = [], nn.Sequential(nn.Linear(3, 3))
+        model[0].register_forward_hook(lambda *args: outputs.append(args[-1]))
+        il.trace(model, (2, 3))
+        assert getattr(outputs[0], MARK).storage.storages is None
 
 
 class TestMemory:
     @MODES
     @pytest.mark.parametrize("model", [nn.Linear(3, 3), Raising()])
     def test_the_recorder_dies_with_the_trace(self, model, mode, monkeypatch):
-        made = []
+        recorders = []
         original = recorder_module.Recorder.__init__
 
-        def noted(self, *args, **kwargs):
+        def with_reference(self, *args, **kwargs):
             original(self, *args, **kwargs)
-            made.append(weakref.ref(self))
+            recorders.append(weakref.ref(self))
 
-        monkeypatch.setattr(recorder_module.Recorder, "__init__", noted)
+        monkeypatch.setattr(recorder_module.Recorder, "__init__", with_reference)
         try:
-            trace(model, (2, 3, 8, 3), mode=mode)
+            il.trace(model, (2, 3, 8, 3), mode=mode)
         except InceptionLabError:
             assert isinstance(model, Raising)
         gc.collect()
-        assert made
-        assert not any(ref() for ref in made)
+        assert recorders
+        assert not any(ref() for ref in recorders)
 
     @MODES
     def test_repeated_traces_do_not_grow(self, mode):
         """Not by a tenth of what one trace takes; the interpreter's own lists may still settle."""
         model = create_model("googlenet_bn", device="meta")
         for _ in range(3):
-            trace(model, (1, 3, 64, 64), mode=mode)
+            il.trace(model, (1, 3, 64, 64), mode=mode)
         tracemalloc.start()
         try:
-            start = self.allocated()
-            kept = trace(model, (1, 3, 64, 64), mode=mode)
-            size = self.allocated() - start
-            del kept
-            start = self.allocated()
+            start = self.bytes_in_use()
+            trace = il.trace(model, (1, 3, 64, 64), mode=mode)
+            size = self.bytes_in_use() - start
+            del trace
+            start = self.bytes_in_use()
             for _ in range(3):
-                trace(model, (1, 3, 64, 64), mode=mode)
-            assert self.allocated() - start < size / 10
+                il.trace(model, (1, 3, 64, 64), mode=mode)
+            assert self.bytes_in_use() - start < size / 10
         finally:
             tracemalloc.stop()
 
-    def allocated(self):
+    def bytes_in_use(self):
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
@@ -287,31 +287,31 @@ class TestMemory:
             lambda module, _: stand_ins.extend(map(weakref.ref, module.parameters()))
         )
         for _ in range(2):
-            trace(model, (1, 3, 8, 8), mode=mode)
+            il.trace(model, (1, 3, 8, 8), mode=mode)
         assert stand_ins[:4] == stand_ins[4:]  # the same one every time
-        watched = [weakref.ref(t) for t in (model, *model.parameters(), *model.buffers())] + stand_ins
+        references = [weakref.ref(t) for t in (model, *model.parameters(), *model.buffers())] + stand_ins
         del model
         gc.collect()
-        assert [ref() for ref in watched] == [None] * len(watched)
+        assert [ref() for ref in references] == [None] * len(references)
 
     def test_a_stand_in_is_made_anew_when_its_tensor_changed(self):
         model = nn.Linear(3, 3)
-        assert trace(model, (1, 3), mode="train").ops[-1].phase == "backward"
+        assert il.trace(model, (1, 3), mode="train").ops[-1].phase == "backward"
         model.requires_grad_(False)
-        assert not any(op.phase == "backward" for op in trace(model, (1, 3), mode="train").ops)
+        assert not any(op.phase == "backward" for op in il.trace(model, (1, 3), mode="train").ops)
         model.weight.data = torch.zeros(5, 3)
         model.bias.data = torch.zeros(5, dtype=torch.float32)
-        found = trace(model, (1, 3))
-        assert found.values[found.calls[0].outputs[0]].shape == (1, 5)
-        assert {value.dtype for value in trace(model.double(), (1, 3)).values} == {"float64"}
+        trace = il.trace(model, (1, 3))
+        assert trace.values[trace.calls[0].outputs[0]].shape == (1, 5)
+        assert {value.dtype for value in il.trace(model.double(), (1, 3)).values} == {"float64"}
 
 
 class TestAfterwards:
-    """What a forward does to the stand-ins does not reach the model or the next trace."""
+    """Changes that a forward makes to the stand-ins do not reach the model or the next trace."""
 
     @staticmethod
     def backward_macs(model):
-        step = trace(model, (2, 3, 8, 8), mode="train")
+        step = il.trace(model, (2, 3, 8, 8), mode="train")
         return [op.macs for op in step.ops if op.phase == "backward" and op.macs]
 
     def test_a_forward_that_freezes_a_weight_does_not_freeze_the_next_trace(self):
@@ -342,7 +342,7 @@ class TestAfterwards:
                 return self
 
         model = Backbone(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
-        trace(model, (2, 3, 8, 8), mode="train")
+        il.trace(model, (2, 3, 8, 8), mode="train")
         assert all(p.requires_grad for p in model.parameters())
 
     def test_what_a_parent_does_to_its_children_is_undone(self):
@@ -359,7 +359,7 @@ class TestAfterwards:
 
         model = Meddling()
         keys = list(model.state_dict())
-        trace(model, (2, 3, 8, 8))
+        il.trace(model, (2, 3, 8, 8))
         assert list(model.state_dict()) == keys
         assert not model.conv._forward_hooks
         assert len(model.layers) == 1
@@ -371,5 +371,5 @@ class TestAfterwards:
                 return self.last
 
         model = nn.Sequential(Keeping(3, 4, 3))
-        trace(model, (2, 3, 8, 8))
+        il.trace(model, (2, 3, 8, 8))
         assert not hasattr(model[0], "last")
