@@ -15,12 +15,12 @@ NO_AXIS = -1
 
 
 class Map(Protocol):
-    """What is known of each position along one source axis; see `maps`."""
+    """What is known of each position along one source axis; see `axis_maps`."""
 
     def __len__(self) -> int:
         """Positions along the axis."""
 
-    def after(self: M, step: AxisOp) -> M:
+    def after(self: M, op: AxisOp) -> M:
         """The map of what an operation makes of this."""
 
     def merged(self: M, other: M) -> M:
@@ -51,13 +51,13 @@ class Geometry(NamedTuple):
     Attributes:
         dims: The digits of each dimension, slowest first; of those of size 1 only axes are kept.
         maps: A map for each source axis; of length 1 where no digit carries the axis.
-        doubt: Why the maps are only upper bounds; empty where they are exact.
+        bound_reason: Why the maps are only upper bounds; empty where they are exact.
         uneven: Whether channels see different extents, of which the maps are the union.
     """
 
     dims: tuple[Dim, ...]
     maps: tuple[Map, ...]
-    doubt: str = ""
+    bound_reason: str = ""
     uneven: bool = False
 
     @property
@@ -74,21 +74,21 @@ class Geometry(NamedTuple):
         """The axes that these dimensions carry digits of."""
         return sorted({f.axis for d in dims for f in self.dims[d] if f.axis != NO_AXIS})
 
-    def doubted(self, why: str) -> Geometry:
+    def as_bound(self, why: str) -> Geometry:
         """The same as an upper bound, unless it is one already."""
-        return self if self.doubt else self._replace(doubt=why)
+        return self if self.bound_reason else self._replace(bound_reason=why)
 
     def along(self, dim: int, make: Callable[[int], AxisOp], out: int) -> Geometry:
-        """Apply a step to one dimension, such as a window; `make` gives it for a size."""
+        """Apply an operation along one dimension, such as a window; `make` gives it for a size."""
         dim %= len(self.dims)
         axes = self.axes_in([dim])
         if not axes:
             return (self.parted() if self.dims[dim] else self).with_dim(dim, none(out))
         if len(axes) > 1 or self._elsewhere(axes[0], dim):
-            return self.collapse([dim]).with_dim(dim, none(out)).doubted("an axis is spread over dimensions")
+            return self.collapse([dim]).with_dim(dim, none(out)).as_bound("an axis is spread over dimensions")
         whole = self._as_one(dim, axes[0])
-        step = make(len(whole.maps[axes[0]]))
-        return whole.mapped(axes[0], step).with_dim(dim, digit(out, axes[0]))
+        op = make(len(whole.maps[axes[0]]))
+        return whole.mapped(axes[0], op).with_dim(dim, digit(out, axes[0]))
 
     def _as_one(self, dim: int, axis: int) -> Geometry:
         """Write the digits of a dimension, all of one axis or of none, as a single one."""
@@ -98,12 +98,12 @@ class Geometry(NamedTuple):
         carried = [place for place, f in enumerate(self.dims[dim]) if f.axis == axis]
         if len(carried) == 1:
             inner, outer = prod(sizes[carried[0] + 1 :]), prod(sizes[: carried[0]])
-            step = repeated(sizes[carried[0]], inner, outer)
+            op = repeated(sizes[carried[0]], inner, outer)
         else:
             digits = np.indices(sizes).reshape(len(sizes), -1)
             widths = np.array([f.step for f in self.dims[dim]])
-            step = picked(widths @ digits)
-        return self.mapped(axis, step).with_dim(dim, digit(prod(sizes), axis))
+            op = picked(widths @ digits)
+        return self.mapped(axis, op).with_dim(dim, digit(prod(sizes), axis))
 
     def written_out(self) -> Geometry:
         """The same with a map entry for each position of every dimension that carries one axis alone."""
@@ -122,10 +122,10 @@ class Geometry(NamedTuple):
         """Whether an axis has digits outside of a dimension."""
         return any(f.axis == axis for d, digits in enumerate(self.dims) if d != dim for f in digits)
 
-    def mapped(self, axis: int, step: AxisOp) -> Geometry:
-        """The geometry with a step applied to the map of one axis; the digits are the caller's."""
+    def mapped(self, axis: int, op: AxisOp) -> Geometry:
+        """The geometry with an operation applied to the map of one axis; the digits are the caller's."""
         maps = list(self.maps)
-        maps[axis] = maps[axis].after(step)
+        maps[axis] = maps[axis].after(op)
         return self._replace(maps=tuple(maps))
 
     def with_dim(self, dim: int, new: Dim) -> Geometry:
@@ -137,7 +137,7 @@ class Geometry(NamedTuple):
 
         Args:
             dims: The dimensions.
-            whole: Makes the step of an axis that goes as a whole.
+            whole: Makes the operation along an axis that goes as a whole.
         """
         gone = {d % len(self.dims) for d in dims}
         found = self
@@ -154,8 +154,8 @@ class Geometry(NamedTuple):
         kept = [place for place, (d, _, _) in enumerate(digits) if d not in gone]
         if not kept:
             return self.mapped(axis, whole(len(self.maps[axis])))
-        step = folded(tuple((f.size, f.step) for _, _, f in digits), tuple(kept))
-        found, width = self.mapped(axis, step), 1
+        op = folded(tuple((f.size, f.step) for _, _, f in digits), tuple(kept))
+        found, width = self.mapped(axis, op), 1
         for place in reversed(kept):
             d, p, f = digits[place]
             new = (*found.dims[d][:p], Factor(f.size, axis, width), *found.dims[d][p + 1 :])
@@ -170,14 +170,14 @@ class Geometry(NamedTuple):
             dim = _take(left, size)
             if dim is None:
                 everything = self.collapse(range(len(self.dims)))
-                return everything._replace(dims=tuple(map(none, shape))).doubted("a view mixes axes")
+                return everything._replace(dims=tuple(map(none, shape))).as_bound("a view mixes axes")
             dims.append(dim)
         found = self._replace(dims=tuple(dims))
         return found.parted() if any(map(_is_mixed, dims)) else found
 
     def parted(self) -> Geometry:
         """What is left when only some of the channels are taken."""
-        return self.doubted("channels of different fields are parted") if self.uneven else self
+        return self.as_bound("channels of different fields are parted") if self.uneven else self
 
     def per_position(self) -> Geometry:
         """The same with no digit of an axis left among the channels where the axis is elsewhere too."""
@@ -247,7 +247,7 @@ def merge(parts: Sequence[Geometry], shape: Sequence[int]) -> Geometry:
     if not all(_fits(part, axis, filled) for part in whole for axis in range(len(part.maps))):
         whole = [part.collapse(range(len(shape))) for part in aligned]
         filled = tuple(map(none, shape))
-    return _with_maps(whole, filled).doubted("two places of one axis meet")
+    return _with_maps(whole, filled).as_bound("two places of one axis meet")
 
 
 def _of_size(dim: Dim | None, size: int) -> Dim:
@@ -277,16 +277,16 @@ def _fits(part: Geometry, axis: int, dims: tuple[Dim, ...]) -> bool:
 
 
 def _with_maps(parts: Sequence[Geometry], dims: tuple[Dim, ...]) -> Geometry:
-    """Parts that carry their axes alike, as one; a doubt goes where what is certain covers it."""
-    certain = [part for part in parts if not part.doubt]
-    doubtful = [part for part in parts if part.doubt]
-    maps = _merged(certain) if certain else ()
+    """Parts that carry their axes alike, as one; a bound is exact where exact parts cover it."""
+    exact = [part for part in parts if not part.bound_reason]
+    bounds = [part for part in parts if part.bound_reason]
+    maps = _merged(exact) if exact else ()
     uneven = any(part.uneven for part in parts)
-    if not doubtful:
+    if not bounds:
         return Geometry(dims, maps, "", uneven)
-    if certain and all(sure.covers(m) for part in doubtful for sure, m in zip(maps, part.maps, strict=True)):
+    if exact and all(own.covers(m) for part in bounds for own, m in zip(maps, part.maps, strict=True)):
         return Geometry(dims, maps, "", uneven)
-    return Geometry(dims, _merged(parts), doubtful[0].doubt, uneven)
+    return Geometry(dims, _merged(parts), bounds[0].bound_reason, uneven)
 
 
 def _merged(parts: Sequence[Geometry]) -> tuple[Map, ...]:

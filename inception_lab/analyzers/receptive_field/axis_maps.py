@@ -35,14 +35,14 @@ class Interior(NamedTuple):
     aligned: bool = True
     phased: bool = False
 
-    def after(self, step: AxisOp) -> Interior:
+    def after(self, op: AxisOp) -> Interior:
         """What it becomes by one more operation."""
         return Interior(
-            ceil(self.field + step.grow * self.stride),
-            self.stride * step.stride,
-            self.padding + step.lead * self.stride,
+            ceil(self.field + op.grow * self.stride),
+            self.stride * op.stride,
+            self.padding + op.lead * self.stride,
             self.aligned,
-            self.phased or step.stride.denominator > 1,
+            self.phased or op.stride.denominator > 1,
         )
 
     def merged(self, other: Interior) -> Interior | None:
@@ -85,16 +85,16 @@ class Extents:
     def __len__(self) -> int:
         return len(self.first)
 
-    def after(self, step: AxisOp) -> Extents:
+    def after(self, op: AxisOp) -> Extents:
         """The map of a value that an operation makes of this one."""
-        if not step.moves:
+        if not op.moves:
             return self
-        first = np.append(self.first, _NONE)[step.taps].min(axis=1)
-        last = np.append(self.last, -1)[step.taps].max(axis=1)
-        everything = self.everything or not step.stride
+        first = np.append(self.first, _NONE)[op.taps].min(axis=1)
+        last = np.append(self.last, -1)[op.taps].max(axis=1)
+        everything = self.everything or not op.stride
         if everything:
             return Extents(first, last, None, True)
-        interior = self.interior.after(step) if self.interior and step.regular else None
+        interior = self.interior.after(op) if self.interior and op.regular else None
         return Extents(first, last, interior)
 
     def merged(self, other: Extents) -> Extents:
@@ -161,14 +161,14 @@ class Support:
     def __len__(self) -> int:
         return len(self.sees)
 
-    def after(self, step: AxisOp) -> Support:
+    def after(self, op: AxisOp) -> Support:
         """The map of a value that an operation makes of this one."""
-        if not step.moves:
+        if not op.moves:
             return self
         nothing = np.zeros((1, self.sees.shape[1]), dtype=np.bool_)
         rows = np.concatenate([self.sees, nothing])
-        found = rows[step.taps[:, 0]]
-        for taps in step.taps.T[1:]:
+        found = rows[op.taps[:, 0]]
+        for taps in op.taps.T[1:]:
             found = found | rows[taps]
         return Support(found)
 
@@ -203,13 +203,13 @@ class Sizes:
     def __len__(self) -> int:
         return self.traced
 
-    def after(self, step: AxisOp) -> Sizes:
+    def after(self, op: AxisOp) -> Sizes:
         """The sizes of a value that an operation makes of this one."""
-        if step.sizes is None:
-            made, fits = self.count * 0 + len(step.taps), self.count == self.traced
-            return Sizes(made, self.fits & fits, len(step.taps))
-        made = step.sizes(self.count)
-        return Sizes(made, self.fits & (made >= 1), len(step.taps))
+        if op.sizes is None:
+            made, fits = self.count * 0 + len(op.taps), self.count == self.traced
+            return Sizes(made, self.fits & fits, len(op.taps))
+        made = op.sizes(self.count)
+        return Sizes(made, self.fits & (made >= 1), len(op.taps))
 
     def merged(self, other: Sizes) -> Sizes:
         """The sizes of a value that depends on both: equal, or 1, which goes with every size."""
@@ -244,14 +244,14 @@ class Routes:
     def __len__(self) -> int:
         return self._size
 
-    def after(self, step: AxisOp) -> Routes:
+    def after(self, op: AxisOp) -> Routes:
         """The paths to a value that an operation makes of this one; always another map, see `merged`."""
-        size = len(step.taps)
-        if not step.stride or not self.stride:
+        size = len(op.taps)
+        if not op.stride or not self.stride:
             return Routes({0: sum(self.paths.values())}, Fraction(0), size)
-        wider = step.grow * self.stride
+        wider = op.grow * self.stride
         grown = {int(field + wider): number for field, number in self.paths.items()}
-        return Routes(grown, self.stride * step.stride, size)
+        return Routes(grown, self.stride * op.stride, size)
 
     def merged(self, other: Routes) -> Routes:
         """The paths to a value that depends on both."""

@@ -1,6 +1,6 @@
 """What one operation does along one axis: which of its input's positions each output position reads.
 
-A step is a table of taps, a row per output position, -1 where a tap falls into padding. Beside it stand
+It is a table of taps, a row per output position, -1 where a tap falls into padding. Beside it stand
 three numbers that say how it changes field R, stride S and leading padding P of the interior, where no
 window meets an edge (Araujo, Norris & Sim, Distill 2019): R' = R + grow S, P' = P + lead S,
 S' = stride S. Where rows differ in phase, as in upsampling, `grow` is the largest row's and `lead` puts
@@ -237,7 +237,7 @@ def _within(taps: IntArray, size: int) -> IntArray:
 def _phased(
     read: Callable[[IntArray], IntArray], size: int, out: int, stride: Fraction, sizes: Sizes
 ) -> AxisOp:
-    """A step whose rows repeat after `stride.denominator` of them, numbers taken over one period."""
+    """An operation whose rows repeat after `stride.denominator` of them, numbers taken over one period."""
     period = np.arange(stride.denominator) + 64 * stride.denominator
     taps = read(period)
     seen = [row[row > _NOWHERE] for row in taps]

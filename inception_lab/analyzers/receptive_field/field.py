@@ -9,7 +9,7 @@ from typing import Literal
 
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Extents
-from inception_lab.analyzers.receptive_field.propagation import walk
+from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.analyzers.receptive_field.rules.context import Unknown
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.structure import layer_name
@@ -121,7 +121,7 @@ def fields(trace: Trace, source: str = "") -> Mapping[int, Field]:
     """
     value, axes = source_of(trace, source)
     size = tuple([trace.values[value].shape[dim] for dim in axes])
-    known = walk(trace, value, axes, Extents.identity)
+    known = propagate(trace, value, axes, Extents.identity)
     return _Fields({value: found for value, found in known.items() if found is not None}, size)
 
 
@@ -216,8 +216,8 @@ def _described(found: Geometry | Unknown, size: tuple[int, ...]) -> Field:
         return Field("unknown", found.why, None, None, None, ())
     written = found.per_position()
     axes = tuple([m for m in written.maps if isinstance(m, Extents)])
-    if found.doubt:
-        return Field("bound", found.doubt, _seen(axes), None, None, axes)
+    if found.bound_reason:
+        return Field("bound", found.bound_reason, _seen(axes), None, None, axes)
     if any(axis.everything for axis in axes):
         return Field("exact", "sees everything", _seen(axes), None, None, axes)
     spatial = all(written.is_whole(axis) for axis in range(len(axes)))

@@ -7,7 +7,7 @@ from math import prod
 from typing import NamedTuple
 
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry, merge, none
-from inception_lab.analyzers.receptive_field.rules.context import Known, Unknown
+from inception_lab.analyzers.receptive_field.rules.context import Dependence, Unknown
 from inception_lab.ir.strides import row_major
 from inception_lab.ir.trace import Value
 
@@ -28,7 +28,7 @@ class Piece(NamedTuple):
     whole: bool = True
 
 
-def patched(base: Known, value: Value, patches: Sequence[tuple[Known, Value]]) -> Known:
+def patched(base: Dependence, value: Value, patches: Sequence[tuple[Dependence, Value]]) -> Dependence:
     """What is known of a value after parts of it were written over.
 
     Args:
@@ -43,7 +43,7 @@ def patched(base: Known, value: Value, patches: Sequence[tuple[Known, Value]]) -
             return known
     dim = _cut_along(value, patches)
     if dim is None:
-        return _in_doubt(base, value, patches)
+        return _upper_bound(base, value, patches)
     pieces = [Piece(0, value.shape[dim], base if isinstance(base, Geometry) else None)]
     for known, written in patches:
         start = (written.offset - value.offset) // max(value.strides[dim], 1)
@@ -52,7 +52,7 @@ def patched(base: Known, value: Value, patches: Sequence[tuple[Known, Value]]) -
     return _joined(pieces, value, dim)
 
 
-def _cut_along(value: Value, patches: Sequence[tuple[Known, Value]]) -> int | None:
+def _cut_along(value: Value, patches: Sequence[tuple[Dependence, Value]]) -> int | None:
     """The one dimension without an axis along which all patches are slices; None where there is none."""
     if any(len(v.shape) != len(value.shape) or v.strides != value.strides for _, v in patches):
         return None
@@ -74,7 +74,7 @@ def _without(pieces: Sequence[Piece], new: Piece) -> list[Piece]:
     return left
 
 
-def _joined(pieces: Sequence[Piece], value: Value, dim: int) -> Known:
+def _joined(pieces: Sequence[Piece], value: Value, dim: int) -> Dependence:
     """The pieces side by side; which channels are left of an uneven one that was cut is not known."""
     found = [
         (piece.known if piece.whole else piece.known.parted()).with_dim(dim, none(value.shape[dim]))
@@ -87,7 +87,7 @@ def _joined(pieces: Sequence[Piece], value: Value, dim: int) -> Known:
     return merge(found, value.shape)._replace(uneven=uneven)
 
 
-def _in_doubt(base: Known, value: Value, patches: Sequence[tuple[Known, Value]]) -> Known:
+def _upper_bound(base: Dependence, value: Value, patches: Sequence[tuple[Dependence, Value]]) -> Dependence:
     """All that was ever written, as an upper bound; the last patch alone where it covers everything."""
     last, written = patches[-1]
     if _same_elements(value, written):
@@ -98,7 +98,7 @@ def _in_doubt(base: Known, value: Value, patches: Sequence[tuple[Known, Value]])
         for part in known
         if isinstance(part, Geometry)
     ]
-    return merge(whole, value.shape).doubted("it was written over in parts") if whole else None
+    return merge(whole, value.shape).as_bound("it was written over in parts") if whole else None
 
 
 def _same_elements(one: Value, other: Value) -> bool:

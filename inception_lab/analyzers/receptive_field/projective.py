@@ -9,7 +9,7 @@ import numpy as np
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Support
 from inception_lab.analyzers.receptive_field.field import output_of, source_of
-from inception_lab.analyzers.receptive_field.propagation import walk
+from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 
@@ -42,7 +42,7 @@ def projective_field(
     if len(pixel) != len(shape) or any(not 0 <= p < n for p, n in zip(pixel, shape, strict=True)):
         raise InceptionLabError(f"pixel {tuple(pixel)} is none of {shape}", hint="count from 0")
     outputs = output_of(trace, layer).outputs
-    found = walk(trace, value, axes, Support.identity).get(outputs[0]) if outputs else None
+    found = propagate(trace, value, axes, Support.identity).get(outputs[0]) if outputs else None
     if not isinstance(found, Geometry):
         why = found.why if found is not None else "it does not depend on the source"
         raise InceptionLabError(f"what {layer} sees is not known: {why}", where=trace.context.model)

@@ -7,12 +7,14 @@ from typing import Any
 
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry, Map, digit, none
 from inception_lab.analyzers.receptive_field.in_place_writes import patched
-from inception_lab.analyzers.receptive_field.rules.context import Known, Seen, Unknown
+from inception_lab.analyzers.receptive_field.rules.context import Dependence, RuleContext, Unknown
 from inception_lab.analyzers.receptive_field.rules.registry import rule_of
 from inception_lab.ir.trace import Op, Trace, Value
 
 
-def walk(trace: Trace, source: int, axes: Sequence[int], start: Callable[[int], Map]) -> dict[int, Known]:
+def propagate(
+    trace: Trace, source: int, axes: Sequence[int], start: Callable[[int], Map]
+) -> dict[int, Dependence]:
     """What is known of each value of the forward pass.
 
     Args:
@@ -24,18 +26,18 @@ def walk(trace: Trace, source: int, axes: Sequence[int], start: Callable[[int], 
     Returns:
         By value id: its geometry, why it is not known, or None where it does not depend on the source.
     """
-    following = _Following(trace, source, axes, start)
+    propagation = _Propagation(trace, source, axes, start)
     for op in trace.ops:
         if op.phase != "forward":
             break
-        following.run(op)
+        propagation.run(op)
     for call in trace.calls:
         for value in call.outputs:
-            following.of(value)
-    return following.known
+            propagation.of(value)
+    return propagation.known
 
 
-class _Following:
+class _Propagation:
     """What is known so far, and which values each storage has held."""
 
     def __init__(self, trace: Trace, source: int, axes: Sequence[int], start: Callable[[int], Map]) -> None:
@@ -45,7 +47,9 @@ class _Following:
         dims = [digit(n, places[d]) if d in places else none(n) for d, n in enumerate(shape)]
         sizes = {shape[d] for d in axes}
         maps = {size: start(size) for size in sizes}
-        self.known: dict[int, Known] = {source: Geometry(tuple(dims), tuple([maps[shape[d]] for d in axes]))}
+        self.known: dict[int, Dependence] = {
+            source: Geometry(tuple(dims), tuple([maps[shape[d]] for d in axes]))
+        }
         self.newest: dict[tuple[Any, ...], int] = {_place(trace.values[source]): source}
         self.overwritten: dict[int, list[int]] = {}
 
@@ -62,7 +66,7 @@ class _Following:
             if in_place:
                 self.overwritten.setdefault(values[value].storage, []).append(value)
 
-    def _passed_on(self, op: Op, given: list[Known]) -> Known | list[Known]:
+    def _passed_on(self, op: Op, given: list[Dependence]) -> Dependence | list[Dependence]:
         geometries: list[Geometry | None] = []
         for known in given:
             if isinstance(known, Unknown):
@@ -76,17 +80,17 @@ class _Following:
         shapes = [values[v].shape for v in op.reads]
         out = values[op.writes[0]].shape if op.writes else ()
         try:
-            return rule(Seen(name, dict(op.args), geometries, shapes, out))
+            return rule(RuleContext(name, dict(op.args), geometries, shapes, out))
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             return Unknown(f"{op.name} on these arguments: {error}")
 
-    def of(self, value: int) -> Known:
+    def of(self, value: int) -> Dependence:
         """What is known of a value; of one that no operation wrote as such, by what its storage held."""
         if value not in self.known:
             self.known[value] = self._by_storage(self.trace.values[value])
         return self.known[value]
 
-    def _by_storage(self, value: Value) -> Known:
+    def _by_storage(self, value: Value) -> Dependence:
         """The newest value at the same place, with what was written over it through views since."""
         values = self.trace.values
         earlier = self.newest.get(_place(value))

@@ -10,7 +10,7 @@ import numpy as np
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Sizes
 from inception_lab.analyzers.receptive_field.field import Field, fields, source_of
-from inception_lab.analyzers.receptive_field.propagation import walk
+from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Trace
@@ -73,7 +73,7 @@ def smallest_by_geometry(trace: Trace) -> tuple[int, ...]:
         InceptionLabError: The input has no spatial axes.
     """
     source, axes = source_of(trace)
-    known = walk(trace, source, axes, Sizes.up_to)
+    known = propagate(trace, source, axes, Sizes.up_to)
     found = []
     for axis in range(len(axes)):
         maps = [g.maps[axis] for g in known.values() if isinstance(g, Geometry)]

@@ -12,7 +12,7 @@ from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Routes
 from inception_lab.analyzers.receptive_field.channels import Segments, channel_fields
 from inception_lab.analyzers.receptive_field.field import Field, fields, source_of
-from inception_lab.analyzers.receptive_field.propagation import walk
+from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.ir.structure import layer_name, places
 from inception_lab.ir.trace import Call, Trace
 
@@ -46,7 +46,7 @@ def field_spectrum(trace: Trace) -> DataFrame:
     value, axes = source_of(trace)
     known = fields(trace)
     channels = channel_fields(trace, known)
-    routes = walk(trace, value, axes, Routes.identity)
+    routes = propagate(trace, value, axes, Routes.identity)
     rows: list[dict[str, Any]] = []
     for call in _modules(trace):
         output = call.outputs[0]

@@ -1,4 +1,4 @@
-"""Every kind of step against autograd: the extent of each unit, and the three numbers."""
+"""Every kind of operation along an axis against autograd: the extent of each unit, and the three numbers."""
 
 import pytest
 import torch

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from inception_lab.analyzers.receptive_field import axis_ops
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry, merge, none
-from inception_lab.analyzers.receptive_field.rules.context import Known, Rule, Seen, Shape, Unknown
+from inception_lab.analyzers.receptive_field.rules.context import (
+    Dependence,
+    Rule,
+    RuleContext,
+    Shape,
+    Unknown,
+)
 
 
-def same(op: Seen) -> Known:
+def same(op: RuleContext) -> Dependence:
     """Element by element, the inputs broadcast to the output."""
     found = merge([g for g in op.given if g is not None], op.out)
     for given, shape in zip(op.given, op.shapes, strict=True):
@@ -24,14 +30,14 @@ def _of_the_size_of(shape: Shape, found: Geometry) -> Geometry:
     return found
 
 
-def first_alone(op: Seen) -> Known:
+def first_alone(op: RuleContext) -> Dependence:
     """Element by element of the first input; the others are statistics, weights or shapes."""
     if any(given is not None for given in op.given[1:]):
         return Unknown(f"weights of {op.name} depend on the input")
     return op.given[0]
 
 
-def reduction(op: Seen) -> Known:
+def reduction(op: RuleContext) -> Dependence:
     """Over the axes named `dim`, all of them where none is."""
     rank, named = len(op.shapes[0]), op.args.get("dim")
     dims = range(rank) if named in (None, ()) else named if isinstance(named, tuple) else (named,)
@@ -42,7 +48,7 @@ def reduction(op: Seen) -> Known:
     return found._replace(dims=tuple([dim for d, dim in enumerate(found.dims) if d not in gone]))
 
 
-def mixing(op: Seen) -> Known:
+def mixing(op: RuleContext) -> Dependence:
     """Each output depends on all positions along `dim`, which stays."""
     dim = op.args.get("dim", -1) % len(op.out)
     return op.first.collapse([dim]).with_dim(dim, none(op.out[dim]))
@@ -51,7 +57,7 @@ def mixing(op: Seen) -> Known:
 def matrix_product(left: int, right: int) -> Rule:
     """The rows of one matrix times the columns of another; the axis between them is summed over."""
 
-    def rule(op: Seen) -> Known:
+    def rule(op: RuleContext) -> Dependence:
         a, b = op.given[left], op.given[right]
         whole = axis_ops.contracted if a is None or b is None else axis_ops.collapsed
         parts = [a.collapse([-1], whole)] if a is not None else []
@@ -63,7 +69,7 @@ def matrix_product(left: int, right: int) -> Rule:
     return rule
 
 
-def matrix_vector(op: Seen) -> Known:
+def matrix_vector(op: RuleContext) -> Dependence:
     """The last two inputs are the matrix and the vector; what stands before them is added."""
     parts = [added for added in op.given[:-2] if added is not None]
     factors = [factor for factor in op.given[-2:] if factor is not None]
@@ -72,16 +78,16 @@ def matrix_vector(op: Seen) -> Known:
     return merge(parts, op.out)
 
 
-def attention(op: Seen) -> Known:
+def attention(op: RuleContext) -> Dependence:
     """Each query's result depends on all keys and values."""
     parts = [g.collapse([-1]) for g in op.given[:1] if g is not None]
     parts += [g.collapse([-2, -1]) for g in op.given[1:3] if g is not None]
     found = merge([p.with_dim(len(p.dims) - 1, ()) for p in parts], op.out)
     masked = op.args.get("is_causal") or len(op.shapes) > 3
-    return found.doubted("attention is masked") if masked else found
+    return found.as_bound("attention is masked") if masked else found
 
 
-def running(op: Seen) -> Known:
+def running(op: RuleContext) -> Dependence:
     """Each output depends on the positions along `dim` up to its own; all of them are the bound."""
     found = mixing(op)
-    return found.doubted("a running sum sees what is before it") if isinstance(found, Geometry) else found
+    return found.as_bound("a running sum sees what is before it") if isinstance(found, Geometry) else found

@@ -16,11 +16,11 @@ class Unknown(NamedTuple):
     why: str
 
 
-Known = Geometry | Unknown | None
+Dependence = Geometry | Unknown | None
 """None for a value that does not depend on the source."""
 
 
-class Seen(NamedTuple):
+class RuleContext(NamedTuple):
     """An operation as a rule sees it.
 
     Attributes:
@@ -43,5 +43,5 @@ class Seen(NamedTuple):
         return next(known for known in self.given if known is not None)
 
 
-Rule = Callable[[Seen], Known | list[Known]]
+Rule = Callable[[RuleContext], Dependence | list[Dependence]]
 """Gives what is known of the first value written, and of all others with it, or of each."""

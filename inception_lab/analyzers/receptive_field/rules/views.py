@@ -11,26 +11,26 @@ import numpy as np
 
 from inception_lab.analyzers.receptive_field import axis_ops
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry, Map, merge, none
-from inception_lab.analyzers.receptive_field.rules.context import Known, Seen, Unknown
+from inception_lab.analyzers.receptive_field.rules.context import Dependence, RuleContext, Unknown
 
 
-def unrelated(op: Seen) -> None:
+def unrelated(op: RuleContext) -> None:
     """A tensor of the same kind, whose content is another."""
     del op
 
 
-def view(op: Seen) -> Known:
+def view(op: RuleContext) -> Dependence:
     """The same elements in another shape."""
     return op.first.reshaped(op.out)
 
 
-def permute(op: Seen) -> Known:
+def permute(op: RuleContext) -> Dependence:
     """Dimensions in the order named."""
     rank = len(op.out)
     return op.first.permuted([d % rank for d in op.args["dims"]])
 
 
-def transpose(op: Seen) -> Known:
+def transpose(op: RuleContext) -> Dependence:
     """Two dimensions swapped."""
     order = list(range(len(op.out)))
     one, other = (op.args.get("dim0", 0), op.args.get("dim1", 1)) if order else (0, 0)
@@ -39,12 +39,12 @@ def transpose(op: Seen) -> Known:
     return op.first.permuted(order)
 
 
-def expand(op: Seen) -> Known:
+def expand(op: RuleContext) -> Dependence:
     """Dimensions of size 1 repeated."""
     return merge([op.first], op.out)
 
 
-def select(op: Seen) -> Known:
+def select(op: RuleContext) -> Dependence:
     """One position of a dimension, which goes."""
     dim, index = op.args.get("dim", 0) % len(op.shapes[0]), op.args.get("index", 0)
     start = index % op.shapes[0][dim]
@@ -58,7 +58,7 @@ def _of_a_part(found: Geometry, dim: int) -> Geometry:
     return found if found.axes_in([dim]) else found.parted()
 
 
-def cut(op: Seen) -> Known:
+def cut(op: RuleContext) -> Dependence:
     """A slice of a dimension."""
     dim = op.args.get("dim", 0) % len(op.out)
     size = op.shapes[0][dim]
@@ -70,7 +70,7 @@ def cut(op: Seen) -> Known:
     return _of_a_part(op.first, dim).along(dim, make, op.out[dim])
 
 
-def split(op: Seen) -> list[Known]:
+def split(op: RuleContext) -> list[Dependence]:
     """Pieces of a dimension."""
     dim = op.args.get("dim", 0) % len(op.shapes[0])
     size = op.shapes[0][dim]
@@ -83,13 +83,13 @@ def split(op: Seen) -> list[Known]:
     ]
 
 
-def unbind(op: Seen) -> list[Known]:
+def unbind(op: RuleContext) -> list[Dependence]:
     """Every position of a dimension, which goes."""
     dim = op.args.get("dim", 0) % len(op.shapes[0])
     return [select(op._replace(args={"dim": dim, "index": index})) for index in range(op.shapes[0][dim])]
 
 
-def cat(op: Seen) -> Known:
+def cat(op: RuleContext) -> Dependence:
     """Values put together along a dimension; along an axis, an upper bound."""
     dim = op.args.get("dim", 0) % len(op.out)
     parts = [(g, s) for g, s in zip(op.given, op.shapes, strict=True) if len(s) == len(op.out)]
@@ -99,10 +99,10 @@ def cat(op: Seen) -> Known:
         return found._replace(uneven=found.uneven or len(dependent) < len(parts) or not _alike(dependent))
     whole = [g.collapse([dim]).with_dim(dim, none(op.out[dim])) for g in dependent]
     found = merge(whole, op.out)
-    return found.doubted("pieces of an axis are put together")
+    return found.as_bound("pieces of an axis are put together")
 
 
-def stack(op: Seen) -> Known:
+def stack(op: RuleContext) -> Dependence:
     """Values put together along a new dimension."""
     dim = op.args.get("dim", 0) % len(op.out)
     parts = [g._replace(dims=(*g.dims[:dim], (), *g.dims[dim:])) for g in op.given if g is not None]
@@ -112,7 +112,7 @@ def stack(op: Seen) -> Known:
     selected = [[m for m in part.maps if len(m) == 1] for part in parts]
     if _all_cover(selected):
         return found._replace(uneven=True)
-    return found.doubted("selected positions are put together")
+    return found.as_bound("selected positions are put together")
 
 
 def _alike(parts: Sequence[Geometry]) -> bool:
@@ -129,14 +129,14 @@ def _all_cover(rows: Sequence[Sequence[Map]]) -> bool:
     )
 
 
-def gated(op: Seen) -> Known:
+def gated(op: RuleContext) -> Dependence:
     """One half of a dimension times a gate made of the other."""
     dim = op.args.get("dim", -1) % len(op.out)
     found = op.first.collapse([dim]).with_dim(dim, none(op.out[dim]))
-    return found.doubted("halves of an axis are multiplied") if op.first.axes_in([dim]) else found
+    return found.as_bound("halves of an axis are multiplied") if op.first.axes_in([dim]) else found
 
 
-def flip(op: Seen) -> Known:
+def flip(op: RuleContext) -> Dependence:
     """Dimensions read backwards."""
     found = op.first
     for dim in op.args["dims"]:
@@ -152,7 +152,7 @@ def _rolled(shift: int, size: int) -> axis_ops.AxisOp:
     return axis_ops.picked(np.roll(np.arange(size), shift))
 
 
-def roll(op: Seen) -> Known:
+def roll(op: RuleContext) -> Dependence:
     """Dimensions shifted, the end put at the beginning."""
     found, dims = op.first, op.args.get("dims") or ()
     if not dims:
@@ -162,7 +162,7 @@ def roll(op: Seen) -> Known:
     return found
 
 
-def repeat(op: Seen) -> Known:
+def repeat(op: RuleContext) -> Dependence:
     """Copies put together."""
     found = op.first
     found = found._replace(dims=((),) * (len(op.out) - len(found.dims)) + found.dims)
@@ -170,7 +170,7 @@ def repeat(op: Seen) -> Known:
     return found._replace(dims=tuple(dims))
 
 
-def pixel_shuffle(op: Seen) -> Known:
+def pixel_shuffle(op: RuleContext) -> Dependence:
     """Channels moved into space."""
     *batch, c, h, w = op.shapes[0]
     r = op.args["upscale_factor"]
@@ -179,7 +179,7 @@ def pixel_shuffle(op: Seen) -> Known:
     return found.permuted([*range(k), k, k + 3, k + 1, k + 4, k + 2]).reshaped(op.out)
 
 
-def pixel_unshuffle(op: Seen) -> Known:
+def pixel_unshuffle(op: RuleContext) -> Dependence:
     """Space moved into channels."""
     *batch, c, h, w = op.shapes[0]
     r = op.args["downscale_factor"]
@@ -188,7 +188,7 @@ def pixel_unshuffle(op: Seen) -> Known:
     return found.permuted([*range(k), k, k + 2, k + 4, k + 1, k + 3]).reshaped(op.out)
 
 
-def embedding(op: Seen) -> Known:
+def embedding(op: RuleContext) -> Dependence:
     """A vector for each index."""
     weight, index = op.given[:2]
     if weight is not None:
@@ -196,7 +196,7 @@ def embedding(op: Seen) -> Known:
     return index and index._replace(dims=(*index.dims, none(op.out[-1])))
 
 
-def copy(op: Seen) -> Known:
+def copy(op: RuleContext) -> Dependence:
     """What is written over the first input."""
     source = op.given[1]
     return source and merge([source], op.out)
