@@ -55,10 +55,10 @@ def channel_fields(trace: Trace, known: Mapping[int, Field]) -> dict[int, Segmen
 def _made(
     trace: Trace, op: Op, value: int, known: Mapping[int, Field], found: Mapping[int, Segments]
 ) -> Segments:
-    name = op.name.split(".")[1].rstrip("_")
+    name = op.base_name
     keep = _KEEPING.get(name, _channel_by_channel)
     given = [_given(trace, v, known, found) for v in op.reads if v in known and known[v].widest]
-    if name in _SHUFFLING or (not all(given) and not _mixes_all(op, name)):
+    if name in _SHUFFLING or (not all(given) and not _mixes_all(op)):
         return ()
     kept = keep(trace, op, given) if given and all(given) else None
     width = _channels(trace, value)
@@ -134,8 +134,9 @@ def _mixed(trace: Trace, op: Op, given: Sequence[Segments]) -> Segments | None:
     return None
 
 
-def _mixes_all(op: Op, name: str) -> bool:
+def _mixes_all(op: Op) -> bool:
     """Whether every output channel depends on all input channels."""
+    name = op.base_name
     return name in ("mm", "addmm") or (name == "convolution" and op.arg("groups", 1) == 1)
 
 

@@ -58,12 +58,11 @@ class _Propagation:
         given = [self.of(value) for value in op.reads]
         made = self._passed_on(op, given) if any(x is not None for x in given) else None
         values = self.trace.values
-        in_place = op.name.split(".")[1].endswith("_")
         for place, value in enumerate(op.writes):
             found = made[place] if isinstance(made, list) else made
             self.known.setdefault(value, found)
             self.newest[_place(values[value])] = value
-            if in_place:
+            if op.in_place:
                 self.overwritten.setdefault(values[value].storage, []).append(value)
 
     def _passed_on(self, op: Op, given: list[Dependence]) -> Dependence | list[Dependence]:
@@ -72,15 +71,14 @@ class _Propagation:
             if isinstance(known, Unknown):
                 return known
             geometries.append(known)
-        name = op.name.split(".")[1]
-        rule = rule_of(name)
+        rule = rule_of(op.base_name, op.in_place)
         if rule is None:
             return Unknown(f"no rule for {op.name}")
         values = self.trace.values
         shapes = [values[v].shape for v in op.reads]
         out = values[op.writes[0]].shape if op.writes else ()
         try:
-            return rule(RuleContext(name, dict(op.args), geometries, shapes, out))
+            return rule(RuleContext(op.base_name, dict(op.args), geometries, shapes, out))
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             return Unknown(f"{op.name} on these arguments: {error}")
 

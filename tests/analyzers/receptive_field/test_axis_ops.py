@@ -185,6 +185,8 @@ CASES = [
     ("in place after a fork", "exact", Net(in_place_after_fork, NARROW, WIDE), (12,)),
     ("fork before in place", "exact", Net(fork_before_in_place, NARROW, WIDE), (12,)),
     ("added in place", "exact", Net(added_in_place, NARROW, WIDE), (12,)),
+    ("filled with a mean", "exact", Net(lambda x: x.clone().fill_(x.mean())), (6,)),
+    ("filled with a number", "exact", Net(lambda x: x + x.clone().fill_(2.0)), (6,)),
     ("adaptive", "exact", nn.AdaptiveAvgPool1d(3), (6,)),
     ("adaptive, uneven", "misaligned", nn.AdaptiveMaxPool1d(3), (8,)),
     ("adaptive, more", "misaligned", nn.AdaptiveAvgPool1d(4), (3,)),

@@ -8,7 +8,9 @@ from support.zoo import image
 from torch import nn
 
 import inception_lab as il
+from inception_lab.analyzers.receptive_field.rules.registry import rule_of
 from inception_lab.errors import InceptionLabError
+from inception_lab.ir.operation_name import parse_operation_name
 
 PUBLISHED = [
     # Araujo, Norris & Sim, Distill 2019, of the TF-Slim nets
@@ -176,6 +178,40 @@ def test_what_has_no_rule_is_unknown_and_says_so():
 
 def test_an_operation_in_place_after_a_fork():
     assert il.field_of(il.trace(Forked(), (1, 1, 20)), "(model)").extent((10,)) == ((7, 13),)
+
+
+class Shifted(nn.Module):
+    """Whole numbers shifted in place, then compared by an operator that works in place."""
+
+    def forward(self, tokens):
+        shifted = tokens.clone()
+        shifted >>= 1
+        mask = shifted[:, 2:] > 0
+        mask &= tokens[:, :-2] > 0
+        return mask
+
+
+def test_operators_in_place_are_followed():
+    found = il.field_of(il.trace(Shifted(), [torch.ones(1, 9, dtype=torch.int64)]), "(model)")
+    assert found.status == "misaligned"  # centres 2 apart
+    assert found.extent((3,)) == ((3, 5),)
+
+
+@pytest.mark.parametrize(
+    "name", ["add_.Tensor", "relu_.default", "__iand__.Tensor", "__ilshift__.Tensor", "__irshift__.Scalar"]
+)
+def test_an_operation_in_place_has_the_rule_of_its_base(name):
+    base_name, in_place = parse_operation_name(f"aten.{name}")
+    assert in_place
+    assert rule_of(base_name, True) is rule_of(base_name, False) is rule_of("add", False)
+
+
+def test_what_is_drawn_in_place_does_not_see_what_it_is_written_over():
+    class Drawn(nn.Module):
+        def forward(self, x):
+            return x.clone().uniform_()
+
+    assert il.field_of(il.trace(Drawn(), (1, 1, 9)), "(model)").status == "unknown"
 
 
 def test_a_tensor_written_slice_by_slice():

@@ -24,7 +24,7 @@ class RuleContext(NamedTuple):
     """An operation as a rule sees it.
 
     Attributes:
-        name: Without namespace and overload.
+        name: Its base name.
         args: Its arguments that are not tensors, by name.
         given: What is known of each tensor read.
         shapes: Their shapes.

@@ -53,13 +53,14 @@ RULES: dict[str, Rule] = {
     **_each(
         arithmetic.same,
         """clone _to_copy detach alias lift_fresh channel_shuffle native_channel_shuffle hardswish leaky_relu
-        log_sigmoid_forward _prelu_kernel""",
+        log_sigmoid_forward _prelu_kernel __and__ __or__ __xor__""",
     ),
     **_each(
         views.unrelated,
         """empty_like zeros_like ones_like full_like rand_like randn_like new_empty new_empty_strided
-        new_zeros new_ones new_full fill_ zero_ bernoulli_ uniform_ normal_""",
+        new_zeros new_ones new_full zero""",
     ),
+    **_each(views.overwrite, "copy fill"),
     **_each(views.view, "view _unsafe_view _reshape_alias unsqueeze squeeze"),
     **_each(views.expand, "expand"),
     **_each(views.transpose, "transpose t"),
@@ -80,16 +81,24 @@ RULES: dict[str, Rule] = {
     "pixel_unshuffle": views.pixel_unshuffle,
     "glu": views.gated,
     "embedding": views.embedding,
-    "copy_": views.copy,
 }
-"""Rules by operation, those apart that PyTorch tags as element-wise. To pass one more on, add its row."""
+"""Rules by base name, those apart that PyTorch tags as element-wise. To pass one more on, add its row."""
+
+
+IN_PLACE_RULES: dict[str, Rule] = _each(views.overwrite, "bernoulli uniform normal")
+"""Rules of in-place operations that do not read the tensor that they write, where others of their name do."""
 
 
 @cache
-def rule_of(name: str) -> Rule | None:
-    """The rule of an operation by its name, such as `relu_`; None where there is none."""
-    found = RULES.get(name) or RULES.get(name.rstrip("_"))
-    return found or (arithmetic.same if _is_pointwise(name) or _is_pointwise(name.rstrip("_")) else None)
+def rule_of(name: str, in_place: bool) -> Rule | None:
+    """The rule of an operation; None where there is none.
+
+    Args:
+        name: Its base name.
+        in_place: True where it writes to its first input.
+    """
+    rule = (IN_PLACE_RULES.get(name) if in_place else None) or RULES.get(name)
+    return rule or (arithmetic.same if _is_pointwise(name) else None)
 
 
 def _is_pointwise(name: str) -> bool:

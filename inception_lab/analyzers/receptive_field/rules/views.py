@@ -196,7 +196,7 @@ def embedding(op: RuleContext) -> Dependence:
     return index and index._replace(dims=(*index.dims, none(op.out[-1])))
 
 
-def copy(op: RuleContext) -> Dependence:
-    """What is written over the first input."""
-    source = op.given[1]
+def overwrite(op: RuleContext) -> Dependence:
+    """What is written over the first input, broadcast to its shape; None where that is a number."""
+    source = op.given[1] if len(op.given) > 1 else None
     return source and merge([source], op.out)
