@@ -65,8 +65,8 @@ class Extents:
     """First and last source pixel that each position depends on, exact at the borders too.
 
     Attributes:
-        first: The first pixel, by position.
-        last: The last pixel; below the first where a position sees nothing but padding.
+        first: The first pixel, by position; read-only.
+        last: The last pixel; below the first where a position sees nothing but padding; read-only.
         interior: The three numbers, None where no such numbers hold.
         everything: Whether a single position is left, after a reduction over all.
     """
@@ -74,6 +74,8 @@ class Extents:
     __slots__ = ("everything", "first", "interior", "last")
 
     def __init__(self, first: IntArray, last: IntArray, interior: Interior | None, everything: bool = False):
+        # readers of one trace share its maps
+        first.flags.writeable = last.flags.writeable = False
         self.first, self.last, self.interior, self.everything = first, last, interior, everything
 
     @classmethod

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from types import MappingProxyType
 from typing import NamedTuple
 
-from inception_lab.analyzers.receptive_field.field import Field
+from inception_lab.analyzers.receptive_field.field import Field, fields
+from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Op, Trace
 
 
@@ -25,7 +27,8 @@ class Segment(NamedTuple):
 Segments = tuple[Segment, ...]
 
 
-def channel_fields(trace: Trace, known: Mapping[int, Field]) -> dict[int, Segments]:
+@once_per_trace
+def channel_fields(trace: Trace) -> Mapping[int, Segments]:
     """The fields of each value's channels, along its second dimension.
 
     A convolution mixes all channels of a group, so that each of its outputs has the widest field among
@@ -33,11 +36,14 @@ def channel_fields(trace: Trace, known: Mapping[int, Field]) -> dict[int, Segmen
 
     Args:
         trace: Of any mode.
-        known: What `fields` gives.
 
     Returns:
         By value id; empty where channels cannot be told apart.
+
+    Raises:
+        InceptionLabError: The input has no spatial axes.
     """
+    known = fields(trace)
     found: dict[int, Segments] = {}
     for op in trace.ops:
         if op.phase != "forward":
@@ -49,7 +55,7 @@ def channel_fields(trace: Trace, known: Mapping[int, Field]) -> dict[int, Segmen
         for value in call.outputs:
             if value not in found and value in known and known[value].widest:
                 found[value] = ()
-    return found
+    return MappingProxyType(found)
 
 
 def _made(

@@ -12,6 +12,7 @@ from inception_lab.analyzers.receptive_field.axis_maps import Extents
 from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.analyzers.receptive_field.rules.context import Unknown
 from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Call, Trace
 
@@ -106,6 +107,7 @@ NOTHING = (0, -1)
 UNSEEN = Field("unknown", "it does not depend on the first input", None, None, None, ())
 
 
+@once_per_trace
 def fields(trace: Trace, source: str = "") -> Mapping[int, Field]:
     """The field of every value of the forward pass that depends on the source.
 

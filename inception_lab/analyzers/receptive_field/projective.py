@@ -11,6 +11,7 @@ from inception_lab.analyzers.receptive_field.axis_maps import Support
 from inception_lab.analyzers.receptive_field.field import output_of, source_of
 from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.errors import InceptionLabError
+from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Trace
 
 
@@ -41,15 +42,25 @@ def projective_field(
     shape = tuple([trace.values[value].shape[d] for d in axes])
     if len(pixel) != len(shape) or any(not 0 <= p < n for p, n in zip(pixel, shape, strict=True)):
         raise InceptionLabError(f"pixel {tuple(pixel)} is none of {shape}", hint="count from 0")
+    supports = _supports(trace, layer, source)
+    return tuple([_reached(support, place) for support, place in zip(supports, pixel, strict=True)])
+
+
+@once_per_trace
+def _supports(trace: Trace, layer: str, source: str) -> tuple[Support, ...]:
+    """The pixels that each unit of a layer sees, along each axis.
+
+    Those of one layer are kept, not those of all values: a table of units x pixels each would add up.
+    """
+    value, axes = source_of(trace, source)
     outputs = output_of(trace, layer).outputs
     found = propagate(trace, value, axes, Support.identity).get(outputs[0]) if outputs else None
     if not isinstance(found, Geometry):
         why = found.why if found is not None else "it does not depend on the source"
         raise InceptionLabError(f"what {layer} sees is not known: {why}", where=trace.context.model)
-    return tuple([_reached(m, place) for m, place in zip(found.maps, pixel, strict=True)])
+    return tuple([support for support in found.maps if isinstance(support, Support)])
 
 
-def _reached(support: object, place: int) -> tuple[int, int] | None:
-    assert isinstance(support, Support)
+def _reached(support: Support, place: int) -> tuple[int, int] | None:
     units = np.flatnonzero(support.sees[:, place])
     return (int(units[0]), int(units[-1])) if len(units) else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry, Map, digit, none
@@ -14,7 +15,7 @@ from inception_lab.ir.trace import Op, Trace, Value
 
 def propagate(
     trace: Trace, source: int, axes: Sequence[int], start: Callable[[int], Map]
-) -> dict[int, Dependence]:
+) -> Mapping[int, Dependence]:
     """What is known of each value of the forward pass.
 
     Args:
@@ -26,7 +27,7 @@ def propagate(
     Returns:
         By value id: its geometry, why it is not known, or None where it does not depend on the source.
     """
-    propagation = _Propagation(trace, source, axes, start)
+    propagation = Propagation(trace, source, axes, start)
     for op in trace.ops:
         if op.phase != "forward":
             break
@@ -34,10 +35,10 @@ def propagate(
     for call in trace.calls:
         for value in call.outputs:
             propagation.of(value)
-    return propagation.known
+    return MappingProxyType(propagation.known)
 
 
-class _Propagation:
+class Propagation:
     """What is known so far, and which values each storage has held."""
 
     def __init__(self, trace: Trace, source: int, axes: Sequence[int], start: Callable[[int], Map]) -> None:

@@ -12,6 +12,7 @@ from inception_lab.analyzers.receptive_field.axis_maps import Sizes
 from inception_lab.analyzers.receptive_field.field import Field, fields, source_of
 from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.errors import InceptionLabError
+from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Trace
 
@@ -63,6 +64,7 @@ def resolution_fit(trace: Trace) -> ResolutionFit:
     )
 
 
+@once_per_trace
 def smallest_by_geometry(trace: Trace) -> tuple[int, ...]:
     """The smallest size along each spatial axis that every operation of the trace can take.
 

@@ -13,6 +13,7 @@ from inception_lab.analyzers.receptive_field.axis_maps import Routes
 from inception_lab.analyzers.receptive_field.channels import Segments, channel_fields
 from inception_lab.analyzers.receptive_field.field import Field, fields, source_of
 from inception_lab.analyzers.receptive_field.propagation import propagate
+from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_name, places
 from inception_lab.ir.trace import Call, Trace
 
@@ -43,9 +44,13 @@ def field_spectrum(trace: Trace) -> DataFrame:
         >>> found[["field", "channels", "paths"]].values.tolist()
         [[27, 64, 1], [43, 160, 2], [59, 32, 1]]
     """
+    return _spectrum(trace).copy()
+
+
+@once_per_trace
+def _spectrum(trace: Trace) -> DataFrame:
     value, axes = source_of(trace)
-    known = fields(trace)
-    channels = channel_fields(trace, known)
+    known, channels = fields(trace), channel_fields(trace)
     routes = propagate(trace, value, axes, Routes.identity)
     rows: list[dict[str, Any]] = []
     for call in _modules(trace):

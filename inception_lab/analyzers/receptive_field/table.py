@@ -10,6 +10,7 @@ from pandas import DataFrame, Series
 
 from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.analyzers.receptive_field.field import UNSEEN, Field, NoSpatialAxes, fields
+from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Call, Trace
 
@@ -43,6 +44,11 @@ def receptive_field(trace: Trace, source: str = "") -> DataFrame:
         >>> receptive_field(trace).set_index("layer").loc["inception3a", list(NUMBERS)].tolist()
         [(59, 59), (8, 8), (23, 23)]
     """
+    return _table(trace, source).copy()
+
+
+@once_per_trace
+def _table(trace: Trace, source: str = "") -> DataFrame:
     known = fields(trace, source)
     calls = layer_calls(trace)
     found = [_field(call, known) for call in calls]
@@ -72,7 +78,7 @@ def _layers(trace: Trace) -> DataFrame:
     The status is left out where a field is exact.
     """
     try:
-        table = receptive_field(trace)[["layer", "call", *NUMBERS, "status"]]
+        table = _table(trace)[["layer", "call", *NUMBERS, "status"]]
         said = [None if status == "exact" else status for status in table["status"]]
         return table.assign(status=Series(said, dtype=object))
     except NoSpatialAxes:

@@ -73,9 +73,8 @@ def test_depthwise_convolutions_and_slices_keep_channels_apart():
     net = nn.Sequential(Apart(), nn.ReLU())
     trace = il.trace(net, (1, 3, 9, 9))
     from inception_lab.analyzers.receptive_field.channels import channel_fields
-    from inception_lab.analyzers.receptive_field.field import fields
 
-    carried = channel_fields(trace, fields(trace))[trace.calls[0].outputs[0]]
+    carried = channel_fields(trace)[trace.calls[0].outputs[0]]
     assert [tuple(segment) for segment in carried] == [(2, (3, 3)), (6, (5, 5))]
 
 

@@ -1,0 +1,82 @@
+"""Each analysis of a trace is computed once, however many readers ask, and none of them can change it."""
+
+from collections import Counter
+
+import pytest
+from support.typed import typed
+
+import inception_lab as il
+from inception_lab.analyzers.receptive_field import propagation
+from inception_lab.analyzers.receptive_field.axis_maps import Extents, Routes, Sizes, Support
+
+
+@pytest.fixture
+def propagations(monkeypatch):
+    """How often a trace was followed, by what was followed and the value from which on."""
+    count = Counter()
+
+    class Counting(propagation.Propagation):
+        def __init__(self, trace, source, axes, start):
+            count[start, source] += 1
+            super().__init__(trace, source, axes, start)
+
+    monkeypatch.setattr(propagation, "Propagation", Counting)
+    return count
+
+
+@pytest.fixture
+def trace():
+    return il.trace(il.create_model("googlenet", device="meta"), (1, 3, 96, 96))
+
+
+def test_readers_of_one_trace_share_one_computation(trace, propagations):
+    for _ in range(2):
+        il.receptive_field(trace)
+        il.field_spectrum(trace)
+        il.resolution_fit(trace)
+        for layer in ("conv1", "inception3a", "inception5b"):
+            il.field_of(trace, layer)
+        il.summarise(trace)
+    (source,) = {source for _, source in propagations}
+    assert propagations == {(start, source): 1 for start in (Extents.identity, Routes.identity, Sizes.up_to)}
+
+
+def test_each_source_and_each_trace_has_a_computation_of_its_own(trace, propagations):
+    for _ in range(2):
+        il.receptive_field(trace)
+        il.field_of(trace, "inception4a", source="inception3a")
+        il.receptive_field(trace, "inception3a")
+    assert len(propagations) == 2
+    assert set(propagations.values()) == {1}
+    il.receptive_field(il.trace(il.create_model("googlenet", device="meta"), (1, 3, 96, 96)))
+    assert sum(propagations.values()) == 3
+
+
+def test_the_pixels_of_a_layer_share_one_computation(trace, propagations):
+    reached = [il.projective_field(trace, (pixel, 0), "conv1.conv") for pixel in range(96)]
+    assert reached[0] != reached[95]
+    assert [start for start, _ in propagations.elements()] == [Support.identity]
+
+
+def test_the_command_follows_its_trace_once(capsys, propagations):
+    code, _, _ = typed(capsys, "receptive-field", "googlenet", "--input-size", "3x96x96", "--format", "json")
+    assert code == 0
+    assert sum(times for (start, _), times in propagations.items() if start == Extents.identity) == 1
+    assert sum(times for (start, _), times in propagations.items() if start == Routes.identity) == 1
+
+
+@pytest.mark.parametrize(
+    ("analysis", "column"), [(il.receptive_field, "status"), (il.field_spectrum, "field")]
+)
+def test_a_table_is_the_readers_own(trace, analysis, column):
+    before, table = analysis(trace), analysis(trace)
+    table.loc[0, column] = table[column].iloc[-1]
+    table["more"] = 1
+    assert analysis(trace).equals(before)
+
+
+def test_extents_are_read_only(trace):
+    axis = il.field_of(trace, "conv1").axes[0]
+    for pixels in (axis.first, axis.last):
+        with pytest.raises(ValueError, match="read-only"):
+            pixels[0] = 7
