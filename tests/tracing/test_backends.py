@@ -10,13 +10,14 @@ import torch
 from support.fingerprints import assert_left_as_found, fingerprint, same
 from torch import nn
 
+import inception_lab as il
 from inception_lab.analyzers.summary import summarise
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 from inception_lab.models.registry import create_model
 from inception_lab.running.step import Request
 from inception_lab.tracing.backends import CPU
-from inception_lab.tracing.tracer import trace, trace_on
+from inception_lab.tracing.tracer import trace_on
 
 MODES = pytest.mark.parametrize("mode", ["eval", "train"])
 
@@ -55,27 +56,27 @@ class Strict(Linear):
 @MODES
 @pytest.mark.parametrize("kind", [Asking, Masking, Numpy, Strict])
 def test_runs_for_real_and_says_why(kind, mode):
-    found = assert_left_as_found(kind(), (2, 4), mode)
-    assert found.context.device == "cpu"
-    assert found.context.fallback.split(":")[0].split(" ")[0].endswith("Error")
-    assert sum(op.macs for op in found.ops if op.phase == "forward") == 2 * 4 * 4
-    record = summarise(found)
+    trace = assert_left_as_found(kind(), (2, 4), mode)
+    assert trace.context.device == "cpu"
+    assert trace.context.fallback.split(":")[0].split(" ")[0].endswith("Error")
+    assert sum(op.macs for op in trace.ops if op.phase == "forward") == 2 * 4 * 4
+    record = summarise(trace)
     assert record.context["device"] == "cpu"
-    assert found.context.fallback in record.context["note"]
+    assert trace.context.fallback in record.context["note"]
     with pytest.raises(InceptionLabError) as caught:
-        trace(kind(), (2, 4), mode=mode, meta_only=True)
+        il.trace(kind(), (2, 4), mode=mode, meta_only=True)
     assert caught.value.exit_code == 3
 
 
 def test_an_example_decides_the_way():
     for sign, calls in ((1.0, 1), (-1.0, 2)):
-        found = trace(Asking(), sign * torch.ones(2, 4))
-        assert [call.path for call in found.calls].count("linear") == calls
+        trace = il.trace(Asking(), sign * torch.ones(2, 4))
+        assert [call.path for call in trace.calls].count("linear") == calls
 
 
 def test_the_numbers_of_a_real_run_are_the_same_every_time():
-    found = [trace(Masking(), (64, 4)) for _ in range(3)]
-    assert found[0].ops == found[1].ops == found[2].ops
+    traces = [il.trace(Masking(), (64, 4)) for _ in range(3)]
+    assert traces[0].ops == traces[1].ops == traces[2].ops
 
 
 @MODES
@@ -84,7 +85,7 @@ def test_a_real_run_traces_what_meta_tensors_trace(name, mode):
     """All operations but those that PyTorch itself does otherwise: eval batch norm returns no statistics."""
     model, shape = create_model(name, num_classes=5), (2, 3, 71, 71)
     real = trace_on(CPU, Request(model, shape, mode, name=name), "asked for")
-    meta = trace(model, shape, mode=mode, name=name)
+    meta = il.trace(model, shape, mode=mode, name=name)
     outline = [[(op.name, op.phase, op.call, op.macs, op.other_flops) for op in t.ops] for t in (real, meta)]
     assert outline[0] == outline[1]
     assert [(c.path, c.number, c.params) for c in real.calls] == [
@@ -96,7 +97,7 @@ def test_a_real_run_traces_what_meta_tensors_trace(name, mode):
 def test_a_model_without_data_cannot_run_for_real():
     model = Asking().to("meta")
     with pytest.raises(InceptionLabError, match="meta") as caught:
-        trace(model, (2, 4))
+        il.trace(model, (2, 4))
     assert caught.value.exit_code == 3
 
 
@@ -116,10 +117,10 @@ def test_tensors_in_plain_attributes_meet_meta_tensors(mode):
             self.shifts["a"].append(y)
             return y @ self.pair[0]
 
-    found = assert_left_as_found(Plain(), (2, 4), mode)
-    assert found.context.device == "meta"
-    assert sum(op.macs for op in found.ops if op.phase == "forward") == 2 * (2 * 4 * 4)
-    gradients = [s for s in found.storages if s.kind == "gradient"]
+    trace = assert_left_as_found(Plain(), (2, 4), mode)
+    assert trace.context.device == "meta"
+    assert sum(op.macs for op in trace.ops if op.phase == "forward") == 2 * (2 * 4 * 4)
+    gradients = [s for s in trace.storages if s.kind == "gradient"]
     assert len(gradients) == (2 if mode == "train" else 0)
 
 
@@ -136,14 +137,14 @@ def test_a_cache_kept_in_an_attribute_is_not_left_on_meta():
             return self.linear(x) + self.cache[key]
 
     model = Caching().eval()
-    trace(model, (2, 4))
+    il.trace(model, (2, 4))
     assert model.cache == {}
     images = torch.rand(2, 4)
     assert torch.equal(model(images), model.linear(images) + model.linear.weight[:, 0])
 
 
 def test_recurrent_layers_know_their_parameters():
-    step = trace(nn.LSTM(3, 5, 2, bidirectional=True), (7, 2, 3), mode="train")
+    step = il.trace(nn.LSTM(3, 5, 2, bidirectional=True), (7, 2, 3), mode="train")
     parameters = {name for name, _ in nn.LSTM(3, 5, 2, bidirectional=True).named_parameters()}
     assert {s.name for s in step.storages if s.kind == "gradient"} == parameters
 
@@ -153,20 +154,20 @@ class TestSwitches:
     def test_the_encoders_fused_path_is_off_while_counting_and_on_again(self, mode):
         torch.backends.mha.set_fastpath_enabled(True)
         encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
-        for found in (trace(encoder, (2, 5, 8), mode=mode), real_run(encoder, (2, 5, 8), mode)):
+        for trace in (il.trace(encoder, (2, 5, 8), mode=mode), real_run(encoder, (2, 5, 8), mode)):
             projections = 4 * 8 * 8 + 2 * 8 * 16
             products = 2 * 5 * 8
-            forward = sum(op.macs for op in found.ops if op.phase == "forward")
+            forward = sum(op.macs for op in trace.ops if op.phase == "forward")
             assert forward == 2 * (2 * 5) * (projections + products)
         assert torch.backends.mha.get_fastpath_enabled()
 
     @MODES
     def test_a_compiled_model_runs_operation_by_operation(self, mode):
         model = torch.compile(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)))
-        found = trace(model, (2, 3), mode=mode)
-        owners = {found.calls[op.call].path for op in found.ops if op.macs}
+        trace = il.trace(model, (2, 3), mode=mode)
+        owners = {trace.calls[op.call].path for op in trace.ops if op.macs}
         assert owners == {"_orig_mod.0", "_orig_mod.2"}
-        assert sum(op.macs for op in found.ops if op.phase == "forward") == 2 * (12 + 8)
+        assert sum(op.macs for op in trace.ops if op.phase == "forward") == 2 * (12 + 8)
 
     def test_replicas_are_left_alone(self):
         model = nn.DataParallel(nn.Linear(3, 4))
@@ -176,19 +177,19 @@ class TestSwitches:
 
     def test_a_scripted_module_is_refused(self):
         with pytest.raises(InceptionLabError, match="scripted") as caught:
-            trace(nn.Sequential(torch.jit.script(nn.Linear(3, 4))), (2, 3))
+            il.trace(nn.Sequential(torch.jit.script(nn.Linear(3, 4))), (2, 3))
         assert caught.value.exit_code == 3
 
 
 def real_run(model, shape, mode):
     before = fingerprint(model)
-    found = trace_on(CPU, Request(model, shape, mode, name="it"), "asked for")
+    trace = trace_on(CPU, Request(model, shape, mode, name="it"), "asked for")
     assert same(before, fingerprint(model))
-    return found
+    return trace
 
 
-class TestStrangers:
-    """What a model uses without owning it is left as it was found, too."""
+class TestUnregistered:
+    """Modules and tensors that a model uses without owning them are left as they were found, too."""
 
     def test_modules_in_a_list(self):
         class Holding(nn.Module):
@@ -202,23 +203,23 @@ class TestStrangers:
         model = Holding()
         inner = nn.ModuleList([model.others[0], model.others[1]["a"]])
         before = fingerprint(inner)
-        found = assert_left_as_found(model, (3, 4), "train")
-        assert found.context.device == "meta"
+        trace = assert_left_as_found(model, (3, 4), "train")
+        assert trace.context.device == "meta"
         assert same(before, fingerprint(inner))
-        assert sum(op.macs for op in found.ops if op.phase == "forward") == 3 * 16
-        assert sum(call.params for call in found.calls) == 0
+        assert sum(op.macs for op in trace.ops if op.phase == "forward") == 3 * 16
+        assert sum(call.params for call in trace.calls) == 0
 
     def test_a_weight_of_nobody(self):
         weight = torch.randn(4, 4, requires_grad=True)
-        weight.grad = kept = torch.ones(4, 4)
+        weight.grad = gradient = torch.ones(4, 4)
 
         class Using(nn.Module):
             def forward(self, x):
                 return x @ weight
 
-        trace(Using(), (3, 4), mode="train")
-        assert weight.grad is kept
-        assert torch.equal(kept, torch.ones(4, 4))
+        il.trace(Using(), (3, 4), mode="train")
+        assert weight.grad is gradient
+        assert torch.equal(gradient, torch.ones(4, 4))
 
     @pytest.mark.parametrize("keeps", [True, False])
     def test_a_loss_with_weights(self, keeps):
@@ -234,7 +235,7 @@ class TestStrangers:
         model.forward = model.linear.forward
         loss = Perceptual(model)
         before = fingerprint(loss)
-        step = trace(model, (3, 4), mode="train", loss=loss)
+        step = il.trace(model, (3, 4), mode="train", loss=loss)
         assert step.context.device == "meta"
         assert same(before, fingerprint(loss))
 
@@ -277,14 +278,14 @@ def test_a_generator_is_run_to_its_end():
             yield self.linear(x)
             yield self.linear(x)
 
-    assert sum(op.macs for op in trace(Yielding(), (1, 4)).ops) == 2 * 16
+    assert sum(op.macs for op in il.trace(Yielding(), (1, 4)).ops) == 2 * 16
 
 
 def test_a_real_run_that_takes_too_long_is_given_up(monkeypatch):
     monkeypatch.setattr("inception_lab.tracing.tracer.CPU", CPU._replace(most_macs=50))
-    assert trace(Asking(), (2, 4)).context.device == "cpu"
+    assert il.trace(Asking(), (2, 4)).context.device == "cpu"
     with pytest.raises(InceptionLabError, match="smaller input") as caught:
-        trace(Asking(), (16, 4))
+        il.trace(Asking(), (16, 4))
     assert caught.value.exit_code == 3
 
 
@@ -292,12 +293,12 @@ def test_a_wrong_size_on_a_large_model_copies_no_weights(monkeypatch):
     monkeypatch.setattr("inception_lab.tracing.tracer.FEW_BYTES", 10)
     monkeypatch.setattr("inception_lab.tracing.backends.stand_ins.cpu_copy", None)
     with pytest.raises(InceptionLabError, match="cannot run on an input of 2x5"):
-        trace(nn.Linear(4, 4), (2, 5))
+        il.trace(nn.Linear(4, 4), (2, 5))
 
 
 def test_nothing_is_kept_of_a_real_run():
     model = Asking()
-    trace(model, (2, 4))
+    il.trace(model, (2, 4))
     copies = weakref.ref(model.linear.weight)
     del model
     assert copies() is None

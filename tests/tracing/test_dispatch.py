@@ -1,4 +1,4 @@
-"""The shortcuts give the very trace that the kernels give."""
+"""The caching executor gives the very trace that the kernels give."""
 
 import re
 import subprocess
@@ -6,29 +6,31 @@ import sys
 
 import pytest
 import torch
+from support.pricing import Function
 from support.zoo import small_image
 from torch import nn
 
+import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import create_model, list_models
 from inception_lab.running.step import Request
 from inception_lab.tracing.backends import META
 from inception_lab.tracing.dispatch import CACHE_LIMIT, CACHING_EXECUTOR, CachingExecutor, KernelExecutor
-from inception_lab.tracing.tracer import trace, trace_on
+from inception_lab.tracing.tracer import trace_on
 
 aten = torch.ops.aten
 
 
-def traced(model, shape, mode, executor):
+def trace_by(executor, model, shape, mode):
     return trace_on(META._replace(executor=executor), Request(model, shape, mode, name="it"))
 
 
-def assert_same(found, expected):
-    assert found.ops == expected.ops
-    assert found.values == expected.values
-    assert found.storages == expected.storages
-    assert found.calls == expected.calls
-    assert found.context == expected.context
+def assert_same(actual, expected):
+    assert actual.ops == expected.ops
+    assert actual.values == expected.values
+    assert actual.storages == expected.storages
+    assert actual.calls == expected.calls
+    assert actual.context == expected.context
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -36,24 +38,24 @@ def kernels_that_ran_before():
     """The first run of some kernels keeps its arguments alive, see `TestFreshProcess`."""
     for mode in ("eval", "train"):
         for name in ("googlenet", "googlenet_bn"):
-            traced(create_model(name, device="meta"), (1, 3, 64, 64), mode, KernelExecutor())
+            trace_by(KernelExecutor(), create_model(name, device="meta"), (1, 3, 64, 64), mode)
 
 
 TWICE = """
 import torch
 from torch import nn
-from inception_lab.tracing.tracer import trace
+import inception_lab as il
 net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
 for mode in ("eval", "train"):
-    first, second = (trace(net, (1, 3, 8, 8), mode=mode) for _ in range(2))
+    first, second = (il.trace(net, (1, 3, 8, 8), mode=mode) for _ in range(2))
     assert first == second, [pair for pair in zip(first.storages, second.storages) if pair[0] != pair[1]]
 """
 
 
 class TestFreshProcess:
     def test_the_first_trace_is_as_the_second(self):
-        done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        process = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, check=False)
+        assert process.returncode == 0, process.stderr
 
 
 class TestContract:
@@ -63,17 +65,17 @@ class TestContract:
     @pytest.mark.parametrize("name", list_models())
     @pytest.mark.parametrize("batch", [1, 2])
     def test_zoo(self, name, mode, batch):
-        model, answers = create_model(name, device="meta"), CachingExecutor()
-        expected = traced(model, small_image(name, batch), mode, KernelExecutor())
+        model, caching = create_model(name, device="meta"), CachingExecutor()
+        expected = trace_by(KernelExecutor(), model, small_image(name, batch), mode)
         for _ in range(2):
-            assert_same(traced(model, small_image(name, batch), mode, answers), expected)
+            assert_same(trace_by(caching, model, small_image(name, batch), mode), expected)
 
     @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
     def test_heads(self, name):
-        model, answers = create_model(name, device="meta", aux_logits=True), CachingExecutor()
-        expected = traced(model, (2, 3, 191, 238), "train", KernelExecutor())
+        model, caching = create_model(name, device="meta", aux_logits=True), CachingExecutor()
+        expected = trace_by(KernelExecutor(), model, (2, 3, 191, 238), "train")
         for _ in range(2):
-            assert_same(traced(model, (2, 3, 191, 238), "train", answers), expected)
+            assert_same(trace_by(caching, model, (2, 3, 191, 238), "train"), expected)
 
     @pytest.mark.parametrize("mode", ["eval", "train"])
     @pytest.mark.parametrize(
@@ -92,27 +94,19 @@ class TestContract:
         )  # fmt: skip
         net.to(dtype=dtype, memory_format=memory_format)
         images = torch.zeros(2, 3, 16, 16, dtype=dtype).contiguous(memory_format=memory_format)
-        answers, expected = CachingExecutor(), traced(net, images, mode, KernelExecutor())
+        caching, expected = CachingExecutor(), trace_by(KernelExecutor(), net, images, mode)
         for _ in range(2):
-            assert_same(traced(net, images, mode, answers), expected)
+            assert_same(trace_by(caching, net, images, mode), expected)
 
     def test_one_cache_for_all_models_and_modes(self):
         """Nothing that one trace leaves behind changes another."""
-        answers = CachingExecutor()
+        caching = CachingExecutor()
         models = [create_model(name, device="meta") for name in ("googlenet", "googlenet_bn")]
         for model in [*models, *models]:
             for mode in ("eval", "train"):
                 shape = (1, 3, 64, 64)
-                assert_same(traced(model, shape, mode, answers), traced(model, shape, mode, KernelExecutor()))
-
-
-class Applied(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
+                expected = trace_by(KernelExecutor(), model, shape, mode)
+                assert_same(trace_by(caching, model, shape, mode), expected)
 
 
 SAME_KEY_AT_FIRST_SIGHT = [
@@ -134,42 +128,37 @@ SAME_KEY_AT_FIRST_SIGHT = [
 
 @pytest.mark.parametrize("functions", SAME_KEY_AT_FIRST_SIGHT)
 def test_operations_that_resemble_each_other_are_told_apart(functions):
-    answers = CachingExecutor()
+    caching = CachingExecutor()
     for function in [*functions, *functions]:
         for x in (torch.zeros(4, 4), torch.zeros(4, 4, dtype=torch.int64), torch.zeros(4, 4).t()[:]):
-            found = traced(Applied(function), x, "eval", answers)
-            assert_same(found, traced(Applied(function), x, "eval", KernelExecutor()))
+            expected = trace_by(KernelExecutor(), Function(function), x, "eval")
+            assert_same(trace_by(caching, Function(function), x, "eval"), expected)
 
 
-class TestShortcuts:
-    def ask(self, answers, func, *args):
-        return answers(func, (func, *(a for a in args if not isinstance(a, torch.Tensor))), args, {})
+class TestCachingExecutor:
+    def run(self, caching, func, *args):
+        return caching(func, (func, *(a for a in args if not isinstance(a, torch.Tensor))), args, {})
 
     def test_a_known_operation_is_not_run_again(self):
-        answers, x = CachingExecutor(), torch.empty(2, 3, device="meta")
-        first, made = self.ask(answers, aten.neg.default, x)
-        second, again = self.ask(answers, aten.neg.default, x)
+        caching, x = CachingExecutor(), torch.empty(2, 3, device="meta")
+        first, output = self.run(caching, aten.neg.default, x)
+        second, next_output = self.run(caching, aten.neg.default, x)
         assert second is first
-        assert again is not made
-        assert again.untyped_storage()._cdata != made.untyped_storage()._cdata
+        assert next_output is not output
+        assert next_output.untyped_storage()._cdata != output.untyped_storage()._cdata
 
     @pytest.mark.parametrize("func", [aten.t.default, aten.relu_.default, aten.detach.default])
     def test_views_and_in_place_operations_always_run(self, func):
-        answers, x = CachingExecutor(), torch.empty(2, 3, device="meta")
+        caching, x = CachingExecutor(), torch.empty(2, 3, device="meta")
         for _ in range(3):
-            known, out = self.ask(answers, func, x)
-            assert known.outputs is None
+            operation, out = self.run(caching, func, x)
+            assert operation.outputs is None
             assert out.untyped_storage()._cdata == x.untyped_storage()._cdata
 
     def test_an_operation_that_may_return_its_argument_is_not_answered_with_a_copy(self):
         """`contiguous` and `to` are views of nothing when they have nothing to do."""
-        found = traced(
-            Applied(lambda x: x.contiguous().to(torch.float32).reshape(4, 4)),
-            (4, 4),
-            "eval",
-            CachingExecutor(),
-        )
-        assert len(found.storages) == 1
+        model = Function(lambda x: x.contiguous().to(torch.float32).reshape(4, 4))
+        assert len(trace_by(CachingExecutor(), model, (4, 4), "eval").storages) == 1
 
     @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
     def test_a_kernel_larger_than_the_input_along_one_axis_is_refused_as_for_real(self, memory_format):
@@ -178,26 +167,26 @@ class TestShortcuts:
         with pytest.raises(RuntimeError) as real:
             layer(x)
         with pytest.raises(InceptionLabError, match=re.escape(str(real.value))):
-            trace(layer, x, meta_only=True)
+            il.trace(layer, x, meta_only=True)
 
     def test_arguments_that_cannot_be_hashed_are_run_by_the_kernel(self):
-        answers, x = CachingExecutor(), torch.empty(2, 3, device="meta")
+        caching, x = CachingExecutor(), torch.empty(2, 3, device="meta")
         for _ in range(2):
-            _, out = answers(aten.neg.default, (aten.neg.default, []), (x,), {})
+            _, out = caching(aten.neg.default, (aten.neg.default, []), (x,), {})
             assert out.shape == x.shape
-        assert not answers.cache
+        assert not caching.cache
 
     def test_the_cache_does_not_outgrow_its_limit(self, monkeypatch):
         monkeypatch.setattr(CACHING_EXECUTOR, "cache", dict.fromkeys(range(CACHE_LIMIT + 1)))
-        trace(nn.ReLU(), (2,))
+        il.trace(nn.ReLU(), (2,))
         assert len(CACHING_EXECUTOR.cache) == 1
 
     def test_the_cache_holds_no_tensor(self):
-        answers = CachingExecutor()
-        traced(create_model("googlenet", device="meta"), (1, 3, 64, 64), "train", answers)
-        assert answers.cache
-        for key, known in answers.cache.items():
-            assert not any(isinstance(part, torch.Tensor) for part in (*key, *known))
+        caching = CachingExecutor()
+        trace_by(caching, create_model("googlenet", device="meta"), (1, 3, 64, 64), "train")
+        assert caching.cache
+        for key, operation in caching.cache.items():
+            assert not any(isinstance(part, torch.Tensor) for part in (*key, *operation))
 
 
 def double(x: torch.Tensor) -> torch.Tensor:
@@ -214,19 +203,19 @@ def custom_op():
 
 class TestUncounted:
     def test_a_custom_operation_is_named_with_how_often_it_ran(self, custom_op):
-        found = trace(Applied(lambda x: custom_op(custom_op(custom_op(x)))), (2, 3))
-        assert found.context.uncounted_ops == {"inception_lab_tests.double.default": 3}
-        assert not found.context.complete
-        assert [op.counted for op in found.ops] == [False] * 3
+        trace = il.trace(Function(lambda x: custom_op(custom_op(custom_op(x)))), (2, 3))
+        assert trace.context.uncounted_ops == {"inception_lab_tests.double.default": 3}
+        assert not trace.context.complete
+        assert [op.counted for op in trace.ops] == [False] * 3
 
     def test_an_operation_of_torch_without_a_formula_too(self):
-        found = trace(Applied(lambda x: x.matrix_exp().matrix_exp().relu()), (3, 3))
-        assert found.context.uncounted_ops == {"aten.linalg_matrix_exp.default": 2}
-        assert not found.context.complete
-        assert [op.counted for op in found.ops] == [False, False, True]
+        trace = il.trace(Function(lambda x: x.matrix_exp().matrix_exp().relu()), (3, 3))
+        assert trace.context.uncounted_ops == {"aten.linalg_matrix_exp.default": 2}
+        assert not trace.context.complete
+        assert [op.counted for op in trace.ops] == [False, False, True]
 
-    def test_what_is_known_is_complete(self):
-        found = trace(create_model("googlenet_bn", device="meta"), (1, 3, 64, 64), mode="train")
-        assert found.context.complete
-        assert not found.context.uncounted_ops
-        assert all(op.counted for op in found.ops)
+    def test_a_count_of_operations_with_formulas_is_complete(self):
+        trace = il.trace(create_model("googlenet_bn", device="meta"), (1, 3, 64, 64), mode="train")
+        assert trace.context.complete
+        assert not trace.context.uncounted_ops
+        assert all(op.counted for op in trace.ops)

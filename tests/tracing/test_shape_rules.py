@@ -11,7 +11,7 @@ from inception_lab.tracing.shape_rules import RULES, output_layouts
 
 aten = torch.ops.aten
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-REFUSED = "the kernel raised"
+ERROR = "the kernel raised"
 FEW = settings(max_examples=30, deadline=None, derandomize=True)
 MANY = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -23,22 +23,23 @@ def meta(*shape, dtype=torch.float32):
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
-def described(out):
+def outline(out):
     """Shape, strides and dtype of a tensor or a layout, of each where there are several."""
     if isinstance(out, Tensor):
         return tuple(out.shape), out.stride(), out.dtype
     if isinstance(out, Layout):
         return out.shape, out.strides, out.dtype
-    return None if out is None else tuple(map(described, out))
+    return None if out is None else tuple(map(outline, out))
 
 
 def by_kernel(op, args):
     try:
-        out = described(op(*args))
+        out = outline(op(*args))
     except Exception:
-        return REFUSED
+        return ERROR
     if op is aten.native_batch_norm_backward.default:  # see TestBatchNormBackward
-        return tuple(made if wanted else None for made, wanted in zip(out, args[9], strict=True))
+        mask = args[9]
+        return tuple(gradient if needed else None for gradient, needed in zip(out, mask, strict=True))
     return out
 
 
@@ -102,19 +103,19 @@ def window(axes, with_dilation):
 
 
 @st.composite
-def shaped(draw, low=0):
+def tensor(draw, low=0):
     return meta(*draw(st.lists(sizes, min_size=low, max_size=5)), dtype=draw(float_types))
 
 
 @st.composite
 def two_of_a_shape(draw):
-    x = draw(shaped())
+    x = draw(tensor())
     return [x, draw(st.sampled_from([torch.empty_like(x), 2, 0.5, True]))]
 
 
 @st.composite
 def several(draw):
-    first = draw(shaped(low=1))
+    first = draw(tensor(low=1))
     axis = draw(st.integers(-first.dim(), first.dim() - 1))
     shapes = [list(first.shape) for _ in range(draw(st.integers(1, 4)))]
     for shape in shapes[1:]:
@@ -124,8 +125,8 @@ def several(draw):
 
 
 @st.composite
-def averaged(draw):
-    x = draw(shaped(low=1))
+def mean(draw):
+    x = draw(tensor(low=1))
     axes = draw(st.lists(st.integers(0, x.dim() - 1), min_size=1, unique=True))
     args = [x, [axis - x.dim() if draw(st.booleans()) else axis for axis in axes]]
     return [*args, draw(st.booleans())] if draw(st.booleans()) else args
@@ -139,29 +140,29 @@ def matrices(draw):
 
 
 @st.composite
-def normalised(draw, backward=False):
+def batch_norm(draw, backward=False):
     dtype = draw(st.sampled_from([torch.float32, torch.float64]))
     x = meta(*draw(st.lists(sizes, min_size=2, max_size=5)), dtype=dtype)
 
-    def channels(given_):
-        return meta(x.shape[1], dtype=dtype) if given_ else None
+    def channels(present):
+        return meta(x.shape[1], dtype=dtype) if present else None
 
-    affine, tracked = draw(st.booleans()), draw(st.booleans())
+    affine, has_statistics = draw(st.booleans()), draw(st.booleans())
     training = draw(st.booleans()) and x.numel() > x.shape[1]
-    weight, mean, variance = channels(affine), *[channels(tracked or not training) for _ in range(2)]
+    weight, mean, variance = channels(affine), *[channels(has_statistics or not training) for _ in range(2)]
     if not backward:
         return [x, weight, channels(affine), mean, variance, training, 0.1, 1e-5]
     mask = [draw(st.booleans()), *[affine and draw(st.booleans()) for _ in range(2)]]
-    saved = [channels(True), channels(True)]
-    return [torch.empty_like(x), x, weight, mean, variance, *saved, training, 1e-5, mask]
+    batch_statistics = [channels(True), channels(True)]
+    return [torch.empty_like(x), x, weight, mean, variance, *batch_statistics, training, 1e-5, mask]
 
 
 @st.composite
-def padded(draw):
-    x = draw(shaped(low=1))
-    pad = draw(st.lists(st.integers(0, 3), min_size=1, max_size=x.dim()).filter(any))
-    pad = [side for width in pad for side in (width, draw(st.integers(0, 2)))]
-    return [x, pad] if draw(st.booleans()) else [x, pad, 0.0]
+def pad(draw):
+    x = draw(tensor(low=1))
+    widths = draw(st.lists(st.integers(0, 3), min_size=1, max_size=x.dim()).filter(any))
+    sides = [side for width in widths for side in (width, draw(st.integers(0, 2)))]
+    return [x, sides] if draw(st.booleans()) else [x, sides, 0.0]
 
 
 PLAIN = {
@@ -170,18 +171,18 @@ PLAIN = {
     aten.max_pool2d_with_indices.default: window(2, with_dilation=True),
     aten.avg_pool2d.default: window(2, with_dilation=False),
     aten.avg_pool3d.default: window(3, with_dilation=False),
-    aten.relu.default: shaped().map(lambda x: [x]),
-    aten.pow.Tensor_Scalar: st.tuples(shaped(), st.sampled_from([2, 0.75, True, -1])).map(list),
-    aten.threshold_backward.default: shaped().map(lambda x: [x, torch.empty_like(x), 0]),
+    aten.relu.default: tensor().map(lambda x: [x]),
+    aten.pow.Tensor_Scalar: st.tuples(tensor(), st.sampled_from([2, 0.75, True, -1])).map(list),
+    aten.threshold_backward.default: tensor().map(lambda x: [x, torch.empty_like(x), 0]),
     aten.add.Tensor: two_of_a_shape(),
     aten.mul.Tensor: two_of_a_shape(),
     aten.div.Tensor: two_of_a_shape(),
     aten.cat.default: several(),
-    aten.mean.dim: averaged(),
+    aten.mean.dim: mean(),
     aten.addmm.default: matrices(),
-    aten.native_batch_norm.default: normalised(),
-    aten.native_batch_norm_backward.default: normalised(backward=True),
-    aten.constant_pad_nd.default: padded(),
+    aten.native_batch_norm.default: batch_norm(),
+    aten.native_batch_norm_backward.default: batch_norm(backward=True),
+    aten.constant_pad_nd.default: pad(),
 }
 by_op = pytest.mark.parametrize("op", PLAIN, ids=str)
 
@@ -196,14 +197,14 @@ def test_every_rule_is_covered():
 def test_plain_arguments_are_answered_as_by_the_kernel(op, data):
     args = data.draw(PLAIN[op])
     expected = by_kernel(op, args)
-    assert expected != REFUSED
-    assert described(output_layouts(op, args, {})) == expected
+    assert expected != ERROR
+    assert outline(output_layouts(op, args, {})) == expected
 
 
 # -------------------------------------------------------------------- arguments bent out of shape
 
 
-def _transposed(x):
+def _transpose(x):
     return x.transpose(0, -1) if x.dim() > 1 else x.expand(2, *x.shape)
 
 
@@ -212,14 +213,14 @@ def _channels_last(x):
     return x.contiguous(memory_format=last) if last else x
 
 
-def _resized(x):
+def _resize(x):
     return meta(*x.shape[:-1], x.shape[-1] + 1, dtype=x.dtype) if x.dim() else meta(2, dtype=x.dtype)
 
 
 BENT_TENSORS = (
-    _transposed,
+    _transpose,
     _channels_last,
-    _resized,
+    _resize,
     lambda x: meta(x.shape[0] + 1, *x.shape[1:], dtype=x.dtype) if x.dim() else x,
     lambda x: meta(*x.shape[:1], 7, *x.shape[2:], dtype=x.dtype),
     lambda x: meta(0, *x.shape[1:], dtype=x.dtype),
@@ -239,25 +240,25 @@ wrong_numbers = st.lists(st.integers(-3, 5), max_size=6)
 def bent(draw, op, args):
     """These arguments with one replaced by another that the operation's schema still allows."""
     place = draw(st.integers(0, len(args) - 1))
-    value, declared = args[place], str(op._schema.arguments[place].type)
-    return [*args[:place], draw(_another(value, declared)), *args[place + 1 :]]
+    value, kind = args[place], str(op._schema.arguments[place].type)
+    return [*args[:place], draw(_another(value, kind)), *args[place + 1 :]]
 
 
-def _another(value, declared):
-    if declared.startswith("Optional[Tensor") and value is not None:
+def _another(value, kind):
+    if kind.startswith("Optional[Tensor") and value is not None:
         return st.one_of(st.none(), _another(value, "Tensor"))
     if isinstance(value, Tensor):
         return st.sampled_from(BENT_TENSORS).map(lambda bend: bend(value))
-    if declared == "List[Tensor]":
+    if kind == "List[Tensor]":
         return _other_tensors(value)
-    if "List[int]" in declared:
-        return st.one_of(wrong_numbers, st.none()) if "Optional" in declared else wrong_numbers
-    if declared == "List[bool]":
+    if "List[int]" in kind:
+        return st.one_of(wrong_numbers, st.none()) if "Optional" in kind else wrong_numbers
+    if kind == "List[bool]":
         return st.lists(st.booleans(), min_size=3, max_size=3)
-    if declared == "bool":
+    if kind == "bool":
         return st.just(not value)
     if value is None:
-        return st.just(0) if "int" in declared else st.none()
+        return st.just(0) if "int" in kind else st.none()
     return st.sampled_from([0, -1, 7]) if isinstance(value, int) else st.just(value)
 
 
@@ -277,8 +278,8 @@ def test_a_rule_answers_as_the_kernel_or_leaves_it_to_the_kernel(op, data):
     args = data.draw(PLAIN[op])
     for _ in range(data.draw(st.integers(1, 2))):
         args = data.draw(bent(op, args))
-    found = described(output_layouts(op, args, {}))
-    assert found is None or found == by_kernel(op, args)
+    actual = outline(output_layouts(op, args, {}))
+    assert actual is None or actual == by_kernel(op, args)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +311,7 @@ def test_a_rule_answers_as_the_kernel_or_leaves_it_to_the_kernel(op, data):
     ],
 )
 def test_what_the_kernel_refuses_is_left_to_it(op, args):
-    assert by_kernel(op, args) == REFUSED
+    assert by_kernel(op, args) == ERROR
     assert output_layouts(op, args, {}) is None
 
 
@@ -340,7 +341,7 @@ def test_no_output_of_an_operation_with_a_rule_shares_storage(op):
 
 
 class TestBatchNormBackward:
-    """The meta kernel makes the input's gradient even where nobody wants it; real kernels do not."""
+    """The meta kernel makes the input's gradient even where the mask excludes it; real kernels do not."""
 
     @pytest.mark.parametrize("training", [True, False])
     @pytest.mark.parametrize(
@@ -352,4 +353,4 @@ class TestBatchNormBackward:
             return [x, x.clone(), *[channels.clone() for _ in range(5)], training, 1e-5, mask]
 
         op = aten.native_batch_norm_backward.default
-        assert described(output_layouts(op, args("meta"), {})) == described(op(*args("cpu")))
+        assert outline(output_layouts(op, args("meta"), {})) == outline(op(*args("cpu")))
