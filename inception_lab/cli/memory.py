@@ -219,13 +219,13 @@ def _answer(
 ) -> dict[str, Any]:
     """Context and totals of the summary, the peak, its rows, and what else was asked for."""
     from inception_lab import peak_memory, reserved_memory, summarise
+    from inception_lab.analyzers.memory.table import memory_totals
     from inception_lab.loading.model import with_model_facts
 
     record = with_model_facts(summarise(trace), tracing.request(trace.context.model))
     peak = peak_memory(trace, options.device)
     answer = {name: value for name, value in record.to_dict().items() if name != "layers"}
-    name = "peak_bytes" if tracing.mode == "eval" else "train_peak_bytes"
-    answer["totals"] = {**answer["totals"], name: peak.peak_bytes}
+    answer["totals"] = {**answer["totals"], **memory_totals(trace, options.device)}
     answer["device"] = options.device
     notes = [
         record.context.get("note"),

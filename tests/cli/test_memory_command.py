@@ -108,7 +108,26 @@ def test_cuda_is_said_not_to_be_all(capsys):
     data = json.loads(out)
     assert "512 bytes" in data["note"]
     assert data["peak"]["bytes"] % 512 == 0
+    assert data["totals"]["train_peak_bytes"] == data["peak"]["bytes"]
     assert all(row["bytes"] % 512 == 0 for row in data["layers"])
+
+
+def test_what_is_kept_for_the_backward_pass_is_as_the_device_has_it(capsys, tmp_path, monkeypatch):
+    """Log-probabilities, targets and their total weight, and dropout's mask: on CUDA of bytes, in blocks."""
+    (tmp_path / "dropped_nets.py").write_text(
+        "from torch import nn\n\n\ndef net():\n    return nn.Sequential(nn.Linear(64, 64), nn.Dropout())\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    arguments = ("dropped_nets:net", "--input-size", "64", "--batch-size", "16", "--mode", "train")
+    saved = {}
+    for device in ("cpu", "cuda"):
+        _, out, _ = run(capsys, *arguments, "--device", device, "--format", "json")
+        saved[device] = json.loads(out)["totals"]["saved_bytes"]
+    elements = 16 * 64
+    assert saved["cpu"] == 4 * elements + 8 * 16 + 4 + 4 * elements
+    assert saved["cuda"] == 4 * elements + 512 + 512 + elements
+    sys.modules.pop("dropped_nets")
 
 
 def test_fused_operations_are_taken_as_the_cpu_has_them(capsys):
