@@ -1,8 +1,9 @@
 """The card of an entry of the zoo, with the values that the entry's options take."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
+from typing import Any
 
 
 def _is_count(value: object) -> bool:
@@ -124,3 +125,13 @@ class Card:
     top1_error: float | None = None
     top5_error: float | None = None
     error_source: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as plain data, its options by name with their defaults; without the entry's place."""
+        plain = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "entry"}
+        options = {name: option.default for name, option in self.options.items()}
+        variants = [
+            {"options": dict(v.options), "params": v.params, "macs": v.macs, "input_size": v.input_size}
+            for v in self.variants
+        ]
+        return plain | {"options": options, "variants": variants}
