@@ -1,4 +1,4 @@
-"""What an Inception-style CNN costs, sees and holds in memory, before it is trained.
+"""Costs, receptive fields and memory of an Inception-style CNN, before it is trained.
 
 Importing the package imports no torch; each public name is loaded when it is first used.
 """

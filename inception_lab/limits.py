@@ -28,7 +28,7 @@ from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
 from inception_lab.tracing.tracer import TraceError, trace
 
 BATCH_LIMIT = 2**31
-"""Where the search for a batch that does not fit ends."""
+"""The search for a batch that does not fit ends here."""
 
 Size = Sequence[int]
 """The size of one input without its batch, such as `(3, 224, 224)`."""
@@ -121,7 +121,7 @@ class LargestBatch:
         limit_bytes: The limit.
         batch_size: Of the largest batch that fits, 0 where not even one image does.
         peak_bytes: Its peak as of `peak_memory`; None where none fits.
-        reserved_bytes: What CUDA's allocator reserves for it; None on the CPU and where none fits.
+        reserved_bytes: Bytes that CUDA's allocator reserves for it; None on the CPU and where none fits.
         one_more_bytes: The peak of a batch that is larger by one. On CUDA it may be below the limit and
             still out of reach of the allocator, whose free blocks may be too small for it.
     """

@@ -34,11 +34,11 @@ def command(model: str, tracing: TracingOptions, form: str, output: Path | None)
     from inception_lab.counters.comparison import crosscheck
     from inception_lab.loading.model import apply_without_weights, with_model_facts
 
-    def checked(net: nn.Module, inputs: ModelInputs) -> Crosscheck:
+    def check(net: nn.Module, inputs: ModelInputs) -> Crosscheck:
         return crosscheck(net, inputs, mode=tracing.mode, name=model, meta_only=tracing.meta_only)
 
     with traceback_shown(model, tracing):
-        result = apply_without_weights(tracing.request(model), checked)
+        result = apply_without_weights(tracing.request(model), check)
     record = with_model_facts(result.record, tracing.request(model))
     emit(record.to_json() if form == "json" else _text(record, form), output)
     if result.unexplained:

@@ -26,13 +26,13 @@ KINDS = (".svg", ".png")
 
 @dataclass(frozen=True)
 class EffectiveOptions:
-    """How the effective field is measured, and where it is drawn.
+    """Options of the measurement of an effective field, and of its drawing.
 
     Attributes:
         effective: Measure it at all.
         layer: Path of the layer; empty for the last spatial one.
         samples: Inputs for each seed.
-        seeds: How many seeds.
+        seeds: Number of seeds.
         weights: A file with a state dict to load.
         device: `cpu` or `cuda`.
         plot: A file to draw it into.
@@ -92,7 +92,7 @@ def check_options(options: EffectiveOptions) -> None:
         raise InceptionLabError(f"{flags} without --effective", hint="add --effective")
 
 
-def measured_field(model: str, tracing: TracingOptions, options: EffectiveOptions) -> EffectiveField:
+def measure_field(model: str, tracing: TracingOptions, options: EffectiveOptions) -> EffectiveField:
     """Measure the effective field of MODEL, built with weights.
 
     Raises:
@@ -101,7 +101,7 @@ def measured_field(model: str, tracing: TracingOptions, options: EffectiveOption
     from inception_lab import effective_field
     from inception_lab.loading.model import apply_with_weights, only_shape
 
-    def measured(net: nn.Module, inputs: ModelInputs) -> EffectiveField:
+    def measure(net: nn.Module, inputs: ModelInputs) -> EffectiveField:
         shape = only_shape(inputs)
         if shape is None:
             raise InceptionLabError("--effective takes a model with one floating input")
@@ -114,7 +114,7 @@ def measured_field(model: str, tracing: TracingOptions, options: EffectiveOption
             device=options.device,
         )
 
-    return apply_with_weights(tracing.request(model), measured, options.weights)
+    return apply_with_weights(tracing.request(model), measure, options.weights)
 
 
 def draw(model: str, field: EffectiveField, path: Path) -> None:

@@ -40,11 +40,11 @@ STORAGES_ALONE = "--fits counts storages; what a convolution holds within itself
 
 @dataclass(frozen=True)
 class MemoryOptions:
-    """What is asked of a model's memory.
+    """Options of the memory command alone.
 
     Attributes:
-        by: What the table at the peak has a row for.
-        depth: How deep modules are told apart, None for the top level.
+        by: `tensor` or `module`: the rows of the table at the peak.
+        depth: Levels below the model at which modules have rows, None for the first.
         fits: A limit for the largest batch, as text with a unit; None where none is asked for.
         device: Whose allocator is predicted, and measured.
         dtype: Name of the dtype that the model is converted to, None for its own.
@@ -121,11 +121,11 @@ def command(
     MODEL is an entry of the zoo, or package.module:factory. Nothing of it runs, unless --measure is given.
     """
     _check(tracing, options, form)
-    trace = _traced(model, tracing, options)
+    trace = _trace(model, tracing, options)
     if trace.context.fallback and options.fits is not None:
         raise InceptionLabError("--fits takes many traces, and this model runs for real", hint="leave it out")
     largest = _largest(model, tracing, options) if options.fits is not None else None
-    comparison = _compared(model, tracing, options) if options.measure else None
+    comparison = _compare(model, tracing, options) if options.measure else None
     answer = _answer(trace, tracing, options, largest, comparison)
     emit(json.dumps(answer, indent=2) if form == "json" else memory_text(answer, form), output)
     refuse_partial(trace, tracing)
@@ -144,11 +144,11 @@ def _check(tracing: TracingOptions, options: MemoryOptions, form: str) -> None:
         raise InceptionLabError("CSV holds the table alone", hint="take --format json or table")
 
 
-def _traced(name: str, tracing: TracingOptions, options: MemoryOptions) -> Trace:
+def _trace(name: str, tracing: TracingOptions, options: MemoryOptions) -> Trace:
     from inception_lab import trace_for_device
     from inception_lab.loading.model import apply_without_weights
 
-    def traced(model: nn.Module, inputs: ModelInputs) -> Trace:
+    def trace(model: nn.Module, inputs: ModelInputs) -> Trace:
         options.convert(model)
         return trace_for_device(
             model,
@@ -162,14 +162,14 @@ def _traced(name: str, tracing: TracingOptions, options: MemoryOptions) -> Trace
         )
 
     with traceback_shown(name, tracing):
-        return apply_without_weights(tracing.request(name), traced)
+        return apply_without_weights(tracing.request(name), trace)
 
 
 def _largest(name: str, tracing: TracingOptions, options: MemoryOptions) -> LargestBatch:
     from inception_lab import largest_batch
     from inception_lab.loading.model import apply_without_weights
 
-    def searched(model: nn.Module, inputs: ModelInputs) -> LargestBatch:
+    def search(model: nn.Module, inputs: ModelInputs) -> LargestBatch:
         options.convert(model)
         return largest_batch(
             model,
@@ -183,14 +183,14 @@ def _largest(name: str, tracing: TracingOptions, options: MemoryOptions) -> Larg
         )
 
     with traceback_shown(name, tracing):
-        return apply_without_weights(tracing.request(name), searched)
+        return apply_without_weights(tracing.request(name), search)
 
 
-def _compared(name: str, tracing: TracingOptions, options: MemoryOptions) -> MemoryComparison:
+def _compare(name: str, tracing: TracingOptions, options: MemoryOptions) -> MemoryComparison:
     from inception_lab import compare_memory
     from inception_lab.loading.model import apply_with_weights
 
-    def compared(model: nn.Module, inputs: ModelInputs) -> MemoryComparison:
+    def compare(model: nn.Module, inputs: ModelInputs) -> MemoryComparison:
         options.convert(model)
         return compare_memory(
             model,
@@ -201,7 +201,7 @@ def _compared(name: str, tracing: TracingOptions, options: MemoryOptions) -> Mem
             device=options.device,
         )
 
-    return apply_with_weights(tracing.request(name), compared)
+    return apply_with_weights(tracing.request(name), compare)
 
 
 def _dtype(name: str | None) -> torch.dtype | None:
@@ -218,7 +218,7 @@ def _answer(
     comparison: MemoryComparison | None,
 ) -> dict[str, Any]:
     """Context and totals of the summary, the peak, its rows, and what else was asked for."""
-    from inception_lab import peak_memory, reserved_memory, summarise
+    from inception_lab import peak_memory, summarise
     from inception_lab.analyzers.memory.table import memory_totals
     from inception_lab.loading.model import with_model_facts
 
@@ -227,20 +227,10 @@ def _answer(
     answer = {name: value for name, value in record.to_dict().items() if name != "layers"}
     answer["totals"] = {**answer["totals"], **memory_totals(trace, options.device)}
     answer["device"] = options.device
-    notes = [
-        record.context.get("note"),
-        *peak.notes,
-        *_notes(options),
-        *(comparison.notes if comparison else ()),
-    ]
-    if any(notes):
-        answer["note"] = "; ".join(filter(None, notes))
-    answer["peak"] = {
-        "bytes": peak.peak_bytes, "layer": peak.layer, "operation": peak.operation, "phase": peak.phase,
-        "by_kind": dict(peak.by_kind),
-    }  # fmt: skip
-    if options.device == "cuda":
-        answer["peak"]["reserved_bytes"] = reserved_memory(trace)
+    notes = [record.context.get("note"), *peak.notes, *_notes(options)]
+    if note := "; ".join(filter(None, [*notes, *(comparison.notes if comparison else ())])):
+        answer["note"] = note
+    answer["peak"] = _peak_row(trace, peak, options.device)
     if largest is not None:
         answer["fits"] = largest.to_dict()
     if comparison is not None:
@@ -249,13 +239,26 @@ def _answer(
 
 
 def _notes(options: MemoryOptions) -> Iterator[str]:
-    """What the predicted figures leave out."""
+    """Omissions of the predicted figures."""
     from inception_lab.measure.prediction import ON_CUDA
 
     if options.device == "cuda":
         yield ON_CUDA
     elif options.fits is not None:
         yield STORAGES_ALONE
+
+
+def _peak_row(trace: Trace, peak: PeakMemory, device: str) -> dict[str, Any]:
+    from inception_lab import reserved_memory
+
+    row = {
+        "bytes": peak.peak_bytes,
+        "layer": peak.layer,
+        "operation": peak.operation,
+        "phase": peak.phase,
+        "by_kind": dict(peak.by_kind),
+    }
+    return row | ({"reserved_bytes": reserved_memory(trace)} if device == "cuda" else {})
 
 
 def _rows(trace: Trace, peak: PeakMemory, options: MemoryOptions) -> dict[str, list[Row]]:

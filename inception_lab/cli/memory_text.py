@@ -36,7 +36,7 @@ def _lines(answer: Mapping[str, Any]) -> str:
     lines = [*_peak_lines(answer)]
     if "fits" in answer:
         lines.append(_fits_line(answer["fits"]))
-    lines += _measured_lines(answer.get("measured", {}))
+    lines += _measurement_lines(answer.get("measured", {}))
     if "note" in answer:
         lines.append(f"Note              {answer['note']}")
     return "\n".join(lines) + "\n"
@@ -66,13 +66,13 @@ def _fits_line(fits: Row) -> str:
     return f"Fits              batch size {fits['batch_size']:,} in {fitting}; {beyond}"
 
 
-def _measured_lines(measured: Row) -> Iterator[str]:
+def _measurement_lines(comparison: Row) -> Iterator[str]:
     """A line per figure that was measured, with the error of its prediction, and per workspace."""
-    for error in (name for name in measured if name.endswith("_error_bytes")):
+    for error in (name for name in comparison if name.endswith("_error_bytes")):
         figure = error.removesuffix("_error_bytes")
-        line = _line(heading(figure), measured[f"{figure}_bytes"])
-        yield f"{line}, predicted {measured[error]:+,} bytes"
-    for name, size in measured.get("workspaces", {}).items():
+        line = _line(heading(figure), comparison[f"{figure}_bytes"])
+        yield f"{line}, predicted {comparison[error]:+,} bytes"
+    for name, size in comparison.get("workspaces", {}).items():
         yield f"{_line(heading(name), size)} of workspaces"
 
 

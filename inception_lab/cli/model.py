@@ -1,4 +1,4 @@
-"""What `--traceback`, `--strict` and the options of tracing do to a command's model."""
+"""MODEL with the options of tracing, `--traceback` and `--strict`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 
 
-def traced(spec: str, options: TracingOptions) -> Trace:
+def trace_model(spec: str, options: TracingOptions) -> Trace:
     """Build MODEL and trace it; see `loading.model.trace_model`."""
-    from inception_lab.loading.model import trace_model
+    from inception_lab.loading import model as loading
 
     with traceback_shown(spec, options):
-        return trace_model(
+        return loading.trace_model(
             options.request(spec),
             mode=options.mode,
             optimizer=options.optimizer,

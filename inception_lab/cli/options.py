@@ -26,7 +26,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 @dataclass(frozen=True)
 class TracingOptions:
-    """How a command builds and traces models.
+    """Options of building and tracing models.
 
     Attributes:
         kwargs: Keywords of the model.
@@ -82,7 +82,7 @@ def typed_options(kind: type, parameter: str, options: Sequence[Decorator]) -> C
 
     Args:
         kind: The dataclass, with a field for each option.
-        parameter: What the command calls it.
+        parameter: Name of the parameter of the command that takes it.
         options: In the order in which help lists them.
     """
 

@@ -16,7 +16,7 @@ from inception_lab.cli.effective import (
     draw,
     effective_options,
     effective_text,
-    measured_field,
+    measure_field,
 )
 from inception_lab.cli.model import refuse_partial, traceback_shown
 from inception_lab.cli.options import TracingOptions, emit, format_options, tracing_options
@@ -61,7 +61,7 @@ def command(
     if form == "csv" and options.effective:
         raise InceptionLabError("CSV holds the layers alone", hint="take --format json or table")
     check_options(options)
-    trace, fit = _traced_and_fitted(model, tracing)
+    trace, fit = _trace_and_fit(model, tracing)
     record = with_model_facts(summarise(trace), tracing.request(model))
     layers = _rows(receptive_field(trace, source))
     effective = _effective(model, tracing, options)
@@ -75,26 +75,26 @@ def command(
     refuse_partial(trace, tracing)
 
 
-def _traced_and_fitted(name: str, tracing: TracingOptions) -> tuple[Trace, ResolutionFit]:
+def _trace_and_fit(name: str, tracing: TracingOptions) -> tuple[Trace, ResolutionFit]:
     """The trace, and how the net fits its input, the smallest one tried where there is one image."""
     import inception_lab as il
     from inception_lab.limits import tried_resolution_fit
     from inception_lab.loading.model import apply_without_weights, only_shape
 
-    def fitted(model: nn.Module, inputs: ModelInputs) -> tuple[Trace, ResolutionFit]:
+    def fit(model: nn.Module, inputs: ModelInputs) -> tuple[Trace, ResolutionFit]:
         trace = il.trace(model, inputs, mode=tracing.mode, name=name, meta_only=tracing.meta_only)
         is_image = only_shape(inputs) is not None
         return trace, tried_resolution_fit(model, trace) if is_image else il.resolution_fit(trace)
 
     with traceback_shown(name, tracing):
-        return apply_without_weights(tracing.request(name), fitted)
+        return apply_without_weights(tracing.request(name), fit)
 
 
 def _effective(model: str, tracing: TracingOptions, options: EffectiveOptions) -> Row:
     """The effective field as plain data, drawn where that is asked for; empty without `--effective`."""
     if not options.effective:
         return {}
-    field = measured_field(model, tracing, options)
+    field = measure_field(model, tracing, options)
     if options.plot is not None:
         draw(model, field, options.plot)
     return field.to_dict()

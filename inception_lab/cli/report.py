@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inception_lab.cli.model import refuse_partial, traced
+from inception_lab.cli.model import refuse_partial, trace_model
 from inception_lab.cli.options import TracingOptions, optimizer_option, tracing_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import list_models
@@ -68,7 +68,7 @@ def _traces(models: Sequence[str], tracing: TracingOptions, bar: _ProgressBar) -
     traces = []
     for name in models:
         bar.begin(f"tracing {name}")
-        traces.append(traced(name, tracing))
+        traces.append(trace_model(name, tracing))
     return traces
 
 

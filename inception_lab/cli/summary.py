@@ -9,7 +9,7 @@ from typing import cast
 
 import click
 
-from inception_lab.cli.model import refuse_partial, traced
+from inception_lab.cli.model import refuse_partial, trace_model
 from inception_lab.cli.options import (
     TracingOptions,
     emit,
@@ -40,7 +40,7 @@ def command(model: str, tracing: TracingOptions, depth: int | None, form: str, o
     from inception_lab.analyzers.summary import summarise
     from inception_lab.loading.model import with_model_facts
 
-    trace = traced(model, tracing)
+    trace = trace_model(model, tracing)
     record = with_model_facts(summarise(trace), tracing.request(model))
     if depth is None:
         emit(record.to_json() if form == "json" else _text(record, record.layers, form), output)

@@ -1,1 +1,1 @@
-"""From MODEL as a user names it to a module and its inputs."""
+"""MODEL as a user names it, turned into a module and its inputs."""

@@ -1,4 +1,4 @@
-"""From `package.module:factory` to a model."""
+"""Models of other packages, named as `package.module:factory`."""
 
 from __future__ import annotations
 
@@ -63,21 +63,21 @@ def _imported(spec: str, module_name: str) -> Any:
         with user_code(spec, "importing it"):
             return import_module(module_name)
     except InceptionLabError as error:
-        missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
+        absent = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
         # A module that the user's own code misses is an error of that code, told as it is.
-        if missing is None or not f"{module_name}.".startswith(f"{missing}."):
+        if absent is None or not f"{module_name}.".startswith(f"{absent}."):
             raise
-        top = missing.partition(".")[0]
+        top = absent.partition(".")[0]
         install = f"install it (pip install {top}), or " if sys.modules.get(top) is None else ""
         hint = f"{install}run in the folder that holds it"
-        raise model_error(spec, f"no module named {missing!r}", hint) from error.__cause__
+        raise model_error(spec, f"no module named {absent!r}", hint) from error.__cause__
 
 
 def build_from(spec: str, factory: Any, kwargs: Mapping[str, Any]) -> nn.Module:
     """Build a model of any package.
 
     Args:
-        spec: How the user named the factory.
+        spec: Name of the factory, as `package.module:factory`.
         factory: A function or class that makes the model, or the model itself.
         kwargs: Keywords of the factory.
 

@@ -1,4 +1,4 @@
-"""From MODEL as a user names it to a module and its inputs, and to its Trace.
+"""MODEL as a user names it, turned into a module and its inputs, or into its Trace.
 
 A model is built on meta tensors first, which costs neither time nor memory. One of another package that
 fails there is built again as its author builds it, with weights.
@@ -31,7 +31,7 @@ ModelInputs = list[tuple[int, ...] | Tensor]
 
 Result = TypeVar("Result")
 Task = Callable[[nn.Module, ModelInputs], Result]
-"""What is done with a model and its inputs."""
+"""A function of a model and its inputs."""
 
 
 def trace_model(
@@ -54,10 +54,10 @@ def trace_model(
         ((4, 3, 224, 224),)
     """
 
-    def traced(model: nn.Module, inputs: ModelInputs) -> Trace:
+    def trace_inputs(model: nn.Module, inputs: ModelInputs) -> Trace:
         return trace(model, inputs, mode=mode, optimizer=optimizer, name=request.spec, meta_only=meta_only)
 
-    return apply_without_weights(request, traced)
+    return apply_without_weights(request, trace_inputs)
 
 
 def apply_without_weights(request: ModelRequest, task: Task[Result]) -> Result:
@@ -175,7 +175,7 @@ def with_model_facts(record: Record, request: ModelRequest) -> Record:
 
     Args:
         record: Of the model.
-        request: How it was asked for.
+        request: For the model.
 
     Example:
         >>> request = ModelRequest("nin", {"num_classes": 10})
@@ -193,7 +193,7 @@ def with_model_facts(record: Record, request: ModelRequest) -> Record:
 
 
 def with_published_error(record: Record) -> Record:
-    """The record with the error that its model's paper publishes, where its card has one."""
+    """Return a record with the error that its model's paper publishes, where its card has one."""
     card = CARDS.get(record.context["model"])
     return record.with_context(top5_error=card.top5_error) if card and card.top5_error else record
 

@@ -22,8 +22,8 @@ def user_code(spec: str, activity: str) -> Iterator[None]:
     """Run code of the user: what it prints goes to standard error, what it raises is one line.
 
     Args:
-        spec: How the user named it.
-        activity: What it is run for, such as `building it`.
+        spec: MODEL, as the user named it.
+        activity: The purpose, such as `building it`.
 
     Raises:
         InceptionLabError: The code raised, or left the program (exit code 3).
@@ -64,7 +64,7 @@ def user_traceback(error: BaseException) -> str:
     """Return the traceback of what a model raised and of what led to it, without the frames of this tool.
 
     Args:
-        error: What was raised; of an error of this tool, its `__cause__`.
+        error: The exception; of an error of this tool, its `__cause__`.
     """
     summary = TracebackException.from_exception(error)
     _remove_own_frames(summary)

@@ -29,7 +29,7 @@ ON_CUDA = (
     "as on CUDA: blocks of 512 bytes, foreach optimizers, dropout masks of a byte an element; "
     "fused operations as on the CPU; workspaces of its libraries are not in it"
 )
-"""How a prediction for CUDA differs from one for the CPU, and what it leaves out."""
+"""Differences of a prediction for CUDA from one for the CPU, and its omissions."""
 
 UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
 
@@ -114,20 +114,24 @@ class MemoryComparison:
     """Peak memory predicted and measured, figure by figure.
 
     Attributes:
-        predicted: From the trace alone, but for the workspace of cuBLAS.
-        measured: Of the same step, run for real.
-        notes: What a prediction leaves out on this machine.
+        prediction: From the trace alone, but for the workspace of cuBLAS.
+        measurement: Of the same step, run for real.
+        notes: Omissions of the prediction on this machine.
     """
 
-    predicted: PredictedMemory
-    measured: MeasuredMemory
+    prediction: PredictedMemory
+    measurement: MeasuredMemory
     notes: tuple[str, ...] = ()
 
     @property
     def errors(self) -> Mapping[str, int]:
         """Predicted less measured bytes of every figure that was measured, by its name."""
-        pairs = {name: (value, getattr(self.measured, name)) for name, value in vars(self.predicted).items()}
-        return {name: value - real for name, (value, real) in pairs.items() if real is not None}
+        figures = {name: getattr(self.measurement, name) for name in vars(self.prediction)}
+        return {
+            name: predicted - figures[name]
+            for name, predicted in vars(self.prediction).items()
+            if figures[name] is not None
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain data.
@@ -135,13 +139,13 @@ class MemoryComparison:
         Each figure stands under its own name as measured, under `predicted_*` as predicted (of the tracked
         storages `predicted_bytes`), and with `_error_bytes` at its end as the difference.
         """
-        predicted = {name: getattr(self.predicted, name) for name in self.errors}
-        row: dict[str, Any] = {"device": self.measured.device}
-        row["predicted_bytes"] = predicted.pop("tracked_bytes")
-        row |= {f"predicted_{name}": value for name, value in predicted.items()}
-        row |= {name: getattr(self.measured, name) for name in self.errors}
-        row |= {name.replace("_bytes", "_error_bytes"): error for name, error in self.errors.items()}
-        return row | ({"workspaces": dict(self.measured.workspaces)} if self.measured.workspaces else {})
+        errors, workspaces = self.errors, self.measurement.workspaces
+        row: dict[str, Any] = {"device": self.measurement.device}
+        for name in errors:
+            row[f"predicted_{name.removeprefix('tracked_')}"] = getattr(self.prediction, name)
+        row |= {name: getattr(self.measurement, name) for name in errors}
+        row |= {name.replace("_bytes", "_error_bytes"): error for name, error in errors.items()}
+        return row | ({"workspaces": dict(workspaces)} if workspaces else {})
 
 
 def compare_memory(
@@ -170,7 +174,7 @@ def compare_memory(
 
     Example:
         >>> comparison = compare_memory(nn.Linear(10, 20), (4, 10))
-        >>> comparison.predicted.tracked_bytes, comparison.errors["tracked_bytes"]
+        >>> comparison.prediction.tracked_bytes, comparison.errors["tracked_bytes"]
         (1360, 0)
     """
     step = trace_for_device(

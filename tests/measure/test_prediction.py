@@ -57,16 +57,16 @@ class TestCompareMemory:
     def test_a_linear_layer_by_hand(self):
         comparison = il.compare_memory(nn.Linear(10, 20), (4, 10))
         by_hand = 4 * (10 * 20 + 20 + 4 * 10 + 4 * 20)
-        assert comparison.predicted.tracked_bytes == comparison.measured.tracked_bytes == by_hand
+        assert comparison.prediction.tracked_bytes == comparison.measurement.tracked_bytes == by_hand
         assert comparison.errors["tracked_bytes"] == 0
         assert "reserved_bytes" not in comparison.errors
-        assert comparison.predicted.reserved_bytes is None
+        assert comparison.prediction.reserved_bytes is None
 
     def test_a_training_step(self):
         net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(800, 5))
         comparison = il.compare_memory(net, (4, 3, 12, 12), mode="train", optimizer="adam")
         step = il.trace(net, (4, 3, 12, 12), mode="train", optimizer="adam")
-        assert comparison.predicted.tracked_bytes == il.peak_memory(step).peak_bytes
+        assert comparison.prediction.tracked_bytes == il.peak_memory(step).peak_bytes
         assert comparison.errors["tracked_bytes"] == 0
 
     def test_what_no_rule_knows_is_said(self, monkeypatch):
@@ -74,7 +74,7 @@ class TestCompareMemory:
         assert this_processor() is None
         comparison = il.compare_memory(nn.Conv2d(3, 8, 3), (1, 3, 9, 9))
         assert comparison.notes == (UNKNOWN_PROCESSOR,)
-        assert comparison.predicted.allocator_bytes == comparison.predicted.tracked_bytes
+        assert comparison.prediction.allocator_bytes == comparison.prediction.tracked_bytes
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
     def test_a_device_that_is_not_there(self):
