@@ -223,7 +223,10 @@ def cost_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], out: 
 def _out_of_place(func: OpOverload) -> OpOverload | None:
     """The operation of which this one is the in-place form: `squeeze.dim` for `squeeze_.dim`."""
     name = func.overloadpacket.__name__
-    if func.namespace != "aten" or not name.endswith("_") or name.endswith("__"):
+    if func.namespace != "aten" or not name.endswith("_"):
         return None
-    functional = getattr(aten, name[:-1], None)
+    if not name.endswith("__"):
+        functional = getattr(aten, name[:-1], None)
+    else:  # Python's operators mark it in front, such as `__irshift__`
+        functional = getattr(aten, f"__{name[3:]}", None) if name.startswith("__i") else None
     return cast("OpOverload | None", getattr(functional, func._overloadname, None))

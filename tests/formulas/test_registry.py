@@ -297,6 +297,13 @@ class TestTables:
         assert op._overloadname not in getattr(aten, op.overloadpacket.__name__[:-1]).overloads()
         assert cost(op, meta(2, 4), *args) == expected
 
+    @pytest.mark.parametrize("name", ["__irshift__", "__ilshift__", "__ixor__"])
+    def test_an_in_place_operator_of_python_costs_what_the_other_form_does(self, name):
+        """PyTorch tags all of these as element-wise but `__irshift__`."""
+        bits = meta(2, 4).to(torch.int32)
+        assert cost(getattr(aten, name).Tensor, bits, bits) == Cost(0, 8)
+        assert cost(getattr(aten, name).Scalar, bits, 1) == Cost(0, 8)
+
     def test_an_in_place_operation_is_never_taken_for_another_overload(self):
         """`_index_put_impl` is free, but has no such overload."""
         op = aten._index_put_impl_.hacked_twin
