@@ -23,6 +23,25 @@ SUM = "sum"
 ALL_MODULES = "all modules"
 WHOLE_NET = "whole net"
 
+_POOLS = frozenset(
+    {
+        "max_pool2d_with_indices",
+        "max_pool3d_with_indices",
+        "avg_pool2d",
+        "avg_pool3d",
+        "_adaptive_avg_pool2d",
+        "_adaptive_avg_pool3d",
+        "adaptive_max_pool2d",
+        "adaptive_max_pool3d",
+        "fractional_max_pool2d",
+        "fractional_max_pool3d",
+        "mkldnn_max_pool2d",
+        "mkldnn_max_pool3d",
+        "mkldnn_adaptive_avg_pool2d",
+    }
+)
+"""Operations that pool each channel by itself, by base name; PyTorch makes 1-d pools of 2-d ones."""
+
 
 class Sides(NamedTuple):
     """Weights and multiply-accumulates without and with reductions."""
@@ -112,21 +131,26 @@ def _sources(branch: Sequence[Op]) -> tuple[dict[int, int], set[int]]:
             source.update(dict.fromkeys(op.writes, op.id))
         elif before in source:
             source.update(dict.fromkeys(op.writes, source[before]))
-        elif "pool" in op.name or before in pooled:
+        elif op.base_name in _POOLS or before in pooled:
             pooled.update(op.writes)
     return source, pooled
 
 
 def _is_pointwise(trace: Trace, op: Op) -> bool:
-    """Whether a product is a convolution with a kernel of one, stride one and one group."""
+    """True for a convolution with a kernel of one, stride one and one group."""
     kernel = trace.values[op.reads[1]].shape[2:]
-    return "convolution" in op.name and op.arg("groups") == 1 and {*kernel, *op.arg("stride")} == {1}
+    return _is_convolution(op) and op.arg("groups") == 1 and {*kernel, *op.arg("stride")} == {1}
+
+
+def _is_convolution(op: Op) -> bool:
+    # the weight of a transposed one has the channels of its input first: the rules here do not hold for it
+    return op.base_name == "convolution" and not op.arg("transposed")
 
 
 def _is_reduction(trace: Trace, op: Op, readers: Sequence[Op]) -> bool:
     """Whether convolutions read what this pointwise one makes, and nothing beside it."""
     width = trace.values[op.reads[1]].shape[0]
-    fed = [r for r in readers if "convolution" in r.name and trace.values[r.reads[1]].shape[1] == width]
+    fed = [r for r in readers if _is_convolution(r) and trace.values[r.reads[1]].shape[1] == width]
     return bool(readers) and len(fed) == len(readers) and _is_pointwise(trace, op)
 
 

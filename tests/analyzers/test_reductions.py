@@ -112,6 +112,53 @@ def test_a_grouped_convolution_keeps_the_1x1_before_it():
     assert (table["naive_macs"] == table["reduced_macs"]).all()
 
 
+POOLS = [
+    (nn.MaxPool1d(2), 1), (nn.MaxPool2d(2), 2), (nn.MaxPool3d(2), 3),
+    (nn.AvgPool1d(2), 1), (nn.AvgPool2d(2), 2), (nn.AvgPool3d(2), 3),
+    (nn.AdaptiveMaxPool1d(4), 1), (nn.AdaptiveMaxPool2d(4), 2), (nn.AdaptiveMaxPool3d(4), 3),
+    (nn.AdaptiveAvgPool1d(4), 1), (nn.AdaptiveAvgPool2d(4), 2), (nn.AdaptiveAvgPool3d(4), 3),
+    (nn.FractionalMaxPool2d(2, 4), 2), (nn.FractionalMaxPool3d(2, 4), 3),
+]  # fmt: skip
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+class Beside(nn.Module):
+    """A branch beside a plain convolution that halves the image as well."""
+
+    def __init__(self, branch, axes=2):
+        super().__init__()
+        self.branch, self.plain = branch, CONVOLUTIONS[axes](16, 5, 2, stride=2, bias=False)
+
+    def forward(self, x):
+        return torch.cat([self.branch(x), self.plain(x)], 1)
+
+
+@pytest.mark.parametrize(("pool", "axes"), POOLS, ids=str)
+def test_a_1x1_behind_any_pool_is_a_reduction(pool, axes):
+    net = Beside(nn.Sequential(pool, CONVOLUTIONS[axes](16, 4, 1, bias=False)), axes)
+    table = il.reduction_saving(il.trace(net, (1, 16, *[8] * axes))).set_index("branch")
+    assert table.loc["branch", ["naive_weights", "reduced_weights"]].tolist() == [0, 16 * 4]
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.BatchNorm2d(16), nn.Upsample(scale_factor=1)], ids=str)
+def test_a_1x1_behind_anything_else_stays(layer):
+    net = Beside(nn.Sequential(layer, nn.Conv2d(16, 4, 1, bias=False), nn.MaxPool2d(2)))
+    table = il.reduction_saving(il.trace(net, (1, 16, 8, 8))).set_index("branch")
+    assert table.loc["branch", ["naive_weights", "reduced_weights"]].tolist() == [16 * 4, 16 * 4]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.ConvTranspose2d(16, 4, 1), nn.Conv2d(4, 8, 2, stride=2)],
+        [nn.Conv2d(16, 4, 1), nn.ConvTranspose2d(4, 4, 3, padding=1), nn.MaxPool2d(2)],
+    ],
+)
+def test_transposed_convolutions_are_left_as_they_are(layers):
+    table = il.reduction_saving(il.trace(Beside(nn.Sequential(*layers)), (1, 16, 8, 8)))
+    assert (table["naive_weights"] == table["reduced_weights"]).all()
+
+
 def test_reduced_module_alone_gives_the_same_row(saving):
     row = TABLE[0]
     with torch.device("meta"):

@@ -197,10 +197,10 @@ _KERNELS = (
 
 
 _OPERANDS = {
-    "aten.convolution.default": ("source", "weight"),
-    "aten.convolution_backward.default": ("destination", "source", "weight"),
+    "convolution": ("source", "weight"),
+    "convolution_backward": ("destination", "source", "weight"),
 }
-"""What each operation reads first."""
+"""The first operands of each operation, by base name."""
 
 
 @once_per_trace
@@ -233,7 +233,7 @@ def convolution_workspaces(trace: Trace, processor: Processor) -> Mapping[int, i
         >>> convolution_workspaces(trace, Processor(block=16, threads=1)) == {0: source + weight}
         True
     """
-    sizes = {op.id: _workspace(trace, op, processor) for op in trace.ops if op.name in _OPERANDS}
+    sizes = {op.id: _workspace(trace, op, processor) for op in trace.ops if op.base_name in _OPERANDS}
     return MappingProxyType({op: size for op, size in sizes.items() if size is not None})
 
 
@@ -247,7 +247,7 @@ def _workspace(trace: Trace, op: Op, processor: Processor) -> int | None:
 
 
 def _convolution(trace: Trace, op: Op, processor: Processor) -> _Convolution | None:
-    read = {name: trace.values[value] for name, value in zip(_OPERANDS[op.name], op.reads, strict=False)}
+    read = {name: trace.values[value] for name, value in zip(_OPERANDS[op.base_name], op.reads, strict=False)}
     scattered = {name for name, value in read.items() if not _row_by_row(value)}
     output = read.setdefault("destination", trace.values[op.writes[0]])
     asked = op.arg("output_mask", ())

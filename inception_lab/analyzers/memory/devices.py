@@ -76,7 +76,7 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
 def _normalisations(trace: Trace) -> Iterator[tuple[Op, tuple[int, ...]]]:
     """Normalisations, each with the storages of its statistics."""
     for op in trace.ops:
-        if op.name in _NORMS:
+        if op.base_name in _NORMS:
             yield op, tuple(trace.values[value].storage for value in op.writes[1:])
 
 
@@ -95,10 +95,15 @@ def _statistics_as_weights(trace: Trace) -> Sizes:
 
 
 def _boolean_masks(trace: Trace) -> Sizes:
-    names = [op.name for op in trace.ops]
+    names = [(op.base_name, op.in_place) for op in trace.ops]
     for op in trace.ops:
-        if tuple(names[op.id : op.id + len(_DROPOUT)]) == _DROPOUT:
+        if tuple(names[op.id : op.id + len(_DROPOUT)]) == _DROPOUT and _by_a_number(trace, op):
             yield trace.values[op.writes[0]].storage, _elements(trace, op.writes[0])
+
+
+def _by_a_number(trace: Trace, mask: Op) -> bool:
+    """True where a mask is drawn and scaled by numbers, as in dropout, and not by tensors."""
+    return all(len(op.reads) == 1 for op in trace.ops[mask.id + 1 : mask.id + 3])
 
 
 def _no_step_counters(trace: Trace) -> Sizes:
@@ -111,10 +116,12 @@ def _elements(trace: Trace, value: int) -> int:
     return prod(trace.values[value].shape)
 
 
-_NORMS = tuple(f"aten.native_{kind}_norm.default" for kind in ("batch", "layer", "group"))
+_NORMS = ("native_batch_norm", "native_layer_norm", "native_group_norm")
 _HALF = ("bfloat16", "float16")
 _ITEM_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
-_DROPOUT = ("aten.empty_like.default", "aten.bernoulli_.float", "aten.div_.Scalar", "aten.mul.Tensor")
+_DROPOUT = (("empty_like", False), ("bernoulli", True), ("div", True), ("mul", False))
+"""Operations that dropout is made of where it is not fused: base names, and if they work in place."""
+
 
 EVAL_STATISTICS = Rule(
     "batch norm keeps no statistics in eval mode",

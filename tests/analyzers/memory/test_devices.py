@@ -40,6 +40,17 @@ class TestByHand:
     def test_other_masks_are_floating_there_too(self, layer):
         assert changed(step(nn.Conv2d(8, 8, 1), layer), "cuda") == []
 
+    def test_a_mask_drawn_by_tensors_is_not_dropout(self):
+        class Masked(nn.Module):
+            def forward(self, x):
+                chance = torch.full_like(x, 0.5)
+                return x * torch.empty_like(x).bernoulli_(chance).div_(chance)
+
+        trace = step(nn.Conv2d(8, 8, 1), Masked())
+        names = [op.base_name for op in trace.ops]
+        assert names[2:6] == ["empty_like", "bernoulli", "div", "mul"]
+        assert changed(trace, "cuda") == []
+
     @pytest.mark.parametrize("device", DEVICES)
     def test_batch_norm_keeps_its_statistics_in_train_mode_alone(self, device):
         model = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU())
