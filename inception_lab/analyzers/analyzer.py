@@ -17,10 +17,10 @@ class Analyzer:
     """One analysis of a trace.
 
     Attributes:
-        name: What it is called.
+        name: As errors name it.
         layers: Makes its table: columns `layer` and `call` first, a row for each of
-            `structure.layer_calls`, in that order.
-        totals: Sums the table up, by metric name.
+            `structure.layer_calls`, in that order. Its other columns have names that no other analyzer has.
+        totals: Makes totals of the trace and that table, by metric name; the total of a column is its sum.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiply-accumulates, other operations, activations made."""
+"""Costs of a model: parameters, multiply-accumulates, other operations, bytes of activations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pandas import DataFrame
 from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.once import table_once_per_trace
-from inception_lab.ir.structure import layer_calls, layer_name, places, weighted_depth
-from inception_lab.ir.trace import Op, Phase, Trace
+from inception_lab.ir.structure import layer_calls, layer_name, module_at_depth, places, weighted_depth
+from inception_lab.ir.trace import Phase, Trace
 from inception_lab.metrics import METRICS
 
 IntArray = NDArray[np.int64]
@@ -25,7 +25,7 @@ _PASSES: tuple[Phase, ...] = ("forward", "loss", "backward")
 
 @table_once_per_trace
 def layer_costs(trace: Trace) -> DataFrame:
-    """The cost of each layer call.
+    """Return the cost of each layer call.
 
     Args:
         trace: Of any mode.
@@ -43,9 +43,9 @@ def layer_costs(trace: Trace) -> DataFrame:
         np.int64(9633792)
     """
     calls = layer_calls(trace)
-    macs, other = _work(trace)
+    macs, other_flops = _work_by_call(trace)
     forward, backward = macs["forward"], macs["backward"]
-    made = _bytes_made(trace)
+    activation_bytes = _activation_bytes(trace)
     columns: dict[str, Any] = {
         "layer": [layer_name(c) for c in calls],
         "call": _counts(c.number for c in calls),
@@ -56,79 +56,76 @@ def layer_costs(trace: Trace) -> DataFrame:
         "params": _counts(c.params for c in calls),
         "macs": _counts(forward[c.id] for c in calls),
         "flops": _counts(2 * forward[c.id] for c in calls),
-        "other_flops": _counts(other[c.id] for c in calls),
-        "activation_bytes": _counts(made[c.id] for c in calls),
+        "other_flops": _counts(other_flops[c.id] for c in calls),
+        "activation_bytes": _counts(activation_bytes[c.id] for c in calls),
     }
     if trace.context.mode == "train":
         columns["backward_macs"] = _counts(backward[c.id] for c in calls)
-        columns["training_macs"] = _counts(sum(macs[p][c.id] for p in _PASSES) for c in calls)
+        columns["training_macs"] = _counts(sum(macs[phase][c.id] for phase in _PASSES) for c in calls)
     return DataFrame(columns, copy=False)
 
 
 def _counts(numbers: Iterable[int]) -> IntArray:
-    """A column of whole numbers, also where it is empty; pandas would have to guess.
+    """A column of integers.
 
     Raises:
         InceptionLabError: Their sum does not fit into 64 bits (exit code 3).
     """
     column = list(numbers)
+    # Python's integers do not overflow, so that the sum that numpy would make wrong is seen here
     if sum(column) > _LARGEST:
         raise InceptionLabError(
             f"a total of {sum(column):.2e} is beyond 64 bits",
             hint="take a smaller input",
             exit_code=MODEL_FAILED,
         )
-    return np.array(column, dtype=np.int64)
+    return np.array(column, dtype=np.int64)  # of an empty list pandas would make floats
 
 
-def _work(trace: Trace) -> tuple[dict[Phase, dict[int, int]], dict[int, int]]:
-    """MACs of each call by phase, and its other operations in the forward pass of the model."""
+def _work_by_call(trace: Trace) -> tuple[dict[Phase, dict[int, int]], dict[int, int]]:
+    """MACs of each call by phase, and its other operations in the forward pass."""
     macs: dict[Phase, dict[int, int]] = {phase: defaultdict(int) for phase in get_args(Phase)}
-    other: dict[int, int] = defaultdict(int)
+    other_flops: dict[int, int] = defaultdict(int)
     for op in trace.ops:
         macs[op.phase][op.call] += op.macs
         if op.phase == "forward":
-            other[op.call] += op.other_flops
-    return macs, other
+            other_flops[op.call] += op.other_flops
+    return macs, other_flops
 
 
-def _bytes_made(trace: Trace) -> dict[int, int]:
-    """Bytes of the storages that each call's forward operations newly made."""
-    made: dict[int, int] = defaultdict(int)
+def _activation_bytes(trace: Trace) -> dict[int, int]:
+    """Bytes of the storages that the forward operations of each call newly make."""
+    by_call: dict[int, int] = defaultdict(int)
     for storage in trace.storages:
-        op = _born_in(trace, storage.born)
-        if op is not None and op.phase == "forward":
-            made[op.call] += storage.bytes
-    return made
-
-
-def _born_in(trace: Trace, born: int | None) -> Op | None:
-    return None if born is None else trace.ops[born]
+        if storage.born is not None and (op := trace.ops[storage.born]).phase == "forward":
+            by_call[op.call] += storage.bytes
+    return by_call
 
 
 def _shape(trace: Trace, values: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of the first of these values, empty where there is none."""
+    """Shape of the first of some values; empty where there is none."""
     return trace.values[values[0]].shape if values else ()
 
 
 def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:
-    summed = layers[_metrics(layers)].sum()
-    return {str(name): int(total) for name, total in summed.items()} | {
+    sums = layers[_metric_columns(layers)].sum()
+    # a depth does not add up over layers: it is a total without a column
+    return {str(name): int(total) for name, total in sums.items()} | {
         "weighted_layers": weighted_depth(trace)
     }
 
 
-def _metrics(layers: DataFrame) -> list[str]:
+def _metric_columns(layers: DataFrame) -> list[str]:
     return [name for name in layers.columns if name in METRICS]
 
 
 @table_once_per_trace
 def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
-    """The costs of whole modules, such as each Inception module of a net.
+    """Return the costs of whole modules, such as each Inception module of a net.
 
     Args:
         trace: Of any mode.
-        depth: How many levels below the model a module may stand; deeper layers count towards it.
+        depth: Levels below the model at which a module may stand; deeper layers count towards it.
 
     Returns:
         A row per module in order of execution: `module`, then the sums of `layer_costs`.
@@ -142,15 +139,12 @@ def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
         >>> int(module_costs(trace).set_index("module").loc["inception3a", "params"])
         163696
     """
-    if depth < 1:
-        raise InceptionLabError(f"depth {depth} is below 1", hint="use 1 for the model's own children")
-    names = [".".join(layer_name(c).split(".")[:depth]) for c in layer_calls(trace)]
-    return _rolled_up(trace, {"module": names})
+    return _sum_by(trace, {"module": [module_at_depth(layer_name(c), depth) for c in layer_calls(trace)]})
 
 
 @table_once_per_trace
 def branch_costs(trace: Trace) -> DataFrame:
-    """The costs of parallel branches.
+    """Return the costs of parallel branches.
 
     Args:
         trace: Of any mode.
@@ -166,15 +160,16 @@ def branch_costs(trace: Trace) -> DataFrame:
         >>> int(costs.loc[("inception3a", "branch3"), "macs"])
         12443648
     """
-    where = places(trace)
-    found = [where[call.id] for call in layer_calls(trace)]
-    return _rolled_up(trace, {"module": [p.block for p in found], "branch": [p.branch for p in found]})
+    place_of = places(trace)
+    rows = [place_of[call.id] for call in layer_calls(trace)]
+    return _sum_by(trace, {"module": [p.block for p in rows], "branch": [p.branch for p in rows]})
 
 
-def _rolled_up(trace: Trace, keys: Mapping[str, list[str]]) -> DataFrame:
+def _sum_by(trace: Trace, keys: Mapping[str, list[str]]) -> DataFrame:
+    """Sum up the layers with equal keys, in the order in which these first stand."""
     layers = layer_costs(trace)
     return (
-        layers[_metrics(layers)]
+        layers[_metric_columns(layers)]
         .groupby([pd.Series(v, name=k) for k, v in keys.items()], sort=False)
         .sum()
         .reset_index()

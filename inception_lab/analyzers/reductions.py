@@ -1,4 +1,4 @@
-"""What 1x1 reductions save: every module with branches against the same module without them.
+"""Savings by 1x1 reductions: every module with branches against the same module without them.
 
 The naive counterpart of a branch (1409.4842, figure 2a against 2b) has no 1x1 convolution in front
 of another one, so that the next convolution reads the module's whole input, and none behind a pool,
@@ -9,14 +9,14 @@ follows from the trace of the reduced module.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
 from pandas import DataFrame
 
 from inception_lab.ir.once import table_once_per_trace
-from inception_lab.ir.structure import places
+from inception_lab.ir.structure import Place, places
 from inception_lab.ir.trace import Op, Trace
 
 SUM = "sum"
@@ -54,7 +54,7 @@ class Sides(NamedTuple):
 
 @table_once_per_trace
 def reduction_saving(trace: Trace) -> DataFrame:
-    """Naive against reduced on the same input, per branch, per module and over the net.
+    """Compare naive and reduced modules on the same input, per branch, per module and over the net.
 
     Args:
         trace: Of a net whose modules have parallel branches, in any mode.
@@ -72,33 +72,37 @@ def reduction_saving(trace: Trace) -> DataFrame:
         >>> saving.loc[("inception3a", "branch3"), ["naive_macs", "reduced_macs"]].tolist()
         [120422400, 12443648]
     """
-    branches, outside = _products_by_branch(trace)
-    first = _first_readers(trace)
-    costs = {place: _cost(trace, ops, first) for place, ops in branches.items()}
-    rows: list[tuple[str, str, Sides]] = []
-    for module in dict.fromkeys(module for module, _ in costs):
-        inside = {branch: cost for (block, branch), cost in costs.items() if block == module}
-        rows += [(module, branch, cost) for branch, cost in inside.items()]
-        rows.append((module, SUM, _sum(list(inside.values()))))
-    if rows:
-        modules = _sum(list(costs.values()))
-        rows.append((ALL_MODULES, SUM, modules))
-        rows.append((WHOLE_NET, SUM, _sum([modules, *(_unchanged(trace, op, first) for op in outside)])))
-    table = DataFrame([(m, b, *cost) for m, b, cost in rows], columns=["module", "branch", *Sides._fields])
+    rows = [(module, branch, *sides) for module, branch, sides in _rows(trace)]
+    table = DataFrame(rows, columns=["module", "branch", *Sides._fields])
     table["weights_ratio"] = table["naive_weights"] / table["reduced_weights"]
     table["macs_ratio"] = table["naive_macs"] / table["reduced_macs"]
     return table
 
 
-def _products_by_branch(trace: Trace) -> tuple[Mapping[tuple[str, str], list[Op]], list[Op]]:
+def _rows(trace: Trace) -> Iterator[tuple[str, str, Sides]]:
+    """Module, branch and costs of each row."""
+    branches, outside = _ops_by_branch(trace)
+    first_readers = _first_readers(trace)
+    costs = {place: _branch_cost(trace, ops, first_readers) for place, ops in branches.items()}
+    for module in dict.fromkeys(place.block for place in costs):
+        inside = {place.branch: cost for place, cost in costs.items() if place.block == module}
+        yield from ((module, branch, cost) for branch, cost in inside.items())
+        yield module, SUM, _sum(inside.values())
+    if costs:
+        yield ALL_MODULES, SUM, _sum(costs.values())
+        rest = [_as_traced(trace, op, first_readers) for op in outside]
+        yield WHOLE_NET, SUM, _sum([*costs.values(), *rest])
+
+
+def _ops_by_branch(trace: Trace) -> tuple[Mapping[Place, list[Op]], list[Op]]:
     """Forward operations of each branch, and the products that stand in none."""
-    where = places(trace)
-    branches: dict[tuple[str, str], list[Op]] = defaultdict(list)
+    place_of = places(trace)
+    branches: dict[Place, list[Op]] = defaultdict(list)
     outside: list[Op] = []
     for op in trace.ops:
         if op.phase != "forward" or op.call < 0:
             continue
-        place = where[op.call]
+        place = place_of[op.call]
         if place.branch:
             branches[place].append(op)
         elif op.macs:
@@ -106,34 +110,43 @@ def _products_by_branch(trace: Trace) -> tuple[Mapping[tuple[str, str], list[Op]
     return branches, outside
 
 
-def _cost(trace: Trace, branch: Sequence[Op], first: Mapping[int, int]) -> Sides:
+def _branch_cost(trace: Trace, branch: Sequence[Op], first_readers: Mapping[int, int]) -> Sides:
     """Cost of one branch, without and with its reductions."""
     products = [op for op in branch if op.macs]
-    source, pooled = _sources(branch)
+    product_of, pooled = _sources(branch)
+    sources = {op.id: product_of.get(op.reads[0]) for op in products}
+    reductions = _reductions(trace, products, sources, pooled)
+    return _sum(_product_cost(trace, op, sources[op.id], reductions, first_readers) for op in products)
+
+
+def _reductions(
+    trace: Trace, products: Sequence[Op], sources: Mapping[int, int | None], pooled: Container[int]
+) -> Mapping[int, Op]:
+    """Products of a branch that its naive counterpart does without, by id."""
     readers: dict[int | None, list[Op]] = defaultdict(list)
     for op in products:
-        readers[source.get(op.reads[0])].append(op)
-    gone = {
+        readers[sources[op.id]].append(op)
+    # only a product that reads the module's input can be one: None is the source of those
+    return {
         op.id: op
         for op in readers[None]
         if _is_reduction(trace, op, readers[op.id]) or (_is_pointwise(trace, op) and op.reads[0] in pooled)
     }
-    return _sum([_without(trace, op, first, gone, source.get(op.reads[0])) for op in products])
 
 
 def _sources(branch: Sequence[Op]) -> tuple[dict[int, int], set[int]]:
     """The product that each value in a branch comes from, and the values that come from a pool alone."""
-    source: dict[int, int] = {}
+    product_of: dict[int, int] = {}
     pooled: set[int] = set()
     for op in branch:
-        before = op.reads[0] if op.reads else None
+        operand = op.reads[0] if op.reads else None
         if op.macs:
-            source.update(dict.fromkeys(op.writes, op.id))
-        elif before in source:
-            source.update(dict.fromkeys(op.writes, source[before]))
-        elif op.base_name in _POOLS or before in pooled:
+            product_of.update(dict.fromkeys(op.writes, op.id))
+        elif operand in product_of:  # an activation or a normalisation passes its product on
+            product_of.update(dict.fromkeys(op.writes, product_of[operand]))
+        elif op.base_name in _POOLS or operand in pooled:
             pooled.update(op.writes)
-    return source, pooled
+    return product_of, pooled
 
 
 def _is_pointwise(trace: Trace, op: Op) -> bool:
@@ -148,33 +161,35 @@ def _is_convolution(op: Op) -> bool:
 
 
 def _is_reduction(trace: Trace, op: Op, readers: Sequence[Op]) -> bool:
-    """Whether convolutions read what this pointwise one makes, and nothing beside it."""
+    """True where convolutions read the output of a pointwise one, and nothing beside it."""
     width = trace.values[op.reads[1]].shape[0]
-    fed = [r for r in readers if _is_convolution(r) and trace.values[r.reads[1]].shape[1] == width]
-    return bool(readers) and len(fed) == len(readers) and _is_pointwise(trace, op)
+    # a reader of groups, or of a concatenation, has weights for another number of channels
+    alone = [r for r in readers if _is_convolution(r) and trace.values[r.reads[1]].shape[1] == width]
+    return bool(readers) and len(alone) == len(readers) and _is_pointwise(trace, op)
 
 
-def _without(
-    trace: Trace, op: Op, first: Mapping[int, int], gone: Mapping[int, Op], source: int | None
+def _product_cost(
+    trace: Trace, op: Op, source: int | None, reductions: Mapping[int, Op], first_readers: Mapping[int, int]
 ) -> Sides:
-    """Cost of a product where those that are `gone` leave its input as wide as theirs."""
-    cost = _unchanged(trace, op, first)
-    if op.id in gone:
+    """Cost of a product, whose naive counterpart reads what the reduction before it reads."""
+    cost = _as_traced(trace, op, first_readers)
+    if op.id in reductions:
         return cost._replace(naive_weights=0, naive_macs=0)
-    if source is None or source not in gone:
+    if source is None or source not in reductions:
         return cost
-    narrow, wide = trace.values[gone[source].reads[1]].shape[:2]
+    # linear in the input channels: multiplied by the channels before the reduction over those behind it
+    narrow, wide = trace.values[reductions[source].reads[1]].shape[:2]
     return cost._replace(
         naive_weights=cost.reduced_weights // narrow * wide, naive_macs=cost.reduced_macs // narrow * wide
     )
 
 
-def _unchanged(trace: Trace, op: Op, first: Mapping[int, int]) -> Sides:
-    """Cost of a product; a weight counts where it is first read."""
-    sources = [trace.values[value] for value in op.reads]
-    own = [v for v in sources if len(v.shape) > 1 and trace.storages[v.storage].kind == "parameter"]
-    weights = sum(prod(v.shape) for v in own if first[v.storage] == op.id)
-    return Sides(weights, weights, op.macs, op.macs)
+def _as_traced(trace: Trace, op: Op, first_readers: Mapping[int, int]) -> Sides:
+    """Cost of a product as it ran, on both sides; a weight counts where it is first read."""
+    operands = [trace.values[value] for value in op.reads]
+    weights = [v for v in operands if len(v.shape) > 1 and trace.storages[v.storage].kind == "parameter"]
+    count = sum(prod(v.shape) for v in weights if first_readers[v.storage] == op.id)
+    return Sides(count, count, op.macs, op.macs)
 
 
 def _first_readers(trace: Trace) -> Mapping[int, int]:
@@ -187,5 +202,5 @@ def _first_readers(trace: Trace) -> Mapping[int, int]:
     return readers
 
 
-def _sum(costs: Sequence[Sides]) -> Sides:
-    return Sides(*(sum(column) for column in zip(*costs, strict=True))) if costs else Sides(0, 0, 0, 0)
+def _sum(costs: Iterable[Sides]) -> Sides:
+    return Sides(*map(sum, zip(Sides(0, 0, 0, 0), *costs, strict=True)))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Call, Trace
 
@@ -42,6 +43,21 @@ def layer_name(call: Call) -> str:
     return call.path or ROOT
 
 
+def module_at_depth(layer: str, depth: int) -> str:
+    """Return the path of the module around a layer that is at most so many levels below the model.
+
+    Raises:
+        InceptionLabError: The depth is below 1 (exit code 2).
+
+    Example:
+        >>> module_at_depth("inception3a.branch3.reduce.conv", 2)
+        'inception3a.branch3'
+    """
+    if depth < 1:
+        raise InceptionLabError(f"depth {depth} is below 1", hint="use 1 for the model's own children")
+    return ".".join(layer.split(".")[:depth])
+
+
 @once_per_trace
 def weighted_depth(trace: Trace) -> int:
     """Count the convolutions and linear layers on the longest path from an input to an output.
@@ -74,6 +90,13 @@ def places(trace: Trace) -> Mapping[int, Place]:
 
     A module is a block where two or more groups of its children read the same values, each group
     being children that feed one another. The innermost block around a layer is the one that counts.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> place_of = {call.path: places(trace)[call.id] for call in trace.calls}
+        >>> place_of["inception3a.branch3.reduce.conv"], place_of["conv1.conv"]
+        (Place(block='inception3a', branch='branch3'), Place(block='conv1', branch=''))
     """
     children: dict[int | None, list[Call]] = defaultdict(list)
     for call in trace.calls:

@@ -8,7 +8,7 @@ from pandas import DataFrame
 from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.analyzers.memory.timeline import KINDS
 from inception_lab.ir.once import table_once_per_trace
-from inception_lab.ir.structure import ROOT
+from inception_lab.ir.structure import ROOT, module_at_depth
 from inception_lab.ir.trace import Trace
 
 _NAME_PARTS = {"parameters": 1, "buffers": 1, "optimizer_state": 2}
@@ -32,7 +32,7 @@ def memory_by_module(
         Parameters, their gradients and what an optimizer keeps count to the module that owns them.
 
     Raises:
-        InceptionLabError: There are no rules for the device, or the rounding is below 1 (exit code 2).
+        InceptionLabError: There are no rules for the device, or depth or rounding is below 1 (exit code 2).
 
     Example:
         >>> import inception_lab as il
@@ -42,7 +42,7 @@ def memory_by_module(
     """
     tensors = peak_memory(trace, device, rounding).tensors
     owners = [_owner(name, kind) for name, kind in zip(tensors["layer"], tensors["kind"], strict=True)]
-    modules = [".".join(owner.split(".")[:depth]) for owner in owners]
+    modules = [module_at_depth(owner, depth) for owner in owners]
     table = tensors.assign(module=modules).pivot_table(
         index="module", columns="kind", values="bytes", aggfunc="sum", fill_value=0
     )
