@@ -13,6 +13,8 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Storage, Trace
 
+# the names in c10/cuda/CUDACachingAllocator.cpp are kSmallSize, kSmallBuffer, kMinLargeAlloc, kLargeBuffer
+# and kRoundLarge
 MIB = 2**20
 SMALL = MIB
 """The largest request that is served from small segments."""
@@ -22,6 +24,8 @@ MIDDLE = 10 * MIB
 MIDDLE_SEGMENT = 20 * MIB
 SEGMENT_STEP = 2 * MIB
 """Larger requests have a segment of their own, a multiple of this."""
+ByOperation = Mapping[int | None, list[Storage]]
+
 STEPS = 3
 """From the third step on, the segments of the steps before serve nearly all requests."""
 
@@ -33,10 +37,10 @@ class _Block:
     Attributes:
         address: Where it begins.
         size: Bytes.
-        small: Whether its segment serves small requests.
+        small: True where its segment serves small requests.
         before: The block before it in the segment.
         after: The block after it.
-        free: Whether nobody has it.
+        free: True where it is not allocated.
     """
 
     address: int
@@ -48,7 +52,7 @@ class _Block:
 
     @property
     def is_segment(self) -> bool:
-        """Whether nothing else is in its segment."""
+        """True where nothing else is in its segment."""
         return self.before is None and self.after is None
 
 
@@ -61,96 +65,97 @@ class CachingAllocator:
 
     A request takes the smallest free block that holds it, at the lowest address; what is left of the block
     stays free where it is large enough. Where no block holds it, a segment is reserved; and where the limit
-    forbids that, all segments that nobody has a part of are given back first.
+    forbids that, all segments of which no part is allocated are released first.
 
     Args:
         limit: The most bytes that it may reserve.
 
     Attributes:
         reserved_bytes: Of all segments.
-        most_reserved_bytes: The most that they have been.
-        allocated_bytes: Of the blocks that somebody has.
+        max_reserved_bytes: The most that they have been.
+        allocated_bytes: Of the blocks that are not free.
 
     Example:
         >>> allocator = CachingAllocator()
-        >>> first, second = allocator.take(1000), allocator.take(5 * MIB)
+        >>> first, second = allocator.allocate(1000), allocator.allocate(5 * MIB)
         >>> allocator.allocated_bytes - 5 * MIB, allocator.reserved_bytes // MIB
         (1024, 22)
     """
 
     def __init__(self, limit: float = inf) -> None:
         self.limit = limit
-        self.reserved_bytes = self.most_reserved_bytes = self.allocated_bytes = self._next_address = 0
-        self._free: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
+        self.reserved_bytes = self.max_reserved_bytes = self.allocated_bytes = self._next_address = 0
+        # small and other blocks, each as (size, address) in order, so that the first that fits is the best
+        self._free_blocks: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
         self._blocks: dict[int, _Block] = {}
 
-    def take(self, size: int) -> int:
-        """Allocate; returns the address of the block, to be given back.
+    def allocate(self, size: int) -> int:
+        """Return the address of a block of at least so many bytes, to be freed by it.
 
         Raises:
             OutOfMemory: The limit forbids it.
         """
-        wanted = -(-size // CUDA_BLOCK) * CUDA_BLOCK
-        small = wanted <= SMALL
-        block = self._cached(wanted, small) or self._segment(wanted, small)
+        rounded = _multiple(size, CUDA_BLOCK)
+        small = rounded <= SMALL
+        block = self._best_free_block(rounded, small) or self._reserve_segment(rounded, small)
         block.free = False
-        if block.size - wanted >= (CUDA_BLOCK if small else SMALL + 1):
-            self._split(block, wanted)
+        # should_split: a remainder of up to 1 MiB of a large block is of no use to large requests
+        if block.size - rounded >= (CUDA_BLOCK if small else SMALL + 1):
+            self._split(block, rounded)
         self.allocated_bytes += block.size
         return block.address
 
-    def give_back(self, address: int) -> None:
-        """Free a block, which becomes one with free neighbours."""
+    def free(self, address: int) -> None:
+        """Free a block, which becomes one with free neighbours (try_merge_blocks)."""
         block = self._blocks[address]
         self.allocated_bytes -= block.size
         for neighbour in (block.before, block.after):
             if neighbour is not None and neighbour.free:
-                free = self._free[block.small]
-                del free[bisect_left(free, (neighbour.size, neighbour.address))]
-                block = self._joined(block, neighbour)
-        self._offer(block)
+                free_blocks = self._free_blocks[block.small]
+                del free_blocks[bisect_left(free_blocks, (neighbour.size, neighbour.address))]
+                block = self._merge(block, neighbour)
+        self._add_free(block)
 
-    def _cached(self, wanted: int, small: bool) -> _Block | None:
-        free = self._free[small]
-        place = bisect_left(free, (wanted, 0))
-        return self._blocks[free.pop(place)[1]] if place < len(free) else None
+    def _best_free_block(self, size: int, small: bool) -> _Block | None:
+        """Take the smallest free block that holds a request, the lowest of equal ones, if there is one."""
+        free_blocks = self._free_blocks[small]
+        index = bisect_left(free_blocks, (size, 0))
+        return self._blocks[free_blocks.pop(index)[1]] if index < len(free_blocks) else None
 
-    def _segment(self, wanted: int, small: bool) -> _Block:
-        if small:
-            size = SMALL_SEGMENT
-        elif wanted < MIDDLE:
-            size = MIDDLE_SEGMENT
-        else:
-            size = -(-wanted // SEGMENT_STEP) * SEGMENT_STEP
+    def _reserve_segment(self, request: int, small: bool) -> _Block:
+        size = _segment_size(request, small)
         if self.reserved_bytes + size > self.limit:
-            self._release()
+            self._release_free_segments()
         if self.reserved_bytes + size > self.limit:
             raise OutOfMemory(f"{self.limit:,.0f} bytes are not enough", hint="take a smaller batch")
+        # an address only names and orders blocks, so that those of released segments are not used again
         address = self._next_address
         self._next_address += size
         self.reserved_bytes += size
-        self.most_reserved_bytes = max(self.most_reserved_bytes, self.reserved_bytes)
+        self.max_reserved_bytes = max(self.max_reserved_bytes, self.reserved_bytes)
         block = self._blocks[address] = _Block(address, size, small)
         return block
 
-    def _release(self) -> None:
-        """Give every segment back that is free as a whole."""
-        for free in self._free.values():
-            whole = [each for each in free if self._blocks[each[1]].is_segment]
-            for size, address in whole:
-                free.remove((size, address))
+    def _release_free_segments(self) -> None:
+        """Give every segment back that is free as a whole (release_cached_blocks)."""
+        for free_blocks in self._free_blocks.values():
+            segments = [entry for entry in free_blocks if self._blocks[entry[1]].is_segment]
+            for size, address in segments:
+                free_blocks.remove((size, address))
                 del self._blocks[address]
                 self.reserved_bytes -= size
 
-    def _split(self, block: _Block, wanted: int) -> None:
-        rest = _Block(block.address + wanted, block.size - wanted, block.small, block, block.after)
+    def _split(self, block: _Block, size: int) -> None:
+        """Cut a block down to a size; what is left of it is a free block behind it."""
+        rest = _Block(block.address + size, block.size - size, block.small, block, block.after)
         if block.after is not None:
             block.after.before = rest
-        block.after, block.size = rest, wanted
+        block.after, block.size = rest, size
         self._blocks[rest.address] = rest
-        self._offer(rest)
+        self._add_free(rest)
 
-    def _joined(self, block: _Block, neighbour: _Block) -> _Block:
+    def _merge(self, block: _Block, neighbour: _Block) -> _Block:
+        """Make one block of two that adjoin; the address of the first is that of both."""
         first, second = sorted((block, neighbour), key=lambda each: each.address)
         first.size += second.size
         first.after = second.after
@@ -159,21 +164,35 @@ class CachingAllocator:
         del self._blocks[second.address]
         return first
 
-    def _offer(self, block: _Block) -> None:
+    def _add_free(self, block: _Block) -> None:
         block.free = True
-        insort(self._free[block.small], (block.size, block.address))
+        insort(self._free_blocks[block.small], (block.size, block.address))
+
+
+def _segment_size(request: int, small: bool) -> int:
+    """Bytes to reserve for a request that no free block holds (get_allocation_size)."""
+    if small:
+        return SMALL_SEGMENT
+    return MIDDLE_SEGMENT if request < MIDDLE else _multiple(request, SEGMENT_STEP)
+
+
+def _multiple(size: int, step: int) -> int:
+    return -(-size // step) * step
 
 
 @once_per_trace
 def reserved_memory(trace: Trace, limit: float = inf) -> int:
-    """The most bytes that the allocator has reserved on CUDA during some steps like the traced one.
+    """Return the most that the allocator reserves on CUDA during some steps like the traced one.
 
     What existed before the first operation is allocated first and kept. What outlives the step, its
-    gradients and outputs, is given back before the next. Workspaces of CUDA's libraries are not in it.
+    gradients and outputs, is freed before the next. Workspaces of CUDA's libraries are not in it.
 
     Args:
         trace: Of any mode.
         limit: The most bytes that may be reserved.
+
+    Returns:
+        Bytes.
 
     Raises:
         OutOfMemory: The steps need more.
@@ -187,22 +206,26 @@ def reserved_memory(trace: Trace, limit: float = inf) -> int:
     allocator = CachingAllocator(limit)
     born, dying = _by_operation(on_device(trace, "cuda").storages)
     for storage in born[None]:
-        allocator.take(storage.bytes)
+        allocator.allocate(storage.bytes)
     for _ in range(STEPS):
-        held: dict[int, int] = {}
-        for op in range(len(trace.ops)):
-            held |= {storage.id: allocator.take(storage.bytes) for storage in born[op]}
-            for storage in dying[op]:
-                if storage.id in held:
-                    allocator.give_back(held.pop(storage.id))
-        for address in held.values():
-            allocator.give_back(address)
-    return allocator.most_reserved_bytes
+        _replay_step(allocator, len(trace.ops), born, dying)
+    return allocator.max_reserved_bytes
 
 
-def _by_operation(
-    storages: Sequence[Storage],
-) -> tuple[Mapping[int | None, list[Storage]], Mapping[int | None, list[Storage]]]:
+def _replay_step(allocator: CachingAllocator, op_count: int, born: ByOperation, dying: ByOperation) -> None:
+    """Allocate and free what a step does, in its order, and free what outlives it."""
+    addresses: dict[int, int] = {}
+    for op in range(op_count):
+        # an operation makes its outputs before anything that it reads is freed
+        addresses |= {storage.id: allocator.allocate(storage.bytes) for storage in born[op]}
+        for storage in dying[op]:
+            if storage.id in addresses:
+                allocator.free(addresses.pop(storage.id))
+    for address in addresses.values():
+        allocator.free(address)
+
+
+def _by_operation(storages: Sequence[Storage]) -> tuple[ByOperation, ByOperation]:
     """The storages that take memory, by the operation that makes them and by the one that ends them."""
     born: dict[int | None, list[Storage]] = defaultdict(list)
     dying: dict[int | None, list[Storage]] = defaultdict(list)

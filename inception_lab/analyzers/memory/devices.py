@@ -1,4 +1,4 @@
-"""What storages hold on a device where that is not what they hold as meta tensors: a table of rules."""
+"""A table of rules by which storages take other sizes on a device than as meta tensors."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Op, Trace
 
 Sizes = Iterator[tuple[int, int]]
-"""Storages, and the bytes of each."""
+"""Ids of storages, each with its bytes on the device."""
 
 
 class Rule(NamedTuple):
     """One way in which a device differs.
 
     Attributes:
-        what: In words.
+        what: The difference, in words.
         source: Where PyTorch decides it.
-        sizes: Finds the storages in a trace.
+        sizes: Finds the storages in a trace that differ.
     """
 
     what: str
@@ -31,12 +31,12 @@ class Rule(NamedTuple):
 
 
 class Device(NamedTuple):
-    """How a device holds what was traced.
+    """The memory of a device, as far as it is not that of meta tensors.
 
     Attributes:
         block: Its allocator hands out multiples of so many bytes.
-        rules: How its storages differ from those of meta tensors.
-        optimizer_options: What optimizers default to there, which shows in the trace: see `optimizer_of`.
+        rules: The ways in which its storages differ.
+        optimizer_options: Defaults of optimizers there, which show in the trace: see `optimizer_of`.
     """
 
     block: int
@@ -46,7 +46,7 @@ class Device(NamedTuple):
 
 @once_per_trace
 def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
-    """The trace with each storage as large as on a device.
+    """Return the trace with each storage as large as on a device.
 
     Args:
         trace: Of any mode.
@@ -54,7 +54,7 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
         rounding: Each storage takes a multiple of so many bytes; the device's block by default.
 
     Raises:
-        InceptionLabError: There are no rules for this device (exit code 2).
+        InceptionLabError: There are no rules for this device, or the rounding is below 1 (exit code 2).
 
     Example:
         >>> import inception_lab as il
@@ -70,7 +70,15 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
     sizes = {storage: size for rule in DEVICES[device].rules for storage, size in rule.sizes(trace)}
     rounded = {s.id: -(-sizes.get(s.id, s.bytes) // block) * block for s in trace.storages}
     storages = [s if rounded[s.id] == s.bytes else s._replace(bytes=rounded[s.id]) for s in trace.storages]
+    # a new trace even where no size changes: a result that is its own trace would never be released
     return replace(trace, storages=tuple(storages))
+
+
+_NORMS = ("native_batch_norm", "native_layer_norm", "native_group_norm")
+_HALF = ("bfloat16", "float16")
+_ITEM_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+_DROPOUT = (("empty_like", False), ("bernoulli", True), ("div", True), ("mul", False))
+"""Operations that dropout is made of where it is not fused: base names, and if they work in place."""
 
 
 def _normalisations(trace: Trace) -> Iterator[tuple[Op, tuple[int, ...]]]:
@@ -88,13 +96,15 @@ def _no_statistics(trace: Trace) -> Sizes:
 
 def _statistics_as_weights(trace: Trace) -> Sizes:
     for op, statistics in _normalisations(trace):
-        decides = trace.values[op.reads[1] if len(op.reads) > 1 else op.reads[0]].dtype
-        if trace.values[op.reads[0]].dtype in _HALF and decides in _ITEM_BYTES and op.arg("training", True):
+        # weights decide, where there are any, and else the input
+        dtype = trace.values[op.reads[1] if len(op.reads) > 1 else op.reads[0]].dtype
+        if trace.values[op.reads[0]].dtype in _HALF and dtype in _ITEM_BYTES and op.arg("training", True):
             elements = (_elements(trace, value) for value in op.writes[1:])
-            yield from zip(statistics, (_ITEM_BYTES[decides] * count for count in elements), strict=True)
+            yield from zip(statistics, (_ITEM_BYTES[dtype] * count for count in elements), strict=True)
 
 
 def _boolean_masks(trace: Trace) -> Sizes:
+    # CUDA has one fused operation in place of the four that stand in a trace on meta tensors
     names = [(op.base_name, op.in_place) for op in trace.ops]
     for op in trace.ops:
         if tuple(names[op.id : op.id + len(_DROPOUT)]) == _DROPOUT and _by_a_number(trace, op):
@@ -114,13 +124,6 @@ def _no_step_counters(trace: Trace) -> Sizes:
 
 def _elements(trace: Trace, value: int) -> int:
     return prod(trace.values[value].shape)
-
-
-_NORMS = ("native_batch_norm", "native_layer_norm", "native_group_norm")
-_HALF = ("bfloat16", "float16")
-_ITEM_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
-_DROPOUT = (("empty_like", False), ("bernoulli", True), ("div", True), ("mul", False))
-"""Operations that dropout is made of where it is not fused: base names, and if they work in place."""
 
 
 EVAL_STATISTICS = Rule(
@@ -145,7 +148,7 @@ STEP_COUNTERS = Rule(
 )
 
 CUDA_BLOCK = 512
-"""PyTorch's allocator on CUDA hands out multiples of so many bytes (c10/cuda/CUDACachingAllocator)."""
+"""PyTorch's allocator on CUDA hands out multiples of so many bytes (kMinBlockSize)."""
 
 DEVICES: Mapping[str, Device] = {
     "cpu": Device(1, (EVAL_STATISTICS, HALF_STATISTICS)),

@@ -35,50 +35,50 @@ class TestByHand:
     )
     def test_one_request(self, allocator, size, allocated, reserved):
         """More than 1 MiB that is left over stays free, as of the last but one; 1 MiB goes with the block."""
-        allocator.take(size)
+        allocator.allocate(size)
         assert (allocator.allocated_bytes, allocator.reserved_bytes) == (allocated, reserved)
 
     def test_small_requests_share_a_segment(self, allocator):
         for _ in range(4):
-            allocator.take(MIB // 2)
+            allocator.allocate(MIB // 2)
         assert allocator.reserved_bytes == 2 * MIB
-        allocator.take(1)
+        allocator.allocate(1)
         assert allocator.reserved_bytes == 4 * MIB
 
     def test_small_and_large_requests_do_not_mix(self, allocator):
-        allocator.give_back(allocator.take(16 * MIB))
-        allocator.take(MIB)
+        allocator.free(allocator.allocate(16 * MIB))
+        allocator.allocate(MIB)
         assert allocator.reserved_bytes == 18 * MIB
 
     def test_the_smallest_block_that_holds_a_request_is_taken(self, allocator):
-        large, small = allocator.take(40 * MIB), allocator.take(30 * MIB)
-        allocator.give_back(large)
-        allocator.give_back(small)
-        assert allocator.take(20 * MIB) == small
-        assert allocator.take(40 * MIB) == large
+        large, small = allocator.allocate(40 * MIB), allocator.allocate(30 * MIB)
+        allocator.free(large)
+        allocator.free(small)
+        assert allocator.allocate(20 * MIB) == small
+        assert allocator.allocate(40 * MIB) == large
         assert allocator.reserved_bytes == 70 * MIB
 
     def test_neighbours_become_one_again(self, allocator):
-        first, second, third = (allocator.take(6 * MIB) for _ in range(3))
+        first, second, third = (allocator.allocate(6 * MIB) for _ in range(3))
         for address in (first, third, second):
-            allocator.give_back(address)
-        assert allocator.take(20 * MIB) == first
+            allocator.free(address)
+        assert allocator.allocate(20 * MIB) == first
         assert allocator.reserved_bytes == 20 * MIB
 
     def test_a_limit_is_kept_by_giving_back_what_is_free_as_a_whole(self):
         allocator = CachingAllocator(limit=40 * MIB)
-        kept = allocator.take(12 * MIB)
-        allocator.give_back(allocator.take(20 * MIB))
-        assert allocator.take(24 * MIB) != kept
+        kept = allocator.allocate(12 * MIB)
+        allocator.free(allocator.allocate(20 * MIB))
+        assert allocator.allocate(24 * MIB) != kept
         assert allocator.reserved_bytes == 36 * MIB
         with pytest.raises(OutOfMemory):
-            allocator.take(12 * MIB)
+            allocator.allocate(12 * MIB)
 
     def test_holes_serve_nothing_larger(self, allocator):
-        blocks = [allocator.take(5 * MIB) for _ in range(4)]
-        allocator.give_back(blocks[0])
-        allocator.give_back(blocks[2])
-        allocator.take(8 * MIB)
+        blocks = [allocator.allocate(5 * MIB) for _ in range(4)]
+        allocator.free(blocks[0])
+        allocator.free(blocks[2])
+        allocator.allocate(8 * MIB)
         assert allocator.reserved_bytes == 40 * MIB
 
 
@@ -87,22 +87,22 @@ class TestByHand:
 def test_blocks_never_overlap_and_everything_can_be_given_back(requests):
     allocator, held = CachingAllocator(), {}
     for size, then_free in requests:
-        address = allocator.take(size)
+        address = allocator.allocate(size)
         assert address % 512 == 0
         assert all(address >= at + length or address + size <= at for at, length in held.items())
         assert address + size <= allocator.reserved_bytes
         held[address] = size
         if then_free:
             at = sorted(held)[len(held) // 2]
-            allocator.give_back(at)
+            allocator.free(at)
             del held[at]
     assert sum(held.values()) <= allocator.allocated_bytes <= allocator.reserved_bytes
     for address in held:
-        allocator.give_back(address)
+        allocator.free(address)
     assert allocator.allocated_bytes == 0
     reserved = allocator.reserved_bytes
     for size, _ in requests[:1]:
-        allocator.take(size)
+        allocator.allocate(size)
     assert allocator.reserved_bytes == reserved
 
 
