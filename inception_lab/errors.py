@@ -8,14 +8,14 @@ MODEL_FAILED = 3
 
 
 class InceptionLabError(ValueError):
-    """Something the user can mend, said in one line.
+    """A fault that the user can mend, in one line.
 
     Args:
-        what: What is wrong, with the value in it.
-        where: The module, file or option it was found in.
-        hint: What to type next.
-        exit_code: What the command line exits with: 2 for wrong usage or configuration, 3 for a
-            model that could not be built or traced.
+        what: The fault, with the value in it.
+        where: The module, file or option that has it.
+        hint: The next thing to type, for a user of Python.
+        exit_code: The status with which the command line ends: 1 where the answer is no, 2 for wrong usage
+            or configuration, 3 for a model that could not be built or traced.
 
     Example:
         >>> print(InceptionLabError("no model 'gogglenet'", hint="did you mean googlenet?"))
@@ -35,11 +35,16 @@ class InputRefused(InceptionLabError):  # noqa: N818 - it says who refused what
     """An input that a model refuses by a check of its own, before a layer deep inside does."""
 
 
-SHOWN = 30
+MOST_NAMES = 30
+"""The most names that a hint lists."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The hint that offers the known names nearest to `name`, or the first of them where none is near.
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return a hint that offers the choices nearest to a name, or the first of all where none is near.
+
+    Args:
+        name: A name that is not a choice.
+        choices: The names that there are.
 
     Example:
         >>> nearest("gogglenet", ["googlenet", "vgg16"])
@@ -47,9 +52,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
         >>> nearest("zzz", ["googlenet", "vgg16"])
         'known: googlenet, vgg16'
     """
-    choices = sorted(known)
-    close = get_close_matches(name, choices, n=3, cutoff=0.6)
+    names = sorted(choices)
+    close = get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    more = f" and {len(choices) - SHOWN} more" if len(choices) > SHOWN else ""
-    return f"known: {', '.join(choices[:SHOWN]) or 'none'}{more}"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"known: {', '.join(names[:MOST_NAMES]) or 'none'}{more}"

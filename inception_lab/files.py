@@ -1,4 +1,4 @@
-"""Writing files so that an interruption leaves the old one whole."""
+"""Files written whole or not at all: an interruption leaves the old one as it was."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def write_text(path: Path, text: str) -> None:
 
     Args:
         path: The file, or a link to it; its folder is made where it is missing.
-        text: What it will hold, ending in one line break.
+        text: Its content; it will end in one line break.
 
     Raises:
         InceptionLabError: The file cannot be written.
@@ -27,7 +27,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Args:
         path: The file, or a link to it; its folder is made where it is missing.
-        content: What it will hold.
+        content: Its bytes.
 
     Raises:
         InceptionLabError: The file cannot be written.
@@ -39,10 +39,11 @@ def write_bytes(path: Path, content: bytes) -> None:
             path.write_bytes(content)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        # in the same folder, as only within one file system does replacing it happen at once
         with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
             file.write(content)
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_umask())  # temporary files are made for their owner alone
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # before Python 3.13 a loop of links is a RuntimeError
         raise InceptionLabError(
@@ -56,6 +57,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
+    mask = os.umask(0)  # it can be read by setting it alone
     os.umask(mask)
     return mask

@@ -13,8 +13,10 @@ from inception_lab.errors import InceptionLabError
 Unit = Literal["count", "bytes", "percent"]
 
 _DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
+_WRITTEN_DECIMAL = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, **_BINARY}
+# digits with separators and a fraction, or a fraction alone; an exponent; a suffix
 _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?|\.\d+)(?:e([+-]?\d+))?\s*([A-Za-z]*)\s*")
 
 
@@ -23,11 +25,11 @@ class Metric:
     """One quantity that is computed or measured.
 
     Attributes:
-        name: As it stands in tables, records and budgets.
-        label: As it stands in headings and plots.
-        unit: What it counts.
-        better: Which way is better; empty where neither is.
-        meaning: What it is, in one line.
+        name: Its name in tables, records and budgets.
+        label: Its name in headings and plots.
+        unit: The unit that it is counted in.
+        better: The better direction; empty where there is none.
+        meaning: Its definition, in one line.
     """
 
     name: str
@@ -61,11 +63,11 @@ METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric
 
 
 def parse_quantity(text: str, unit: Unit = "count") -> float:
-    """The number that a quantity stands for.
+    """Return the number that a quantity stands for.
 
     Args:
         text: Such as `7 M`, `1.6G`, `6,998,552`, `1e9`; for bytes `40 MiB`, `2 GB`, `512`.
-        unit: What it counts: the suffixes of counts are powers of 1000, of bytes either kind.
+        unit: Counts have suffixes that are powers of 1000, bytes those and powers of 1024.
 
     Raises:
         InceptionLabError: The text is not a quantity of this unit.
@@ -74,17 +76,21 @@ def parse_quantity(text: str, unit: Unit = "count") -> float:
         >>> parse_quantity("7 M"), parse_quantity("40 MiB", "bytes")
         (7000000.0, 41943040.0)
     """
-    known = {"count": _DECIMAL, "bytes": _BYTES | {"": 1}, "percent": {"": 1}}[unit]
+    scales = {"count": _DECIMAL, "bytes": _BYTES | {"": 1}, "percent": {"": 1}}[unit]
     match = _QUANTITY.fullmatch(text)
-    if match is None or match[3] not in known:
+    if match is None or match[3] not in scales:
         example = {"count": "7 M", "bytes": "40 MiB", "percent": "6.67"}[unit]
         raise InceptionLabError(f"{text!r} is not a quantity of {unit}", hint=f"write it like {example}")
     digits = match[1].replace(",", "").replace("_", "")
-    return float(f"{digits}e{match[2] or 0}") * known[match[3]]
+    return float(f"{digits}e{match[2] or 0}") * scales[match[3]]
 
 
 def format_quantity(value: float, unit: Unit = "count") -> str:
-    """A number as people read it, to three significant digits.
+    """Return a number as people read it, to three significant digits.
+
+    Args:
+        value: The number.
+        unit: Its unit; bytes are written with powers of 1024.
 
     Example:
         >>> format_quantity(1_582_671_872), format_quantity(0), format_quantity(53_000_000, "bytes")
@@ -92,11 +98,10 @@ def format_quantity(value: float, unit: Unit = "count") -> str:
     """
     if unit == "percent":
         return f"{value:.1f} %"
-    steps = (
-        {"B": 1, **_BINARY} if unit == "bytes" else {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-    )
-    fitting = [(name, size) for name, size in steps.items() if abs(value) >= 0.9995 * size]
-    suffix, scale = fitting[-1] if fitting else (next(iter(steps)), 1)
+    scales = {"B": 1, **_BINARY} if unit == "bytes" else _WRITTEN_DECIMAL
+    # from 999.5 on, three digits are those of the next suffix
+    suffixes = [(suffix, scale) for suffix, scale in scales.items() if abs(value) >= 0.9995 * scale]
+    suffix, scale = suffixes[-1] if suffixes else (next(iter(scales)), 1)
     scaled = value / scale
     digits = f"{scaled:,.0f}" if scale == 1 and float(value).is_integer() else _three_digits(scaled)
     return f"{digits} {suffix}".strip() if value else "0"
