@@ -28,7 +28,7 @@ def function(name, lines, docstring=0):
 
 
 def figure(text, label, section=""):
-    """What is said behind a label, in the section of a title."""
+    """The text behind a label, in the section of a title."""
     rest = text.partition(section)[2] if section else text
     return re.search(rf"^  {re.escape(label)}:\s+(.*)$", rest, re.MULTILINE)[1]
 
@@ -151,9 +151,9 @@ def test_every_kind_of_binding_is_read(measure):
 
 
 def test_what_is_not_a_folder_is_wrong_usage(capsys, tmp_path):
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         measure_structure.main([str(tmp_path / "none")])
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     assert "is not a folder" in capsys.readouterr().err
 
 

@@ -15,9 +15,9 @@ from peers.options import parse
     ],
 )
 def test_wrong_usage_exits_with_2(capsys, arguments):
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         parse(arguments)
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     assert "error:" in capsys.readouterr().err
 
 
