@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import inception_lab as il
-from peers.contenders import CONTENDERS, REAL_FORWARD, Run, Shape, net
+from peers.contenders import CONTENDERS, REAL_FORWARD, Run, Shape
 from peers.options import Options
 from peers.results import Case, Timing
 from shared import time_run
@@ -30,7 +30,7 @@ def race(model: str, options: Options) -> dict[Case, Timing]:
 
 def operation_count(model: str, options: Options) -> int:
     """Count the operations that one forward at batch size 1 dispatches."""
-    return len(il.trace(net(model, "meta"), options.shape(model, 1)).ops)
+    return len(il.trace(il.create_model(model, device="meta").eval(), options.shape(model, 1)).ops)
 
 
 def turns(cases: Sequence[Item], rounds: int) -> Iterator[Item]:

@@ -6,7 +6,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import inception_lab as il
-from peers.contenders import CONTENDERS, OURS
+from peers.contenders import CONTENDERS, OURS, net
 from peers.options import parse
 from peers.race import operation_count, race, turns
 from peers.results import Case
@@ -35,8 +35,9 @@ def test_operations_are_those_that_a_forward_dispatches():
 
 
 def test_a_peer_that_fails_is_a_row_with_its_reason(monkeypatch):
-    def fail(*_):
-        raise LookupError("no such operator")
+    def fail(model, image):
+        model.register_forward_hook(lambda *_: None)
+        raise LookupError(f"no operator for {image.device}")
 
     options = parse([*TINY, "--batch-sizes", "1"])
     contenders = {name: CONTENDERS[name] for name in (OURS, "real forward")}
@@ -46,3 +47,5 @@ def test_a_peer_that_fails_is_a_row_with_its_reason(monkeypatch):
     assert [case.contender for case in timings] == [OURS, "real forward", "peer"]
     assert timings[Case("googlenet", 1, "peer")].why_not == "not run: LookupError on meta tensors"
     assert len(timings[Case("googlenet", 1, OURS)].seconds) == 2
+    others = [net("googlenet", contender) for contender in list(contenders.values())[:2]]
+    assert not any(other._forward_hooks for other in others)  # one that fails disturbs no other
