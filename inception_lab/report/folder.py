@@ -1,4 +1,4 @@
-"""Replacing a report folder at once or not at all."""
+"""Folders of reports: their names, and their replacement at once or not at all."""
 
 from __future__ import annotations
 

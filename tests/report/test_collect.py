@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from unittest.mock import patch
 
@@ -11,6 +12,7 @@ from support.typed import typed
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
+from inception_lab.loading.model import with_published_error
 from inception_lab.report.collect import collect
 
 
@@ -70,3 +72,14 @@ def test_a_folder_of_something_else_is_refused(googlenet: il.Trace, tmp_path: Pa
     with pytest.raises(InceptionLabError, match="not a report; name another folder"):
         il.write_report(googlenet, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_comparison_shows_the_errors_that_papers_publish(tmp_path: Path) -> None:
+    nets = {name: il.create_model(name, device="meta") for name in ("googlenet", "nin")}
+    traces = [il.trace(net, (1, 3, 224, 224), name=name) for name, net in nets.items()]
+    records = [with_published_error(il.summarise(trace)) for trace in traces]
+    page = il.write_comparison(records, tmp_path / "both")
+    with (page.parent / "comparison.csv").open(newline="") as file:
+        errors = {row["model"]: row["top5_error"] for row in csv.DictReader(file)}
+    # 1409.4842 Table 3, one net and one crop; 1312.4400 has no table of ImageNet
+    assert errors == {"googlenet": "10.07", "nin": ""}

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.report.folder import check_folder, replacing
+from inception_lab.report.folder import check_folder, replacing, report_folders
 
 OURS = frozenset({"summary.json", "old.svg", "README.md"})
 MARKER = '{"schema": 1, "tool": "inception_lab 0.1.0"}'
@@ -192,3 +192,10 @@ def test_any_folder_and_any_note(tmp_path_factory: pytest.TempPathFactory, folde
     _write(place)
     assert _state(place) == {"summary.json": MARKER, note: "mine"}
     assert [path.name for path in place.parent.iterdir()] == [folder]
+
+
+def test_each_of_several_models_has_a_folder_of_its_own() -> None:
+    folders = report_folders(["googlenet", "torchvision.models:alexnet"], Path("all"))
+    assert folders == [Path("all/googlenet"), Path("all/torchvision.models.alexnet")]
+    with pytest.raises(InceptionLabError, match="share a folder; write one of them to another folder"):
+        report_folders(["a.b:net", "a:b.net"], Path("all"))
