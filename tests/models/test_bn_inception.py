@@ -62,20 +62,20 @@ class TestAgainstTheReference:
         assert {row.name: tuple(getattr(row, f) for f in fields) for row in source.TABLE} == FIGURE
 
     def test_widths_of_the_modules(self):
-        seen = []
+        outputs = []
         modules = [layer for layer in NET.modules() if isinstance(layer, Branches)]
         hooks = [
-            m.register_forward_hook(lambda m, _, y: seen.append((m.out_channels, y.shape[1:])))
+            m.register_forward_hook(lambda m, _, y: outputs.append((m.out_channels, y.shape[1:])))
             for m in modules
         ]
         NET(images(224))
         for hook in hooks:
             hook.remove()
-        assert [tuple(shape) for _, shape in seen] == [
+        assert [tuple(shape) for _, shape in outputs] == [
             (256, 28, 28), (320, 28, 28), (576, 14, 14), (576, 14, 14), (576, 14, 14),
             (576, 14, 14), (576, 14, 14), (1024, 7, 7), (1024, 7, 7), (1024, 7, 7),
         ]  # fmt: skip
-        assert all(said == shape[0] for said, shape in seen)
+        assert all(promise == shape[0] for promise, shape in outputs)
 
     def test_batch_norm_in_place_of_biases(self):
         convs = [layer for layer in NET.modules() if isinstance(layer, nn.Conv2d)]

@@ -62,17 +62,17 @@ def sides(shape):
     return tuple(shape[2:]) or (1, 1)
 
 
-def describe(layer, given_, made):
+def describe(layer, image, output):
     """One executed layer in the words of the reference table."""
-    row = {"in": tuple(given_.shape[1:]), "out": (made.shape[1], *sides(made.shape))}
+    row = {"in": tuple(image.shape[1:]), "out": (output.shape[1], *sides(output.shape))}
     if isinstance(layer, nn.Linear):
         return row | {
             "layer": "linear",
             "weights": layer.weight.numel(),
-            "macs": made[0].numel() * layer.in_features,
+            "macs": output[0].numel() * layer.in_features,
         }
     if isinstance(layer, nn.AdaptiveAvgPool2d):
-        return row | {"layer": "avgpool", "kernel": sides(given_.shape), "stride": (1, 1), "padding": (0, 0)}
+        return row | {"layer": "avgpool", "kernel": sides(image.shape), "stride": (1, 1), "padding": (0, 0)}
     row |= {
         name: pair(getattr(layer, f"{name}_size" if name == "kernel" else name))
         for name in ("kernel", "stride", "padding")
@@ -83,7 +83,7 @@ def describe(layer, given_, made):
             "layer": "conv",
             "groups": layer.groups,
             "weights": layer.weight.numel(),
-            "macs": made[0].numel() * per_output,
+            "macs": output[0].numel() * per_output,
         }
     kind = "maxpool" if isinstance(layer, nn.MaxPool2d) else "avgpool"
     return row | (
@@ -96,8 +96,8 @@ def executed(net, x):
     """The layers that one forward runs, in order."""
     rows = []
 
-    def note(layer, args, made):
-        rows.append(describe(layer, args[0], made))
+    def note(layer, args, output):
+        rows.append(describe(layer, args[0], output))
 
     hooks = [layer.register_forward_hook(note) for layer in net.modules() if isinstance(layer, LEAVES)]
     try:
@@ -121,14 +121,14 @@ def _parse(row):
     def size(text):
         return tuple(int(side) for side in text.split("x"))
 
-    parsed = {"layer": row["layer"], "out": (int(row["out_channels"]), *size(row["out_size"]))}
-    given_ = (int(row["in_channels"]), *size(row["in_size"]))
-    parsed["in"] = (math.prod(given_),) if row["layer"] == "linear" else given_
-    parsed |= {name: size(row[name]) for name in ("kernel", "stride", "padding") if row[name]}
-    parsed |= {name: int(row[name]) for name in ("groups", "weights", "macs") if row[name]}
-    if row["layer"].endswith("pool") and parsed["stride"] != (1, 1):
-        parsed["round_up"] = row["round_up"] == "yes"
-    return parsed
+    layer = {"layer": row["layer"], "out": (int(row["out_channels"]), *size(row["out_size"]))}
+    size_in = (int(row["in_channels"]), *size(row["in_size"]))
+    layer["in"] = (math.prod(size_in),) if row["layer"] == "linear" else size_in
+    layer |= {name: size(row[name]) for name in ("kernel", "stride", "padding") if row[name]}
+    layer |= {name: int(row[name]) for name in ("groups", "weights", "macs") if row[name]}
+    if row["layer"].endswith("pool") and layer["stride"] != (1, 1):
+        layer["round_up"] = row["round_up"] == "yes"
+    return layer
 
 
 class TestAgainstTheReference:
@@ -171,15 +171,15 @@ class TestAgainstTheReference:
 
     def test_widths_of_the_naive_modules(self):
         net = meta("googlenet_naive").eval()
-        made = []
+        outputs = []
         for row in source.TABLE:
             module = net.get_submodule(f"inception{row.name}")
             module.register_forward_hook(
-                lambda module, _, out: made.append((module.out_channels, out.shape[1]))
+                lambda module, _, out: outputs.append((module.out_channels, out.shape[1]))
             )
         net(images())
         widths = [416, 832, 1280, 1728, 2176, 2640, 3344, 4048, 4944]
-        assert made == [(width, width) for width in widths]
+        assert outputs == [(width, width) for width in widths]
 
     def test_the_port_has_its_eps_and_its_last_pool(self):
         net = meta("googlenet_3x3", aux_logits=True)
@@ -233,30 +233,30 @@ def factored(first, last, middle, area):
 class TestFactorisedByHand:
     """The paper's net less the layers that are replaced, plus those that replace them."""
 
-    def expected(self, replaced):
+    def expected(self, exchange):
         total, work = 6_998_552, 1_582_671_872
         for name, row in ROWS.items():
-            gone, come = replaced(row)
-            total += sum(p for p, _ in come) - sum(p for p, _ in gone)
-            work += (sum(m for _, m in come) - sum(m for _, m in gone)) * AREA[name[0]]
+            old, new = exchange(row)
+            total += sum(p for p, _ in new) - sum(p for p, _ in old)
+            work += (sum(m for _, m in new) - sum(m for _, m in old)) * AREA[name[0]]
         return total, work
 
     @pytest.mark.parametrize("middle", MIDDLE)
     def test_two_3x3_for_each_5x5(self, middle):
-        def replaced(row):
+        def exchange(row):
             return [square(row[4], row[5], 25)], factored(row[4], row[5], middle, 9)
 
         net = meta("googlenet_v2", middle=middle).eval()
-        assert (params(net), macs(net)) == self.expected(replaced)
+        assert (params(net), macs(net)) == self.expected(exchange)
 
     @pytest.mark.parametrize("middle", MIDDLE)
     def test_rows_and_columns_for_each_square(self, middle):
-        def replaced(row):
-            gone = [square(row[2], row[3], 9), square(row[4], row[5], 25)]
-            return gone, factored(row[2], row[3], middle, 3) + factored(row[4], row[5], middle, 5)
+        def exchange(row):
+            old = [square(row[2], row[3], 9), square(row[4], row[5], 25)]
+            return old, factored(row[2], row[3], middle, 3) + factored(row[4], row[5], middle, 5)
 
         net = meta("googlenet_v3", middle=middle).eval()
-        assert (params(net), macs(net)) == self.expected(replaced)
+        assert (params(net), macs(net)) == self.expected(exchange)
 
     @pytest.mark.parametrize(
         ("name", "middle", "total", "work"),
@@ -276,9 +276,11 @@ class TestFactorisedByHand:
 
     def test_the_weights_that_the_docstrings_name(self):
         def weights(name, *branches, **options):
-            named = meta(name, **options).named_parameters()
+            parameters = meta(name, **options).named_parameters()
             inside = tuple(f".branch{branch}.conv" for branch in branches)
-            return sum(p.numel() for n, p in named if n.endswith("weight") and any(b in n for b in inside))
+            return sum(
+                p.numel() for n, p in parameters if n.endswith("weight") and any(b in n for b in inside)
+            )
 
         v2, v3 = source.googlenet_v2.__doc__, source.googlenet_v3.__doc__
         assert f"{weights('googlenet', 3):,}" in v2
@@ -289,7 +291,7 @@ class TestFactorisedByHand:
 
     def test_the_famous_savings_hold_at_equal_widths(self):
         row = source.Row("x", 8, 64, 64, 64, 64, 8)
-        stacked = _on_meta(lambda r, w: source.reduced_module(r, w, filters=source.STACKED), row, 8)
+        module = _on_meta(lambda r, w: source.reduced_module(r, w, filters=source.STACKED), row, 8)
         split = _on_meta(lambda r, w: source.reduced_module(r, w, filters=source.ASYMMETRIC), row, 8)
 
         def weights(branch):
@@ -297,7 +299,7 @@ class TestFactorisedByHand:
                 p.numel() for n, p in branch.named_parameters() if n.startswith("conv") and p.dim() == 4
             )
 
-        assert weights(stacked.branch3) / (25 * 64 * 64) == 1 - 0.28
+        assert weights(module.branch3) / (25 * 64 * 64) == 1 - 0.28
         assert weights(split.branch2) / (9 * 64 * 64) == pytest.approx(1 - 1 / 3)
 
 
@@ -378,10 +380,10 @@ class TestOutputs:
     @pytest.mark.parametrize("name", NAMES)
     def test_heads_speak_in_training_alone(self, name):
         net = meta(name, aux_logits=True, num_classes=7)
-        made = net(images(batch=2))
-        assert isinstance(made, Outputs)
-        assert made.logits.shape == (2, 7)
-        assert [aux.shape for aux in made.aux_logits] == [(2, 7), (2, 7)]
+        outputs = net(images(batch=2))
+        assert isinstance(outputs, Outputs)
+        assert outputs.logits.shape == (2, 7)
+        assert [aux.shape for aux in outputs.aux_logits] == [(2, 7), (2, 7)]
         assert net.eval()(images(batch=2)).shape == (2, 7)
 
     def test_without_heads_training_gives_logits(self):
@@ -389,11 +391,11 @@ class TestOutputs:
 
     def test_heads_come_in_network_order(self):
         net = meta("googlenet", aux_logits=True)
-        seen = []
+        calls = []
         for name in ("aux2", "aux1", "fc"):
-            net.get_submodule(name).register_forward_hook(lambda *_, name=name: seen.append(name))
+            net.get_submodule(name).register_forward_hook(lambda *_, name=name: calls.append(name))
         net(images())
-        assert seen == ["aux1", "aux2", "fc"]
+        assert calls == ["aux1", "aux2", "fc"]
 
     def test_dropout_is_the_main_classifier_s(self):
         net = meta("googlenet", aux_logits=True, dropout=0.25)
@@ -404,8 +406,8 @@ class TestOutputs:
     def test_gradient_reaches_every_parameter(self, name):
         torch.manual_seed(0)
         net = create_model(name, aux_logits=True, num_classes=5)
-        made = net(torch.randn(2, 3, 191, 191))
-        sum(logits.square().sum() for logits in (made.logits, *made.aux_logits)).backward()
+        outputs = net(torch.randn(2, 3, 191, 191))
+        sum(logits.square().sum() for logits in (outputs.logits, *outputs.aux_logits)).backward()
         silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
         assert silent == []
 
@@ -460,10 +462,10 @@ class Dispatched(TorchDispatchMode):
 class TestMeta:
     @pytest.mark.parametrize("name", NAMES)
     def test_no_memory_and_no_initialisation(self, name):
-        with Dispatched() as seen:
+        with Dispatched() as calls:
             net = meta(name, aux_logits=True)
         assert all(tensor.is_meta for tensor in net.state_dict().values())
-        assert seen.ops <= {"empty", "zeros", "ones"}
+        assert calls.ops <= {"empty", "zeros", "ones"}
 
     def test_the_random_state_is_left_alone(self):
         before = torch.get_rng_state()
@@ -478,8 +480,8 @@ class TestMeta:
 
 
 @torch.no_grad()
-def unguarded(net, x):
-    """Whether torch itself would run the network on `x`."""
+def runs_unguarded(net, x):
+    """True where torch itself runs the network on `x`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "check_input", lambda *_, **__: None)
         try:
@@ -490,7 +492,7 @@ def unguarded(net, x):
 
 
 @torch.no_grad()
-def guarded(net, x):
+def runs_guarded(net, x):
     try:
         net(x)
     except InceptionLabError:
@@ -507,34 +509,36 @@ class TestInputs:
     def test_the_smallest_input_is_the_smallest(self, name):
         net, smallest = PLAIN_EVAL[name], CARDS[name].smallest_input
         assert net.limits.smallest == smallest
-        assert guarded(net, images(smallest))
-        assert not guarded(net, images(smallest - 1))
-        assert not unguarded(net, images(smallest - 1))
+        assert runs_guarded(net, images(smallest))
+        assert not runs_guarded(net, images(smallest - 1))
+        assert not runs_unguarded(net, images(smallest - 1))
 
     @pytest.mark.parametrize(("name", "smallest"), [("googlenet", 31), ("googlenet_3x3", 15)])
     def test_on_real_tensors_too(self, name, smallest):
         net = create_model(name, num_classes=2).eval()
         assert net(torch.randn(1, 3, smallest, smallest)).isfinite().all()
-        assert not unguarded(net, torch.randn(1, 3, smallest - 1, smallest - 1))
+        assert not runs_unguarded(net, torch.randn(1, 3, smallest - 1, smallest - 1))
 
     @pytest.mark.parametrize("name", NAMES)
     def test_heads_take_what_leads_to_4x4(self, name):
         net = TRAINED[name]
-        taken = [side for side in (190, 191, 224, 238, 239) if guarded(net, images(side, batch=2))]
-        possible = [side for side in (190, 191, 224, 238, 239) if unguarded(net, images(side, batch=2))]
-        assert taken == possible == [191, 224, 238]
+        accepted_sides = [
+            side for side in (190, 191, 224, 238, 239) if runs_guarded(net, images(side, batch=2))
+        ]
+        possible = [side for side in (190, 191, 224, 238, 239) if runs_unguarded(net, images(side, batch=2))]
+        assert accepted_sides == possible == [191, 224, 238]
 
     @settings(max_examples=20, deadline=None)
     @given(st.sampled_from(["googlenet", "googlenet_3x3"]), st.integers(1, 300), st.integers(1, 300))
     def test_the_guard_is_as_strict_as_torch(self, name, height, width):
         x = images(height, width)
-        assert guarded(PLAIN_EVAL[name], x) == unguarded(PLAIN_EVAL[name], x)
+        assert runs_guarded(PLAIN_EVAL[name], x) == runs_unguarded(PLAIN_EVAL[name], x)
 
     @settings(max_examples=20, deadline=None)
     @given(st.integers(170, 260), st.integers(170, 260))
     def test_with_heads_too(self, height, width):
         x = images(height, width, batch=2)
-        assert guarded(TRAINED["googlenet"], x) == unguarded(TRAINED["googlenet"], x)
+        assert runs_guarded(TRAINED["googlenet"], x) == runs_unguarded(TRAINED["googlenet"], x)
 
     @pytest.mark.parametrize(
         ("shape", "message"),

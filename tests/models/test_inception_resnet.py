@@ -79,13 +79,13 @@ class TestAgainstTheReference:
 class TestBlocks:
     @each
     def test_their_number_and_their_scales(self, name):
-        found = residual_blocks(NETS[name])
+        blocks = residual_blocks(NETS[name])
         grids = zip("abc", REPEATS[name], (0.17, 0.10, 0.20), strict=True)
         expected = {f"block_{grid}{n}": scale for grid, many, scale in grids for n in range(1, many + 1)}
         if name == "inception_resnet_v2":
             expected["block_c10"] = 1.0
-        assert {n: block.scale for n, block in found.items()} == expected
-        bare = [n for n, block in found.items() if block.relu is None]
+        assert {n: block.scale for n, block in blocks.items()} == expected
+        bare = [n for n, block in blocks.items() if block.relu is None]
         assert bare == (["block_c10"] if name == "inception_resnet_v2" else [])
 
     @each
@@ -96,17 +96,17 @@ class TestBlocks:
 
     @each
     def test_every_join_is_as_wide_as_it_says(self, name):
-        seen = []
+        widths = []
         joins = [module for module in NETS[name].modules() if isinstance(module, Branches)]
         hooks = [
-            join.register_forward_hook(lambda join, _, out: seen.append((join.out_channels, out.shape[1])))
+            join.register_forward_hook(lambda join, _, out: widths.append((join.out_channels, out.shape[1])))
             for join in joins
         ]
         NETS[name](images(75))
         for hook in hooks:
             hook.remove()
-        assert len(seen) == len(joins)
-        assert all(said == made for said, made in seen)
+        assert len(widths) == len(joins)
+        assert all(promise == width for promise, width in widths)
 
     @pytest.mark.parametrize("relu", [True, False])
     def test_the_arithmetic(self, relu):

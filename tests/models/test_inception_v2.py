@@ -46,10 +46,10 @@ HEADED = build(aux_logits=True, num_classes=7)
 
 class TestAgainstTable1:
     def test_every_input(self):
-        seen = {}
+        sizes = {}
         hooks = [
             layer.register_forward_hook(
-                lambda _, x, __, name=name: seen.update({name: tuple(x[0].shape[1:])})
+                lambda _, x, __, name=name: sizes.update({name: tuple(x[0].shape[1:])})
             )
             for name, layer in NET.named_children()
         ]
@@ -57,7 +57,7 @@ class TestAgainstTable1:
         for hook in hooks:
             hook.remove()
         expected = {name: size for names, _, size in TABLE_1 for name in names}
-        assert {name: size for name, size in seen.items() if name != "dropout"} == expected
+        assert {name: size for name, size in sizes.items() if name != "dropout"} == expected
 
     def test_kernels_and_strides_of_the_stem(self):
         for (name,), window, _ in TABLE_1[:7]:
@@ -69,9 +69,9 @@ class TestAgainstTable1:
     def test_totals_are_the_documented_ones(self):
         assert parameters(NET) == CARD.params == 24_027_240
         assert macs(executed(NET, images())) == CARD.macs == 5_576_975_456
-        documented = source.inception_v2.__doc__
+        docstring = source.inception_v2.__doc__
         for number in (CARD.params, CARD.macs, parameters(build(aux_logits=True))):
-            assert f"{number:,}" in documented
+            assert f"{number:,}" in docstring
 
     def test_it_says_what_it_is(self):
         for text in (
@@ -102,17 +102,17 @@ class TestModules:
             assert {conv.kernel_size for conv in convs} == {(1, 1), (3, 3)}
 
     def test_every_join_is_as_wide_as_it_says(self):
-        seen = []
+        widths = []
         joins = [layer for layer in NET.modules() if isinstance(layer, Branches)]
         hooks = [
-            join.register_forward_hook(lambda join, _, y: seen.append((join.out_channels, y.shape[1])))
+            join.register_forward_hook(lambda join, _, y: widths.append((join.out_channels, y.shape[1])))
             for join in joins
         ]
         NET(images())
         for hook in hooks:
             hook.remove()
-        assert len(seen) == len(joins) == 10 + 4
-        assert all(said == made for said, made in seen)
+        assert len(widths) == len(joins) == 10 + 4
+        assert all(promise == width for promise, width in widths)
 
 
 class TestOptions:
@@ -123,9 +123,9 @@ class TestOptions:
         assert build(dropout=0.5).dropout.p == 0.5
 
     def test_the_head_speaks_in_training_alone(self):
-        made = HEADED.train()(images(batch=2))
-        assert isinstance(made, Outputs)
-        assert [logits.shape for logits in (made.logits, *made.aux_logits)] == [(2, 7), (2, 7)]
+        outputs = HEADED.train()(images(batch=2))
+        assert isinstance(outputs, Outputs)
+        assert [logits.shape for logits in (outputs.logits, *outputs.aux_logits)] == [(2, 7), (2, 7)]
         assert HEADED.eval()(images(batch=2)).shape == (2, 7)
 
     def test_the_head_is_not_normalised(self):

@@ -92,17 +92,17 @@ class TestNames:
         assert [name for name, _ in NET.get_submodule(branch).named_children()] == layers.split()
 
     def test_every_join_is_as_wide_as_it_says(self):
-        seen = []
+        widths = []
         joins = [layer for layer in NET.modules() if isinstance(layer, Branches)]
         hooks = [
-            join.register_forward_hook(lambda join, _, y: seen.append((join.out_channels, y.shape[1])))
+            join.register_forward_hook(lambda join, _, y: widths.append((join.out_channels, y.shape[1])))
             for join in joins
         ]
         NET(images())
         for hook in hooks:
             hook.remove()
-        assert len(seen) == len(joins) == 11 + 4
-        assert all(said == made for said, made in seen)
+        assert len(widths) == len(joins) == 11 + 4
+        assert all(promise == width for promise, width in widths)
 
 
 class TestOptions:
@@ -113,10 +113,10 @@ class TestOptions:
         assert build(dropout=0.5).dropout.p == 0.5
 
     def test_the_head_speaks_in_training_alone(self):
-        made = HEADED.train()(images(batch=2))
-        assert isinstance(made, Outputs)
-        assert made.logits.shape == (2, 7)
-        assert [aux.shape for aux in made.aux_logits] == [(2, 7)]
+        outputs = HEADED.train()(images(batch=2))
+        assert isinstance(outputs, Outputs)
+        assert outputs.logits.shape == (2, 7)
+        assert [aux.shape for aux in outputs.aux_logits] == [(2, 7)]
         assert HEADED.eval()(images(batch=2)).shape == (2, 7)
         assert NET.train()(images(batch=2)).shape == (2, 1000)
         NET.eval()
@@ -190,11 +190,12 @@ def test_gradient_reaches_the_head_and_what_it_looks_at():
 
 
 def test_both_losses_reach_what_they_look_at():
-    made = HEADED.train()(images(batch=2))
-    made.aux_logits[0].sum().backward()
-    reached = {name.partition(".")[0] for name, p in HEADED.named_parameters() if p.grad is not None}
+    outputs = HEADED.train()(images(batch=2))
+    outputs.aux_logits[0].sum().backward()
+    gradients = {name: p.grad for name, p in HEADED.named_parameters()}
+    trained_layers = {name.partition(".")[0] for name, grad in gradients.items() if grad is not None}
     layers = [name for name, layer in HEADED.named_children() if any(True for _ in layer.parameters())]
-    assert reached == set(layers) - {"mixed_7a", "mixed_7b", "mixed_7c", "fc"}
+    assert trained_layers == set(layers) - {"mixed_7a", "mixed_7b", "mixed_7c", "fc"}
     HEADED(images(batch=2)).logits.sum().backward()
     assert all(p.grad is not None for p in HEADED.parameters())
 

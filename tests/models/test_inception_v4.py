@@ -51,18 +51,18 @@ class TestModules:
         assert [name for name, _ in NET.named_children()] == names
 
     def test_every_join_is_as_wide_as_it_says(self):
-        seen = []
+        widths = []
 
         def note(module, _, out):
-            seen.append((module.out_channels, out.shape[1]))
+            widths.append((module.out_channels, out.shape[1]))
 
         joins = [module for module in NET.modules() if isinstance(module, Branches)]
         hooks = [module.register_forward_hook(note) for module in joins]
         NET(images(75))
         for hook in hooks:
             hook.remove()
-        assert len(seen) == len(joins) == 3 + 4 + 7 + 3 + 2 + 6
-        assert all(said == made for said, made in seen)
+        assert len(widths) == len(joins) == 3 + 4 + 7 + 3 + 2 + 6
+        assert all(promise == width for promise, width in widths)
 
     @pytest.mark.parametrize(
         ("module", "branch", "layers"),

@@ -38,6 +38,6 @@ def models(capsys):
 @pytest.mark.parametrize(("name", "options", "params", "macs"), ROWS)
 def test_every_row_of_the_table(models, name, options, params, macs):
     model = models[name]
-    found = next(v for v in model["variants"] if v["options"] == options) if options else model
-    assert found["params"] == params
-    assert macs is None or found["macs"] == macs
+    entry = next(v for v in model["variants"] if v["options"] == options) if options else model
+    assert entry["params"] == params
+    assert macs is None or entry["macs"] == macs

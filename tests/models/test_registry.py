@@ -25,16 +25,16 @@ ROOT = Path(registry.__file__).parents[2]
 
 
 def fresh(code):
-    """What `code` prints in an interpreter of its own."""
+    """The output of `code` in an interpreter of its own."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "PYTHONPATH": path},
     )
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 class TestCards:
@@ -81,9 +81,9 @@ class TestCards:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_every_choice_builds(self, name):
-        for option, known in CARDS[name].options.items():
-            for choice in known.choices:
-                assert isinstance(create_model(name, device="meta", **{option: choice}), nn.Module)
+        for key, option in CARDS[name].options.items():
+            for choice in option.choices:
+                assert isinstance(create_model(name, device="meta", **{key: choice}), nn.Module)
 
     def test_they_cannot_be_changed(self):
         with pytest.raises(AttributeError):
@@ -165,9 +165,9 @@ class TestOptions:
             "flag": st.booleans(),
         }
         name = data.draw(st.sampled_from([n for n in NAMES if CARDS[n].family == "googlenet"]))
-        known = CARDS[name].options
+        takes = CARDS[name].options
         strategies = {
-            n: st.sampled_from(o.choices) if o.choices else values[o.kind] for n, o in known.items()
+            n: st.sampled_from(o.choices) if o.choices else values[o.kind] for n, o in takes.items()
         }
         options = data.draw(st.fixed_dictionaries({}, optional=strategies))
         net = create_model(name, device="meta", **options).eval()

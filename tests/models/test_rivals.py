@@ -37,7 +37,7 @@ def square(before, after, kernel, side):
     return weights + after, weights * side**2
 
 
-def summed(layers):
+def total_cost(layers):
     return tuple(map(sum, zip(*layers, strict=True)))
 
 
@@ -68,7 +68,7 @@ class TestAgainstTheReference:
 
 class TestByHand:
     def test_vgg19_has_three_convolutions_more_than_vgg16(self):
-        more = summed([square(256, 256, 3, 56), square(512, 512, 3, 28), square(512, 512, 3, 14)])
+        more = total_cost([square(256, 256, 3, 56), square(512, 512, 3, 28), square(512, 512, 3, 14)])
         less, work = (BY_NAME["vgg16"].params, BY_NAME["vgg16"].macs)
         assert (BY_NAME["vgg19"].params, BY_NAME["vgg19"].macs) == (less + more[0], work + more[1])
         counts = [
@@ -86,7 +86,7 @@ class TestByHand:
         ]  # fmt: skip
         convs = [row for row in executed(NETS["nin"], images(224)) if row["layer"] == "conv"]
         assert [(r["in"][0], r["out"][0], r["kernel"][0], r["out"][1]) for r in convs] == plan
-        assert summed(square(*layer) for layer in plan) == (BY_NAME["nin"].params, BY_NAME["nin"].macs)
+        assert total_cost(square(*layer) for layer in plan) == (BY_NAME["nin"].params, BY_NAME["nin"].macs)
 
     def test_nin_has_its_relus_and_its_pools(self):
         layers = list(NETS["nin"].modules())
@@ -103,7 +103,7 @@ class TestByHand:
         #        in of a group, out, kernel, grid
         plan = [(3, 96, 11, 55), (48, 256, 5, 27), (256, 384, 3, 13), (192, 384, 3, 13), (192, 256, 3, 13)]
         dense = [(9216, 4096, 1, 1), (4096, 4096, 1, 1), (4096, 1000, 1, 1)]
-        total, work = summed(square(*layer) for layer in plan + dense)
+        total, work = total_cost(square(*layer) for layer in plan + dense)
         assert parameters(net) == total == 60_965_224
         assert macs(rows) == work == 724_406_816
         assert f"{total:,} parameters and {work:,} MACs" in BY_NAME["alexnet"].notes
@@ -125,8 +125,8 @@ class TestByHand:
 
 
 @torch.no_grad()
-def unguarded(net, x):
-    """Whether torch itself would run the network on `x`."""
+def runs_unguarded(net, x):
+    """True where torch itself runs the network on `x`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "check_input", lambda *_, **__: None)
         try:
@@ -149,7 +149,7 @@ class TestInputs:
         with pytest.raises(InceptionLabError, match="is too small") as error:
             net(images(smallest - 1))
         assert error.value.exit_code == 3
-        assert not unguarded(net, images(smallest - 1))
+        assert not runs_unguarded(net, images(smallest - 1))
         assert f"{smallest} x {smallest}" in type(net).__doc__
 
     @pytest.mark.parametrize("name", NAMES)
@@ -159,12 +159,12 @@ class TestInputs:
 
     @pytest.mark.parametrize(("name", "grid", "side"), [("alexnet", 6, 224), ("vgg16", 7, 224)])
     def test_the_adaptive_pool_copies_at_the_net_s_own_size(self, name, grid, side):
-        seen = []
+        shapes = []
         pool = NETS[name].avgpool
-        hook = pool.register_forward_hook(lambda _, args, out: seen.append((args[0].shape, out.shape)))
+        hook = pool.register_forward_hook(lambda _, args, out: shapes.append((args[0].shape, out.shape)))
         NETS[name](images(side))
         hook.remove()
-        assert [tuple(shape[2:]) for shape in seen[0]] == [(grid, grid)] * 2
+        assert [tuple(shape[2:]) for shape in shapes[0]] == [(grid, grid)] * 2
 
     def test_a_refusal_is_one_clear_line(self):
         with pytest.raises(InceptionLabError) as error:

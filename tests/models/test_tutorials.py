@@ -1,4 +1,4 @@
-"""What the tutorials build, against arithmetic by hand on rows that are typed here again."""
+"""The nets that tutorials build, against arithmetic by hand on rows that are typed here again."""
 
 import inspect
 import io
@@ -48,8 +48,8 @@ def default_images(name, batch=1):
     return images(*BY_NAME[name].input_size[1:], batch=batch)
 
 
-def first(made):
-    return made[0] if isinstance(made, tuple) else made
+def first(outputs):
+    return outputs[0] if isinstance(outputs, tuple) else outputs
 
 
 NETS = {name: meta(name).eval() for name in NAMES}
@@ -78,8 +78,8 @@ def table_module(row, side, third, *, norm=False):
 
 def table_modules(sides, third, *, norm=False):
     """Of all nine, on the grid that the first figure of their name has."""
-    made = [table_module(row, sides[name[0]], third, norm=norm) for name, row in ROWS.items()]
-    return [layer for module in made for layer in module]
+    modules = [table_module(row, sides[name[0]], third, norm=norm) for name, row in ROWS.items()]
+    return [layer for module in modules for layer in module]
 
 
 def head(before):
@@ -184,17 +184,17 @@ GRIDS = {
 class TestGrids:
     @pytest.mark.parametrize("name", NAMES)
     def test_each_has_its_own(self, name):
-        net, seen = NETS[name], {}
+        net, grids = NETS[name], {}
         hooks = [
             net.get_submodule(layer).register_forward_hook(
-                lambda _, __, out, layer=layer: seen.__setitem__(layer, tuple(out.shape[2:]))
+                lambda _, __, out, layer=layer: grids.__setitem__(layer, tuple(out.shape[2:]))
             )
             for layer in GRIDS[name]
         ]
         net(default_images(name))
         for hook in hooks:
             hook.remove()
-        assert seen == {layer: (side, side) for layer, side in GRIDS[name].items()}
+        assert grids == {layer: (side, side) for layer, side in GRIDS[name].items()}
 
     @pytest.mark.parametrize("name", NAMES)
     def test_modules_give_what_the_paper_s_give(self, name):
@@ -204,9 +204,9 @@ class TestGrids:
     def test_pools_of_each(self):
         def pools(name):
             layers = NETS[name].named_modules()
-            found = [p for n, p in layers if isinstance(p, nn.MaxPool2d) and n.startswith("pool")]
-            assert not any(pool.ceil_mode for pool in found)
-            return [(pool.kernel_size, pool.stride, pool.padding) for pool in found]
+            pools = [p for n, p in layers if isinstance(p, nn.MaxPool2d) and n.startswith("pool")]
+            assert not any(pool.ceil_mode for pool in pools)
+            return [(pool.kernel_size, pool.stride, pool.padding) for pool in pools]
 
         assert pools("googlenet_notebook") == [(3, 2, 0)] * 3 + [(3, 2, 1)]
         assert pools("googlenet_keras") == [(3, 2, 0)] * 4
@@ -231,9 +231,9 @@ class TestNotebook:
             net.get_submodule(name).register_forward_hook(lambda _, __, out: order.append(id(out)))
         for mode in (net.train(), net.eval()):
             order.clear()
-            made = mode(images(224, batch=2))
-            assert [logits.shape for logits in made] == [(2, 7)] * 3
-            assert [id(logits) for logits in made] == [order[2], order[1], order[0]]
+            outputs = mode(images(224, batch=2))
+            assert [logits.shape for logits in outputs] == [(2, 7)] * 3
+            assert [id(logits) for logits in outputs] == [order[2], order[1], order[0]]
 
     @pytest.mark.parametrize("training", [True, False])
     def test_without_heads_its_forward_fails(self, training):
@@ -291,18 +291,18 @@ class TestKeras:
         [(3, 224, 0, 1), (3, 2, 0, 1), (3, 55, 1, 1), (3, 1, 1, 1), (7, 224, 2, 3), (7, 33, 3, 3)],
     )
     def test_same_padding_halves_and_rounds_up(self, kernel, side, before, after):
-        padded = googlenet_keras.SamePad(kernel, 2)(torch.ones(1, 1, side, side))
+        output = googlenet_keras.SamePad(kernel, 2)(torch.ones(1, 1, side, side))
         line = torch.cat([torch.zeros(before), torch.ones(side), torch.zeros(after)])
-        assert torch.equal(padded[0, 0, before], line)
-        assert torch.equal(padded[0, 0, :, before], line)
+        assert torch.equal(output[0, 0, before], line)
+        assert torch.equal(output[0, 0, :, before], line)
         assert (len(line) - kernel) // 2 + 1 == math.ceil(side / 2)
 
     def test_pools_pad_the_right_and_the_bottom_with_what_never_wins(self):
         x = -torch.arange(1.0, 17.0).reshape(1, 1, 4, 4)
         assert googlenet_keras.pool()(x)[0, 0].tolist() == [[-1.0, -3.0], [-9.0, -11.0]]
-        padded = googlenet_keras.SamePad(3, 2, float("-inf"))(x)
-        assert torch.equal(padded[..., :4, :4], x)
-        assert padded.shape == (1, 1, 5, 5)
+        output = googlenet_keras.SamePad(3, 2, float("-inf"))(x)
+        assert torch.equal(output[..., :4, :4], x)
+        assert output.shape == (1, 1, 5, 5)
 
 
 class TestBlogs:
@@ -327,18 +327,18 @@ class TestBlogs:
     @pytest.mark.parametrize("name", ["googlenet_keras", "inception_v1_two_class"])
     def test_softmax_gives_probabilities(self, name):
         with torch.no_grad():
-            made = entry(name)(num_classes=4).eval()(torch.randn(2, 3, 32, 32))
-        assert made.shape == (2, 4)
-        assert torch.allclose(made.sum(dim=1), torch.ones(2))
-        assert (made > 0).all()
+            outputs = entry(name)(num_classes=4).eval()(torch.randn(2, 3, 32, 32))
+        assert outputs.shape == (2, 4)
+        assert torch.allclose(outputs.sum(dim=1), torch.ones(2))
+        assert (outputs > 0).all()
 
 
 # ------------------------------------------------------------------------------- what all take
 
 
 @torch.no_grad()
-def unguarded(net, x):
-    """Whether torch itself would run the network on `x`."""
+def runs_unguarded(net, x):
+    """True where torch itself runs the network on `x`."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (networks, googlenet_notebook):
             patch.setattr(module, "check_input", lambda *_, **__: None)
@@ -358,14 +358,14 @@ class TestInputs:
         with pytest.raises(InceptionLabError, match="is too small") as error:
             net(images(smallest - 1))
         assert error.value.exit_code == 3
-        assert not unguarded(net, images(smallest - 1))
+        assert not runs_unguarded(net, images(smallest - 1))
 
     @pytest.mark.parametrize(("name", "largest"), [("googlenet_notebook", 252), ("googlenet_cifar10", 32)])
     def test_the_largest_input_is_the_largest(self, name, largest):
         net, smallest = NETS[name], BY_NAME[name].smallest_input
         assert f"sides of {smallest} to {largest}" in BY_NAME[name].notes
         assert first(net(images(largest))).shape[0] == 1
-        assert not unguarded(net, images(largest + 1))
+        assert not runs_unguarded(net, images(largest + 1))
         with pytest.raises(InceptionLabError) as error:
             net(images(largest, largest + 1))
         assert str(error.value) == (
@@ -433,14 +433,14 @@ def test_weights_go_round_and_gradients_reach_them(name, batch, side):
     again.load_state_dict(torch.load(file, weights_only=True))
     with torch.no_grad():
         assert torch.equal(first(net.eval()(x)), first(again.eval()(x)))
-    made = net.train()(x)
-    sum(out.square().sum() for out in (made if isinstance(made, tuple) else (made,))).backward()
+    outputs = net.train()(x)
+    sum(out.square().sum() for out in (outputs if isinstance(outputs, tuple) else (outputs,))).backward()
     assert all(p.grad is not None for p in net.parameters())
     silent = {name for name, p in net.named_parameters() if not p.grad.any()}
-    assert silent <= cancelled(net)
+    assert silent <= biases_before_norm(net)
 
 
-def cancelled(net):
+def biases_before_norm(net):
     """The biases that a batch normalisation right after them takes away again."""
-    found = [(name, block) for name, block in net.named_modules() if isinstance(block, ConvBlock)]
-    return {f"{name}.conv.bias" for name, block in found if hasattr(block, "bn")}
+    blocks = [(name, block) for name, block in net.named_modules() if isinstance(block, ConvBlock)]
+    return {f"{name}.conv.bias" for name, block in blocks if hasattr(block, "bn")}

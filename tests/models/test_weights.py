@@ -313,9 +313,9 @@ def by_position(net, keys):
     """The weights of `net` under the port's keys, taken one after another."""
     state = net.state_dict()
     assert len(state) == len(keys)
-    carried = dict(zip(keys, state.values(), strict=True))
-    assert {key: tuple(value.shape) for key, value in carried.items()} == dict(keys)
-    return carried
+    renamed_state = dict(zip(keys, state.values(), strict=True))
+    assert {key: tuple(value.shape) for key, value in renamed_state.items()} == dict(keys)
+    return renamed_state
 
 
 class Port:
@@ -416,17 +416,17 @@ class Port:
 def test_outputs_are_carried_over(name):
     entry, options, keys, load, side = PORTS[name]
     average = {"last_pool": "average"} if entry is inception_v3 else {}
-    given = lively(build(entry, **options, **average))
-    taking = build(entry, **options)
-    done = load(taking, by_position(given, dict(keys())))
-    changed = ("mixed_7c.branch4.pool",) if average else ()
-    assert done == LoadResult(len(given.state_dict()), (), changed)
+    source = lively(build(entry, **options, **average))
+    target = build(entry, **options)
+    result = load(target, by_position(source, dict(keys())))
+    pools = ("mixed_7c.branch4.pool",) if average else ()
+    assert result == LoadResult(len(source.state_dict()), (), pools)
     x = torch.randn(1, 3, side, side)
-    logits = given(x)
+    logits = source(x)
     assert logits.isfinite().all()
     assert logits.std() > 0
-    assert torch.equal(taking(x), logits)
-    assert all(torch.equal(a, b) for a, b in zip(given.buffers(), taking.buffers(), strict=True))
+    assert torch.equal(target(x), logits)
+    assert all(torch.equal(a, b) for a, b in zip(source.buffers(), target.buffers(), strict=True))
 
 
 @torch.no_grad()
@@ -456,7 +456,7 @@ def small():
     return build(googlenet_3x3), synthetic(torchvision_googlenet())
 
 
-def refused(load, net, state):
+def refusal(load, net, state):
     before = {key: value.clone() for key, value in net.state_dict().items()}
     with pytest.raises(InceptionLabError) as error:
         load(net, state)
@@ -469,7 +469,7 @@ class TestWhatDoesNotFit:
     def test_a_missing_key(self, small):
         net, state = small
         lacking = {key: value for key, value in state.items() if key != "inception4b.branch3.1.bn.bias"}
-        assert refused(load_torchvision_state_dict, net, lacking) == (
+        assert refusal(load_torchvision_state_dict, net, lacking) == (
             "torchvision's googlenet_3x3: the weights do not fit: "
             "1 key missing (inception4b.branch3.1.bn.bias)"
         )
@@ -477,19 +477,19 @@ class TestWhatDoesNotFit:
     def test_many_missing_keys(self, small):
         net, state = small
         lacking = {key: value for key, value in state.items() if not key.startswith("inception")}
-        message = refused(load_torchvision_state_dict, net, lacking)
+        message = refusal(load_torchvision_state_dict, net, lacking)
         assert "270 keys missing (inception3a.branch1.conv.weight, " in message
         assert message.endswith(", ...)")
 
     def test_an_unknown_key(self, small):
         net, state = small
-        message = refused(load_torchvision_state_dict, net, state | {"conv4.conv.weight": torch.zeros(1)})
+        message = refusal(load_torchvision_state_dict, net, state | {"conv4.conv.weight": torch.zeros(1)})
         assert message.endswith("the weights do not fit: 1 key unknown (conv4.conv.weight)")
 
     def test_another_shape(self, small):
         net, state = small
         wrong = state | {"fc.weight": torch.zeros(1000, 1024), "fc.bias": 3.0}
-        message = refused(load_torchvision_state_dict, net, wrong)
+        message = refusal(load_torchvision_state_dict, net, wrong)
         assert message.endswith(
             "2 keys of another shape (fc.weight 1000 x 1024 in place of 6 x 1024, "
             "fc.bias (float) in place of 6)"
@@ -499,7 +499,7 @@ class TestWhatDoesNotFit:
         net, state = small
         wrong = state | {"x": torch.zeros(1), "fc.bias": torch.zeros(7)}
         del wrong["conv1.bn.weight"]
-        message = refused(load_torchvision_state_dict, net, wrong)
+        message = refusal(load_torchvision_state_dict, net, wrong)
         assert message.endswith(
             "1 key missing (conv1.bn.weight), 1 key unknown (x), "
             "1 key of another shape (fc.bias 7 in place of 6)"
@@ -507,7 +507,7 @@ class TestWhatDoesNotFit:
 
     @pytest.mark.parametrize("entry", [googlenet, googlenet_bn, googlenet_v3])
     def test_a_relative_of_the_network(self, entry):
-        message = refused(load_torchvision_state_dict, build(entry), synthetic(torchvision_googlenet()))
+        message = refusal(load_torchvision_state_dict, build(entry), synthetic(torchvision_googlenet()))
         assert message.startswith("torchvision's googlenet_3x3: ")
         if entry is not googlenet_v3:
             assert "no counterpart of inception3a.branch3.conv5x5.conv.weight" in message
@@ -533,7 +533,7 @@ class TestWhatDoesNotFit:
         ],
     )
     def test_any_other_model(self, load, message):
-        assert refused(load, nn.Linear(2, 2), {}).startswith(message)
+        assert refusal(load, nn.Linear(2, 2), {}).startswith(message)
 
     def test_a_model_on_meta(self):
         with shapes_only():
@@ -546,26 +546,26 @@ class TestHeads:
     def test_those_that_the_model_lacks_are_dropped_and_named(self, small):
         net, state = small
         heads = synthetic(torchvision_googlenet_heads())
-        done = load_torchvision_state_dict(net, heads | state)
-        assert done == LoadResult(len(state), tuple(heads))
-        assert "aux1.conv.bn.num_batches_tracked" in done.dropped
+        result = load_torchvision_state_dict(net, heads | state)
+        assert result == LoadResult(len(state), tuple(heads))
+        assert "aux1.conv.bn.num_batches_tracked" in result.dropped
 
     def test_those_that_it_has_are_carried_over(self, small):
         net = build(googlenet_3x3, aux_logits=True)
         heads = {key: torch.full(shape, 0.5) for key, shape in torchvision_googlenet_heads()}
-        done = load_torchvision_state_dict(net, small[1] | heads)
-        assert done == LoadResult(len(net.state_dict()))
+        result = load_torchvision_state_dict(net, small[1] | heads)
+        assert result == LoadResult(len(net.state_dict()))
         assert (net.aux2.fc2.weight == 0.5).all()
 
     def test_those_that_are_not_there_are_missing(self, small):
-        message = refused(load_torchvision_state_dict, build(googlenet_3x3, aux_logits=True), small[1])
+        message = refusal(load_torchvision_state_dict, build(googlenet_3x3, aux_logits=True), small[1])
         assert "keys missing (aux1.conv.conv.weight" in message
         assert message.endswith("; build the model with aux_logits=False")
 
     def test_an_unknown_key_of_a_head_that_is_there(self, small):
         net = build(googlenet_3x3, aux_logits=True)
         state = small[1] | synthetic(torchvision_googlenet_heads()) | {"aux1.fc3.bias": torch.zeros(1)}
-        assert refused(load_torchvision_state_dict, net, state).endswith("1 key unknown (aux1.fc3.bias)")
+        assert refusal(load_torchvision_state_dict, net, state).endswith("1 key unknown (aux1.fc3.bias)")
 
 
 class TestFiles:
@@ -585,36 +585,36 @@ class TestFiles:
         assert net.conv1.bn.num_batches_tracked == 0
 
     def test_it_is_read_as_tensors_alone(self, small, tmp_path, monkeypatch):
-        asked = {}
+        load_options = {}
 
         def load(_, **options):
-            asked.update(options)
+            load_options.update(options)
             return small[1]
 
         monkeypatch.setattr(torch, "load", load)
         load_torchvision_state_dict(small[0], tmp_path / "weights.pth")
-        assert asked == {"map_location": "cpu", "weights_only": True}
+        assert load_options == {"map_location": "cpu", "weights_only": True}
 
     def test_a_pickled_module_is_refused(self, small, tmp_path):
         path = tmp_path / "model.pth"
         torch.save(nn.Linear(2, 2), path)
-        message = refused(load_torchvision_state_dict, small[0], path)
+        message = refusal(load_torchvision_state_dict, small[0], path)
         assert message == f"{path} is not a file of tensors alone; save a state dict with torch.save"
 
     @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a file"])
     def test_a_damaged_file_is_refused(self, small, tmp_path, content):
         path = tmp_path / "damaged.pth"
         path.write_bytes(content)
-        assert "is not a file of tensors alone" in refused(load_torchvision_state_dict, small[0], path)
+        assert "is not a file of tensors alone" in refusal(load_torchvision_state_dict, small[0], path)
 
     def test_a_file_that_is_not_there(self, small, tmp_path):
         path = tmp_path / "none.pth"
-        message = refused(load_torchvision_state_dict, small[0], path)
+        message = refusal(load_torchvision_state_dict, small[0], path)
         assert message == f"cannot read {path}; No such file or directory"
 
     def test_a_list_is_no_state_dict(self, small, tmp_path):
         torch.save([torch.zeros(1)], tmp_path / "list.pth")
-        message = refused(load_torchvision_state_dict, small[0], tmp_path / "list.pth")
+        message = refusal(load_torchvision_state_dict, small[0], tmp_path / "list.pth")
         assert message == "the weights are a list; a state dict is wanted"
 
 

@@ -1,4 +1,4 @@
-"""What every entry of the zoo keeps to, read off its card."""
+"""The promises of every card of the zoo, kept by its entry."""
 
 import pytest
 import torch
