@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from threading import Event, RLock, get_ident
 from time import monotonic, sleep
 from types import FrameType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.running import torch_internals
+from inception_lab.running.pytree import tensors_within
 
 one_run_at_a_time = RLock()
 """Held for as long as a model is substituted; a run within a run of the same thread may take it again."""
@@ -88,23 +90,38 @@ class Gates:
                 attributes["forward"] = forward
         self._open_again.set()
 
-    def wait(self) -> bool:
+    def wait(self, arguments: object) -> bool:
         """Wait in another thread until the gates are open; False where the owner waits for this thread.
 
         The owner is then in a call that a thread has to answer, such as `Thread.join` or `Future.result`.
+
+        Args:
+            arguments: Of the call that waits. One with tensors that hold data is not the model's own where
+                its stand-ins hold none.
         """
         self._waiting.add(get_ident())
         while not self._open_again.wait(10 * _GLANCE):
-            if self._closed and _waits_for_a_thread(self._owner):
+            if self._closed and _waits_for_a_thread(self._owner) and self._may_be_inner(arguments):
                 return False
         return True
+
+    def _may_be_inner(self, arguments: object) -> bool:
+        stand_in = next(self._parameters(), None)
+        if stand_in is None or _has_data(stand_in):
+            return True
+        tensors = list(tensors_within(arguments))
+        return not tensors or not all(map(_has_data, tensors))
+
+    def _parameters(self) -> Iterator[Tensor]:
+        registered = (module._parameters.values() for module in self._modules.values())
+        return (parameter for parameters in registered for parameter in parameters if parameter is not None)
 
     def _gate(self, module: nn.Module, forward: Forward) -> Forward:
         owner = self._owner
 
         def gated(*args: Any, **kwargs: Any) -> Any:
             if get_ident() != owner and not self._may_pass(module):
-                self.wait()
+                self.wait((args, kwargs))
             return forward(*args, **kwargs)
 
         return gated
@@ -138,6 +155,10 @@ def _entered_module(frame: FrameType) -> object:
     if code.co_name not in _ENTRANCES or code.co_varnames[:1] != ("self",):
         return None
     return frame.f_locals.get("self")
+
+
+def _has_data(tensor: Tensor) -> bool:
+    return not tensor.is_meta and not isinstance(tensor, torch_internals.FakeTensor)
 
 
 def _waits_for_a_thread(ident: int) -> bool:

@@ -16,12 +16,14 @@ import torch
 from inception_lab.errors import InceptionLabError
 
 if TYPE_CHECKING:
+    from torch._subclasses.fake_tensor import FakeTensor as FakeTensor
     from torch._subclasses.fake_tensor import FakeTensorMode as FakeTensorMode
     from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode
 
 NAMES: Mapping[str, str] = MappingProxyType(
     {
         "DispatchKey": "torch._C:DispatchKey",
+        "FakeTensor": "torch._subclasses.fake_tensor:FakeTensor",
         "FakeTensorMode": "torch._subclasses.fake_tensor:FakeTensorMode",
         "TorchDispatchMode": "torch.utils._python_dispatch:TorchDispatchMode",
         "clear_cublas_workspaces": "torch._C:_cuda_clearCublasWorkspaces",

@@ -130,7 +130,7 @@ def _elsewhere(
     kwargs: dict[str, Any],
 ) -> Any:
     """A call in another thread: a user's own waits until the trace is over, one of the model's is refused."""
-    if gates is None or not gates.wait():
+    if gates is None or not gates.wait((args, kwargs)):
         raise InceptionLabError(
             f"{name} runs in another thread, where operations are not seen",
             hint="call it in the thread of the model's forward",
