@@ -5,6 +5,7 @@ function gives alone. Real forwards of a user's own run beside each of them.
 """
 
 import gc
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations_with_replacement
@@ -17,8 +18,9 @@ from torch import nn
 import inception_lab as il
 
 SHAPE = (2, 3, 12, 12)
-ROUNDS = 3
-TIMEOUT = 120
+ROUNDS = int(os.environ.get("INCEPTION_LAB_THREAD_ROUNDS", "1"))
+"""How often each function runs in a test; scripts/test_threads.sh takes many."""
+TIMEOUT = 600
 
 
 class Net(nn.Module):
@@ -62,7 +64,9 @@ FUNCTIONS = {
     "step": lambda model: il.trace(model, SHAPE, mode="train", optimizer="adamw"),
     "autocast": lambda model: il.trace(model, SHAPE, autocast=torch.bfloat16),
     "crosscheck": lambda model: il.crosscheck(model, SHAPE),
-    "measure_memory": lambda model: il.measure_memory(model, SHAPE, mode="train", optimizer="sgd").tracked_bytes,
+    "measure_memory": lambda model: (
+        il.measure_memory(model, SHAPE, mode="train", optimizer="sgd").tracked_bytes
+    ),
     "effective_field": lambda model: il.effective_field(model, SHAPE, layer="norm", seeds=[0], samples=2),
     "check_fields": lambda model: il.check_fields(model, SHAPE, ["norm"]),
     "smallest_input": lambda model: il.smallest_input(model, SHAPE),

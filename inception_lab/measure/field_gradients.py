@@ -18,7 +18,7 @@ from torch.autograd.graph import allow_mutation_on_saved_tensors
 
 from inception_lab.analyzers.receptive_field.field import Field
 from inception_lab.errors import InceptionLabError
-from inception_lab.measure.positive_model import Positive, in_float64, positive_weights
+from inception_lab.measure.positive_model import InFloat64, Positive, positive_weights
 from inception_lab.measure.unit_gradients import Probes, Unit, failures_told, fields_of_layers
 from inception_lab.running.step import guarded
 from inception_lab.tracing.tracer import trace
@@ -118,7 +118,7 @@ def input_gradients(
         guarded(model, False, positive_weights) as substitutes,
         probes.placed(substitutes.modules),
         failures_told(model, input_shape),
-        in_float64(),
+        InFloat64(),
         torch.enable_grad(),
         allow_mutation_on_saved_tensors(),
     ):

@@ -6,8 +6,7 @@ Functions are replaced as they are called, so that no model has to be edited.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from inception_lab.running.pytree import tensors_within
 from inception_lab.running.stand_ins import cpu_copy
 
 Sizes = Sequence[int]
@@ -30,15 +30,21 @@ def positive_weights(tensor: Tensor) -> Tensor:
     return copy.double() if copy.is_floating_point() else copy
 
 
-@contextmanager
-def in_float64() -> Iterator[None]:
-    """New tensors in float64, so that what a model makes on the way holds small gradients too."""
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(default)
+class InFloat64(TorchFunctionMode):
+    """Makes what a model makes on the way in float64, so that it holds small gradients too.
+
+    A mode holds for its own thread; the default dtype would change for all of them.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not isinstance(out, Tensor) or out.dtype is not torch.get_default_dtype():
+            return out
+        # What depends on another floating tensor has that one's dtype; anything else is new, or was whole.
+        is_new = not any(tensor.is_floating_point() for tensor in tensors_within((args, kwargs)))
+        return out.double() if is_new else out
 
 
 class Positive(TorchFunctionMode):
