@@ -88,7 +88,7 @@ def test_output_goes_to_a_file(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         ("summary gogglenet", 2, "did you mean googlenet"),
         ("sumary googlenet", 2, "did you mean summary"),
@@ -123,11 +123,11 @@ def test_output_goes_to_a_file(capsys, tmp_path):
         ("report googlenet -o /dev/null/x", 2, "/dev/null/x"),
     ],
 )
-def test_every_mistake_is_one_clear_line(capsys, arguments, code, said):
-    found, out, err = typed(capsys, *arguments.split())
-    assert (found, out) == (code, "")
+def test_every_mistake_is_one_clear_line(capsys, arguments, code, message):
+    exit_code, out, err = typed(capsys, *arguments.split())
+    assert (exit_code, out) == (code, "")
     assert err.count("\n") == 1
-    assert said in err
+    assert message in err
     assert err.startswith("inception-lab: ")
     assert "Traceback" not in err
 

@@ -160,7 +160,7 @@ def test_on_cuda_a_batch_fits_where_its_allocator_gets_through(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         ("googlenet --optimizer sgd", 2, "--mode train"),
         ("googlenet --fits nonsense", 2, "40 MiB"),
@@ -173,11 +173,11 @@ def test_on_cuda_a_batch_fits_where_its_allocator_gets_through(capsys):
         ("googlenet --input-size 3x20x20", 3, "31"),
     ],
 )
-def test_mistakes(capsys, arguments, code, said):
-    found, out, err = run(capsys, *arguments.split())
-    assert (found, out) == (code, "")
+def test_mistakes(capsys, arguments, code, message):
+    exit_code, out, err = run(capsys, *arguments.split())
+    assert (exit_code, out) == (code, "")
     assert err.count("\n") == 1
-    assert said in err
+    assert message in err
 
 
 def test_where_not_even_one_fits_the_answer_is_no(capsys):

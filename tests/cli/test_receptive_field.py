@@ -68,7 +68,7 @@ def test_padding_that_a_model_computes_from_the_size(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         ("googlenet --from inception3", 2, "did you mean inception3"),
         ("googlenet --samples 3", 2, "add --effective"),
@@ -86,11 +86,11 @@ def test_padding_that_a_model_computes_from_the_size(capsys):
         ("googlenet --input-size 3x20x20", 3, "31"),
     ],
 )
-def test_mistakes(capsys, arguments, code, said):
-    found, out, err = run(capsys, *arguments.split())
-    assert (found, out) == (code, "")
+def test_mistakes(capsys, arguments, code, message):
+    exit_code, out, err = run(capsys, *arguments.split())
+    assert (exit_code, out) == (code, "")
     assert err.count("\n") == 1
-    assert said in err
+    assert message in err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")

@@ -148,7 +148,7 @@ def test_the_real_run_is_said_in_the_table(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         ("mynets:Nett --input-size 3x8x8", 3, "did you mean Net"),
         ("mynets:Holder.mke --input-size 3x8x8", 3, "did you mean make"),
@@ -176,15 +176,15 @@ def test_the_real_run_is_said_in_the_table(capsys):
         ("timm:create_model --kwargs model_name=resnet50", 3, "pip install timm"),
     ],
 )
-def test_every_failure_is_one_line_with_its_cause(capsys, monkeypatch, arguments, code, said):
+def test_every_failure_is_one_line_with_its_cause(capsys, monkeypatch, arguments, code, message):
     for missing in ("torchvision", "timm"):
         monkeypatch.setitem(sys.modules, missing, None)
-    found, out, err = run(capsys, arguments)
-    assert (found, out) == (code, "")
+    exit_code, out, err = run(capsys, arguments)
+    assert (exit_code, out) == (code, "")
     own = [line for line in err.splitlines() if line not in ("imported", "built", "ran")]
     assert len(own) == 1
     assert own[0].startswith("inception-lab: ")
-    assert said in own[0]
+    assert message in own[0]
 
 
 def test_the_users_own_traceback_is_shown_on_request(capsys):

@@ -68,31 +68,31 @@ def built(tmp_path, monkeypatch):
     sys.modules.pop("own_nets")
 
 
-def request(name, **fields):
+def own_request(name, **fields):
     return ModelRequest(f"own_nets:{name}", **fields)
 
 
 def test_an_entry_of_the_zoo_is_traced_as_it_is_from_its_name():
-    asked = ModelRequest("googlenet_bn", {"num_classes": 7}, (InputSize((3, 64, 48)),), batch_size=2)
+    request = ModelRequest("googlenet_bn", {"num_classes": 7}, (InputSize((3, 64, 48)),), batch_size=2)
     model = il.create_model("googlenet_bn", device="meta", num_classes=7)
     step = il.trace(model, (2, 3, 64, 48), mode="train", optimizer="adam", name="googlenet_bn")
-    assert trace_model(asked, mode="train", optimizer="adam") == step
+    assert trace_model(request, mode="train", optimizer="adam") == step
 
 
 def test_without_sizes_the_card_or_the_model_itself_tells():
     assert trace_model(ModelRequest("googlenet_cifar10")).context.input_shapes == ((1, 3, 32, 32),)
-    assert trace_model(request("Net", batch_size=3)).context.input_shapes == ((3, 3, 9, 9),)
+    assert trace_model(own_request("Net", batch_size=3)).context.input_shapes == ((3, 3, 9, 9),)
     with pytest.raises(InceptionLabError, match="input_sizes=") as refusal:
         trace_model(ModelRequest("torch.nn:Linear", {"in_features": 3, "out_features": 2}))
     assert refusal.value.exit_code == USAGE
 
 
 def test_inputs_of_another_dtype_are_tensors():
-    asked = ModelRequest("torch.nn:Embedding", {"num_embeddings": 9, "embedding_dim": 4},
+    request = ModelRequest("torch.nn:Embedding", {"num_embeddings": 9, "embedding_dim": 4},
                          (InputSize((5,), "int64"),), batch_size=2)  # fmt: skip
-    (tokens,) = apply_without_weights(asked, lambda _, inputs: inputs)
+    (tokens,) = apply_without_weights(request, lambda _, inputs: inputs)
     assert (tokens.shape, tokens.dtype, tokens.device.type) == ((2, 5), torch.int64, "meta")
-    assert trace_model(asked).values[-1].shape == (2, 5, 4)
+    assert trace_model(request).values[-1].shape == (2, 5, 4)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_inputs_of_another_dtype_are_tensors():
     [("Net", ["meta"], "meta"), ("Counting", ["cpu"], "meta"), ("Asking", ["meta", "cpu"], "cpu")],
 )
 def test_a_model_is_built_on_meta_first_and_again_where_that_fails(built, name, devices, ran_on):
-    trace = trace_model(request(name))
+    trace = trace_model(own_request(name))
     assert built == devices
     assert trace.context.device == ran_on
 
@@ -108,7 +108,7 @@ def test_a_model_is_built_on_meta_first_and_again_where_that_fails(built, name, 
 @pytest.mark.parametrize(("side", "devices"), [(9, ["meta", "cpu"]), (20_000, ["meta"])])
 def test_a_model_that_raises_is_built_again_only_where_a_real_run_would_tell_soon(built, side, devices):
     with pytest.raises(InceptionLabError, match="ValueError: not today") as failure:
-        trace_model(request("Refusing", input_sizes=(InputSize((3, side, side)),)), meta_only=True)
+        trace_model(own_request("Refusing", input_sizes=(InputSize((3, side, side)),)), meta_only=True)
     assert built == devices
     assert failure.value.exit_code == MODEL_FAILED
     assert "not today" in user_traceback(failure.value.__cause__)
@@ -119,7 +119,7 @@ def test_a_task_that_fails_on_meta_is_done_again_with_weights(built):
     def value(model, inputs):
         return model(torch.zeros(inputs[0], device=model.conv.weight.device)).sum().item()
 
-    assert apply_without_weights(request("Net"), value) > 0
+    assert apply_without_weights(own_request("Net"), value) > 0
     assert built == ["meta", "cpu"]
 
 
@@ -128,17 +128,17 @@ def test_an_error_of_usage_is_raised_at_once(built):
         raise InceptionLabError("not so", exit_code=USAGE)
 
     with pytest.raises(InceptionLabError, match="not so"):
-        apply_without_weights(request("Net"), refuse)
+        apply_without_weights(own_request("Net"), refuse)
     assert built == ["meta"]
 
 
 @pytest.mark.parametrize("spec", ["nin", "own_nets:Net"])
 def test_weights_of_a_file_are_loaded(spec, tmp_path):
-    asked = ModelRequest(spec)
-    saved = apply_with_weights(asked, lambda model, _: model.state_dict())
+    request = ModelRequest(spec)
+    saved = apply_with_weights(request, lambda model, _: model.state_dict())
     torch.save(saved, tmp_path / "weights.pt")
-    loaded = apply_with_weights(asked, lambda model, _: model.state_dict(), tmp_path / "weights.pt")
-    other = apply_with_weights(asked, lambda model, _: model.state_dict())
+    loaded = apply_with_weights(request, lambda model, _: model.state_dict(), tmp_path / "weights.pt")
+    other = apply_with_weights(request, lambda model, _: model.state_dict())
     assert same(list(loaded.values()), list(saved.values()))
     assert not same(list(other.values()), list(saved.values()))
 
@@ -146,7 +146,7 @@ def test_weights_of_a_file_are_loaded(spec, tmp_path):
 def test_weights_that_do_not_fit_are_refused(tmp_path):
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "weights.pt")
     with pytest.raises(InceptionLabError, match="does not fit") as refusal:
-        apply_with_weights(request("Net"), lambda model, _: model, tmp_path / "weights.pt")
+        apply_with_weights(own_request("Net"), lambda model, _: model, tmp_path / "weights.pt")
     assert refusal.value.exit_code == USAGE
 
 
@@ -159,9 +159,9 @@ def test_the_only_shape():
 
 
 def test_a_record_says_what_no_trace_can_tell():
-    asked = ModelRequest("inception_v2", {"num_classes": 10, "dropout": float("nan")})
+    request = ModelRequest("inception_v2", {"num_classes": 10, "dropout": float("nan")})
     record = il.Record({"model": "inception_v2", "note": "ran for real"}, {}, (), (), ())
-    context = with_model_facts(record, asked).context
+    context = with_model_facts(record, request).context
     assert context["kwargs"] == {"num_classes": 10, "dropout": "nan"}
     assert context["note"].startswith("ran for real; ")
     assert with_model_facts(record, ModelRequest("googlenet")) is record

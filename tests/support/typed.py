@@ -7,7 +7,7 @@ from inception_lab.cli import main
 
 def typed(capsys, *arguments):
     """Exit code, output and errors of a command."""
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_:
         main(arguments)
     captured = capsys.readouterr()
-    return left.value.code or 0, captured.out, captured.err
+    return exit_.value.code or 0, captured.out, captured.err
