@@ -43,16 +43,16 @@ def test_every_product_of_the_paper_equals_the_reference_in_order():
     rows = il.layer_costs(trace)
     products = rows[rows["macs"] > 0].reset_index()
     weights = {s.name: s.bytes // 4 for s in trace.storages if s.kind == "parameter"}
-    found = [
+    layers = [
         (r.input_shape[1], sides(r.output_shape), r.output_shape[1], weights[f"{r.layer}.weight"], r.macs)
         for r in products.itertuples()
     ]
-    wanted = [
+    reference = [
         (_in_features(row), row["out_size"], int(row["out_channels"]), int(row["weights"]), int(row["macs"]))
         for row in reference_rows({"conv", "linear"})
     ]
-    assert len(wanted) == 64
-    assert found == wanted
+    assert len(reference) == 64
+    assert layers == reference
 
 
 def _in_features(row):
@@ -63,18 +63,18 @@ def _in_features(row):
 
 def test_every_window_equals_the_reference_in_order():
     trace = traced("googlenet", mode="train", aux_logits=True)
-    windows = [op for op in trace.ops if op.phase == "forward" and op.name.split(".")[1] in WINDOWS]
-    found = [
+    ops = [op for op in trace.ops if op.phase == "forward" and op.base_name in WINDOWS]
+    windows = [
         (sides(trace.values[op.reads[0]].shape), sides(trace.values[op.writes[0]].shape), _window(trace, op))
-        for op in windows
+        for op in ops
     ]
-    wanted = [
+    reference = [
         (row["in_size"], row["out_size"], (row["kernel"], row["stride"], row["padding"]))
         for row in reference_rows({"conv", "maxpool", "avgpool"})
         if row["kernel"] != "7x7" or row["layer"] == "conv"  # the last pool averages whatever grid is left
     ]
-    assert len(wanted) == 59 + 13 + 2
-    assert found == wanted
+    assert len(reference) == 59 + 13 + 2
+    assert windows == reference
 
 
 WINDOWS = {"convolution", "max_pool2d_with_indices", "avg_pool2d"}
@@ -135,10 +135,10 @@ def test_rows_partition_operations_and_parameters(name):
         assert (rows["flops"] == 2 * rows["macs"]).all()
         if mode == "train":
             assert rows["training_macs"].sum() == sum(op.macs for op in trace.ops)
-        made = sum(
+        new_bytes = sum(
             s.bytes for s in trace.storages if s.born is not None and trace.ops[s.born].phase == "forward"
         )
-        assert rows["activation_bytes"].sum() == made
+        assert rows["activation_bytes"].sum() == new_bytes
 
 
 @pytest.mark.parametrize("name", il.list_models())
@@ -236,9 +236,9 @@ def test_a_net_without_rows_has_totals_of_zero():
 def test_activation_bytes_by_hand():
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten())
     rows = il.layer_costs(il.trace(net, (2, 3, 10, 10)))
-    made = dict(zip(rows["type"], rows["activation_bytes"], strict=True))
+    by_type = dict(zip(rows["type"], rows["activation_bytes"], strict=True))
     conv, pool = 2 * 8 * 8 * 8, 2 * 8 * 4 * 4
-    assert made == {"Conv2d": 4 * conv, "ReLU": 0, "MaxPool2d": (4 + 8) * pool, "Flatten": 0}
+    assert by_type == {"Conv2d": 4 * conv, "ReLU": 0, "MaxPool2d": (4 + 8) * pool, "Flatten": 0}
 
 
 def test_branches_are_found_by_dataflow_not_by_name():
@@ -258,8 +258,8 @@ def test_branches_are_found_by_dataflow_not_by_name():
             return self.after(torch.cat([self.one(x), two, pooled], 1))
 
     trace = il.trace(nn.Sequential(nn.Conv2d(3, 8, 1), Mixed()), (1, 3, 8, 8))
-    found = il.branch_costs(trace).set_index(["module", "branch"])["params"].to_dict()
-    assert found == {
+    params = il.branch_costs(trace).set_index(["module", "branch"])["params"].to_dict()
+    assert params == {
         ("0", ""): 32,
         ("1", ""): 16 * 8 + 8,
         ("1", "pool"): 0,
@@ -271,7 +271,7 @@ def test_branches_are_found_by_dataflow_not_by_name():
 def test_each_branch_of_the_naive_and_the_reduced_net_is_found():
     for name in ("googlenet", "googlenet_naive", "googlenet_3x3"):
         table = il.branch_costs(traced(name))
-        found = Counter(table[table["branch"] != ""]["module"])
-        assert found == {
+        branch_counts = Counter(table[table["branch"] != ""]["module"])
+        assert branch_counts == {
             f"inception{row}": 4 for row in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
         }

@@ -30,8 +30,8 @@ def test_every_branch_equals_the_naive_module_on_the_same_input(saving, row):
         module = naive_module(row, channels)
     costs = il.layer_costs(il.trace(module, (1, channels, side, side)))
     for branch in ("branch1", "branch2", "branch3", "branch4"):
-        found = costs[costs["layer"].str.startswith(branch)]
-        assert saving.loc[(f"inception{row.name}", branch), "naive_macs"] == found["macs"].sum()
+        layers = costs[costs["layer"].str.startswith(branch)]
+        assert saving.loc[(f"inception{row.name}", branch), "naive_macs"] == layers["macs"].sum()
         weights = sum(p.numel() for n, p in module.named_parameters() if n.startswith(branch) and p.dim() > 1)
         assert saving.loc[(f"inception{row.name}", branch), "naive_weights"] == weights
 

@@ -36,15 +36,15 @@ def within(trace, op):
     run = getattr(torch.ops.aten, op.name.split(".")[1])
     run(*tensors, **dict(op.args))
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
-        left = run(*tensors, **dict(op.args))
-    found = [e for e in events.profiler.kineto_results.events() if e.name() == "[memory]"]
-    changes = [e.nbytes() for e in sorted(found, key=lambda e: e.start_ns())]
-    assert left is not None
+        outputs = run(*tensors, **dict(op.args))
+    memory_events = [e for e in events.profiler.kineto_results.events() if e.name() == "[memory]"]
+    changes = [e.nbytes() for e in sorted(memory_events, key=lambda e: e.start_ns())]
+    assert outputs is not None  # alive until here, so that what it leaves is not freed
     return max(accumulate(changes)) - sum(changes)
 
 
 def convolutions(trace):
-    return [op for op in trace.ops if op.name.startswith("aten.convolution")]
+    return [op for op in trace.ops if op.base_name in ("convolution", "convolution_backward")]
 
 
 def channels(model):
@@ -97,8 +97,7 @@ def test_convolutions_hold_what_is_predicted(name, batch):
     model, side = EXACT[name]
     trace = il.trace(model, (batch, channels(model), side, side), mode="train")
     predicted = convolution_workspaces(trace, this_processor())
-    found = {op.id: within(trace, op) for op in convolutions(trace)}
-    assert predicted == found
+    assert predicted == {op.id: within(trace, op) for op in convolutions(trace)}
 
 
 FORWARD = {
@@ -139,9 +138,9 @@ def test_processor_by_the_environment(monkeypatch):
     def block(capability, limit):
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
-        found = this_processor()
-        assert found is None or found.threads == torch.get_num_threads()
-        return found and found.block
+        processor = this_processor()
+        assert processor is None or processor.threads == torch.get_num_threads()
+        return processor and processor.block
 
     assert block("AVX512", "") == block("AVX512", "default") == 16
     assert block("AVX512", "avx2_vnni") == block("AVX2", "") == 8
@@ -202,6 +201,6 @@ def test_columns_by_hand():
 def test_peak_of_the_allocator(name, mode, inputs):
     model = il.create_model(name, num_classes=10)
     trace = il.trace(model, inputs, mode=mode)
-    found = measure_memory(model, inputs, mode=mode).allocator_bytes
-    assert allocator_peak(trace, this_processor()) == pytest.approx(found, rel=1e-4)
-    assert il.peak_memory(trace).peak_bytes < 0.985 * found
+    measurement = measure_memory(model, inputs, mode=mode).allocator_bytes
+    assert allocator_peak(trace, this_processor()) == pytest.approx(measurement, rel=1e-4)
+    assert il.peak_memory(trace).peak_bytes < 0.985 * measurement

@@ -67,9 +67,9 @@ class TestByHand:
 
     def test_a_limit_is_kept_by_giving_back_what_is_free_as_a_whole(self):
         allocator = CachingAllocator(limit=40 * MIB)
-        kept = allocator.allocate(12 * MIB)
+        first = allocator.allocate(12 * MIB)
         allocator.free(allocator.allocate(20 * MIB))
-        assert allocator.allocate(24 * MIB) != kept
+        assert allocator.allocate(24 * MIB) != first
         assert allocator.reserved_bytes == 36 * MIB
         with pytest.raises(OutOfMemory):
             allocator.allocate(12 * MIB)
@@ -85,19 +85,19 @@ class TestByHand:
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 30 * MIB) | st.integers(1, 2 * SMALL), st.booleans()), max_size=60))
 def test_blocks_never_overlap_and_everything_can_be_given_back(requests):
-    allocator, held = CachingAllocator(), {}
+    allocator, sizes = CachingAllocator(), {}
     for size, then_free in requests:
         address = allocator.allocate(size)
         assert address % 512 == 0
-        assert all(address >= at + length or address + size <= at for at, length in held.items())
+        assert all(address >= at + length or address + size <= at for at, length in sizes.items())
         assert address + size <= allocator.reserved_bytes
-        held[address] = size
+        sizes[address] = size
         if then_free:
-            at = sorted(held)[len(held) // 2]
+            at = sorted(sizes)[len(sizes) // 2]
             allocator.free(at)
-            del held[at]
-    assert sum(held.values()) <= allocator.allocated_bytes <= allocator.reserved_bytes
-    for address in held:
+            del sizes[at]
+    assert sum(sizes.values()) <= allocator.allocated_bytes <= allocator.reserved_bytes
+    for address in sizes:
         allocator.free(address)
     assert allocator.allocated_bytes == 0
     reserved = allocator.reserved_bytes

@@ -32,9 +32,9 @@ def step(*layers):
 
 class TestByHand:
     def test_a_dropout_mask_has_one_byte_an_element_on_cuda(self):
-        found = step(nn.Dropout(), nn.ReLU())
-        assert changed(found, "cuda") == [(4 * ELEMENTS, ELEMENTS)]
-        assert changed(found, "cpu") == []
+        trace = step(nn.Dropout(), nn.ReLU())
+        assert changed(trace, "cuda") == [(4 * ELEMENTS, ELEMENTS)]
+        assert changed(trace, "cpu") == []
 
     @pytest.mark.parametrize("layer", [nn.Dropout(inplace=True), nn.Dropout2d(), nn.AlphaDropout()], ids=str)
     def test_other_masks_are_floating_there_too(self, layer):
@@ -59,18 +59,18 @@ class TestByHand:
 
     def test_half_precision_statistics_are_of_full_precision_on_cuda(self):
         model = nn.Sequential(nn.BatchNorm2d(8)).half()
-        found = il.trace(model, SHAPE, mode="train", loss=torch.sum)
-        assert changed(found, "cuda") == []
-        assert changed(found, "cpu") == [(32, 16), (32, 16)]
+        trace = il.trace(model, SHAPE, mode="train", loss=torch.sum)
+        assert changed(trace, "cuda") == []
+        assert changed(trace, "cpu") == [(32, 16), (32, 16)]
 
     def test_adam_counts_on_the_host(self):
-        found = il.trace(nn.Linear(3, 2), (1, 3), mode="train", optimizer="adam")
-        assert changed(found, "cuda") == [(4, 0), (4, 0)]
+        trace = il.trace(nn.Linear(3, 2), (1, 3), mode="train", optimizer="adam")
+        assert changed(trace, "cuda") == [(4, 0), (4, 0)]
 
     def test_every_storage_takes_whole_blocks(self):
-        found = on_device(step(nn.Conv2d(8, 3, 1)), "cuda")
-        assert {s.bytes % 512 for s in found.storages} == {0}
-        assert {s.bytes % 100 for s in on_device(found, "cuda", rounding=100).storages} == {0}
+        trace = on_device(step(nn.Conv2d(8, 3, 1)), "cuda")
+        assert {s.bytes % 512 for s in trace.storages} == {0}
+        assert {s.bytes % 100 for s in on_device(trace, "cuda", rounding=100).storages} == {0}
 
     def test_an_unknown_device(self):
         with pytest.raises(InceptionLabError, match="did you mean cuda") as raised:
