@@ -26,7 +26,7 @@ COMMANDS = {
 }
 """Every command with its one line of help, so that `--help` loads none of them."""
 
-INTERRUPTED = 130
+INTERRUPT_CODE = 130
 
 
 class _LazyGroup(click.Group):
@@ -81,10 +81,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         _refuse(error)
     except InceptionLabError as error:
         _fail(str(error), error.exit_code)
-    except _Terminated as termination:
+    except _Termination as termination:
         sys.exit(termination.code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", INTERRUPTED)
+        _fail("interrupted", INTERRUPT_CODE)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):  # else whoever read our output has left: nothing to say
@@ -115,7 +115,7 @@ def _refuse(error: click.ClickException) -> NoReturn:
     _fail(f"{_one_line(error)}; see '{command} --help'", USAGE)
 
 
-class _Terminated(BaseException):
+class _Termination(BaseException):
     """A request to end, which no code of a user's model takes for its own."""
 
     def __init__(self, number: int) -> None:
@@ -133,7 +133,7 @@ def _unwind_on_signals() -> None:
 
 def _end(number: int, frame: object) -> NoReturn:
     del frame
-    raise _Terminated(number)
+    raise _Termination(number)
 
 
 def _one_line(error: click.ClickException) -> str:

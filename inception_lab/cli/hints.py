@@ -27,13 +27,13 @@ def command_line_hint(hint: str, command: click.Command) -> str:
     """
     options = {option.name: option for option in command.params if isinstance(option, click.Option)}
 
-    def typed(match: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         option = options.get(OTHER_NAMES.get(match[1], match[1]))
-        return match[0] if option is None else _typed(option, match[2] or "")
+        return match[0] if option is None else _option_text(option, match[2] or "")
 
-    return _KEYWORD.sub(typed, hint)
+    return _KEYWORD.sub(replacement, hint)
 
 
-def _typed(option: click.Option, value: str) -> str:
+def _option_text(option: click.Option, value: str) -> str:
     name, text = max(option.opts, key=len), value.strip("\"'")
     return name if option.is_flag or not text else f"{name} {text}"

@@ -48,5 +48,5 @@ def refuse_partial(trace: Trace, options: TracingOptions) -> None:
         InceptionLabError: The trace is partial (exit code 1).
     """
     if options.strict and not trace.context.complete:
-        uncounted = ", ".join(f"{name} ({times}x)" for name, times in trace.context.uncounted_ops.items())
-        raise InceptionLabError(f"not counted: {uncounted}", where=trace.context.model, exit_code=1)
+        operations = ", ".join(f"{name} ({times}x)" for name, times in trace.context.uncounted_ops.items())
+        raise InceptionLabError(f"not counted: {operations}", where=trace.context.model, exit_code=1)

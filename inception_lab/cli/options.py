@@ -88,14 +88,14 @@ def typed_options(kind: type, parameter: str, options: Sequence[Decorator]) -> C
 
     def decorate(command: Command) -> Command:
         @wraps(command)
-        def collected(**values: Any) -> Any:
+        def wrapper(**values: Any) -> Any:
             own = {field.name: values.pop(field.name) for field in fields(kind) if field.name in values}
             return command(**{parameter: kind(**own)}, **values)
 
-        decorated: Callable[..., Any] = collected
+        extended: Callable[..., Any] = wrapper
         for option in reversed(options):
-            decorated = option(decorated)
-        return cast("Command", decorated)
+            extended = option(extended)
+        return cast("Command", extended)
 
     return decorate
 

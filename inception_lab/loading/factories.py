@@ -47,7 +47,7 @@ def find_factory(spec: str) -> Any:
         raise InceptionLabError(
             f"{module_name!r} is not a module", hint="name it as in an import: package.module"
         )
-    factory = _imported(spec, module_name)
+    factory = _import(spec, module_name)
     for name in path.split("."):
         with user_code(spec, "looking it up"):  # a module may have a __getattr__ of its own
             attribute = getattr(factory, name, _MISSING)
@@ -58,7 +58,7 @@ def find_factory(spec: str) -> Any:
     return factory
 
 
-def _imported(spec: str, module_name: str) -> Any:
+def _import(spec: str, module_name: str) -> Any:
     try:
         with user_code(spec, "importing it"):
             return import_module(module_name)
