@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inception_lab.analyzers.receptive_field.field import Field, fields, output_of
+from inception_lab.analyzers.receptive_field.field import Field, call_of, fields
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
 from inception_lab.ir.structure import ROOT, layer_name
 from inception_lab.ir.trace import Call, Trace
@@ -108,7 +108,7 @@ def fields_of_layers(found: Trace, layers: Sequence[str] = (), source: str = "")
     """
     spatial = _spatial(found, source)
     for layer in layers:
-        output_of(found, layer)
+        call_of(found, layer)
         if layer not in spatial:
             raise InceptionLabError("no spatial axes", where=layer, hint=nearest(layer, spatial))
     wanted = layers or spatial_layers(found, source)[-1:]

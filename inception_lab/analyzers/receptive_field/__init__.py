@@ -1,1 +1,1 @@
-"""Which source pixels each unit of a traced value depends on, axis by axis."""
+"""The source pixels that each unit of a traced value depends on, axis by axis."""

@@ -1,4 +1,4 @@
-"""Where the source's axes lie among the dimensions of a value, through views, products and merges."""
+"""Places of the source's axes among the dimensions of a value, through views, products and merges."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from inception_lab.analyzers.receptive_field.axis_ops import AxisOp, collapsed, folded, picked, repeated
+from inception_lab.analyzers.receptive_field.axis_ops import (
+    AxisOp,
+    digit_reduction,
+    gather,
+    reduction,
+    repetition,
+)
 
-M = TypeVar("M", bound="Map")
+M = TypeVar("M", bound="AxisMap")
 NO_AXIS = -1
 
 
-class Map(Protocol):
-    """What is known of each position along one source axis; see `axis_maps`."""
+class AxisMap(Protocol):
+    """The dependence of each position along one source axis; see `axis_maps`."""
 
     def __len__(self) -> int:
         """Positions along the axis."""
@@ -23,11 +29,11 @@ class Map(Protocol):
     def after(self: M, op: AxisOp) -> M:
         """The map of what an operation makes of this."""
 
-    def merged(self: M, other: M) -> M:
+    def merge(self: M, other: M) -> M:
         """The map of what depends on both; one of length 1 goes with every position."""
 
     def covers(self: M, other: M) -> bool:
-        """Whether whatever depends on both depends on nothing more than this does."""
+        """True where whatever depends on both depends on nothing more than this does."""
 
 
 class Factor(NamedTuple):
@@ -46,251 +52,289 @@ Dim = tuple[Factor, ...]
 
 
 class Geometry(NamedTuple):
-    """How a value depends on the source.
+    """The dependence of a value on the source.
 
     Attributes:
         dims: The digits of each dimension, slowest first; of those of size 1 only axes are kept.
         maps: A map for each source axis; of length 1 where no digit carries the axis.
         bound_reason: Why the maps are only upper bounds; empty where they are exact.
-        uneven: Whether channels see different extents, of which the maps are the union.
+        channels_differ: True where channels see different extents, of which the maps are the union.
     """
 
     dims: tuple[Dim, ...]
-    maps: tuple[Map, ...]
+    maps: tuple[AxisMap, ...]
     bound_reason: str = ""
-    uneven: bool = False
+    channels_differ: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the value."""
         return tuple([prod(f.size for f in dim) for dim in self.dims])
 
-    @property
-    def size(self) -> int:
-        """Elements of the value."""
-        return prod(self.shape)
-
     def axes_in(self, dims: Iterable[int]) -> list[int]:
         """The axes that these dimensions carry digits of."""
         return sorted({f.axis for d in dims for f in self.dims[d] if f.axis != NO_AXIS})
 
-    def as_bound(self, why: str) -> Geometry:
-        """The same as an upper bound, unless it is one already."""
-        return self if self.bound_reason else self._replace(bound_reason=why)
-
-    def along(self, dim: int, make: Callable[[int], AxisOp], out: int) -> Geometry:
-        """Apply an operation along one dimension, such as a window; `make` gives it for a size."""
-        dim %= len(self.dims)
-        axes = self.axes_in([dim])
-        if not axes:
-            return (self.parted() if self.dims[dim] else self).with_dim(dim, none(out))
-        if len(axes) > 1 or self._elsewhere(axes[0], dim):
-            return self.collapse([dim]).with_dim(dim, none(out)).as_bound("an axis is spread over dimensions")
-        whole = self._as_one(dim, axes[0])
-        op = make(len(whole.maps[axes[0]]))
-        return whole.mapped(axes[0], op).with_dim(dim, digit(out, axes[0]))
-
-    def _as_one(self, dim: int, axis: int) -> Geometry:
-        """Write the digits of a dimension, all of one axis or of none, as a single one."""
-        if len(self.dims[dim]) == 1:
-            return self
-        sizes = [f.size for f in self.dims[dim]]
-        carried = [place for place, f in enumerate(self.dims[dim]) if f.axis == axis]
-        if len(carried) == 1:
-            inner, outer = prod(sizes[carried[0] + 1 :]), prod(sizes[: carried[0]])
-            op = repeated(sizes[carried[0]], inner, outer)
-        else:
-            digits = np.indices(sizes).reshape(len(sizes), -1)
-            widths = np.array([f.step for f in self.dims[dim]])
-            op = picked(widths @ digits)
-        return self.mapped(axis, op).with_dim(dim, digit(prod(sizes), axis))
-
-    def written_out(self) -> Geometry:
-        """The same with a map entry for each position of every dimension that carries one axis alone."""
-        found = self
-        for dim in range(len(self.dims)):
-            axes = found.axes_in([dim])
-            if len(axes) == 1 and not found._elsewhere(axes[0], dim):
-                found = found._as_one(dim, axes[0])
-        return found
-
     def is_whole(self, axis: int) -> bool:
-        """Whether an axis is a dimension of its own, with several positions."""
-        return digit(len(self.maps[axis]), axis) in self.dims and len(self.maps[axis]) > 1
+        """True where an axis is a dimension of its own, with several positions."""
+        return axis_dim(len(self.maps[axis]), axis) in self.dims and len(self.maps[axis]) > 1
 
-    def _elsewhere(self, axis: int, dim: int) -> bool:
-        """Whether an axis has digits outside of a dimension."""
+    def _is_outside(self, axis: int, dim: int) -> bool:
+        """True where an axis has digits outside of a dimension."""
         return any(f.axis == axis for d, digits in enumerate(self.dims) if d != dim for f in digits)
 
-    def mapped(self, axis: int, op: AxisOp) -> Geometry:
+    def as_bound(self, reason: str) -> Geometry:
+        """The same as an upper bound, unless it is one already."""
+        return self if self.bound_reason else self._replace(bound_reason=reason)
+
+    def of_some_channels(self) -> Geometry:
+        """The geometry of some of the channels: a bound where they differ, as the maps are of all."""
+        return self.as_bound("channels of different fields are parted") if self.channels_differ else self
+
+    def with_dim(self, dim: int, digits: Dim) -> Geometry:
+        """The same with other digits in one dimension."""
+        return self._replace(dims=(*self.dims[:dim], digits, *self.dims[dim + 1 :]))
+
+    def permute(self, order: Sequence[int]) -> Geometry:
+        """The same with its dimensions in another order."""
+        return self._replace(dims=tuple([self.dims[d] for d in order]))
+
+    def apply(self, axis: int, op: AxisOp) -> Geometry:
         """The geometry with an operation applied to the map of one axis; the digits are the caller's."""
         maps = list(self.maps)
         maps[axis] = maps[axis].after(op)
         return self._replace(maps=tuple(maps))
 
-    def with_dim(self, dim: int, new: Dim) -> Geometry:
-        """The same with other digits in one dimension."""
-        return self._replace(dims=(*self.dims[:dim], new, *self.dims[dim + 1 :]))
+    def along(self, dim: int, make_op: Callable[[int], AxisOp], out: int) -> Geometry:
+        """Apply an operation along one dimension, such as a window.
 
-    def collapse(self, dims: Iterable[int], whole: Callable[[int], AxisOp] = collapsed) -> Geometry:
-        """Reduce over dimensions, which stay with size 1: what is left depends on all of their positions.
+        Args:
+            dim: The dimension.
+            make_op: Makes the operation for a size of the axis.
+            out: Size of the dimension afterwards.
+        """
+        dim %= len(self.dims)
+        axes = self.axes_in([dim])
+        if not axes:
+            return (self.of_some_channels() if self.dims[dim] else self).with_dim(dim, plain_dim(out))
+        if len(axes) > 1 or self._is_outside(axes[0], dim):
+            whole = self.collapse([dim]).with_dim(dim, plain_dim(out))
+            return whole.as_bound("an axis is spread over dimensions")
+        geometry = self._join_digits(dim, axes[0])
+        op = make_op(len(geometry.maps[axes[0]]))
+        return geometry.apply(axes[0], op).with_dim(dim, axis_dim(out, axes[0]))
+
+    def join_all_digits(self) -> Geometry:
+        """The same with a map entry for each position of every dimension that carries one axis alone."""
+        geometry = self
+        for dim in range(len(self.dims)):
+            axes = geometry.axes_in([dim])
+            if len(axes) == 1 and not geometry._is_outside(axes[0], dim):
+                geometry = geometry._join_digits(dim, axes[0])
+        return geometry
+
+    def _join_digits(self, dim: int, axis: int) -> Geometry:
+        """Write the digits of a dimension, all of one axis or of none, as a single one."""
+        digits = self.dims[dim]
+        if len(digits) == 1:
+            return self
+        sizes = [f.size for f in digits]
+        carrying = [place for place, f in enumerate(digits) if f.axis == axis]
+        if len(carrying) == 1:
+            # slower digits repeat the axis as a whole, faster ones each position of it
+            inner, outer = prod(sizes[carrying[0] + 1 :]), prod(sizes[: carrying[0]])
+            op = repetition(sizes[carrying[0]], inner, outer)
+        else:
+            # each position of the dimension, spelled in digits, names one position of the axis
+            spelling = np.indices(sizes).reshape(len(sizes), -1)
+            op = gather(np.array([f.step for f in digits]) @ spelling)
+        return self.apply(axis, op).with_dim(dim, axis_dim(prod(sizes), axis))
+
+    def collapse(self, dims: Iterable[int], whole_axis: Callable[[int], AxisOp] = reduction) -> Geometry:
+        """Reduce over dimensions, which stay with size 1: what remains depends on all of their positions.
 
         Args:
             dims: The dimensions.
-            whole: Makes the operation along an axis that goes as a whole.
+            whole_axis: Makes the operation along an axis all of whose digits are reduced over.
         """
-        gone = {d % len(self.dims) for d in dims}
-        found = self
-        for axis in self.axes_in(gone):
-            found = found._reduced(axis, gone, whole)
-        for dim in gone:
-            found = found.with_dim(dim, ())
-        return found
+        reduced_dims = {d % len(self.dims) for d in dims}
+        geometry = self
+        for axis in self.axes_in(reduced_dims):
+            geometry = geometry._reduce(axis, reduced_dims, whole_axis)
+        for dim in reduced_dims:
+            geometry = geometry.with_dim(dim, ())
+        return geometry
 
-    def _reduced(self, axis: int, gone: set[int], whole: Callable[[int], AxisOp]) -> Geometry:
-        """Reduce one axis over those of its digits that lie in the dimensions `gone`."""
-        digits = [(d, p, f) for d, x in enumerate(self.dims) for p, f in enumerate(x) if f.axis == axis]
-        digits.sort(key=lambda found: -found[2].step)
-        kept = [place for place, (d, _, _) in enumerate(digits) if d not in gone]
-        if not kept:
-            return self.mapped(axis, whole(len(self.maps[axis])))
-        op = folded(tuple((f.size, f.step) for _, _, f in digits), tuple(kept))
-        found, width = self.mapped(axis, op), 1
-        for place in reversed(kept):
-            d, p, f = digits[place]
-            new = (*found.dims[d][:p], Factor(f.size, axis, width), *found.dims[d][p + 1 :])
-            found, width = found.with_dim(d, new), width * f.size
-        return found
+    def _reduce(self, axis: int, dims: set[int], whole_axis: Callable[[int], AxisOp]) -> Geometry:
+        """Reduce one axis over those of its digits that lie in these dimensions."""
+        digits = [(d, p, f) for d, dim in enumerate(self.dims) for p, f in enumerate(dim) if f.axis == axis]
+        digits.sort(key=lambda place: -place[2].step)
+        remaining = [place for place, (d, _, _) in enumerate(digits) if d not in dims]
+        if not remaining:
+            return self.apply(axis, whole_axis(len(self.maps[axis])))
+        op = digit_reduction(tuple((f.size, f.step) for _, _, f in digits), tuple(remaining))
+        geometry, step = self.apply(axis, op), 1
+        # the map is shorter now: number its positions by the digits that remain, the fastest first
+        for place in reversed(remaining):
+            d, p, factor = digits[place]
+            dim = geometry.dims[d]
+            geometry = geometry.with_dim(d, (*dim[:p], Factor(factor.size, axis, step), *dim[p + 1 :]))
+            step *= factor.size
+        return geometry
 
-    def reshaped(self, shape: Sequence[int]) -> Geometry:
+    def reshape(self, shape: Sequence[int]) -> Geometry:
         """The same elements in another shape."""
-        left = [f for dim in self.dims for f in dim]
+        digits = [f for dim in self.dims for f in dim]
         dims: list[Dim] = []
         for size in shape:
-            dim = _take(left, size)
+            dim = _take_digits(digits, size)
             if dim is None:
-                everything = self.collapse(range(len(self.dims)))
-                return everything._replace(dims=tuple(map(none, shape))).as_bound("a view mixes axes")
+                whole = self.collapse(range(len(self.dims)))
+                return whole._replace(dims=tuple(map(plain_dim, shape))).as_bound("a view mixes axes")
             dims.append(dim)
-        found = self._replace(dims=tuple(dims))
-        return found.parted() if any(map(_is_mixed, dims)) else found
-
-    def parted(self) -> Geometry:
-        """What is left when only some of the channels are taken."""
-        return self.as_bound("channels of different fields are parted") if self.uneven else self
+        geometry = self._replace(dims=tuple(dims))
+        return geometry.of_some_channels() if any(map(_is_mixed, dims)) else geometry
 
     def per_position(self) -> Geometry:
         """The same with no digit of an axis left among the channels where the axis is elsewhere too."""
-        shared = (
-            [axis for axis in self.axes_in([1]) if self._elsewhere(axis, 1)] if len(self.dims) > 2 else []
-        )
-        return (self.collapse([1]) if shared else self).written_out()
-
-    def permuted(self, order: Sequence[int]) -> Geometry:
-        """The same with its dimensions in another order."""
-        return self._replace(dims=tuple([self.dims[d] for d in order]))
+        spread = len(self.dims) > 2 and any(self._is_outside(axis, 1) for axis in self.axes_in([1]))
+        return (self.collapse([1]) if spread else self).join_all_digits()
 
 
-def none(size: int) -> Dim:
+def plain_dim(size: int) -> Dim:
     """A dimension that carries no axis."""
     return (Factor(size, NO_AXIS, 0),) if size != 1 else ()
 
 
-def digit(size: int, axis: int) -> Dim:
+def axis_dim(size: int, axis: int) -> Dim:
     """A dimension that is one whole axis, even if only one position of it is left."""
     return (Factor(size, axis, 1),)
 
 
 def _is_mixed(dim: Dim) -> bool:
-    """Whether a dimension carries an axis and something else."""
+    """True where a dimension carries an axis and something else."""
     return len({f.axis == NO_AXIS for f in dim}) > 1
 
 
-def _take(left: list[Factor], size: int) -> Dim | None:
-    """Take digits that make up a dimension of this size from the front, splitting the last where needed."""
-    taken: list[Factor] = []
-    if size == 1 and left and left[0].size == 1:
-        return (left.pop(0),)
-    while left and left[0].size == 1:
-        left.pop(0)  # an axis of one position that shares its dimension with others is lost
-    while size > 1:
-        if not left:
+def _take_digits(digits: list[Factor], size: int) -> Dim | None:
+    """Take digits that make up a dimension of this size from the front of the list.
+
+    The last digit is split where it is larger than what is missing: its slower part is taken, its faster
+    part stays in the list.
+
+    Returns:
+        The digits, None where no row of digits has this size.
+    """
+    if size == 1 and digits and digits[0].size == 1:
+        return (digits.pop(0),)
+    while digits and digits[0].size == 1:
+        digits.pop(0)  # an axis of one position that shares its dimension with others is lost
+    row: list[Factor] = []
+    missing = size
+    while missing > 1:
+        if not digits:
             return None
-        first = left.pop(0)
-        if size % first.size == 0:
-            taken.append(first)
-            size //= first.size
-        elif first.size % size == 0:
-            inner = first.size // size
-            taken.append(Factor(size, first.axis, first.step * inner))
-            left.insert(0, Factor(inner, first.axis, first.step))
-            size = 1
+        digit = digits.pop(0)
+        if missing % digit.size == 0:
+            row.append(digit)
+            missing //= digit.size
+        elif digit.size % missing == 0:
+            # position = slow x faster + fast, so that one slow position is `faster` positions of the digit
+            faster = digit.size // missing
+            row.append(Factor(missing, digit.axis, digit.step * faster))
+            digits.insert(0, Factor(faster, digit.axis, digit.step))
+            missing = 1
         else:
             return None
-    return tuple(taken) if size == 1 else None
+    return tuple(row) if missing == 1 else None
+
+
+# ------------------------------------------------------------------------------ merging
 
 
 def merge(parts: Sequence[Geometry], shape: Sequence[int]) -> Geometry:
     """The geometry of a value that depends on several, broadcast to one shape."""
-    aligned = [part._replace(dims=((),) * (len(shape) - len(part.dims)) + part.dims) for part in parts]
-    first = aligned[0]
-    if all(part.dims == first.dims for part in aligned) and first.shape == tuple(shape):
-        return _with_maps(aligned, first.dims)
-    dims = [_common(part.dims[d] for part in aligned) for d in range(len(shape))]
-    if None not in dims:
-        filled = tuple([_of_size(d, size) for d, size in zip(dims, shape, strict=True)])
-        if all(_fits(part, axis, filled) for part in aligned for axis in range(len(part.maps))):
-            return _with_maps(aligned, filled)
-    apart = [d for d in range(len(shape)) if len({_carried(part.dims[d]) for part in aligned}) > 1]
-    whole = [part.collapse(apart) for part in aligned]
-    filled = tuple([_of_size(_common(part.dims[d] for part in whole), n) for d, n in enumerate(shape)])
-    if not all(_fits(part, axis, filled) for part in whole for axis in range(len(part.maps))):
-        whole = [part.collapse(range(len(shape))) for part in aligned]
-        filled = tuple(map(none, shape))
-    return _with_maps(whole, filled).as_bound("two places of one axis meet")
+    of_rank = [part._replace(dims=((),) * (len(shape) - len(part.dims)) + part.dims) for part in parts]
+    first = of_rank[0]
+    # the usual case: element-wise work on tensors of one shape
+    if all(part.dims == first.dims for part in of_rank) and first.shape == tuple(shape):
+        return _merge_maps(of_rank, first.dims)
+    dims = _common_dims(of_rank, shape)
+    if dims is not None:
+        return _merge_maps(of_rank, dims)
+    return _merge_as_bound(of_rank, shape)
 
 
-def _of_size(dim: Dim | None, size: int) -> Dim:
+def _merge_as_bound(parts: Sequence[Geometry], shape: Sequence[int]) -> Geometry:
+    """An upper bound where parts carry an axis in different places.
+
+    Dimensions that they carry differently are reduced over, all dimensions where that is not enough.
+    """
+    differing = [d for d in range(len(shape)) if len({_axis_digits(part.dims[d]) for part in parts}) > 1]
+    collapsed_parts = [part.collapse(differing) for part in parts]
+    dims = _common_dims(collapsed_parts, shape)
+    if dims is None:
+        collapsed_parts = [part.collapse(range(len(shape))) for part in parts]
+        dims = tuple(map(plain_dim, shape))
+    return _merge_maps(collapsed_parts, dims).as_bound("two places of one axis meet")
+
+
+def _common_dims(parts: Sequence[Geometry], shape: Sequence[int]) -> tuple[Dim, ...] | None:
+    """The one way in which parts carry their axes, None where there are two."""
+    dims = [_common_dim([part.dims[d] for part in parts]) for d in range(len(shape))]
+    if None in dims:
+        return None
+    broadcast = tuple([_broadcast(dim, size) for dim, size in zip(dims, shape, strict=True)])
+    fits = all(_fits(part, axis, broadcast) for part in parts for axis in range(len(part.maps)))
+    return broadcast if fits else None
+
+
+def _broadcast(dim: Dim | None, size: int) -> Dim:
     """A dimension, or one without an axis where a single position is broadcast over it."""
-    return dim if dim and prod(f.size for f in dim) == size else none(size)
+    return dim if dim and prod(f.size for f in dim) == size else plain_dim(size)
 
 
-def _carried(dim: Dim) -> Dim:
+def _axis_digits(dim: Dim) -> Dim:
     """The digits of a dimension that tell positions of an axis apart."""
     return tuple([f for f in dim if f.axis != NO_AXIS and f.size > 1])
 
 
-def _common(dims: Iterable[Dim]) -> Dim | None:
+def _common_dim(dims: Sequence[Dim]) -> Dim | None:
     """The one way in which a dimension carries axes, empty where none does, None where there are two."""
-    seen = list(dims)
-    carrying = {dim for dim in seen if _carried(dim)}
+    carrying = {dim for dim in dims if _axis_digits(dim)}
     if len(carrying) > 1:
         return None
-    single = (dim for dim in seen if any(f.axis != NO_AXIS for f in dim))
+    single = (dim for dim in dims if any(f.axis != NO_AXIS for f in dim))
     return next(iter(carrying), None) or next(single, ())
 
 
 def _fits(part: Geometry, axis: int, dims: tuple[Dim, ...]) -> bool:
-    """Whether a part carries an axis where the merged value does, or not at all."""
-    own = [(d, f) for d, dim in enumerate(part.dims) for f in _carried(dim) if f.axis == axis]
-    return not own or own == [(d, f) for d, dim in enumerate(dims) for f in _carried(dim) if f.axis == axis]
+    """True where a part carries an axis in the same places as the merged value, or not at all."""
+    own = _places_of(axis, part.dims)
+    return not own or own == _places_of(axis, dims)
 
 
-def _with_maps(parts: Sequence[Geometry], dims: tuple[Dim, ...]) -> Geometry:
-    """Parts that carry their axes alike, as one; a bound is exact where exact parts cover it."""
+def _places_of(axis: int, dims: tuple[Dim, ...]) -> list[tuple[int, Factor]]:
+    """The digits of an axis, each with its dimension."""
+    return [(d, f) for d, dim in enumerate(dims) for f in _axis_digits(dim) if f.axis == axis]
+
+
+def _merge_maps(parts: Sequence[Geometry], dims: tuple[Dim, ...]) -> Geometry:
+    """Parts that carry their axes alike, as one."""
     exact = [part for part in parts if not part.bound_reason]
     bounds = [part for part in parts if part.bound_reason]
-    maps = _merged(exact) if exact else ()
-    uneven = any(part.uneven for part in parts)
-    if not bounds:
-        return Geometry(dims, maps, "", uneven)
-    if exact and all(own.covers(m) for part in bounds for own, m in zip(maps, part.maps, strict=True)):
-        return Geometry(dims, maps, "", uneven)
-    return Geometry(dims, _merged(parts), bounds[0].bound_reason, uneven)
+    channels_differ = any(part.channels_differ for part in parts)
+    if exact:
+        maps = _union(exact)
+        # a bound adds nothing where the exact parts see all that it might see
+        if all(own.covers(m) for part in bounds for own, m in zip(maps, part.maps, strict=True)):
+            return Geometry(dims, maps, "", channels_differ)
+    return Geometry(dims, _union(parts), bounds[0].bound_reason, channels_differ)
 
 
-def _merged(parts: Sequence[Geometry]) -> tuple[Map, ...]:
+def _union(parts: Sequence[Geometry]) -> tuple[AxisMap, ...]:
+    """The maps of a value that depends on all parts; of maps shared by parts, as of a residual, once."""
     maps = list(parts[0].maps)
     for part in parts[1:]:
-        maps = [m if m is o else m.merged(o) for m, o in zip(maps, part.maps, strict=True)]
+        maps = [m if m is other else m.merge(other) for m, other in zip(maps, part.maps, strict=True)]
     return tuple(maps)

@@ -1,4 +1,4 @@
-"""From the positions of a value along one axis to the source's pixels along that axis."""
+"""Maps from the positions of a value along one axis to the source's pixels along that axis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field.axis_ops import AxisOp, IntArray
 
-_NONE = np.int64(np.iinfo(np.int64).max)
+_NO_FIRST = np.int64(np.iinfo(np.int64).max)
+_NO_LAST = np.int64(-1)
 
 
 class Interior(NamedTuple):
@@ -24,29 +25,29 @@ class Interior(NamedTuple):
     Attributes:
         field: Pixels from the first to the last.
         stride: Pixels between the fields of neighbours.
-        padding: How far the first unit's field begins before the first pixel.
-        aligned: Whether all paths share the centre; else the field spans paths of several centres.
-        phased: Whether positions have been spread, so that the numbers are means over phases.
+        padding: Pixels by which the first unit's field begins before the first pixel.
+        aligned: True where all paths share the centre; else the field spans paths of several centres.
+        has_phases: True where positions were spread, so that the numbers are means over phases.
     """
 
     field: int
     stride: Fraction
     padding: Fraction
     aligned: bool = True
-    phased: bool = False
+    has_phases: bool = False
 
     def after(self, op: AxisOp) -> Interior:
-        """What it becomes by one more operation."""
+        """The numbers after one more operation."""
         return Interior(
             ceil(self.field + op.grow * self.stride),
             self.stride * op.stride,
             self.padding + op.lead * self.stride,
             self.aligned,
-            self.phased or op.stride.denominator > 1,
+            self.has_phases or op.stride.denominator > 1,
         )
 
-    def merged(self, other: Interior) -> Interior | None:
-        """What spans both, None where no such numbers are, because strides differ."""
+    def merge(self, other: Interior) -> Interior | None:
+        """The numbers that span both, None where no such numbers are, because strides differ."""
         if self == other:
             return self
         if self.stride != other.stride:
@@ -54,10 +55,11 @@ class Interior(NamedTuple):
         padding = max(self.padding, other.padding)
         last = max(self.field - self.padding, other.field - other.padding)
         aligned = self.aligned and other.aligned and self.centre(0) == other.centre(0)
-        return Interior(int(padding + last), self.stride, padding, aligned, self.phased or other.phased)
+        has_phases = self.has_phases or other.has_phases
+        return Interior(int(padding + last), self.stride, padding, aligned, has_phases)
 
     def centre(self, position: int) -> Fraction:
-        """Where the middle of a unit's field lies."""
+        """The middle of a unit's field."""
         return position * self.stride - self.padding + Fraction(self.field - 1, 2)
 
 
@@ -68,7 +70,7 @@ class Extents:
         first: The first pixel, by position; read-only.
         last: The last pixel; below the first where a position sees nothing but padding; read-only.
         interior: The three numbers, None where no such numbers hold.
-        everything: Whether a single position is left, after a reduction over all.
+        everything: True where a single position stands for all, after a reduction over the axis.
     """
 
     __slots__ = ("everything", "first", "interior", "last")
@@ -91,38 +93,41 @@ class Extents:
         """The map of a value that an operation makes of this one."""
         if not op.moves:
             return self
-        first = np.append(self.first, _NONE)[op.taps].min(axis=1)
-        last = np.append(self.last, -1)[op.taps].max(axis=1)
+        # a tap outside is -1, which reads the entry appended: neutral to the minimum and the maximum
+        first = np.append(self.first, _NO_FIRST)[op.taps].min(axis=1)
+        last = np.append(self.last, _NO_LAST)[op.taps].max(axis=1)
         everything = self.everything or not op.stride
         if everything:
             return Extents(first, last, None, True)
         interior = self.interior.after(op) if self.interior and op.regular else None
         return Extents(first, last, interior)
 
-    def merged(self, other: Extents) -> Extents:
+    def merge(self, other: Extents) -> Extents:
         """The map of a value that depends on both."""
         first, last = np.minimum(self.first, other.first), np.maximum(self.last, other.last)
         everything = self.everything or other.everything
         broadcast = len(self) != len(other)
         if everything or broadcast or not self.interior or not other.interior:
             return Extents(first, last, None, everything)
-        return Extents(first, last, self.interior.merged(other.interior))
+        return Extents(first, last, self.interior.merge(other.interior))
 
-    def settled(self, size: int) -> Interior | None:
+    def exact_interior(self, size: int) -> Interior | None:
         """The numbers as the extents of inner units show them, where those were means over phases.
 
         Args:
             size: Pixels of the source along the axis.
         """
-        if self.interior is None or not self.interior.phased:
+        if self.interior is None or not self.interior.has_phases:
             return self.interior
         inner = np.flatnonzero((self.first > 0) & (self.last < size - 1))
         first, last = self.first[inner], self.last[inner]
         if self.interior.stride.denominator > 1:
+            # neighbours of different phase see fields of different size; the widest is the field
             widest = int((last - first).max()) + 1 if len(inner) else self.interior.field
             return self.interior._replace(field=widest)
         if len(inner) < 2:
-            return self.interior if self._fits(self.interior, size) else None
+            return self.interior if self._is_cut_of(self.interior, size) else None
+        # spread and strided again, as by a deconvolution and a pool: one phase may be left
         stride = int(first[1] - first[0]) // int(inner[1] - inner[0])
         padding = inner * stride - first
         if stride < 1 or len(set(padding)) > 1 or len(set(last - first)) > 1:
@@ -130,12 +135,8 @@ class Extents:
         field = int(last[0] - first[0]) + 1
         return Interior(field, Fraction(stride), Fraction(int(padding[0])), self.interior.aligned)
 
-    def alone(self) -> Extents:
-        """The same, of which a single position is left, so that no numbers tell where the next would be."""
-        return Extents(self.first, self.last, None, self.everything)
-
-    def _fits(self, interior: Interior, size: int) -> bool:
-        """Whether the numbers, cut off at the edges, give the extents."""
+    def _is_cut_of(self, interior: Interior, size: int) -> bool:
+        """True where the numbers, cut off at the edges, give the extents."""
         first = np.arange(len(self)) * float(interior.stride) - float(interior.padding)
         last = first + interior.field - 1
         return bool(
@@ -143,17 +144,21 @@ class Extents:
         )
 
     def covers(self, other: Extents) -> bool:
-        """Whether no position of the other sees anything outside of this one's extent."""
+        """True where no position of the other sees anything outside of this one's extent."""
         return self is other or bool(((self.first <= other.first) & (self.last >= other.last)).all())
 
 
 class Support:
-    """Every single source pixel that each position depends on, as a table of positions x pixels."""
+    """Every single source pixel that each position depends on.
 
-    __slots__ = ("sees",)
+    Attributes:
+        pixels: A table of positions x pixels, True where a position depends on a pixel.
+    """
 
-    def __init__(self, sees: NDArray[np.bool_]) -> None:
-        self.sees = sees
+    __slots__ = ("pixels",)
+
+    def __init__(self, pixels: NDArray[np.bool_]) -> None:
+        self.pixels = pixels
 
     @classmethod
     def identity(cls, size: int) -> Support:
@@ -161,41 +166,43 @@ class Support:
         return cls(np.eye(size, dtype=np.bool_))
 
     def __len__(self) -> int:
-        return len(self.sees)
+        return len(self.pixels)
 
     def after(self, op: AxisOp) -> Support:
         """The map of a value that an operation makes of this one."""
         if not op.moves:
             return self
-        nothing = np.zeros((1, self.sees.shape[1]), dtype=np.bool_)
-        rows = np.concatenate([self.sees, nothing])
-        found = rows[op.taps[:, 0]]
+        # a tap outside is -1, which reads the row appended
+        nothing = np.zeros((1, self.pixels.shape[1]), dtype=np.bool_)
+        rows = np.concatenate([self.pixels, nothing])
+        # tap by tap, as a table of rows x taps x pixels would not fit for large windows
+        pixels = rows[op.taps[:, 0]]
         for taps in op.taps.T[1:]:
-            found = found | rows[taps]
-        return Support(found)
+            pixels = pixels | rows[taps]
+        return Support(pixels)
 
-    def merged(self, other: Support) -> Support:
+    def merge(self, other: Support) -> Support:
         """The map of a value that depends on both."""
-        return Support(self.sees | other.sees)
+        return Support(self.pixels | other.pixels)
 
     def covers(self, other: Support) -> bool:
-        """Whether the other sees nothing that this one does not see."""
-        return not (other.sees & ~self.sees).any()
+        """True where the other sees nothing that this one does not see."""
+        return not (other.pixels & ~self.pixels).any()
 
 
 class Sizes:
-    """How many positions there would be for other sizes of the source.
+    """The number of positions that there would be for other sizes of the source.
 
     Attributes:
         count: Positions, by candidate size.
-        fits: Whether the operations up to here take that size.
-        traced: Positions in the trace itself.
+        fits: True where the operations up to here take a candidate size.
+        traced_count: Positions in the trace itself.
     """
 
-    __slots__ = ("count", "fits", "traced")
+    __slots__ = ("count", "fits", "traced_count")
 
-    def __init__(self, count: IntArray, fits: NDArray[np.bool_], traced: int) -> None:
-        self.count, self.fits, self.traced = count, fits, traced
+    def __init__(self, count: IntArray, fits: NDArray[np.bool_], traced_count: int) -> None:
+        self.count, self.fits, self.traced_count = count, fits, traced_count
 
     @classmethod
     def up_to(cls, size: int) -> Sizes:
@@ -203,21 +210,21 @@ class Sizes:
         return cls(np.arange(1, size + 1), np.ones(size, dtype=np.bool_), size)
 
     def __len__(self) -> int:
-        return self.traced
+        return self.traced_count
 
     def after(self, op: AxisOp) -> Sizes:
         """The sizes of a value that an operation makes of this one."""
         if op.sizes is None:
-            made, fits = self.count * 0 + len(op.taps), self.count == self.traced
-            return Sizes(made, self.fits & fits, len(op.taps))
-        made = op.sizes(self.count)
-        return Sizes(made, self.fits & (made >= 1), len(op.taps))
+            count, fits = self.count * 0 + len(op.taps), self.count == self.traced_count
+            return Sizes(count, self.fits & fits, len(op.taps))
+        count = op.sizes(self.count)
+        return Sizes(count, self.fits & (count >= 1), len(op.taps))
 
-    def merged(self, other: Sizes) -> Sizes:
+    def merge(self, other: Sizes) -> Sizes:
         """The sizes of a value that depends on both: equal, or 1, which goes with every size."""
         one, two = self.count, other.count
         fits = self.fits & other.fits & ((one == two) | (one == 1) | (two == 1))
-        return Sizes(np.maximum(one, two), fits, max(self.traced, other.traced))
+        return Sizes(np.maximum(one, two), fits, max(self.traced_count, other.traced_count))
 
     def covers(self, other: Sizes) -> bool:
         """Never: both have to fit."""
@@ -226,7 +233,7 @@ class Sizes:
 
 
 class Routes:
-    """How many paths lead here, by the field of the path.
+    """The number of paths that lead here, by the field of the path.
 
     Attributes:
         paths: Number of paths by field, in source pixels; by 0 those that see everything.
@@ -247,15 +254,18 @@ class Routes:
         return self._size
 
     def after(self, op: AxisOp) -> Routes:
-        """The paths to a value that an operation makes of this one; always another map, see `merged`."""
+        """The paths to a value that an operation makes of this one.
+
+        Always another map, also where nothing moves: a merge counts the paths of one and the same map once.
+        """
         size = len(op.taps)
         if not op.stride or not self.stride:
             return Routes({0: sum(self.paths.values())}, Fraction(0), size)
-        wider = op.grow * self.stride
-        grown = {int(field + wider): number for field, number in self.paths.items()}
-        return Routes(grown, self.stride * op.stride, size)
+        growth = op.grow * self.stride
+        paths = {int(field + growth): number for field, number in self.paths.items()}
+        return Routes(paths, self.stride * op.stride, size)
 
-    def merged(self, other: Routes) -> Routes:
+    def merge(self, other: Routes) -> Routes:
         """The paths to a value that depends on both."""
         paths = Counter(self.paths)
         paths.update(other.paths)

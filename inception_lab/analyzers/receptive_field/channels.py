@@ -1,13 +1,13 @@
-"""Which channels of a value carry which field."""
+"""The fields that a value's channels carry, channel by channel."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from types import MappingProxyType
 from typing import NamedTuple
 
-from inception_lab.analyzers.receptive_field.field import Field, fields
+from inception_lab.analyzers.receptive_field.field import fields
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Op, Trace
 
@@ -16,7 +16,7 @@ class Segment(NamedTuple):
     """Neighbouring channels of one field.
 
     Attributes:
-        channels: How many.
+        channels: Their number.
         field: Source pixels along each axis, from the first to the last that an inner unit sees.
     """
 
@@ -25,6 +25,8 @@ class Segment(NamedTuple):
 
 
 Segments = tuple[Segment, ...]
+Keep = Callable[[Trace, Op, Sequence[Segments]], Segments | None]
+"""Gives the channels of an operation's output by those of its inputs; None where it mixes them all."""
 
 
 @once_per_trace
@@ -43,40 +45,44 @@ def channel_fields(trace: Trace) -> Mapping[int, Segments]:
     Raises:
         InceptionLabError: The input has no spatial axes.
     """
-    known = fields(trace)
-    found: dict[int, Segments] = {}
+    widest = {value: field.widest for value, field in fields(trace).items() if field.widest}
+    by_value: dict[int, Segments] = {}
     for op in trace.ops:
         if op.phase != "forward":
             break
+        inputs = [_segments_of(trace, value, widest, by_value) for value in op.reads if value in widest]
         for value in op.writes:
-            if value in known and known[value].widest:
-                found[value] = _made(trace, op, value, known, found)
+            if value in widest:
+                by_value[value] = _output_segments(trace, op, inputs, _channels(trace, value), widest[value])
     for call in trace.calls:
         for value in call.outputs:
-            if value not in found and value in known and known[value].widest:
-                found[value] = ()
-    return MappingProxyType(found)
+            # a view that no operation wrote: its channels lie where others were written
+            if value in widest:
+                by_value.setdefault(value, ())
+    return MappingProxyType(by_value)
 
 
-def _made(
-    trace: Trace, op: Op, value: int, known: Mapping[int, Field], found: Mapping[int, Segments]
+def _output_segments(
+    trace: Trace, op: Op, inputs: Sequence[Segments], channels: int, widest: tuple[int, ...]
 ) -> Segments:
+    """The channels of an operation's output, by those of its inputs that have a field."""
     name = op.base_name
-    keep = _KEEPING.get(name, _channel_by_channel)
-    given = [_given(trace, v, known, found) for v in op.reads if v in known and known[v].widest]
-    if name in _SHUFFLING or (not all(given) and not _mixes_all(op)):
+    if name in _SHUFFLING or (not all(inputs) and not _mixes_all(op)):
         return ()
-    kept = keep(trace, op, given) if given and all(given) else None
-    width = _channels(trace, value)
-    whole = known[value].widest or ()
-    if kept is None or sum(s.channels for s in kept) != width:
-        return (Segment(width, whole),)
-    grown = _difference(whole, _widest(kept))
-    return tuple([Segment(s.channels, _sum(s.field, grown)) for s in kept])
+    keep = _KEEPING.get(name, _channel_by_channel)
+    segments = keep(trace, op, inputs) if inputs and all(inputs) else None
+    if segments is None or sum(s.channels for s in segments) != channels:
+        return (Segment(channels, widest),)
+    # the operation widens every channel by as much as it widens the widest
+    growth = _difference(widest, _maximum([s.field for s in segments]))
+    return tuple([Segment(s.channels, _sum(s.field, growth)) for s in segments])
 
 
-def _given(trace: Trace, value: int, known: Mapping[int, Field], found: Mapping[int, Segments]) -> Segments:
-    return found.get(value, (Segment(_channels(trace, value), known[value].widest or ()),))
+def _segments_of(
+    trace: Trace, value: int, widest: Mapping[int, tuple[int, ...]], by_value: Mapping[int, Segments]
+) -> Segments:
+    """The channels of a value read; of one that no operation wrote, such as the input, all alike."""
+    return by_value.get(value, (Segment(_channels(trace, value), widest[value]),))
 
 
 def _channels(trace: Trace, value: int) -> int:
@@ -84,18 +90,22 @@ def _channels(trace: Trace, value: int) -> int:
     return shape[1] if len(shape) > 1 else 1
 
 
-def _channel_by_channel(trace: Trace, op: Op, given: Sequence[Segments]) -> Segments | None:
+# ------------------------------------------------------------------------------ kinds of operations
+
+
+def _channel_by_channel(trace: Trace, op: Op, inputs: Sequence[Segments]) -> Segments | None:
     """Each output channel depends on the same channel of every input."""
     del trace, op
-    widths = {sum(s.channels for s in segments) for segments in given}
+    widths = {sum(s.channels for s in segments) for segments in inputs}
     if len(widths) > 1:
         return None
-    cuts = sorted({end for segments in given for end in accumulate(s.channels for s in segments)})
-    starts = [0, *cuts[:-1]]
+    # cut all inputs wherever one of them changes its field
+    ends = sorted({end for segments in inputs for end in accumulate(s.channels for s in segments)})
+    starts = [0, *ends[:-1]]
     return tuple(
         [
-            Segment(end - start, _most([_at(segments, start).field for segments in given]))
-            for start, end in zip(starts, cuts, strict=True)
+            Segment(end - start, _maximum([_at(segments, start).field for segments in inputs]))
+            for start, end in zip(starts, ends, strict=True)
         ]
     )
 
@@ -105,43 +115,43 @@ def _at(segments: Segments, channel: int) -> Segment:
     return next(s for s, end in zip(segments, ends, strict=True) if channel < end)
 
 
-def _one_after_another(trace: Trace, op: Op, given: Sequence[Segments]) -> Segments | None:
+def _one_after_another(trace: Trace, op: Op, inputs: Sequence[Segments]) -> Segments | None:
     """Channels put together, where it is they that are put together."""
     if op.arg("dim", 0) % len(trace.values[op.writes[0]].shape) != 1:
-        return _channel_by_channel(trace, op, given)
-    return tuple([segment for segments in given for segment in segments])
+        return _channel_by_channel(trace, op, inputs)
+    return tuple([segment for segments in inputs for segment in segments])
 
 
-def _group_by_group(trace: Trace, op: Op, given: Sequence[Segments]) -> Segments | None:
+def _group_by_group(trace: Trace, op: Op, inputs: Sequence[Segments]) -> Segments | None:
     """Each group of output channels depends on all channels of a group of inputs."""
     groups, out = op.arg("groups", 1), _channels(trace, op.writes[0])
-    width = sum(s.channels for s in given[0]) // groups
+    singles = _singles(inputs[0])
+    width = len(singles) // groups
     if groups == 1:
-        return (Segment(out, _widest(given[0])),)
-    singles = [s.field for s in given[0] for _ in range(s.channels)]
-    return _joined(
-        [Segment(out // groups, _most(singles[g * width : (g + 1) * width])) for g in range(groups)]
+        return (Segment(out, _maximum(singles)),)
+    return _join_neighbours(
+        [Segment(out // groups, _maximum(singles[g * width : (g + 1) * width])) for g in range(groups)]
     )
 
 
-def _sliced(trace: Trace, op: Op, given: Sequence[Segments]) -> Segments | None:
+def _slice_of(trace: Trace, op: Op, inputs: Sequence[Segments]) -> Segments | None:
     """Some of the channels, where it is they that are cut."""
     shape = trace.values[op.reads[0]].shape
     if op.arg("dim", 0) % len(shape) != 1:
-        return _channel_by_channel(trace, op, given)
-    chosen = slice(op.arg("start"), op.arg("end"), op.arg("step", 1)).indices(shape[1])
-    singles = [s.field for s in given[0] for _ in range(s.channels)]
-    return _joined([Segment(1, singles[c]) for c in range(*chosen)])
+        return _channel_by_channel(trace, op, inputs)
+    positions = slice(op.arg("start"), op.arg("end"), op.arg("step", 1)).indices(shape[1])
+    singles = _singles(inputs[0])
+    return _join_neighbours([Segment(1, singles[c]) for c in range(*positions)])
 
 
-def _mixed(trace: Trace, op: Op, given: Sequence[Segments]) -> Segments | None:
+def _all_mixed(trace: Trace, op: Op, inputs: Sequence[Segments]) -> Segments | None:
     """Every channel depends on every other."""
-    del trace, op, given
+    del trace, op, inputs
     return None
 
 
 def _mixes_all(op: Op) -> bool:
-    """Whether every output channel depends on all input channels."""
+    """True where every output channel depends on all input channels."""
     name = op.base_name
     return name in ("mm", "addmm") or (name == "convolution" and op.arg("groups", 1) == 1)
 
@@ -150,34 +160,38 @@ _SHUFFLING = (
     "view", "_unsafe_view", "permute", "transpose", "bmm", "split", "split_with_sizes", "unbind", "select",
     "stack", "channel_shuffle", "native_channel_shuffle", "flip", "pixel_shuffle", "pixel_unshuffle",
 )  # fmt: skip
-"""What moves channels, or is no tensor of N x C x axes any more."""
+"""Operations that move channels, or whose output is not a tensor of N x C x axes any more."""
 
-_KEEPING = {
+_KEEPING: Mapping[str, Keep] = {
     "convolution": _group_by_group,
     "cat": _one_after_another,
-    "slice": _sliced,
-    **dict.fromkeys(("mm", "addmm"), _mixed),
+    "slice": _slice_of,
+    **dict.fromkeys(("mm", "addmm"), _all_mixed),
 }
-"""How operations keep channels apart, those that do so channel by channel aside."""
+"""Operations that keep channels apart in a way of their own; all others do so channel by channel."""
 
 
-def _joined(segments: Sequence[Segment]) -> Segments:
+# ------------------------------------------------------------------------------ segments
+
+
+def _singles(segments: Segments) -> list[tuple[int, ...]]:
+    """The field of each channel."""
+    return [s.field for s in segments for _ in range(s.channels)]
+
+
+def _join_neighbours(segments: Sequence[Segment]) -> Segments:
     """Neighbours of one field as one segment."""
-    joined: list[Segment] = []
+    row: list[Segment] = []
     for channels, field in segments:
-        if joined and joined[-1].field == field:
-            joined[-1] = Segment(joined[-1].channels + channels, field)
+        if row and row[-1].field == field:
+            row[-1] = Segment(row[-1].channels + channels, field)
         else:
-            joined.append(Segment(channels, field))
-    return tuple(joined)
+            row.append(Segment(channels, field))
+    return tuple(row)
 
 
-def _widest(segments: Segments) -> tuple[int, ...]:
-    return _most([s.field for s in segments])
-
-
-def _most(fields: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    return tuple([max(along) for along in zip(*fields, strict=True)])
+def _maximum(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple([max(along) for along in zip(*rows, strict=True)])
 
 
 def _difference(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The field of a layer's output: what its units see of the input, or of another layer's output."""
+"""The field of a layer's output: the part of the input, or of another layer's output, that its units see."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NoSpatialAxes(InceptionLabError):  # noqa: N818 - it says what is missing
 
 @dataclass(frozen=True)
 class Field:
-    """What the units of one value see of the source, axis by axis.
+    """The part of the source that the units of one value see, axis by axis.
 
     Attributes:
         status: `exact`; `misaligned` where branches of unequal strides or shifted centres have met, so
@@ -35,9 +35,9 @@ class Field:
         reason: Why it is not exact, or that it sees everything.
         receptive_field: Source pixels from the first to the last that an inner unit sees.
         stride: Source pixels between the fields of neighbours.
-        padding: How far the first unit's field begins before the first pixel.
+        padding: Pixels by which the first unit's field begins before the first pixel.
         axes: The map of each axis.
-        spatial: Whether each axis is a dimension of its own with several units, none of which sees
+        spatial: True where each axis is a dimension of its own with several units, none of which sees
             everything; not so after flattening.
     """
 
@@ -56,13 +56,13 @@ class Field:
 
     @property
     def widest(self) -> tuple[int, ...] | None:
-        """From the first to the last pixel of an inner unit, over branches of different centres too.
+        """Pixels from the first to the last of an inner unit, over branches of different centres too.
 
         None where strides differ, and where units see everything.
         """
         interiors = [axis.interior for axis in self.axes if axis.interior]
-        known = len(interiors) == len(self.axes) > 0
-        return tuple([interior.field for interior in interiors]) if known else None
+        is_complete = len(interiors) == len(self.axes) > 0
+        return tuple([interior.field for interior in interiors]) if is_complete else None
 
     def extent(self, unit: Sequence[int]) -> tuple[tuple[int, int], ...]:
         """First and last source pixel that a unit sees along each axis, exact at the borders too.
@@ -80,11 +80,11 @@ class Field:
             raise InceptionLabError(f"unit {tuple(unit)} is none of {self.grid}", hint=self.reason)
         if any(not 0 <= place < n for place, n in zip(unit, self.grid, strict=True)):
             raise InceptionLabError(f"unit {tuple(unit)} is none of {self.grid}", hint="count from 0")
-        found = [
+        spans = [
             (int(axis.first[place]), int(axis.last[place]))
             for axis, place in zip(self.axes, unit, strict=True)
         ]
-        return tuple([pair if pair[0] <= pair[1] else NOTHING for pair in found])
+        return tuple([(first, last) if first <= last else NOTHING for first, last in spans])
 
     def centre(self, unit: Sequence[int]) -> tuple[float, ...]:
         """The middle of a unit's field in source pixels; beyond the edge where most of the field is.
@@ -104,7 +104,10 @@ class Field:
 
 
 NOTHING = (0, -1)
-UNSEEN = Field("unknown", "it does not depend on the first input", None, None, None, ())
+"""The span of a unit that sees nothing but padding."""
+
+INDEPENDENT = Field("unknown", "it does not depend on the first input", None, None, None, ())
+"""The field of what does not depend on the source."""
 
 
 @once_per_trace
@@ -123,30 +126,30 @@ def fields(trace: Trace, source: str = "") -> Mapping[int, Field]:
     """
     value, axes = source_of(trace, source)
     size = tuple([trace.values[value].shape[dim] for dim in axes])
-    known = propagate(trace, value, axes, Extents.identity)
-    return _Fields({value: found for value, found in known.items() if found is not None}, size)
+    dependences = propagate(trace, value, axes, Extents.identity)
+    return _Fields({value: d for value, d in dependences.items() if d is not None}, size)
 
 
 class _Fields(Mapping[int, Field]):
     """Fields by value id, each described when it is first asked for."""
 
-    def __init__(self, known: Mapping[int, Geometry | Unknown], size: tuple[int, ...]) -> None:
-        self._known, self._size = known, size
-        self._described: dict[int, Field] = {}
+    def __init__(self, dependences: Mapping[int, Geometry | Unknown], size: tuple[int, ...]) -> None:
+        self._dependences, self._size = dependences, size
+        self._fields: dict[int, Field] = {}
 
     def __getitem__(self, value: int) -> Field:
-        if value not in self._described:
-            self._described[value] = _described(self._known[value], self._size)
-        return self._described[value]
+        if value not in self._fields:
+            self._fields[value] = _describe(self._dependences[value], self._size)
+        return self._fields[value]
 
     def __contains__(self, value: object) -> bool:
-        return value in self._known
+        return value in self._dependences
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._known)
+        return iter(self._dependences)
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._dependences)
 
 
 def field_of(trace: Trace, layer: str, source: str = "") -> Field:
@@ -169,8 +172,8 @@ def field_of(trace: Trace, layer: str, source: str = "") -> Field:
         >>> field_of(trace, "inception3b", source="inception3a").receptive_field
         (5, 5)
     """
-    outputs = output_of(trace, layer).outputs
-    return fields(trace, source).get(outputs[0], UNSEEN) if outputs else UNSEEN
+    outputs = call_of(trace, layer).outputs
+    return fields(trace, source).get(outputs[0], INDEPENDENT) if outputs else INDEPENDENT
 
 
 def source_of(trace: Trace, layer: str = "") -> tuple[int, tuple[int, ...]]:
@@ -182,12 +185,10 @@ def source_of(trace: Trace, layer: str = "") -> tuple[int, tuple[int, ...]]:
     Raises:
         InceptionLabError: There is no such layer, or nothing has spatial dimensions.
     """
-    values = output_of(trace, layer).outputs if layer else _inputs(trace)
-    for value in values:
-        about = trace.values[value]
-        axes = tuple(
-            range(2 if about.dtype.startswith(("float", "bfloat", "complex")) else 1, len(about.shape))
-        )
+    for value in call_of(trace, layer).outputs if layer else _inputs(trace):
+        tensor = trace.values[value]
+        is_floating = tensor.dtype.startswith(("float", "bfloat", "complex"))
+        axes = tuple(range(2 if is_floating else 1, len(tensor.shape)))
         if axes:
             return value, axes
     raise NoSpatialAxes(
@@ -196,51 +197,59 @@ def source_of(trace: Trace, layer: str = "") -> tuple[int, tuple[int, ...]]:
 
 
 def _inputs(trace: Trace) -> Sequence[int]:
-    given = {storage.id for storage in trace.storages if storage.kind == "input"}
-    return [value.id for value in trace.values if value.storage in given and value.op is None]
+    storages = {storage.id for storage in trace.storages if storage.kind == "input"}
+    return [value.id for value in trace.values if value.storage in storages and value.op is None]
 
 
-def output_of(trace: Trace, layer: str, number: int = 0) -> Call:
-    """The call of a layer.
+def call_of(trace: Trace, layer: str) -> Call:
+    """The first call of a layer.
 
     Raises:
         InceptionLabError: There is none; the nearest names are offered.
     """
     for call in trace.calls:
-        if layer_name(call) == layer and call.number == number and call.executed:
+        if layer_name(call) == layer and call.number == 0 and call.executed:
             return call
     names = {layer_name(call) for call in trace.calls if call.executed}
     raise InceptionLabError(f"no layer {layer!r}", where=trace.context.model, hint=nearest(layer, names))
 
 
-def _described(found: Geometry | Unknown, size: tuple[int, ...]) -> Field:
-    if isinstance(found, Unknown):
-        return Field("unknown", found.why, None, None, None, ())
-    written = found.per_position()
-    axes = tuple([m for m in written.maps if isinstance(m, Extents)])
-    if found.bound_reason:
-        return Field("bound", found.bound_reason, _seen(axes), None, None, axes)
+# ------------------------------------------------------------------------------ from a geometry
+
+
+def _describe(dependence: Geometry | Unknown, size: tuple[int, ...]) -> Field:
+    if isinstance(dependence, Unknown):
+        return Field("unknown", dependence.reason, None, None, None, ())
+    geometry = dependence.per_position()
+    axes = tuple([m for m in geometry.maps if isinstance(m, Extents)])
+    if geometry.bound_reason:
+        return Field("bound", geometry.bound_reason, _spans(axes), None, None, axes)
     if any(axis.everything for axis in axes):
-        return Field("exact", "sees everything", _seen(axes), None, None, axes)
-    spatial = all(written.is_whole(axis) for axis in range(len(axes)))
-    settled = [axis.settled(n) for axis, n in zip(axes, size, strict=True)]
-    interiors = [interior for interior in settled if interior]
-    if len(interiors) < len(axes):
+        return Field("exact", "sees everything", _spans(axes), None, None, axes)
+    spatial = all(geometry.is_whole(axis) for axis in range(len(axes)))
+    return _with_numbers(axes, size, spatial)
+
+
+def _with_numbers(axes: tuple[Extents, ...], size: tuple[int, ...], spatial: bool) -> Field:
+    """A field with its three numbers, where such numbers hold along every axis."""
+    interiors = [axis.exact_interior(n) for axis, n in zip(axes, size, strict=True)]
+    numbers = [interior for interior in interiors if interior]
+    if len(numbers) < len(axes):
         return Field("misaligned", "positions are unevenly spaced", None, None, None, axes, spatial)
-    if not all(interior.aligned for interior in interiors):
+    if not all(interior.aligned for interior in numbers):
         return Field("misaligned", "branches of different centres meet", None, None, None, axes, spatial)
     return Field(
         "exact",
         "",
-        tuple([interior.field for interior in interiors]),
-        tuple([_number(interior.stride) for interior in interiors]),
-        tuple([_number(interior.padding) for interior in interiors]),
+        tuple([interior.field for interior in numbers]),
+        tuple([_number(interior.stride) for interior in numbers]),
+        tuple([_number(interior.padding) for interior in numbers]),
         axes,
         spatial,
     )
 
 
-def _seen(axes: Sequence[Extents]) -> tuple[int, ...]:
+def _spans(axes: Sequence[Extents]) -> tuple[int, ...]:
     """The field along each axis, where no one stride goes with it."""
     return tuple([axis.interior.field if axis.interior else _span(axis) for axis in axes])
 

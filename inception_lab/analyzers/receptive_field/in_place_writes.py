@@ -1,4 +1,4 @@
-"""What is known of a tensor that was written over, part by part, through views of it."""
+"""The dependence of a tensor that was written over, part by part, through views of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry, merge, none
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry, merge, plain_dim
 from inception_lab.analyzers.receptive_field.rules.context import Dependence, Unknown
 from inception_lab.ir.strides import row_major
 from inception_lab.ir.trace import Value
+
+
+class Write(NamedTuple):
+    """One write into the storage of a tensor.
+
+    Attributes:
+        dependence: Of what was written.
+        view: The value written, whose strides and offset tell where it lies.
+    """
+
+    dependence: Dependence
+    view: Value
 
 
 class Piece(NamedTuple):
@@ -18,91 +30,99 @@ class Piece(NamedTuple):
     Attributes:
         start: The first of them.
         stop: The one after the last.
-        known: What they see; None where that is nothing of the source.
-        whole: Whether none of them has been overwritten since.
+        geometry: Their dependence; None where they see nothing of the source.
+        is_whole: True where none of them has been overwritten since.
     """
 
     start: int
     stop: int
-    known: Geometry | None
-    whole: bool = True
+    geometry: Geometry | None
+    is_whole: bool = True
 
 
-def patched(base: Dependence, value: Value, patches: Sequence[tuple[Dependence, Value]]) -> Dependence:
-    """What is known of a value after parts of it were written over.
+def after_writes(base: Dependence, value: Value, writes: Sequence[Write]) -> Dependence:
+    """The dependence of a value after parts of it were written over.
 
     Args:
-        base: What is known of it before.
+        base: Its dependence before.
         value: The value.
-        patches: What was written since, in order, and the views through which it was.
+        writes: The writes since, in order.
     """
-    if not patches:
+    if not writes:
         return base
-    for known in (base, *(known for known, _ in patches)):
-        if isinstance(known, Unknown):
-            return known
-    dim = _cut_along(value, patches)
+    for dependence in (base, *(write.dependence for write in writes)):
+        if isinstance(dependence, Unknown):
+            return dependence
+    dim = _sliced_dim(value, writes)
     if dim is None:
-        return _upper_bound(base, value, patches)
+        return _upper_bound(base, value, writes)
     pieces = [Piece(0, value.shape[dim], base if isinstance(base, Geometry) else None)]
-    for known, written in patches:
-        start = (written.offset - value.offset) // max(value.strides[dim], 1)
-        piece = Piece(start, start + written.shape[dim], known if isinstance(known, Geometry) else None)
+    for dependence, view in writes:
+        # views of equal strides lie apart by whole slices along the dimension
+        start = (view.offset - value.offset) // max(value.strides[dim], 1)
+        geometry = dependence if isinstance(dependence, Geometry) else None
+        piece = Piece(start, start + view.shape[dim], geometry)
         pieces = [*_without(pieces, piece), piece]
-    return _joined(pieces, value, dim)
+    return _side_by_side(pieces, value, dim)
 
 
-def _cut_along(value: Value, patches: Sequence[tuple[Dependence, Value]]) -> int | None:
-    """The one dimension without an axis along which all patches are slices; None where there is none."""
-    if any(len(v.shape) != len(value.shape) or v.strides != value.strides for _, v in patches):
+def _sliced_dim(value: Value, writes: Sequence[Write]) -> int | None:
+    """The one dimension without an axis along which all writes are slices; None where there is none."""
+    views = [write.view for write in writes]
+    if any(len(view.shape) != len(value.shape) or view.strides != value.strides for view in views):
         return None
-    cuts = {d for _, v in patches for d in range(len(v.shape)) if v.shape[d] != value.shape[d]} or {0}
-    dim = min(cuts)
-    apart = all(not isinstance(known, Geometry) or not known.axes_in([dim]) for known, _ in patches)
-    aligned = all((v.offset - value.offset) % max(value.strides[dim], 1) == 0 for _, v in patches)
-    return dim if len(cuts) == 1 and apart and aligned else None
+    # a write over everything is a slice along any dimension
+    cut_dims = {d for v in views for d, size in enumerate(value.shape) if v.shape[d] != size} or {0}
+    if len(cut_dims) > 1:
+        return None
+    (dim,) = cut_dims
+    stride = max(value.strides[dim], 1)
+    geometries = [write.dependence for write in writes if isinstance(write.dependence, Geometry)]
+    carries_axis = any(geometry.axes_in([dim]) for geometry in geometries)
+    is_aligned = all((view.offset - value.offset) % stride == 0 for view in views)
+    return dim if is_aligned and not carries_axis else None
 
 
-def _without(pieces: Sequence[Piece], new: Piece) -> list[Piece]:
-    """What is left of the pieces where a new one takes their place."""
-    left = []
+def _without(pieces: Sequence[Piece], latest: Piece) -> list[Piece]:
+    """The parts of pieces that remain where a later one takes their place."""
+    remaining = []
     for piece in pieces:
-        sides = (piece.start, min(piece.stop, new.start)), (max(piece.start, new.stop), piece.stop)
-        kept = [piece._replace(start=a, stop=b) for a, b in sides if a < b]
-        cut = sum(b.stop - b.start for b in kept) < piece.stop - piece.start
-        left += [part._replace(whole=piece.whole and not cut) for part in kept]
-    return left
+        sides = (piece.start, min(piece.stop, latest.start)), (max(piece.start, latest.stop), piece.stop)
+        parts = [piece._replace(start=start, stop=stop) for start, stop in sides if start < stop]
+        is_cut = sum(part.stop - part.start for part in parts) < piece.stop - piece.start
+        remaining += [part._replace(is_whole=piece.is_whole and not is_cut) for part in parts]
+    return remaining
 
 
-def _joined(pieces: Sequence[Piece], value: Value, dim: int) -> Dependence:
-    """The pieces side by side; which channels are left of an uneven one that was cut is not known."""
-    found = [
-        (piece.known if piece.whole else piece.known.parted()).with_dim(dim, none(value.shape[dim]))
+def _side_by_side(pieces: Sequence[Piece], value: Value, dim: int) -> Dependence:
+    """The pieces as one value; a piece that was cut is some of the channels it was written with."""
+    geometries = [
+        piece.geometry if piece.is_whole else piece.geometry.of_some_channels()
         for piece in pieces
-        if piece.known is not None
+        if piece.geometry is not None
     ]
-    if not found:
+    if not geometries:
         return None
-    uneven = len(pieces) > 1 or found[0].uneven
-    return merge(found, value.shape)._replace(uneven=uneven)
+    whole = [geometry.with_dim(dim, plain_dim(value.shape[dim])) for geometry in geometries]
+    channels_differ = len(pieces) > 1 or whole[0].channels_differ
+    return merge(whole, value.shape)._replace(channels_differ=channels_differ)
 
 
-def _upper_bound(base: Dependence, value: Value, patches: Sequence[tuple[Dependence, Value]]) -> Dependence:
-    """All that was ever written, as an upper bound; the last patch alone where it covers everything."""
-    last, written = patches[-1]
-    if _same_elements(value, written):
-        return last.reshaped(value.shape) if isinstance(last, Geometry) else last
-    known = [base, *(patch for patch, _ in patches)]
+def _upper_bound(base: Dependence, value: Value, writes: Sequence[Write]) -> Dependence:
+    """All that was ever written, as an upper bound; the last write alone where it covers everything."""
+    last, view = writes[-1]
+    if _same_elements(value, view):
+        return last.reshape(value.shape) if isinstance(last, Geometry) else last
     whole = [
-        part.collapse(range(len(part.dims)))._replace(dims=tuple(map(none, value.shape)))
-        for part in known
-        if isinstance(part, Geometry)
+        dependence.collapse(range(len(dependence.dims)))._replace(dims=tuple(map(plain_dim, value.shape)))
+        for dependence in (base, *(write.dependence for write in writes))
+        if isinstance(dependence, Geometry)
     ]
     return merge(whole, value.shape).as_bound("it was written over in parts") if whole else None
 
 
 def _same_elements(one: Value, other: Value) -> bool:
-    """Whether two views hold the same elements in the same order."""
+    """True where two views hold the same elements in the same order."""
     if one.shape == other.shape:
         return (one.strides, one.offset) == (other.strides, other.offset)
     whole = prod(one.shape) == prod(other.shape) and one.offset == other.offset

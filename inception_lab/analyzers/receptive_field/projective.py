@@ -1,4 +1,4 @@
-"""The projective field: which units of a layer a source pixel can reach."""
+"""The projective field: the units of a layer that a source pixel can reach."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Support
-from inception_lab.analyzers.receptive_field.field import output_of, source_of
+from inception_lab.analyzers.receptive_field.field import call_of, source_of
 from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
@@ -43,7 +43,7 @@ def projective_field(
     if len(pixel) != len(shape) or any(not 0 <= p < n for p, n in zip(pixel, shape, strict=True)):
         raise InceptionLabError(f"pixel {tuple(pixel)} is none of {shape}", hint="count from 0")
     supports = _supports(trace, layer, source)
-    return tuple([_reached(support, place) for support, place in zip(supports, pixel, strict=True)])
+    return tuple([_reached_units(support, place) for support, place in zip(supports, pixel, strict=True)])
 
 
 @once_per_trace
@@ -53,14 +53,14 @@ def _supports(trace: Trace, layer: str, source: str) -> tuple[Support, ...]:
     Those of one layer are kept, not those of all values: a table of units x pixels each would add up.
     """
     value, axes = source_of(trace, source)
-    outputs = output_of(trace, layer).outputs
-    found = propagate(trace, value, axes, Support.identity).get(outputs[0]) if outputs else None
-    if not isinstance(found, Geometry):
-        why = found.why if found is not None else "it does not depend on the source"
-        raise InceptionLabError(f"what {layer} sees is not known: {why}", where=trace.context.model)
-    return tuple([support for support in found.maps if isinstance(support, Support)])
+    outputs = call_of(trace, layer).outputs
+    dependence = propagate(trace, value, axes, Support.identity).get(outputs[0]) if outputs else None
+    if not isinstance(dependence, Geometry):
+        reason = dependence.reason if dependence is not None else "it does not depend on the source"
+        raise InceptionLabError(f"what {layer} sees is not known: {reason}", where=trace.context.model)
+    return tuple([support for support in dependence.maps if isinstance(support, Support)])
 
 
-def _reached(support: Support, place: int) -> tuple[int, int] | None:
-    units = np.flatnonzero(support.sees[:, place])
+def _reached_units(support: Support, place: int) -> tuple[int, int] | None:
+    units = np.flatnonzero(support.pixels[:, place])
     return (int(units[0]), int(units[-1])) if len(units) else None

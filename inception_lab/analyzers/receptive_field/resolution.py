@@ -1,4 +1,4 @@
-"""Does a net fit a resolution: the smallest input, and how its fields compare with the input."""
+"""The fit of a net to a resolution: its smallest input, and its fields beside the size of the input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from inception_lab.ir.trace import Trace
 
 @dataclass(frozen=True)
 class ResolutionFit:
-    """How a net fits the input that it was traced with.
+    """The fit of a net to the input that it was traced with.
 
     Attributes:
         input_size: Of the input along its spatial axes.
@@ -37,7 +37,13 @@ class ResolutionFit:
 
 
 def resolution_fit(trace: Trace) -> ResolutionFit:
-    """Whether a net fits the resolution that it was traced at.
+    """Compare a net's fields with the resolution that it was traced at.
+
+    Args:
+        trace: Of any mode.
+
+    Raises:
+        InceptionLabError: The input has no spatial axes.
 
     Example:
         >>> import inception_lab as il
@@ -49,19 +55,24 @@ def resolution_fit(trace: Trace) -> ResolutionFit:
     value, axes = source_of(trace)
     shape = trace.values[value].shape
     size = tuple([shape[d] for d in axes])
-    known = fields(trace)
-    calls = [call for call in layer_calls(trace) if call.outputs and call.outputs[0] in known]
-    calls.sort(key=lambda call: trace.values[call.outputs[0]].op or 0)
-    rows = [(layer_name(call), known[call.outputs[0]]) for call in calls]
-    spatial = [(name, field) for name, field in rows if field.spatial]
-    last, seen = spatial[-1] if spatial else (None, None)
+    layers = _fields_in_order(trace)
+    spatial = [(name, field) for name, field in layers if field.spatial]
+    last_layer, last_field = spatial[-1] if spatial else (None, None)
     return ResolutionFit(
         input_size=size,
         smallest_input=smallest_by_geometry(trace),
-        exceeding=tuple([name for name, field in rows if _exceeds(field, size)]),
-        last_layer=last,
-        seen_by_centre=_share(seen, size) if seen else None,
+        exceeding=tuple([name for name, field in layers if _exceeds(field, size)]),
+        last_layer=last_layer,
+        seen_by_centre=_share(last_field, size) if last_field else None,
     )
+
+
+def _fields_in_order(trace: Trace) -> list[tuple[str, Field]]:
+    """Each layer call and its field, in the order in which they end."""
+    by_value = fields(trace)
+    calls = [call for call in layer_calls(trace) if call.outputs and call.outputs[0] in by_value]
+    calls.sort(key=lambda call: trace.values[call.outputs[0]].op or 0)
+    return [(layer_name(call), by_value[call.outputs[0]]) for call in calls]
 
 
 @once_per_trace
@@ -75,15 +86,16 @@ def smallest_by_geometry(trace: Trace) -> tuple[int, ...]:
         InceptionLabError: The input has no spatial axes.
     """
     source, axes = source_of(trace)
-    known = propagate(trace, source, axes, Sizes.up_to)
-    found = []
+    dependences = propagate(trace, source, axes, Sizes.up_to).values()
+    smallest = []
     for axis in range(len(axes)):
-        maps = [g.maps[axis] for g in known.values() if isinstance(g, Geometry)]
+        maps = [dependence.maps[axis] for dependence in dependences if isinstance(dependence, Geometry)]
         fits = reduce(np.logical_and, [m.fits for m in maps if isinstance(m, Sizes)])
         if not fits.any():
             raise InceptionLabError("the trace contradicts itself", where=trace.context.model)
-        found.append(int(np.flatnonzero(fits)[0]) + 1)
-    return tuple(found)
+        # the first candidate is a size of 1
+        smallest.append(int(np.flatnonzero(fits)[0]) + 1)
+    return tuple(smallest)
 
 
 def _exceeds(field: Field, size: tuple[int, ...]) -> bool:
@@ -91,5 +103,6 @@ def _exceeds(field: Field, size: tuple[int, ...]) -> bool:
 
 
 def _share(field: Field, size: tuple[int, ...]) -> float:
+    """Share of the source within the field of the centre unit."""
     extent = field.extent(field.middle)
     return float(np.prod([(last - first + 1) / n for (first, last), n in zip(extent, size, strict=True)]))

@@ -1,4 +1,4 @@
-"""The spectrum: which fields are mixed at a module's output, in how many channels and on how many paths."""
+"""The spectrum: the fields that a module's output mixes, in how many channels and on how many paths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry
+from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Routes
 from inception_lab.analyzers.receptive_field.channels import Segments, channel_fields
 from inception_lab.analyzers.receptive_field.field import Field, fields, source_of
@@ -16,6 +16,9 @@ from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_name, places
 from inception_lab.ir.trace import Call, Trace
+
+SPECTRUM = ["module", "axis", "field", "channels", "paths"]
+SUMMARY = ["module", "axis", "smallest", "median", "largest"]
 
 
 def field_spectrum(trace: Trace) -> DataFrame:
@@ -40,8 +43,8 @@ def field_spectrum(trace: Trace) -> DataFrame:
     Example:
         >>> import inception_lab as il
         >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
-        >>> found = field_spectrum(trace).query("module == 'inception3a' and axis == 0")
-        >>> found[["field", "channels", "paths"]].values.tolist()
+        >>> spectrum = field_spectrum(trace).query("module == 'inception3a' and axis == 0")
+        >>> spectrum[["field", "channels", "paths"]].values.tolist()
         [[27, 64, 1], [43, 160, 2], [59, 32, 1]]
     """
     return _spectrum(trace).copy()
@@ -50,51 +53,49 @@ def field_spectrum(trace: Trace) -> DataFrame:
 @once_per_trace
 def _spectrum(trace: Trace) -> DataFrame:
     value, axes = source_of(trace)
-    known, channels = fields(trace), channel_fields(trace)
+    by_value, channels = fields(trace), channel_fields(trace)
     routes = propagate(trace, value, axes, Routes.identity)
     rows: list[dict[str, Any]] = []
     for call in _modules(trace):
         output = call.outputs[0]
         geometry = routes.get(output)
-        if _told(known.get(output)) and channels.get(output) and isinstance(geometry, Geometry):
+        if _has_extent(by_value.get(output)) and channels.get(output) and isinstance(geometry, Geometry):
             for axis in range(len(axes)):
                 rows += _rows(call, axis, channels[output], geometry.maps[axis])
-    return DataFrame(rows, columns=["module", "axis", "field", "channels", "paths"])
+    return DataFrame(rows, columns=SPECTRUM)
 
 
 def spectrum_summary(spectrum: DataFrame) -> DataFrame:
     """The smallest field on any path, the median over channels and the largest, of each module and axis.
 
     Args:
-        spectrum: What `field_spectrum` gives.
+        spectrum: As `field_spectrum` returns it.
 
     Returns:
         A row per module and axis: `module`, `axis`, `smallest`, `median`, `largest`.
     """
     rows = []
     for (module, axis), part in spectrum.groupby(["module", "axis"], sort=False):
-        carried = part[part["channels"] > 0]
-        half = carried["channels"].cumsum() >= carried["channels"].sum() / 2
-        rows.append(
-            {"module": module, "axis": axis, "smallest": int(part["field"].min()),
-             "median": int(carried["field"][half].iloc[0]), "largest": int(part["field"].max())}
-        )  # fmt: skip
-    return DataFrame(rows, columns=["module", "axis", "smallest", "median", "largest"])
+        with_channels = part[part["channels"] > 0]
+        half = with_channels["channels"].cumsum() >= with_channels["channels"].sum() / 2
+        median = int(with_channels["field"][half].iloc[0])
+        rows.append((module, axis, int(part["field"].min()), median, int(part["field"].max())))
+    return DataFrame(rows, columns=SUMMARY)
 
 
 def _modules(trace: Trace) -> list[Call]:
     """The modules with parallel branches, or the model's own children where there is none."""
     blocks = {place.block for place in places(trace).values() if place.branch}
-    called = [call for call in trace.calls if call.executed and call.outputs and call.path]
-    with_branches = [call for call in called if call.path in blocks]
-    return with_branches or [call for call in called if "." not in call.path]
+    calls = [call for call in trace.calls if call.executed and call.outputs and call.path]
+    with_branches = [call for call in calls if call.path in blocks]
+    return with_branches or [call for call in calls if "." not in call.path]
 
 
-def _told(field: Field | None) -> bool:
+def _has_extent(field: Field | None) -> bool:
     return field is not None and field.status in ("exact", "misaligned") and field.widest is not None
 
 
-def _rows(call: Call, axis: int, segments: Segments, routes: object) -> list[dict[str, Any]]:
+def _rows(call: Call, axis: int, segments: Segments, routes: AxisMap) -> list[dict[str, Any]]:
     paths: Mapping[int, int] = routes.paths if isinstance(routes, Routes) else {}
     channels: Counter[int] = Counter()
     for segment in segments:

@@ -1,4 +1,4 @@
-"""What each layer sees of the input: field, stride, padding, and the extent of its centre unit."""
+"""The table of receptive fields: field, stride, padding, and the extent of each layer's centre unit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pandas import DataFrame, Series
 
 from inception_lab.analyzers.analyzer import Analyzer
-from inception_lab.analyzers.receptive_field.field import UNSEEN, Field, NoSpatialAxes, fields
+from inception_lab.analyzers.receptive_field.field import INDEPENDENT, Field, NoSpatialAxes, fields
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Call, Trace
@@ -49,27 +49,27 @@ def receptive_field(trace: Trace, source: str = "") -> DataFrame:
 
 @once_per_trace
 def _table(trace: Trace, source: str = "") -> DataFrame:
-    known = fields(trace, source)
+    by_value = fields(trace, source)
     calls = layer_calls(trace)
-    found = [_field(call, known) for call in calls]
+    rows = [_field(call, by_value) for call in calls]
     columns: dict[str, Any] = {
         "layer": [layer_name(call) for call in calls],
         "call": [call.number for call in calls],
     }
     for name in NUMBERS:
-        columns[name] = [getattr(field, name) for field in found]
-    columns["extent"] = [field.extent(field.middle) if field.axes else None for field in found]
-    columns["status"] = [field.status for field in found]
-    columns["reason"] = [field.reason for field in found]
+        columns[name] = [getattr(field, name) for field in rows]
+    columns["extent"] = [field.extent(field.middle) if field.axes else None for field in rows]
+    columns["status"] = [field.status for field in rows]
+    columns["reason"] = [field.reason for field in rows]
     return DataFrame(columns)
 
 
-def _field(call: Call, known: Mapping[int, Field]) -> Field:
+def _field(call: Call, by_value: Mapping[int, Field]) -> Field:
     if not call.executed:
-        return replace(UNSEEN, reason="it never ran")
+        return replace(INDEPENDENT, reason="it never ran")
     if call.path.startswith("("):
-        return replace(UNSEEN, reason="it is no part of the forward pass")
-    return known.get(call.outputs[0], UNSEEN) if call.outputs else UNSEEN
+        return replace(INDEPENDENT, reason="it is no part of the forward pass")
+    return by_value.get(call.outputs[0], INDEPENDENT) if call.outputs else INDEPENDENT
 
 
 def _layers(trace: Trace) -> DataFrame:
@@ -79,15 +79,15 @@ def _layers(trace: Trace) -> DataFrame:
     """
     try:
         table = _table(trace)[["layer", "call", *NUMBERS, "status"]]
-        said = [None if status == "exact" else status for status in table["status"]]
-        return table.assign(status=Series(said, dtype=object))
+        inexact = [None if status == "exact" else status for status in table["status"]]
+        return table.assign(status=Series(inexact, dtype=object))
     except NoSpatialAxes:
         calls = layer_calls(trace)
         return DataFrame({"layer": [layer_name(c) for c in calls], "call": [c.number for c in calls]})
 
 
 def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:
-    """Fields do not add up."""
+    """No totals: fields do not add up."""
     del trace, layers
     return {}
 

@@ -1,1 +1,1 @@
-"""How each kind of operation passes the axes of the source on."""
+"""Rules by which operations pass the axes of the source on."""

@@ -1,4 +1,4 @@
-"""What a rule sees of an operation, and what it tells of the value that the operation makes."""
+"""The operation as a rule is handed it, and what a rule answers of the value that the operation makes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ Shape = tuple[int, ...]
 
 
 class Unknown(NamedTuple):
-    """What cannot be told, and why."""
+    """A dependence that cannot be told.
 
-    why: str
+    Attributes:
+        reason: Why not.
+    """
+
+    reason: str
 
 
 Dependence = Geometry | Unknown | None
@@ -26,22 +30,22 @@ class RuleContext(NamedTuple):
     Attributes:
         name: Its base name.
         args: Its arguments that are not tensors, by name.
-        given: What is known of each tensor read.
-        shapes: Their shapes.
-        out: Shape of the first value written.
+        inputs: Dependence of each tensor read; at least one depends on the source.
+        shapes: Shapes of the tensors read.
+        output_shape: Shape of the first value written.
     """
 
     name: str
     args: Mapping[str, Any]
-    given: Sequence[Geometry | None]
+    inputs: Sequence[Geometry | None]
     shapes: Sequence[Shape]
-    out: Shape
+    output_shape: Shape
 
     @property
     def first(self) -> Geometry:
-        """The first of the tensors that depends on the source."""
-        return next(known for known in self.given if known is not None)
+        """The first of the inputs that depends on the source."""
+        return next(geometry for geometry in self.inputs if geometry is not None)
 
 
 Rule = Callable[[RuleContext], Dependence | list[Dependence]]
-"""Gives what is known of the first value written, and of all others with it, or of each."""
+"""Gives the dependence of the first value written, and of all others with it, or of each."""

@@ -1,4 +1,4 @@
-"""How each operation passes the source's axes on: a rule per operation."""
+"""The rule of each operation: how it passes the source's axes on."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ RULES: dict[str, Rule] = {
     "convolution": windows.convolution,
     **_each(windows.pool(2), "max_pool2d_with_indices avg_pool2d"),
     **_each(windows.pool(3), "max_pool3d_with_indices avg_pool3d"),
-    **_each(windows.adaptive(2), "_adaptive_avg_pool2d adaptive_max_pool2d"),
-    **_each(windows.adaptive(3), "_adaptive_avg_pool3d adaptive_max_pool3d"),
-    **_each(windows.resize(1, centred=False), "upsample_nearest1d upsample_nearest2d upsample_nearest3d"),
+    **_each(windows.adaptive_pool(2), "_adaptive_avg_pool2d adaptive_max_pool2d"),
+    **_each(windows.adaptive_pool(3), "_adaptive_avg_pool3d adaptive_max_pool3d"),
     **_each(
-        windows.resize(1),
+        windows.interpolation(1, half_pixel=False),
+        "upsample_nearest1d upsample_nearest2d upsample_nearest3d",
+    ),
+    **_each(
+        windows.interpolation(1),
         """_upsample_nearest_exact1d _upsample_nearest_exact2d
         _upsample_nearest_exact3d""",
     ),
-    **_each(windows.resize(2), "upsample_linear1d upsample_bilinear2d upsample_trilinear3d"),
-    "upsample_bicubic2d": windows.resize(4),
+    **_each(windows.interpolation(2), "upsample_linear1d upsample_bilinear2d upsample_trilinear3d"),
+    "upsample_bicubic2d": windows.interpolation(4),
     **_each(arithmetic.matrix_product(0, 1), "mm bmm"),
     **_each(arithmetic.matrix_product(1, 2), "addmm baddbmm"),
     **_each(arithmetic.matrix_vector, "mv addmv dot"),
@@ -45,13 +48,13 @@ RULES: dict[str, Rule] = {
     **_each(arithmetic.mixing, "_softmax _safe_softmax _log_softmax sort topk"),
     **_each(arithmetic.running, "cumsum cumprod logcumsumexp cummax cummin"),
     **_each(
-        arithmetic.first_alone,
+        arithmetic.first_input_alone,
         """native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training
         cudnn_batch_norm native_layer_norm native_group_norm _fused_rms_norm native_dropout
         rrelu_with_noise""",
     ),
     **_each(
-        arithmetic.same,
+        arithmetic.elementwise,
         """clone _to_copy detach alias lift_fresh channel_shuffle native_channel_shuffle hardswish leaky_relu
         log_sigmoid_forward _prelu_kernel __and__ __or__ __xor__""",
     ),
@@ -65,12 +68,12 @@ RULES: dict[str, Rule] = {
     **_each(views.expand, "expand"),
     **_each(views.transpose, "transpose t"),
     **_each(views.split, "split split_with_sizes unsafe_split unsafe_split_with_sizes"),
-    **_each(windows.mirror("reflection"), "reflection_pad1d reflection_pad2d reflection_pad3d"),
-    **_each(windows.mirror("replication"), "replication_pad1d replication_pad2d replication_pad3d"),
-    "constant_pad_nd": windows.pad,
+    **_each(windows.edge_padding("reflection"), "reflection_pad1d reflection_pad2d reflection_pad3d"),
+    **_each(windows.edge_padding("replication"), "replication_pad1d replication_pad2d replication_pad3d"),
+    "constant_pad_nd": windows.zero_padding,
     "permute": views.permute,
     "select": views.select,
-    "slice": views.cut,
+    "slice": views.slice_of,
     "unbind": views.unbind,
     "cat": views.cat,
     "stack": views.stack,
@@ -79,11 +82,10 @@ RULES: dict[str, Rule] = {
     "repeat": views.repeat,
     "pixel_shuffle": views.pixel_shuffle,
     "pixel_unshuffle": views.pixel_unshuffle,
-    "glu": views.gated,
+    "glu": views.glu,
     "embedding": views.embedding,
 }
 """Rules by base name, those apart that PyTorch tags as element-wise. To pass one more on, add its row."""
-
 
 IN_PLACE_RULES: dict[str, Rule] = _each(views.overwrite, "bernoulli uniform normal")
 """Rules of in-place operations that do not read the tensor that they write, where others of their name do."""
@@ -98,7 +100,7 @@ def rule_of(name: str, in_place: bool) -> Rule | None:
         in_place: True where it writes to its first input.
     """
     rule = (IN_PLACE_RULES.get(name) if in_place else None) or RULES.get(name)
-    return rule or (arithmetic.same if _is_pointwise(name) else None)
+    return rule or (arithmetic.elementwise if _is_pointwise(name) else None)
 
 
 def _is_pointwise(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Rules of what moves elements: views, slices, concatenation, shuffles, look-ups."""
+"""Rules of operations that move elements: views, slices, concatenation, shuffles, look-ups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from inception_lab.analyzers.receptive_field import axis_ops
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry, Map, merge, none
+from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry, merge, plain_dim
 from inception_lab.analyzers.receptive_field.rules.context import Dependence, RuleContext, Unknown
 
 
@@ -19,155 +19,55 @@ def unrelated(op: RuleContext) -> None:
     del op
 
 
+def overwrite(op: RuleContext) -> Dependence:
+    """The second input, broadcast over the first; None where a number is written."""
+    source = op.inputs[1] if len(op.inputs) > 1 else None
+    return source and merge([source], op.output_shape)
+
+
+def embedding(op: RuleContext) -> Dependence:
+    """A vector for each index."""
+    weight, index = op.inputs[:2]
+    if weight is not None:
+        return Unknown("a table that depends on the input")
+    return index and index._replace(dims=(*index.dims, plain_dim(op.output_shape[-1])))
+
+
+# ------------------------------------------------------------------------------ views
+
+
 def view(op: RuleContext) -> Dependence:
     """The same elements in another shape."""
-    return op.first.reshaped(op.out)
+    return op.first.reshape(op.output_shape)
 
 
 def permute(op: RuleContext) -> Dependence:
     """Dimensions in the order named."""
-    rank = len(op.out)
-    return op.first.permuted([d % rank for d in op.args["dims"]])
+    rank = len(op.output_shape)
+    return op.first.permute([d % rank for d in op.args["dims"]])
 
 
 def transpose(op: RuleContext) -> Dependence:
     """Two dimensions swapped."""
-    order = list(range(len(op.out)))
+    order = list(range(len(op.output_shape)))
     one, other = (op.args.get("dim0", 0), op.args.get("dim1", 1)) if order else (0, 0)
     if len(order) > 1:
         order[one], order[other] = order[other], order[one]
-    return op.first.permuted(order)
+    return op.first.permute(order)
 
 
 def expand(op: RuleContext) -> Dependence:
     """Dimensions of size 1 repeated."""
-    return merge([op.first], op.out)
-
-
-def select(op: RuleContext) -> Dependence:
-    """One position of a dimension, which goes."""
-    dim, index = op.args.get("dim", 0) % len(op.shapes[0]), op.args.get("index", 0)
-    start = index % op.shapes[0][dim]
-    make = partial(axis_ops.sliced, start=start, stop=start + 1, stride=1)
-    found = _of_a_part(op.first, dim).along(dim, make, 1)
-    return found._replace(dims=found.dims[:dim] + found.dims[dim + 1 :])
-
-
-def _of_a_part(found: Geometry, dim: int) -> Geometry:
-    """What a part of a dimension is taken from; parts of an axis are told apart, others may not be."""
-    return found if found.axes_in([dim]) else found.parted()
-
-
-def cut(op: RuleContext) -> Dependence:
-    """A slice of a dimension."""
-    dim = op.args.get("dim", 0) % len(op.out)
-    size = op.shapes[0][dim]
-    start, stop, _ = slice(op.args.get("start"), op.args.get("end")).indices(size)
-    step = op.args.get("step", 1)
-    if (start, step) == (0, 1) and stop == size:
-        return op.first
-    make = partial(axis_ops.sliced, start=start, stop=max(stop, start), stride=step)
-    return _of_a_part(op.first, dim).along(dim, make, op.out[dim])
-
-
-def split(op: RuleContext) -> list[Dependence]:
-    """Pieces of a dimension."""
-    dim = op.args.get("dim", 0) % len(op.shapes[0])
-    size = op.shapes[0][dim]
-    given = op.args.get("split_size", op.args.get("split_sizes"))
-    sizes = list(given) if isinstance(given, tuple) else [min(given, size - s) for s in range(0, size, given)]
-    ends, whole = list(accumulate(sizes)), _of_a_part(op.first, dim)
-    return [
-        whole.along(dim, partial(axis_ops.sliced, start=end - width, stop=end, stride=1), width)
-        for width, end in zip(sizes, ends, strict=True)
-    ]
-
-
-def unbind(op: RuleContext) -> list[Dependence]:
-    """Every position of a dimension, which goes."""
-    dim = op.args.get("dim", 0) % len(op.shapes[0])
-    return [select(op._replace(args={"dim": dim, "index": index})) for index in range(op.shapes[0][dim])]
-
-
-def cat(op: RuleContext) -> Dependence:
-    """Values put together along a dimension; along an axis, an upper bound."""
-    dim = op.args.get("dim", 0) % len(op.out)
-    parts = [(g, s) for g, s in zip(op.given, op.shapes, strict=True) if len(s) == len(op.out)]
-    dependent = [g for g, _ in parts if g is not None]
-    if not any(g.axes_in([dim]) for g in dependent):
-        found = merge([g.with_dim(dim, none(op.out[dim])) for g in dependent], op.out)
-        return found._replace(uneven=found.uneven or len(dependent) < len(parts) or not _alike(dependent))
-    whole = [g.collapse([dim]).with_dim(dim, none(op.out[dim])) for g in dependent]
-    found = merge(whole, op.out)
-    return found.as_bound("pieces of an axis are put together")
-
-
-def stack(op: RuleContext) -> Dependence:
-    """Values put together along a new dimension."""
-    dim = op.args.get("dim", 0) % len(op.out)
-    parts = [g._replace(dims=(*g.dims[:dim], (), *g.dims[dim:])) for g in op.given if g is not None]
-    found = merge(parts, op.out)
-    if _alike(parts):
-        return found
-    selected = [[m for m in part.maps if len(m) == 1] for part in parts]
-    if _all_cover(selected):
-        return found._replace(uneven=True)
-    return found.as_bound("selected positions are put together")
-
-
-def _alike(parts: Sequence[Geometry]) -> bool:
-    """Whether all of them see the same."""
-    return _all_cover([part.maps for part in parts])
-
-
-def _all_cover(rows: Sequence[Sequence[Map]]) -> bool:
-    """Whether the maps of every row see what those of the first row see."""
-    return all(
-        len(row) == len(rows[0])
-        and all(a.covers(b) and b.covers(a) for a, b in zip(rows[0], row, strict=True))
-        for row in rows
-    )
-
-
-def gated(op: RuleContext) -> Dependence:
-    """One half of a dimension times a gate made of the other."""
-    dim = op.args.get("dim", -1) % len(op.out)
-    found = op.first.collapse([dim]).with_dim(dim, none(op.out[dim]))
-    return found.as_bound("halves of an axis are multiplied") if op.first.axes_in([dim]) else found
-
-
-def flip(op: RuleContext) -> Dependence:
-    """Dimensions read backwards."""
-    found = op.first
-    for dim in op.args["dims"]:
-        found = found.along(dim, _flipped, op.out[dim])
-    return found
-
-
-def _flipped(size: int) -> axis_ops.AxisOp:
-    return axis_ops.picked(np.arange(size)[::-1])
-
-
-def _rolled(shift: int, size: int) -> axis_ops.AxisOp:
-    return axis_ops.picked(np.roll(np.arange(size), shift))
-
-
-def roll(op: RuleContext) -> Dependence:
-    """Dimensions shifted, the end put at the beginning."""
-    found, dims = op.first, op.args.get("dims") or ()
-    if not dims:
-        return Unknown("all axes are rolled as one")
-    for shift, dim in zip(op.args["shifts"], dims, strict=True):
-        found = found.along(dim, partial(_rolled, shift), op.out[dim])
-    return found
+    return merge([op.first], op.output_shape)
 
 
 def repeat(op: RuleContext) -> Dependence:
     """Copies put together."""
-    found = op.first
-    found = found._replace(dims=((),) * (len(op.out) - len(found.dims)) + found.dims)
-    dims = [none(n // prod(f.size for f in dim)) + dim for n, dim in zip(op.out, found.dims, strict=True)]
-    return found._replace(dims=tuple(dims))
+    dims = ((),) * (len(op.output_shape) - len(op.first.dims)) + op.first.dims
+    # the copies are the slowest digit of a dimension, and carry no axis
+    copies = [n // prod(f.size for f in dim) for n, dim in zip(op.output_shape, dims, strict=True)]
+    repeated_dims = [plain_dim(count) + dim for count, dim in zip(copies, dims, strict=True)]
+    return op.first._replace(dims=tuple(repeated_dims))
 
 
 def pixel_shuffle(op: RuleContext) -> Dependence:
@@ -175,8 +75,8 @@ def pixel_shuffle(op: RuleContext) -> Dependence:
     *batch, c, h, w = op.shapes[0]
     r = op.args["upscale_factor"]
     k = len(batch)
-    found = op.first.reshaped([*batch, c // r**2, r, r, h, w])
-    return found.permuted([*range(k), k, k + 3, k + 1, k + 4, k + 2]).reshaped(op.out)
+    digits = op.first.reshape([*batch, c // r**2, r, r, h, w])
+    return digits.permute([*range(k), k, k + 3, k + 1, k + 4, k + 2]).reshape(op.output_shape)
 
 
 def pixel_unshuffle(op: RuleContext) -> Dependence:
@@ -184,19 +84,149 @@ def pixel_unshuffle(op: RuleContext) -> Dependence:
     *batch, c, h, w = op.shapes[0]
     r = op.args["downscale_factor"]
     k = len(batch)
-    found = op.first.reshaped([*batch, c, h // r, r, w // r, r])
-    return found.permuted([*range(k), k, k + 2, k + 4, k + 1, k + 3]).reshaped(op.out)
+    digits = op.first.reshape([*batch, c, h // r, r, w // r, r])
+    return digits.permute([*range(k), k, k + 2, k + 4, k + 1, k + 3]).reshape(op.output_shape)
 
 
-def embedding(op: RuleContext) -> Dependence:
-    """A vector for each index."""
-    weight, index = op.given[:2]
-    if weight is not None:
-        return Unknown("a table that depends on the input")
-    return index and index._replace(dims=(*index.dims, none(op.out[-1])))
+# ------------------------------------------------------------------------------ parts of a dimension
 
 
-def overwrite(op: RuleContext) -> Dependence:
-    """What is written over the first input, broadcast to its shape; None where that is a number."""
-    source = op.given[1] if len(op.given) > 1 else None
-    return source and merge([source], op.out)
+def select(op: RuleContext) -> Dependence:
+    """One position of a dimension, which goes."""
+    return _position(op, op.args.get("index", 0))
+
+
+def unbind(op: RuleContext) -> list[Dependence]:
+    """Every position of a dimension, which goes."""
+    dim = op.args.get("dim", 0) % len(op.shapes[0])
+    return [_position(op, index) for index in range(op.shapes[0][dim])]
+
+
+def _position(op: RuleContext, index: int) -> Geometry:
+    dim = op.args.get("dim", 0) % len(op.shapes[0])
+    start = index % op.shapes[0][dim]
+    make_op = partial(axis_ops.axis_slice, start=start, stop=start + 1, stride=1)
+    position = _source_of_part(op.first, dim).along(dim, make_op, 1)
+    return position._replace(dims=position.dims[:dim] + position.dims[dim + 1 :])
+
+
+def slice_of(op: RuleContext) -> Dependence:
+    """A slice of a dimension."""
+    dim = op.args.get("dim", 0) % len(op.output_shape)
+    size = op.shapes[0][dim]
+    start, stop, _ = slice(op.args.get("start"), op.args.get("end")).indices(size)
+    step = op.args.get("step", 1)
+    if (start, step) == (0, 1) and stop == size:
+        return op.first
+    make_op = partial(axis_ops.axis_slice, start=start, stop=max(stop, start), stride=step)
+    return _source_of_part(op.first, dim).along(dim, make_op, op.output_shape[dim])
+
+
+def split(op: RuleContext) -> list[Dependence]:
+    """Pieces of a dimension."""
+    dim = op.args.get("dim", 0) % len(op.shapes[0])
+    widths = _piece_widths(op, op.shapes[0][dim])
+    source = _source_of_part(op.first, dim)
+    return [
+        source.along(dim, partial(axis_ops.axis_slice, start=end - width, stop=end, stride=1), width)
+        for width, end in zip(widths, accumulate(widths), strict=True)
+    ]
+
+
+def _piece_widths(op: RuleContext, size: int) -> Sequence[int]:
+    width = op.args.get("split_size", op.args.get("split_sizes"))
+    if isinstance(width, tuple):
+        return width
+    return [min(width, size - start) for start in range(0, size, width)]
+
+
+def _source_of_part(geometry: Geometry, dim: int) -> Geometry:
+    """The geometry that a part of a dimension is taken from.
+
+    Positions of an axis have an entry each in its map; channels have none, so that some of them may see
+    less than the map tells.
+    """
+    return geometry if geometry.axes_in([dim]) else geometry.of_some_channels()
+
+
+def glu(op: RuleContext) -> Dependence:
+    """One half of a dimension times a gate made of the other."""
+    dim = op.args.get("dim", -1) % len(op.output_shape)
+    product = op.first.collapse([dim]).with_dim(dim, plain_dim(op.output_shape[dim]))
+    halves_axis = op.first.axes_in([dim])
+    return product.as_bound("halves of an axis are multiplied") if halves_axis else product
+
+
+# ------------------------------------------------------------------------------ values put together
+
+
+def cat(op: RuleContext) -> Dependence:
+    """Values put together along a dimension; along an axis, an upper bound."""
+    dim = op.args.get("dim", 0) % len(op.output_shape)
+    size = op.output_shape[dim]
+    # `cat` skips empty tensors of one dimension, whatever the rank of the others
+    rank = len(op.output_shape)
+    parts = [g for g, shape in zip(op.inputs, op.shapes, strict=True) if len(shape) == rank]
+    dependent = [geometry for geometry in parts if geometry is not None]
+    if any(geometry.axes_in([dim]) for geometry in dependent):
+        whole = [geometry.collapse([dim]).with_dim(dim, plain_dim(size)) for geometry in dependent]
+        return merge(whole, op.output_shape).as_bound("pieces of an axis are put together")
+    geometry = merge([g.with_dim(dim, plain_dim(size)) for g in dependent], op.output_shape)
+    channels_differ = geometry.channels_differ or len(dependent) < len(parts) or not _see_the_same(dependent)
+    return geometry._replace(channels_differ=channels_differ)
+
+
+def stack(op: RuleContext) -> Dependence:
+    """Values put together along a new dimension."""
+    dim = op.args.get("dim", 0) % len(op.output_shape)
+    parts = [g._replace(dims=(*g.dims[:dim], (), *g.dims[dim:])) for g in op.inputs if g is not None]
+    geometry = merge(parts, op.output_shape)
+    if _see_the_same(parts):
+        return geometry
+    # axes of which one position is left; if parts differ in these, the new dimension is that axis again
+    selected_maps = [[m for m in part.maps if len(m) == 1] for part in parts]
+    if _cover_each_other(selected_maps):
+        return geometry._replace(channels_differ=True)
+    return geometry.as_bound("selected positions are put together")
+
+
+def _see_the_same(parts: Sequence[Geometry]) -> bool:
+    return _cover_each_other([part.maps for part in parts])
+
+
+def _cover_each_other(rows: Sequence[Sequence[AxisMap]]) -> bool:
+    """True where the maps of every row see what those of the first row see."""
+    return all(
+        len(row) == len(rows[0])
+        and all(a.covers(b) and b.covers(a) for a, b in zip(rows[0], row, strict=True))
+        for row in rows
+    )
+
+
+# ------------------------------------------------------------------------------ positions in another order
+
+
+def flip(op: RuleContext) -> Dependence:
+    """Dimensions read backwards."""
+    geometry = op.first
+    for dim in op.args["dims"]:
+        geometry = geometry.along(dim, _backwards, op.output_shape[dim])
+    return geometry
+
+
+def _backwards(size: int) -> axis_ops.AxisOp:
+    return axis_ops.gather(np.arange(size)[::-1])
+
+
+def roll(op: RuleContext) -> Dependence:
+    """Dimensions shifted, the end put at the beginning."""
+    geometry, dims = op.first, op.args.get("dims") or ()
+    if not dims:
+        return Unknown("all axes are rolled as one")
+    for shift, dim in zip(op.args["shifts"], dims, strict=True):
+        geometry = geometry.along(dim, partial(_shift, shift), op.output_shape[dim])
+    return geometry
+
+
+def _shift(shift: int, size: int) -> axis_ops.AxisOp:
+    return axis_ops.gather(np.roll(np.arange(size), shift))
