@@ -1,4 +1,4 @@
-"""The effective receptive field: how much each input pixel matters to the centre unit.
+"""The effective receptive field: the share of each input pixel in the centre unit's gradient.
 
 Luo, Li, Urtasun & Zemel, "Understanding the Effective Receptive Field in Deep Convolutional Neural
 Networks", 2016 (arXiv 1701.04128): the input gradient of the centre unit, over random inputs.
@@ -33,7 +33,7 @@ class Area:
 
     Attributes:
         share: Of the whole gradient.
-        pixels: How many pixels.
+        pixels: Number of pixels.
         side: Of a square of as many pixels, of a cube in 3-d.
     """
 
@@ -44,7 +44,7 @@ class Area:
 
 @dataclass(frozen=True, eq=False)
 class EffectiveField:
-    """How the gradient of a layer's centre unit is spread over the input.
+    """The gradient of a layer's centre unit, as it is spread over the input.
 
     Attributes:
         unit: The layer and its centre unit.
@@ -114,8 +114,8 @@ def effective_field(
             no gradient.
 
     Example:
-        >>> found = effective_field(nn.Conv2d(3, 8, 3), (1, 3, 9, 9), samples=1)
-        >>> found.theoretical, found.theoretical_area.pixels
+        >>> field = effective_field(nn.Conv2d(3, 8, 3), (1, 3, 9, 9), samples=1)
+        >>> field.theoretical, field.theoretical_area.pixels
         (((3, 5), (3, 5)), 9)
     """
     if device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
@@ -123,18 +123,25 @@ def effective_field(
     shape = tuple(input_shape)
     ((layer, field),) = fields_of_layers(trace(model, shape), [layer] if layer else []).items()
     unit = Unit(layer, field.middle)
-    inputs = [image for seed in seeds for image in _drawn(shape, seed, samples)]
+    inputs = [image for seed in seeds for image in _random_inputs(shape, seed, samples)]
     if not inputs:
         raise InceptionLabError("no inputs to average over", hint="give seeds, and samples of 1 or more")
     with failures_told(model, shape):
         total = sum(_gradients(model, shape[0], inputs, unit, device), torch.zeros(shape[2:])).numpy()
         name = device_name(device)
-    if not total.sum() > 0:
-        raise InceptionLabError("the centre unit has no gradient", where=layer, hint="name another layer")
-    weight = total / total.sum()
-    weight.setflags(write=False)
+    weight = _shares(total, layer)
     areas = tuple(area(weight, share) for share in SHARES)
     return EffectiveField(unit, weight, areas, field.extent(unit.position), len(inputs), name)
+
+
+def _shares(total: NDArray[np.float64], layer: str) -> NDArray[np.float64]:
+    """The share of each pixel in a total, read-only."""
+    # also where a gradient is nan, which is not above zero
+    if not total.sum() > 0:
+        raise InceptionLabError("the centre unit has no gradient", where=layer, hint="name another layer")
+    weight: NDArray[np.float64] = total / total.sum()
+    weight.setflags(write=False)
+    return weight
 
 
 def area(weight: NDArray[np.float64], share: float) -> Area:
@@ -148,19 +155,20 @@ def area(weight: NDArray[np.float64], share: float) -> Area:
         >>> area(np.array([[0.1, 0.6], [0.0, 0.3]]), 0.9)
         Area(share=0.9, pixels=2, side=1.4142135623730951)
     """
-    held = np.cumsum(np.sort(weight, axis=None)[::-1])
-    pixels = int(np.searchsorted(held, share * held[-1] * (1 - _ROUNDING))) + 1
+    cumulative = np.cumsum(np.sort(weight, axis=None)[::-1])
+    pixels = int(np.searchsorted(cumulative, share * cumulative[-1] * (1 - _ROUNDING))) + 1
     return _area(share, pixels, weight.ndim)
 
 
 _ROUNDING = 1e-12
+"""Share of the weight that may be missing, as sums of floats do not come out even."""
 
 
 def _area(share: float, pixels: int, axes: int) -> Area:
     return Area(share, pixels, pixels ** (1 / axes))
 
 
-def _drawn(shape: tuple[int, ...], seed: int, samples: int) -> Iterator[Tensor]:
+def _random_inputs(shape: tuple[int, ...], seed: int, samples: int) -> Iterator[Tensor]:
     """Inputs one by one, so that they do not depend on how many run at a time."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(samples):
@@ -185,6 +193,6 @@ def _gradients(
 
 
 def _weights(device: str, tensor: Tensor) -> Tensor:
-    """A copy on the device; no gradient by weights is wanted."""
+    """A copy on the device, without a gradient by weights."""
     copy = cpu_copy(tensor).detach().to(device)
     return nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy

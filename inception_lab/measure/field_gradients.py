@@ -1,4 +1,4 @@
-"""Receptive fields by gradient: which source pixels a unit has a gradient to, beside what is computed.
+"""Receptive fields by gradient: the source pixels that a unit has a gradient to, beside computed ones.
 
 A model made positive has a gradient above zero exactly where an output depends on an input. One backward
 pass from one unit shows its field. No rule of `analyzers.receptive_field` takes part.
@@ -37,7 +37,7 @@ def check_fields(
 
     Args:
         model: Any module; it is left as it was found. Its weights do not matter.
-        input_shape: N x C x spatial axes, as the net takes it; see `strip` for what is made of it.
+        input_shape: N x C x spatial axes, as the net takes it; `strip` makes the inputs of it.
         layers: Paths of layers with spatial axes; by default the last one that has any and does not see
             everything.
         source: Path of the layer from whose output on fields are meant; empty for the input.
@@ -58,11 +58,10 @@ def check_fields(
     rows: list[dict[str, Any]] = []
     for axis in range(len(input_shape) - 2):
         shape = strip(model, input_shape, axis, layers, source)
-        found = trace(model, shape)
-        known = fields_of_layers(found, layers, source)
-        units = [Unit(layer, place) for layer, field in known.items() for place in _places(field, axis)]
+        fields = fields_of_layers(trace(model, shape), layers, source)
+        units = [Unit(layer, place) for layer, field in fields.items() for place in _places(field, axis)]
         for unit, gradient in zip(units, input_gradients(model, shape, units, source), strict=True):
-            rows.append(_row(unit, axis, known[unit.layer], gradient))
+            rows.append(_row(unit, axis, fields[unit.layer], gradient))
     return DataFrame(rows)
 
 
@@ -72,7 +71,7 @@ def strip(
     """An input that is longer than the layers' fields along one axis, and else as narrow as the net takes.
 
     It has four strides more than the longest field, so that some unit sees no edge. A net that takes no
-    such input keeps the one given.
+    such input keeps its own.
 
     Args:
         model: Any module.
@@ -81,16 +80,16 @@ def strip(
         layers: Whose fields count; by default the last layer's.
         source: Path of the layer from whose output on fields are meant; empty for the input.
     """
-    given = tuple(input_shape)
-    known = fields_of_layers(trace(model, given), layers, source).values()
-    interiors = [field.axes[axis].interior for field in known]
+    shape = tuple(input_shape)
+    fields = fields_of_layers(trace(model, shape), layers, source).values()
+    interiors = [field.axes[axis].interior for field in fields]
     lengths = [int(inner.field + 4 * inner.stride) for inner in interiors if inner]
-    long = _with_size(given, axis, max(lengths, default=0))
-    if long[axis + 2] <= given[axis + 2] or source or not _takes(model, long):
-        long = given
-    for other in set(range(len(given) - 2)) - {axis}:
-        long = _narrowed(model, long, other)
-    return long
+    long = _with_size(shape, axis, max(lengths, default=0))
+    if long[axis + 2] > shape[axis + 2] and not source and _takes(model, long):
+        shape = long
+    for other in set(range(len(shape) - 2)) - {axis}:
+        shape = _narrow(model, shape, other)
+    return shape
 
 
 def input_gradients(
@@ -140,20 +139,20 @@ def span(gradient: NDArray[np.float64], axis: int) -> Span:
 
 def _row(unit: Unit, axis: int, field: Field, gradient: NDArray[np.float64]) -> dict[str, Any]:
     first, last = field.extent(unit.position)[axis]
-    computed = (first, last) if first <= last else NOTHING
-    measured = span(gradient, axis)
+    computed_span = (first, last) if first <= last else NOTHING
+    gradient_span = span(gradient, axis)
     return {
         "layer": unit.layer,
         "axis": axis,
         "unit": unit.position[axis],
         "length": gradient.shape[axis],
         "status": field.status,
-        "first": computed[0],
-        "last": computed[1],
-        "gradient_first": measured[0],
-        "gradient_last": measured[1],
+        "first": computed_span[0],
+        "last": computed_span[1],
+        "gradient_first": gradient_span[0],
+        "gradient_last": gradient_span[1],
         "smallest_gradient": min(gradient[gradient > 0], default=0.0),
-        "agree": computed == measured,
+        "agree": computed_span == gradient_span,
     }
 
 
@@ -179,7 +178,7 @@ def _takes(model: nn.Module, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def _narrowed(model: nn.Module, shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+def _narrow(model: nn.Module, shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """The same with the smallest size along an axis that the net takes, found by halving."""
     least, enough = 1, shape[axis + 2]
     while least < enough:

@@ -48,12 +48,12 @@ class InFloat64(TorchFunctionMode):
 
 
 class Positive(TorchFunctionMode):
-    """Runs functions by their replacements, in whatever module they are called."""
+    """A mode that runs functions by their replacements, in whatever module they are called."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        return REPLACED.get(func, func)(*args, **(kwargs or {}))
+        return REPLACEMENTS.get(func, func)(*args, **(kwargs or {}))
 
 
 class _One(torch.autograd.Function):
@@ -70,8 +70,8 @@ class _One(torch.autograd.Function):
 
 def _one(x: Tensor, *_: Any, **__: Any) -> Tensor:
     """An activation or normalisation; its output of ones keeps values from growing along depth."""
-    made: Tensor = _One.apply(x)  # type: ignore[no-untyped-call]
-    return made
+    ones: Tensor = _One.apply(x)  # type: ignore[no-untyped-call]
+    return ones
 
 
 def _softmax(x: Tensor, dim: int | None = -1, *_: Any, **__: Any) -> Tensor:
@@ -84,11 +84,11 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) ->
     return _one(query.mean(-1, True) + key.mean((-2, -1), True) + value.mean(-2, True))
 
 
-def _pool(axes: int, indexed: bool) -> Callable[..., Any]:
+def _mean_pool(axes: int, with_indices: bool) -> Callable[..., Any]:
     """Means in place of maxima, over the same windows."""
     pool = getattr(F, f"max_pool{axes}d_with_indices")
 
-    def pooled(
+    def mean_pool(
         x: Tensor,
         kernel_size: Any,
         stride: Any = None,
@@ -98,23 +98,26 @@ def _pool(axes: int, indexed: bool) -> Callable[..., Any]:
         *_: Any,
         **__: Any,
     ) -> Any:
-        greatest, places = pool(x.detach(), kernel_size, stride, padding, dilation, ceil_mode)
+        # the maxima give the shape of the output and the places that a later unpooling asks for
+        maxima, places = pool(x.detach(), kernel_size, stride, padding, dilation, ceil_mode)
         sizes = [_row_of(size, axes) for size in (kernel_size, stride or kernel_size, padding, dilation)]
-        means = _means(x.reshape(-1, 1, *x.shape[-axes:]), greatest.shape[-axes:], *sizes)
-        return (means.reshape(greatest.shape), places) if indexed else means.reshape(greatest.shape)
+        means = _means(x.reshape(-1, 1, *x.shape[-axes:]), maxima.shape[-axes:], *sizes)
+        return (means.reshape(maxima.shape), places) if with_indices else means.reshape(maxima.shape)
 
-    return pooled
+    return mean_pool
 
 
 def _means(x: Tensor, out: Sizes, kernel: Sizes, stride: Sizes, lead: Sizes, dilation: Sizes) -> Tensor:
     """Means over windows of one channel; the last window may hang over the edge, as when rounding up."""
-    hanging = [gap * (k - 1) + step for k, step, gap in zip(kernel, stride, dilation, strict=True)]
-    sides = [side for before, over in zip(lead, hanging, strict=True) for side in (before + over, before)]
+    # enough zeros behind for the window that rounding up adds; outputs that are too many are cut off below
+    overhang = [gap * (k - 1) + step for k, step, gap in zip(kernel, stride, dilation, strict=True)]
+    # `F.pad` takes the last axis first, its leading side before its trailing one
+    sides = [side for before, over in zip(lead, overhang, strict=True) for side in (before + over, before)]
     weight = torch.full((1, 1, *kernel), 1 / prod(kernel), dtype=x.dtype)
-    found: Tensor = _CONVOLUTIONS[len(out)](F.pad(x, sides[::-1]), weight, stride=stride, dilation=dilation)
+    means: Tensor = _CONVOLUTIONS[len(out)](F.pad(x, sides[::-1]), weight, stride=stride, dilation=dilation)
     for axis, size in enumerate(out, 2):
-        found = found.narrow(axis, 0, size)
-    return found
+        means = means.narrow(axis, 0, size)
+    return means
 
 
 def _row_of(size: int | Sizes, axes: int) -> Sizes:
@@ -129,7 +132,8 @@ def _adaptive_pool(axes: int) -> Callable[..., Any]:
 
 def _extreme(x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """`max` and `min`: over everything, over a dimension, or of two tensors."""
-    if not args and not kwargs:
+    over_everything = not args and not kwargs
+    if over_everything:
         return x.mean()
     if "other" in kwargs or (args and isinstance(args[0], Tensor)):
         return _sum(x, *args, **kwargs)
@@ -141,7 +145,7 @@ def _sum(x: Tensor | float, other: Tensor | float, **_: Any) -> Any:
 
 
 def _quotient(x: Tensor | float, other: Tensor | float, **_: Any) -> Any:
-    """By a tensor that depends on the source, the product has the same dependence and no sign."""
+    """The product by a tensor that depends on the source: it has the same dependence and no sign."""
     return x * other if isinstance(other, Tensor) and other.requires_grad else x / other
 
 
@@ -149,15 +153,15 @@ def _reversed_quotient(x: Tensor, other: Tensor | float, **_: Any) -> Any:
     return x * other
 
 
-def _named(*names: str) -> list[Any]:
+def _functions(*names: str) -> list[Any]:
     """The functions of these names, wherever torch has them."""
-    found = [getattr(home, name, None) for home in (torch, F, Tensor) for name in names]
-    return [func for func in found if func is not None]
+    candidates = [getattr(home, name, None) for home in (torch, F, Tensor) for name in names]
+    return [function for function in candidates if function is not None]
 
 
-def _each(make: Callable[..., Any], names: str) -> dict[Any, Callable[..., Any]]:
+def _each(replacement: Callable[..., Any], names: str) -> dict[Any, Callable[..., Any]]:
     """One replacement for functions of these names."""
-    return dict.fromkeys(_named(*names.split()), make)
+    return dict.fromkeys(_functions(*names.split()), replacement)
 
 
 def _in_place_too(names: str) -> str:
@@ -166,7 +170,7 @@ def _in_place_too(names: str) -> str:
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
-REPLACED: dict[Any, Callable[..., Any]] = {
+REPLACEMENTS: dict[Any, Callable[..., Any]] = {
     **_each(
         _one,
         _in_place_too(
@@ -181,9 +185,9 @@ REPLACED: dict[Any, Callable[..., Any]] = {
     ),
     **_each(_softmax, "softmax log_softmax softmin"),
     **_each(_attention, "scaled_dot_product_attention"),
-    **{func: _pool(n, False) for n in _CONVOLUTIONS for func in _named(f"max_pool{n}d")},
-    **{func: _pool(n, True) for n in _CONVOLUTIONS for func in _named(f"max_pool{n}d_with_indices")},
-    **{func: _adaptive_pool(n) for n in _CONVOLUTIONS for func in _named(f"adaptive_max_pool{n}d")},
+    **{func: _mean_pool(n, False) for n in _CONVOLUTIONS for func in _functions(f"max_pool{n}d")},
+    **{func: _mean_pool(n, True) for n in _CONVOLUTIONS for func in _functions(f"max_pool{n}d_with_indices")},
+    **{func: _adaptive_pool(n) for n in _CONVOLUTIONS for func in _functions(f"adaptive_max_pool{n}d")},
     **_each(lambda x, *args, **kwargs: x.mean(*args, **kwargs), "amax amin logsumexp"),
     **_each(_extreme, "max min"),
     **_each(_sum, "maximum minimum fmax fmin sub subtract __rsub__"),
@@ -191,4 +195,4 @@ REPLACED: dict[Any, Callable[..., Any]] = {
     **_each(_quotient, "div divide true_divide"),
     **_each(_reversed_quotient, "__rdiv__ __rtruediv__"),
 }
-"""What runs in place of which function. To replace one more, add its row."""
+"""Replacements by function. To replace one more, add its row."""

@@ -1,4 +1,4 @@
-"""Units of a layer's output whose gradient is taken while a model runs."""
+"""The gradient of units of a layer's output, taken while a model runs."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Unit(NamedTuple):
 
 
 class Probes:
-    """What is differentiated and by what, kept while a model runs.
+    """Hooks that keep the source and the units of a run, for the gradients of the units by the source.
 
     Args:
-        units: Whose gradients are wanted, of the layers' first calls.
+        units: Units of the layers' first calls.
         source: Path of the layer by whose output is differentiated; empty for the input.
     """
 
@@ -54,7 +54,7 @@ class Probes:
             yield
 
     def begin(self, source: Tensor) -> Tensor:
-        """A copy of the source, by which is differentiated."""
+        """A copy of the source to run the model on; the leaf below it is what units are differentiated by."""
         self.leaf = source.detach().clone().requires_grad_()
         return self.leaf.clone()
 
@@ -67,20 +67,20 @@ class Probes:
         if self.leaf is None or unit not in self.outputs:
             absent = unit.layer if self.leaf is not None else self.source
             raise InceptionLabError("it never ran", where=absent, hint="name a layer that does")
-        output, found = self.outputs[unit], None
+        output, gradient = self.outputs[unit], None
         if output.requires_grad:
-            (found,) = torch.autograd.grad(output, self.leaf, retain_graph=True, allow_unused=True)
-        return torch.zeros_like(self.leaf) if found is None else found
+            (gradient,) = torch.autograd.grad(output, self.leaf, retain_graph=True, allow_unused=True)
+        return torch.zeros_like(self.leaf) if gradient is None else gradient
 
     def _begin(self, _module: nn.Module, _inputs: Any, output: Any) -> Tensor | None:
         return self.begin(torch_internals.tree_leaves(output)[0]) if self.leaf is None else None
 
     def _keep(self, layer: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
         """The channels of each unit added up after the layer's first call, before anything writes there."""
-        wanted = [unit for unit in self.units if unit.layer == layer and unit not in self.outputs]
-        if wanted:
-            summed = torch_internals.tree_leaves(output)[0].sum((0, 1))
-            self.outputs.update({unit: summed[unit.position] for unit in wanted})
+        units = [unit for unit in self.units if unit.layer == layer and unit not in self.outputs]
+        if units:
+            channel_sum = torch_internals.tree_leaves(output)[0].sum((0, 1))
+            self.outputs.update({unit: channel_sum[unit.position] for unit in units})
 
 
 def module_of(modules: Mapping[str, nn.Module], layer: str) -> nn.Module:
@@ -95,60 +95,61 @@ def module_of(modules: Mapping[str, nn.Module], layer: str) -> nn.Module:
     return modules[path]
 
 
-def fields_of_layers(found: Trace, layers: Sequence[str] = (), source: str = "") -> dict[str, Field]:
+def fields_of_layers(trace: Trace, layers: Sequence[str] = (), source: str = "") -> dict[str, Field]:
     """The fields of the layers named, else of the last one that has spatial axes and a unit to choose.
 
     Args:
-        found: A trace.
+        trace: Of any mode.
         layers: Paths of layers.
         source: Path of the layer from whose output on fields are meant; empty for the input.
 
     Raises:
         InceptionLabError: A layer is not there, or has no spatial axes.
     """
-    spatial = _spatial(found, source)
+    spatial = _spatial_fields(trace, source)
     for layer in layers:
-        call_of(found, layer)
+        call_of(trace, layer)  # raises where there is none
         if layer not in spatial:
             raise InceptionLabError("no spatial axes", where=layer, hint=nearest(layer, spatial))
-    wanted = layers or spatial_layers(found, source)[-1:]
-    if not wanted:
-        raise InceptionLabError("no layer has spatial axes", where=found.context.model, hint="name a layer")
-    return {layer: spatial[layer] for layer in wanted}
+    names = layers or spatial_layers(trace, source)[-1:]
+    if not names:
+        raise InceptionLabError("no layer has spatial axes", where=trace.context.model, hint="name a layer")
+    return {layer: spatial[layer] for layer in names}
 
 
-def spatial_layers(found: Trace, source: str = "") -> list[str]:
+def spatial_layers(trace: Trace, source: str = "") -> list[str]:
     """The layers with spatial axes that do not see everything, in the order in which they were done.
 
     Args:
-        found: A trace.
+        trace: Of any mode.
         source: Path of the layer from whose output on fields are meant; empty for the input.
     """
-    known = _spatial(found, source)
-    return [name for name, field in known.items() if not any(axis.everything for axis in field.axes)]
+    spatial = _spatial_fields(trace, source)
+    return [name for name, field in spatial.items() if not any(axis.everything for axis in field.axes)]
 
 
-def _spatial(found: Trace, source: str) -> dict[str, Field]:
-    """The fields of the layers whose output has spatial axes, as they were written."""
-    known = fields(found, source)
+def _spatial_fields(trace: Trace, source: str) -> dict[str, Field]:
+    """The fields of the layers whose output has spatial axes, in the order in which they were written."""
+    by_value = fields(trace, source)
     spatial = {}
-    for call in sorted(found.calls, key=lambda call: (_written(found, call), -call.id)):
-        field = known.get(call.outputs[0]) if call.outputs and not call.number else None
-        if field and _is_spatial(field.grid, found.values[call.outputs[0]].shape[2:]):
+    # of calls that return one value, the innermost comes first: its id is the largest
+    for call in sorted(trace.calls, key=lambda call: (_writer(trace, call), -call.id)):
+        field = by_value.get(call.outputs[0]) if call.outputs and not call.number else None
+        if field and _is_spatial(field.grid, trace.values[call.outputs[0]].shape[2:]):
             spatial[layer_name(call)] = field
     return spatial
 
 
 def _is_spatial(grid: Sequence[int], shape: Sequence[int]) -> bool:
-    """Whether the units lie along the axes of an output; one unit stands for all that see the same."""
-    alike = len(grid) == len(shape) and all(n in (1, size) for n, size in zip(grid, shape, strict=True))
-    return bool(grid) and alike
+    """True where units lie along the axes of an output; one unit stands for all that see the same."""
+    fits = len(grid) == len(shape) and all(n in (1, size) for n, size in zip(grid, shape, strict=True))
+    return bool(grid) and fits
 
 
-def _written(found: Trace, call: Call) -> int:
-    """Id of the operation that wrote a call's output."""
-    made = found.values[call.outputs[0]].op if call.outputs else None
-    return -1 if made is None else made
+def _writer(trace: Trace, call: Call) -> int:
+    """Id of the operation that wrote a call's output, -1 where none did."""
+    op = trace.values[call.outputs[0]].op if call.outputs else None
+    return -1 if op is None else op
 
 
 @contextmanager
@@ -161,5 +162,6 @@ def failures_told(model: nn.Module, shape: Sequence[int]) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, AssertionError) as error:
-        what = f"cannot run on {'x'.join(map(str, shape))}: {next(iter(str(error).splitlines()), '')}"
-        raise InceptionLabError(what, where=type(model).__name__, exit_code=MODEL_FAILED) from error
+        first_line = next(iter(str(error).splitlines()), "")
+        message = f"cannot run on {'x'.join(map(str, shape))}: {first_line}"
+        raise InceptionLabError(message, where=type(model).__name__, exit_code=MODEL_FAILED) from error
