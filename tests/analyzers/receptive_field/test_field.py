@@ -220,6 +220,20 @@ def test_a_tensor_written_slice_by_slice():
     assert found.extent((4, 4)) == ((2, 6), (2, 6))
 
 
+class RowSums(nn.Module):
+    """A line of 32 pixels as 8 rows of 4, summed by a matrix-vector product, then in pairs."""
+
+    def forward(self, x):
+        sums = x[0, 0].view(8, 4) @ torch.ones(4)
+        return sums.view(4, 2).sum(1)
+
+
+def test_a_matrix_vector_product_over_a_part_of_an_axis():
+    found = il.field_of(il.trace(RowSums(), (1, 1, 32)), "(model)")
+    assert (found.status, found.receptive_field, found.stride) == ("exact", (8,), (8,))
+    assert found.extent((3,)) == ((24, 31),)
+
+
 def test_attention_in_windows_sees_its_window():
     found = il.field_of(il.trace(Windows(), (1, 3, 8, 8)), "(model)")
     assert found.extent((5, 2)) == ((4, 7), (0, 3))

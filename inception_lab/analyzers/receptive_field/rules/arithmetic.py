@@ -94,7 +94,9 @@ def matrix_vector(op: RuleContext) -> Dependence:
     parts = [summand for summand in op.inputs[:-2] if summand is not None]
     factors = [factor for factor in op.inputs[-2:] if factor is not None]
     whole_axis = axis_ops.contraction if len(factors) == 1 else axis_ops.reduction
-    parts += [factor.collapse([-1], whole_axis)._replace(dims=factor.dims[:-1]) for factor in factors]
+    for factor in factors:
+        product = factor.collapse([-1], whole_axis)
+        parts.append(product._replace(dims=product.dims[:-1]))
     return merge(parts, op.output_shape)
 
 
