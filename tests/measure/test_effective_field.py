@@ -20,35 +20,35 @@ def boxes(count, kernel=3):
 
 
 def test_a_chain_of_boxes_is_a_product_of_trinomial_profiles():
-    found = effective_field(boxes(4), (1, 1, 21, 21), samples=1, seeds=[0])
+    field = effective_field(boxes(4), (1, 1, 21, 21), samples=1, seeds=[0])
     profile = np.ones(1)
     for _ in range(4):
         profile = np.convolve(profile, np.ones(3))
     expected = np.zeros((21, 21))
     expected[6:15, 6:15] = np.outer(profile, profile) / 9**4
-    np.testing.assert_allclose(found.weight, expected, atol=1e-7)
-    assert found.theoretical == ((6, 14), (6, 14))
-    assert found.theoretical_area == Area(1.0, 81, 9.0)
-    assert [a.pixels for a in found.areas] == [smallest(expected, share) for share in (0.5, 0.95, 0.99)]
+    np.testing.assert_allclose(field.weight, expected, atol=1e-7)
+    assert field.theoretical == ((6, 14), (6, 14))
+    assert field.theoretical_area == Area(1.0, 81, 9.0)
+    assert [a.pixels for a in field.areas] == [smallest(expected, share) for share in (0.5, 0.95, 0.99)]
 
 
 def smallest(weight, share):
     """Pixels taken from the largest on until they hold a share."""
-    held, count = 0.0, 0
+    total, count = 0.0, 0
     for pixel in sorted(weight.flat, reverse=True):
-        if held >= share - 1e-6:
+        if total >= share - 1e-6:
             break
-        held, count = held + pixel, count + 1
+        total, count = total + pixel, count + 1
     return count
 
 
 def test_stride_and_dilation():
     conv = nn.Conv1d(1, 1, 3, stride=2, dilation=2, bias=False)
     nn.init.constant_(conv.weight, -0.25)
-    found = effective_field(conv, (1, 1, 13), samples=1)
+    field = effective_field(conv, (1, 1, 13), samples=1)
     # 5 units; the third begins at 4
-    assert found.unit.position == (2,)
-    np.testing.assert_allclose(found.weight, [0, 0, 0, 0, 1 / 3, 0, 1 / 3, 0, 1 / 3, 0, 0, 0, 0], atol=1e-7)
+    assert field.unit.position == (2,)
+    np.testing.assert_allclose(field.weight, [0, 0, 0, 0, 1 / 3, 0, 1 / 3, 0, 1 / 3, 0, 0, 0, 0], atol=1e-7)
 
 
 def test_area_by_hand():
@@ -65,15 +65,15 @@ def random_net():
 
 
 def test_shares_add_up_and_stay_within_the_theoretical_field():
-    found = effective_field(random_net(), (2, 2, 16, 16))
-    assert found.weight.sum() == pytest.approx(1)
-    assert found.weight[4:13, 4:13].sum() == pytest.approx(1)
-    half, most, nearly = (a.pixels for a in found.areas)
-    assert 0 < half < most < nearly <= found.theoretical_area.pixels == 81
-    assert found.inputs == 20
-    assert found.device
+    field = effective_field(random_net(), (2, 2, 16, 16))
+    assert field.weight.sum() == pytest.approx(1)
+    assert field.weight[4:13, 4:13].sum() == pytest.approx(1)
+    half, most, nearly = (a.pixels for a in field.areas)
+    assert 0 < half < most < nearly <= field.theoretical_area.pixels == 81
+    assert field.inputs == 20
+    assert field.device
     with pytest.raises(ValueError, match="read-only"):
-        found.weight[0, 0] = 1
+        field.weight[0, 0] = 1
 
 
 def test_inputs_may_run_one_at_a_time_or_together():
@@ -89,8 +89,8 @@ def test_it_is_the_gradient_of_the_model_as_it_is():
     x = torch.randn(2, 12, 12, generator=torch.Generator().manual_seed(3))[None].requires_grad_()
     net(x.clone())[0, :, 6, 6].sum().backward()
     expected = x.grad.abs().sum((0, 1)).double().numpy()
-    found = effective_field(net, (1, 2, 12, 12), samples=1, seeds=[3])
-    np.testing.assert_allclose(found.weight, expected / expected.sum(), rtol=1e-4, atol=1e-9)
+    field = effective_field(net, (1, 2, 12, 12), samples=1, seeds=[3])
+    np.testing.assert_allclose(field.weight, expected / expected.sum(), rtol=1e-4, atol=1e-9)
 
 
 def test_seeds_give_the_same_again():
@@ -113,13 +113,13 @@ def test_the_model_is_left_as_it_was_found():
 
 def test_a_layer_in_between_and_three_axes():
     net = nn.Sequential(nn.Conv3d(1, 1, (1, 3, 3)), nn.Conv3d(1, 1, 3))
-    found = effective_field(net, (1, 1, 5, 9, 9), layer="0", samples=1)
-    assert found.theoretical == ((2, 2), (3, 5), (3, 5))
-    assert found.theoretical_area == Area(1.0, 9, 9 ** (1 / 3))
+    field = effective_field(net, (1, 1, 5, 9, 9), layer="0", samples=1)
+    assert field.theoretical == ((2, 2), (3, 5), (3, 5))
+    assert field.theoretical_area == Area(1.0, 9, 9 ** (1 / 3))
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         ({"layer": "nose"}, "no layer 'nose'"),
         ({"device": "tpu"}, "tpu"),
@@ -127,9 +127,9 @@ def test_a_layer_in_between_and_three_axes():
         ({"seeds": []}, "no inputs"),
     ],
 )
-def test_what_cannot_be_run(given, message):
+def test_what_cannot_be_run(options, message):
     with pytest.raises(InceptionLabError, match=message):
-        effective_field(boxes(1), (1, 1, 8, 8), **given)
+        effective_field(boxes(1), (1, 1, 8, 8), **options)
 
 
 def test_a_unit_without_a_gradient():

@@ -42,7 +42,7 @@ def test_weights_add_up_to_one():
 
 
 @pytest.mark.parametrize(
-    ("pool", "seen"),
+    ("pool", "window"),
     [
         (nn.MaxPool1d(3, 2), [4, 5, 6]),
         (nn.MaxPool1d(3, 2, padding=1), [3, 4, 5]),
@@ -51,8 +51,8 @@ def test_weights_add_up_to_one():
         (nn.MaxPool1d(3, 3, return_indices=True), [6, 7, 8]),
     ],
 )
-def test_every_pixel_of_a_maximum_counts(pool, seen):
-    assert pixels(pool, (1, 2, 9), (2,)) == seen
+def test_every_pixel_of_a_maximum_counts(pool, window):
+    assert pixels(pool, (1, 2, 9), (2,)) == window
 
 
 def test_the_last_window_is_rounded_up_as_torch_does():
@@ -123,9 +123,9 @@ def test_fields_from_a_layer_on():
     net = nn.Sequential(nn.Conv1d(1, 2, 3), nn.MaxPool1d(2), nn.Conv1d(2, 1, 3))
     (gradient,) = input_gradients(net, (1, 1, 20), [Unit("2", (1,))], "0")
     assert np.flatnonzero(gradient).tolist() == [2, 3, 4, 5, 6, 7]
-    found = check_fields(net, (1, 1, 20), ["2"], "0")
-    assert found.agree.all()
-    assert set(found.length) == {18}
+    rows = check_fields(net, (1, 1, 20), ["2"], "0")
+    assert rows.agree.all()
+    assert set(rows.length) == {18}
 
 
 def test_a_unit_of_padding_alone_sees_nothing():
@@ -134,28 +134,27 @@ def test_a_unit_of_padding_alone_sees_nothing():
 
 
 def test_a_wrong_field_is_found_out(monkeypatch):
-    def wrong(found, source):
-        known = fields(found, source)
+    def wrong_fields(trace, source):
         return {
             value: replace(field, axes=tuple(Extents.identity(n) for n in field.grid))
-            for value, field in known.items()
+            for value, field in fields(trace, source).items()
         }
 
-    monkeypatch.setattr("inception_lab.measure.unit_gradients.fields", wrong)
-    found = check_fields(nn.Conv1d(1, 1, 3, padding=1), (1, 1, 9))
-    assert not found.agree.any()
+    monkeypatch.setattr("inception_lab.measure.unit_gradients.fields", wrong_fields)
+    rows = check_fields(nn.Conv1d(1, 1, 3, padding=1), (1, 1, 9))
+    assert not rows.agree.any()
 
 
 def test_rows_and_strip():
     net = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 4, (5, 3)))
     # field 3 + 4 x 2 along the first axis, and four strides of 2; the other axis takes no less than 7
     assert strip(net, (1, 3, 16, 16), 0) == (1, 3, 19, 7)
-    found = check_fields(net, (1, 3, 16, 16))
-    assert found[found.axis == 0].unit.tolist() == [0, 1, 2, 3, 4]
-    middle = found[found.axis == 0].iloc[2]
+    rows = check_fields(net, (1, 3, 16, 16))
+    assert rows[rows.axis == 0].unit.tolist() == [0, 1, 2, 3, 4]
+    middle = rows[rows.axis == 0].iloc[2]
     assert (middle.layer, middle.length, middle.status) == ("(model)", 19, "exact")
     assert (middle["first"], middle["last"]) == (middle.gradient_first, middle.gradient_last) == (4, 14)
-    assert found.agree.all()
+    assert rows.agree.all()
 
 
 def test_a_net_that_takes_one_size_keeps_it():

@@ -25,8 +25,8 @@ def windows(x, side=4):
     """Attention within windows of side x side pixels, as in 2103.14030, figure 2."""
     n, c, h, w = x.shape
     tokens = x.view(n, c, h // side, side, w // side, side).permute(0, 2, 4, 3, 5, 1).reshape(-1, side**2, c)
-    mixed = torch.softmax(tokens @ tokens.transpose(1, 2), -1) @ tokens
-    return mixed.view(n, h // side, w // side, side, side, c).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h, w)
+    out = torch.softmax(tokens @ tokens.transpose(1, 2), -1) @ tokens
+    return out.view(n, h // side, w // side, side, side, c).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h, w)
 
 
 def shifted_windows(x):
@@ -41,15 +41,15 @@ def attention(x):
 
 
 def in_place_after_fork(x, narrow, wide):
-    """The wide convolution reads what narrow gave, before it is written over."""
-    made = narrow(x)
-    branch = wide(made)
-    made.relu_()
-    return made + branch
+    """The wide convolution reads the output of narrow before that is written over."""
+    stem = narrow(x)
+    branch = wide(stem)
+    stem.relu_()
+    return stem + branch
 
 
 def fork_before_in_place(x, narrow, wide):
-    """What narrow read is written over after it, and it does not see what is added."""
+    """The input of narrow is written over afterwards; narrow does not see what is added."""
     copy = x.clone()
     branch = narrow(copy)
     copy += wide(copy)
@@ -66,18 +66,18 @@ def added_in_place(x, narrow, wide):
 
 def preallocated(x, narrow, wide):
     """A concatenation through writes to slices."""
-    made = torch.zeros(x.shape[0], 2 * x.shape[1], *x.shape[2:])
-    made[:, : x.shape[1]] = narrow(x)
-    made[:, x.shape[1] :] = wide(x)
-    return made
+    out = torch.zeros(x.shape[0], 2 * x.shape[1], *x.shape[2:])
+    out[:, : x.shape[1]] = narrow(x)
+    out[:, x.shape[1] :] = wide(x)
+    return out
 
 
 def preallocated_like(x, narrow, wide):
     """The same, of the input's kind."""
-    made = x.new_empty(x.shape[0], 2 * x.shape[1], *x.shape[2:])
-    made[:, : x.shape[1]] = narrow(x)
-    made[:, x.shape[1] :] = wide(x)
-    return made
+    out = x.new_empty(x.shape[0], 2 * x.shape[1], *x.shape[2:])
+    out[:, : x.shape[1]] = narrow(x)
+    out[:, x.shape[1] :] = wide(x)
+    return out
 
 
 def space_to_depth(x):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from support.agreement import computed, differences, verdict
+from support.agreement import differences, output_field, verdict
 from support.field_nets import (
     Net,
     added_in_place,
@@ -141,7 +141,7 @@ def test_chains(steps):
     }
     net = nn.Sequential(*(layers[kind](*numbers) for kind, *numbers in steps))
     try:
-        field = computed(net, (1, 2, 24))
+        field = output_field(net, (1, 2, 24))
     except InceptionLabError:
         assume(False)
     assume(field.grid[0] > 1 if field.grid else False)
@@ -247,15 +247,15 @@ RECURRENT = nn.GRU(2, 2, batch_first=True)
     ],
 )
 def test_what_is_no_more_than_a_bound_is_called_one(net, length):
-    field, wrong = computed(net, (1, 2, length)), differences(net, (1, 2, length))
+    field, wrong = output_field(net, (1, 2, length)), differences(net, (1, 2, length))
     assert field.status == "bound" or not wrong
-    for computed_span, seen in wrong.values():
-        assert computed_span[0][0] <= seen[0][0]
-        assert computed_span[0][1] >= seen[0][1]
+    for extent, gradient_span in wrong.values():
+        assert extent[0][0] <= gradient_span[0][0]
+        assert extent[0][1] >= gradient_span[0][1]
 
 
 def test_a_unit_that_sees_nothing_but_padding():
     net = Net(lambda x: F.pad(x, (2, 0)))
-    first, last = computed(net, (1, 2, 4)).extent((0,))[0]
+    first, last = output_field(net, (1, 2, 4)).extent((0,))[0]
     assert first > last
     assert not differences(net, (1, 2, 4))

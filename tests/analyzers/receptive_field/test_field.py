@@ -27,30 +27,30 @@ PUBLISHED = [
 ]
 
 
-def traced(name, **options):
+def zoo_trace(name, **options):
     return il.trace(il.create_model(name, device="meta", **options), image(name))
 
 
-@pytest.mark.parametrize(("name", "options", "side", "layer", "field", "stride", "padding"), PUBLISHED)
-def test_published_values(name, options, side, layer, field, stride, padding):
+@pytest.mark.parametrize(("name", "options", "side", "layer", "size", "stride", "padding"), PUBLISHED)
+def test_published_values(name, options, side, layer, size, stride, padding):
     model = il.create_model(name, device="meta", **options)
-    found = il.field_of(il.trace(model, (1, 3, side, side)), layer)
-    assert found.status == "exact"
-    assert found.receptive_field == (field, field)
-    assert found.stride == (stride, stride)
-    assert found.padding == (padding, padding)
+    field = il.field_of(il.trace(model, (1, 3, side, side)), layer)
+    assert field.status == "exact"
+    assert field.receptive_field == (size, size)
+    assert field.stride == (stride, stride)
+    assert field.padding == (padding, padding)
 
 
 @pytest.mark.parametrize("name", il.list_models())
 def test_every_layer_of_the_zoo_is_known(name):
-    table = il.receptive_field(traced(name))
+    table = il.receptive_field(zoo_trace(name))
     assert set(table["status"]) <= {"exact", "misaligned"}
     if name != "bn_inception":  # its pools that round up are not centred on its padded convolutions
         assert set(table["status"]) == {"exact"}
 
 
 def test_shifted_branches_are_misaligned_and_their_extents_exact():
-    table = il.receptive_field(traced("bn_inception")).set_index("layer")
+    table = il.receptive_field(zoo_trace("bn_inception")).set_index("layer")
     row = table.loc["inception3c"]
     assert row["status"] == "misaligned"
     assert row["receptive_field"] is None
@@ -76,18 +76,18 @@ def test_inception_time_by_hand():
 
 def test_time_and_space_are_apart():
     """Stem 7/2 along all axes; the pool 3/2 over space alone; a 3x3x3 branch after it."""
-    found = il.field_of(il.trace(I3D(), (1, 3, 16, 32, 32)), "mixed")
-    assert found.receptive_field == (7 + 2 * 2, 7 + 2 * 2 + 2 * 4, 7 + 2 * 2 + 2 * 4)
-    assert found.stride == (2, 4, 4)
-    assert found.padding == (3 + 2, 3 + 2 + 4, 3 + 2 + 4)
+    field = il.field_of(il.trace(I3D(), (1, 3, 16, 32, 32)), "mixed")
+    assert field.receptive_field == (7 + 2 * 2, 7 + 2 * 2 + 2 * 4, 7 + 2 * 2 + 2 * 4)
+    assert field.stride == (2, 4, 4)
+    assert field.padding == (3 + 2, 3 + 2 + 4, 3 + 2 + 4)
 
 
 def test_between_any_two_layers():
-    trace = traced("googlenet")
-    found = il.field_of(trace, "inception3b", source="inception3a")
-    assert (found.receptive_field, found.stride, found.padding) == ((5, 5), (1, 1), (2, 2))
-    found = il.field_of(trace, "inception4a", source="inception3a")
-    assert (found.receptive_field, found.stride, found.padding) == (
+    trace = zoo_trace("googlenet")
+    field = il.field_of(trace, "inception3b", source="inception3a")
+    assert (field.receptive_field, field.stride, field.padding) == ((5, 5), (1, 1), (2, 2))
+    field = il.field_of(trace, "inception4a", source="inception3a")
+    assert (field.receptive_field, field.stride, field.padding) == (
         (5 + 2 + 2 * 4,) * 2,
         (2, 2),
         (2 + 4,) * 2,
@@ -96,18 +96,18 @@ def test_between_any_two_layers():
 
 
 def test_units_at_the_border_see_less():
-    found = il.field_of(traced("googlenet"), "conv1.conv")
-    assert found.extent((0, 0)) == ((0, 3), (0, 3))
-    assert found.extent((56, 111)) == ((109, 115), (219, 223))
-    assert found.centre((0, 111)) == (0.0, 222.0)
+    field = il.field_of(zoo_trace("googlenet"), "conv1.conv")
+    assert field.extent((0, 0)) == ((0, 3), (0, 3))
+    assert field.extent((56, 111)) == ((109, 115), (219, 223))
+    assert field.centre((0, 111)) == (0.0, 222.0)
     for unit in ((112, 0), (0, -1), (0,), (0, 0, 0)):
         with pytest.raises(InceptionLabError, match="none of"):
-            found.extent(unit)
+            field.extent(unit)
 
 
 def test_an_unknown_layer_is_answered_with_the_nearest():
     with pytest.raises(InceptionLabError, match="inception3a"):
-        il.field_of(traced("googlenet"), "inception3")
+        il.field_of(zoo_trace("googlenet"), "inception3")
 
 
 def test_no_spatial_axes():
@@ -119,10 +119,10 @@ def test_no_spatial_axes():
 
 def test_the_record_carries_the_fields():
     row = next(
-        r for r in il.summarise(traced("googlenet")).layers if r["layer"] == "inception3a.branch1.conv"
+        r for r in il.summarise(zoo_trace("googlenet")).layers if r["layer"] == "inception3a.branch1.conv"
     )
     assert (row["receptive_field"], row["stride"], row["padding"]) == ([27, 27], [8, 8], [7, 7])
-    whole = il.summarise(traced("googlenet")).layers[-1]
+    whole = il.summarise(zoo_trace("googlenet")).layers[-1]
     assert whole["receptive_field"] == [224, 224]
     assert "stride" not in whole
 
@@ -166,8 +166,8 @@ class Windows(nn.Module):
     def forward(self, x):
         n, c, h, w = x.shape
         tokens = x.view(n, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 3, 5, 1).reshape(-1, 16, c)
-        mixed = F.scaled_dot_product_attention(tokens, tokens, tokens)
-        return mixed.view(n, h // 4, w // 4, 4, 4, c).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h, w)
+        attention = F.scaled_dot_product_attention(tokens, tokens, tokens)
+        return attention.view(n, h // 4, w // 4, 4, 4, c).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h, w)
 
 
 def test_what_has_no_rule_is_unknown_and_says_so():
@@ -184,17 +184,17 @@ class Shifted(nn.Module):
     """Whole numbers shifted in place, then compared by an operator that works in place."""
 
     def forward(self, tokens):
-        shifted = tokens.clone()
-        shifted >>= 1
-        mask = shifted[:, 2:] > 0
+        halves = tokens.clone()
+        halves >>= 1
+        mask = halves[:, 2:] > 0
         mask &= tokens[:, :-2] > 0
         return mask
 
 
 def test_operators_in_place_are_followed():
-    found = il.field_of(il.trace(Shifted(), [torch.ones(1, 9, dtype=torch.int64)]), "(model)")
-    assert found.status == "misaligned"  # centres 2 apart
-    assert found.extent((3,)) == ((3, 5),)
+    field = il.field_of(il.trace(Shifted(), [torch.ones(1, 9, dtype=torch.int64)]), "(model)")
+    assert field.status == "misaligned"  # centres 2 apart
+    assert field.extent((3,)) == ((3, 5),)
 
 
 @pytest.mark.parametrize(
@@ -215,9 +215,9 @@ def test_what_is_drawn_in_place_does_not_see_what_it_is_written_over():
 
 
 def test_a_tensor_written_slice_by_slice():
-    found = il.field_of(il.trace(Written(), (1, 2, 9, 9)), "(model)")
-    assert found.status == "exact"
-    assert found.extent((4, 4)) == ((2, 6), (2, 6))
+    field = il.field_of(il.trace(Written(), (1, 2, 9, 9)), "(model)")
+    assert field.status == "exact"
+    assert field.extent((4, 4)) == ((2, 6), (2, 6))
 
 
 class RowSums(nn.Module):
@@ -229,20 +229,20 @@ class RowSums(nn.Module):
 
 
 def test_a_matrix_vector_product_over_a_part_of_an_axis():
-    found = il.field_of(il.trace(RowSums(), (1, 1, 32)), "(model)")
-    assert (found.status, found.receptive_field, found.stride) == ("exact", (8,), (8,))
-    assert found.extent((3,)) == ((24, 31),)
+    field = il.field_of(il.trace(RowSums(), (1, 1, 32)), "(model)")
+    assert (field.status, field.receptive_field, field.stride) == ("exact", (8,), (8,))
+    assert field.extent((3,)) == ((24, 31),)
 
 
 def test_attention_in_windows_sees_its_window():
-    found = il.field_of(il.trace(Windows(), (1, 3, 8, 8)), "(model)")
-    assert found.extent((5, 2)) == ((4, 7), (0, 3))
+    field = il.field_of(il.trace(Windows(), (1, 3, 8, 8)), "(model)")
+    assert field.extent((5, 2)) == ((4, 7), (0, 3))
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3", "bn_inception"])
 def test_the_projective_field_is_the_inverse(name):
     """A pixel reaches a unit just where the unit sees the pixel."""
-    trace = traced(name)
+    trace = zoo_trace(name)
     layer = next(c.path for c in trace.calls if c.path.startswith(("inception4a", "mixed_6b")))
     field, side = il.field_of(trace, layer), image(name)[-1]
     for pixel in (0, 1, side // 2, side - 1):
@@ -251,8 +251,8 @@ def test_the_projective_field_is_the_inverse(name):
             for u in range(field.grid[0])
             if field.extent((u, 0))[0][0] <= pixel <= field.extent((u, 0))[0][1]
         ]
-        reached = il.projective_field(trace, (pixel, pixel), layer)
-        assert reached[0] == reached[1] == ((units[0], units[-1]) if units else None)
+        units_reached = il.projective_field(trace, (pixel, pixel), layer)
+        assert units_reached[0] == units_reached[1] == ((units[0], units[-1]) if units else None)
 
 
 def test_a_pixel_that_reaches_nothing():

@@ -29,17 +29,17 @@ def widest(rows):
     ],
 )
 def test_a_sample_of_the_zoo(name, sizes):
-    found = check_fields(il.create_model(name), (1, *CARDS[name].input_size), list(sizes))
-    assert found.agree.all()
-    assert set(found.status) == {"exact"}
-    assert widest(found) == {(layer, axis): size for layer, size in sizes.items() for axis in (0, 1)}
+    rows = check_fields(il.create_model(name), (1, *CARDS[name].input_size), list(sizes))
+    assert rows.agree.all()
+    assert set(rows.status) == {"exact"}
+    assert widest(rows) == {(layer, axis): size for layer, size in sizes.items() for axis in (0, 1)}
 
 
 def test_branches_that_are_misaligned_have_exact_extents():
-    found = check_fields(il.create_model("bn_inception"), (1, *CARDS["bn_inception"].input_size))
-    assert found.agree.all()
-    assert set(found.status) == {"misaligned"}
-    assert widest(found) == {("inception5b", 0): 699, ("inception5b", 1): 699}
+    rows = check_fields(il.create_model("bn_inception"), (1, *CARDS["bn_inception"].input_size))
+    assert rows.agree.all()
+    assert set(rows.status) == {"misaligned"}
+    assert widest(rows) == {("inception5b", 0): 699, ("inception5b", 1): 699}
 
 
 @pytest.mark.parametrize(
@@ -54,22 +54,22 @@ def test_branches_that_are_misaligned_have_exact_extents():
 def test_activations_see_what_is_before_them(activation):
     """3 pixels, and 2 more by the second convolution; as many are the least that the net takes."""
     net = nn.Sequential(nn.Conv1d(2, 2, 3), activation, nn.Conv1d(2, 2, 3))
-    found = check_fields(net, (1, 2, 30))
-    assert found.agree.all()
-    assert set(found.status) == {"exact"}
-    assert widest(found) == {("(model)", 0): 5}
+    rows = check_fields(net, (1, 2, 30))
+    assert rows.agree.all()
+    assert set(rows.status) == {"exact"}
+    assert widest(rows) == {("(model)", 0): 5}
     assert smallest_by_geometry(il.trace(net, (1, 2, 30))) == (5,)
 
 
 def test_one_axis():
     # three modules of kernels up to 39: 1 + 3 x 38
-    found = check_fields(InceptionTime(), (1, 2, 64), ["blocks"])
-    assert found.agree.all()
-    assert widest(found) == {("blocks", 0): 115}
+    rows = check_fields(InceptionTime(), (1, 2, 64), ["blocks"])
+    assert rows.agree.all()
+    assert widest(rows) == {("blocks", 0): 115}
 
 
 def test_three_axes():
     # time: 7, stride 2, + 2 x 2; space: 7, + 2 x 2, stride 4, + 2 x 4
-    found = check_fields(I3D(), (1, 3, 16, 32, 32), ["mixed"])
-    assert found.agree.all()
-    assert widest(found) == {("mixed", 0): 11, ("mixed", 1): 19, ("mixed", 2): 19}
+    rows = check_fields(I3D(), (1, 3, 16, 32, 32), ["mixed"])
+    assert rows.agree.all()
+    assert widest(rows) == {("mixed", 0): 11, ("mixed", 1): 19, ("mixed", 2): 19}

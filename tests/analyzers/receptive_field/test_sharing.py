@@ -12,7 +12,7 @@ from inception_lab.analyzers.receptive_field.axis_maps import Extents, Routes, S
 
 @pytest.fixture
 def propagations(monkeypatch):
-    """How often a trace was followed, by what was followed and the value from which on."""
+    """Counts of the propagations, by the kind of map and the value that they start from."""
     count = Counter()
 
     class Counting(propagation.Propagation):
@@ -53,8 +53,8 @@ def test_each_source_and_each_trace_has_a_computation_of_its_own(trace, propagat
 
 
 def test_the_pixels_of_a_layer_share_one_computation(trace, propagations):
-    reached = [il.projective_field(trace, (pixel, 0), "conv1.conv") for pixel in range(96)]
-    assert reached[0] != reached[95]
+    spans = [il.projective_field(trace, (pixel, 0), "conv1.conv") for pixel in range(96)]
+    assert spans[0] != spans[95]
     assert [start for start, _ in propagations.elements()] == [Support.identity]
 
 

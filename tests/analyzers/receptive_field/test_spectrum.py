@@ -1,4 +1,4 @@
-"""The spectrum over branches: by hand, and by walking all paths of a small net one by one."""
+"""The spectrum over branches: by hand, and by following all paths of a small net one by one."""
 
 from collections import Counter
 from itertools import product
@@ -27,8 +27,8 @@ BRANCHES = [(1, 2), (3, 4), (5, 3), (5, 1)]
 
 
 def rows(net, shape, module, axis=0):
-    found = il.field_spectrum(il.trace(net, shape)).query(f"module == {module!r} and axis == {axis}")
-    return found[["field", "channels", "paths"]].to_numpy().tolist()
+    spectrum = il.field_spectrum(il.trace(net, shape)).query(f"module == {module!r} and axis == {axis}")
+    return spectrum[["field", "channels", "paths"]].to_numpy().tolist()
 
 
 def test_one_block():
@@ -74,8 +74,8 @@ def test_depthwise_convolutions_and_slices_keep_channels_apart():
     trace = il.trace(net, (1, 3, 9, 9))
     from inception_lab.analyzers.receptive_field.channels import channel_fields
 
-    carried = channel_fields(trace)[trace.calls[0].outputs[0]]
-    assert [tuple(segment) for segment in carried] == [(2, (3, 3)), (6, (5, 5))]
+    segments = channel_fields(trace)[trace.calls[0].outputs[0]]
+    assert [tuple(segment) for segment in segments] == [(2, (3, 3)), (6, (5, 5))]
 
 
 def test_asymmetric_kernels_have_a_spectrum_per_axis():
@@ -96,8 +96,8 @@ def test_asymmetric_kernels_have_a_spectrum_per_axis():
 
 
 def test_one_dimension_and_strides():
-    found = il.field_spectrum(il.trace(InceptionTime(width=4), (2, 2, 60))).query("module == 'blocks.0'")
-    assert found[["field", "channels"]].to_numpy().tolist() == [[3, 4], [9, 4], [19, 4], [39, 4]]
+    spectrum = il.field_spectrum(il.trace(InceptionTime(width=4), (2, 2, 60))).query("module == 'blocks.0'")
+    assert spectrum[["field", "channels"]].to_numpy().tolist() == [[3, 4], [9, 4], [19, 4], [39, 4]]
 
 
 def test_the_summary():
@@ -118,9 +118,9 @@ def test_channels_add_up_and_the_largest_is_the_field(name):
     for (module, _), part in spectrum.groupby(["module", "axis"]):
         assert part["channels"].sum() == widths[module]
     for module, part in spectrum.groupby("module"):
-        found = il.field_of(trace, module)
-        if found.status == "exact":
-            assert part["field"].max() == max(found.receptive_field)
+        field = il.field_of(trace, module)
+        if field.status == "exact":
+            assert part["field"].max() == max(field.receptive_field)
 
 
 def test_a_net_without_branches_shows_its_own_modules():
