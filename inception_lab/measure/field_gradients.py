@@ -85,6 +85,7 @@ def strip(
     interiors = [field.axes[axis].interior for field in fields]
     lengths = [int(inner.field + 4 * inner.stride) for inner in interiors if inner]
     long = _with_size(shape, axis, max(lengths, default=0))
+    # from a layer on, the length would be in that layer's positions, not in pixels of the input
     if long[axis + 2] > shape[axis + 2] and not source and _takes(model, long):
         shape = long
     for other in set(range(len(shape) - 2)) - {axis}:
@@ -180,6 +181,7 @@ def _takes(model: nn.Module, shape: tuple[int, ...]) -> bool:
 
 def _narrow(model: nn.Module, shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """The same with the smallest size along an axis that the net takes, found by halving."""
+    # a net that takes some size is held to take every larger one, up to its own
     least, enough = 1, shape[axis + 2]
     while least < enough:
         middle = (least + enough) // 2

@@ -56,6 +56,7 @@ class Probes:
     def begin(self, source: Tensor) -> Tensor:
         """A copy of the source to run the model on; the leaf below it is what units are differentiated by."""
         self.leaf = source.detach().clone().requires_grad_()
+        # a model may work in place on its input, which autograd refuses of a leaf
         return self.leaf.clone()
 
     def gradient(self, unit: Unit) -> Tensor:

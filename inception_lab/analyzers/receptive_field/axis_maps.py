@@ -52,6 +52,7 @@ class Interior(NamedTuple):
             return self
         if self.stride != other.stride:
             return None
+        # the span begins at the earlier first pixel and ends at the later last one
         padding = max(self.padding, other.padding)
         last = max(self.field - self.padding, other.field - other.padding)
         aligned = self.aligned and other.aligned and self.centre(0) == other.centre(0)
@@ -106,6 +107,7 @@ class Extents:
         """The map of a value that depends on both."""
         first, last = np.minimum(self.first, other.first), np.maximum(self.last, other.last)
         everything = self.everything or other.everything
+        # a single position broadcast over many has no stride
         broadcast = len(self) != len(other)
         if everything or broadcast or not self.interior or not other.interior:
             return Extents(first, last, None, everything)
@@ -215,6 +217,7 @@ class Sizes:
     def after(self, op: AxisOp) -> Sizes:
         """The sizes of a value that an operation makes of this one."""
         if op.sizes is None:
+            # no other size is known to work, and this one gives what the trace shows
             count, fits = self.count * 0 + len(op.taps), self.count == self.traced_count
             return Sizes(count, self.fits & fits, len(op.taps))
         count = op.sizes(self.count)

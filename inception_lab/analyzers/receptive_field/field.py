@@ -220,10 +220,12 @@ def call_of(trace: Trace, layer: str) -> Call:
 def _describe(dependence: Geometry | Unknown, size: tuple[int, ...]) -> Field:
     if isinstance(dependence, Unknown):
         return Field("unknown", dependence.reason, None, None, None, ())
+    # positions that a view wrote among the channels belong to the unit that holds those channels
     geometry = dependence.per_position()
     axes = tuple([m for m in geometry.maps if isinstance(m, Extents)])
     if geometry.bound_reason:
         return Field("bound", geometry.bound_reason, _spans(axes), None, None, axes)
+    # one unit stands for all along such an axis, so that a stride would say nothing
     if any(axis.everything for axis in axes):
         return Field("exact", "sees everything", _spans(axes), None, None, axes)
     spatial = all(geometry.is_whole(axis) for axis in range(len(axes)))

@@ -89,6 +89,7 @@ def _without(pieces: Sequence[Piece], latest: Piece) -> list[Piece]:
     for piece in pieces:
         sides = (piece.start, min(piece.stop, latest.start)), (max(piece.start, latest.stop), piece.stop)
         parts = [piece._replace(start=start, stop=stop) for start, stop in sides if start < stop]
+        # a piece that is cut has the field of all its channels, of which only some remain
         is_cut = sum(part.stop - part.start for part in parts) < piece.stop - piece.start
         remaining += [part._replace(is_whole=piece.is_whole and not is_cut) for part in parts]
     return remaining
@@ -104,12 +105,14 @@ def _side_by_side(pieces: Sequence[Piece], value: Value, dim: int) -> Dependence
     if not geometries:
         return None
     whole = [geometry.with_dim(dim, plain_dim(value.shape[dim])) for geometry in geometries]
+    # each piece has a map of its own, their merge is the union
     channels_differ = len(pieces) > 1 or whole[0].channels_differ
     return merge(whole, value.shape)._replace(channels_differ=channels_differ)
 
 
 def _upper_bound(base: Dependence, value: Value, writes: Sequence[Write]) -> Dependence:
     """All that was ever written, as an upper bound; the last write alone where it covers everything."""
+    # the order of writes through views that overlap in other ways is not followed
     last, view = writes[-1]
     if _same_elements(value, view):
         return last.reshape(value.shape) if isinstance(last, Geometry) else last

@@ -62,5 +62,6 @@ def _supports(trace: Trace, layer: str, source: str) -> tuple[Support, ...]:
 
 
 def _reached_units(support: Support, place: int) -> tuple[int, int] | None:
+    # the inverse of a field: a column of the table; strides and dilation may leave holes between its ends
     units = np.flatnonzero(support.pixels[:, place])
     return (int(units[0]), int(units[-1])) if len(units) else None

@@ -32,6 +32,7 @@ def propagate(
         if op.phase != "forward":
             break
         propagation.run(op)
+    # a module may return a view that no operation wrote
     for call in trace.calls:
         for value in call.outputs:
             propagation.of(value)
@@ -48,14 +49,7 @@ class Place(NamedTuple):
 
 
 class Propagation:
-    """The dependence of the values so far, and the writes into each storage.
-
-    Args:
-        trace: Of any mode.
-        source: Id of the value from which on dependence is followed.
-        axes: The dimensions of the source that are followed.
-        make_map: Makes the map of a source axis of a given size.
-    """
+    """The dependence of the values so far, and the writes into each storage; see `propagate`."""
 
     def __init__(
         self, trace: Trace, source: int, axes: Sequence[int], make_map: Callable[[int], AxisMap]
@@ -72,6 +66,7 @@ class Propagation:
         outputs = self._apply_rule(op, inputs) if any(x is not None for x in inputs) else None
         for index, value in enumerate(op.writes):
             dependence = outputs[index] if isinstance(outputs, list) else outputs
+            # not the source itself, which the operation that writes it must not overwrite
             self.dependences.setdefault(value, dependence)
             tensor = self.trace.values[value]
             self._newest[_place(tensor)] = value

@@ -77,6 +77,7 @@ def spectrum_summary(spectrum: DataFrame) -> DataFrame:
     rows = []
     for (module, axis), part in spectrum.groupby(["module", "axis"], sort=False):
         with_channels = part[part["channels"] > 0]
+        # rows are sorted by field: the median is the one at which half of the channels are reached
         half = with_channels["channels"].cumsum() >= with_channels["channels"].sum() / 2
         median = int(with_channels["field"][half].iloc[0])
         rows.append((module, axis, int(part["field"].min()), median, int(part["field"].max())))
