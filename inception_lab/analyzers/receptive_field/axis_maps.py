@@ -26,14 +26,14 @@ class Interior(NamedTuple):
         field: Pixels from the first to the last.
         stride: Pixels between the fields of neighbours.
         padding: Pixels by which the first unit's field begins before the first pixel.
-        aligned: True where all paths share the centre; else the field spans paths of several centres.
+        is_aligned: True where all paths share the centre; else the field spans paths of several centres.
         has_phases: True where positions were spread, so that the numbers are means over phases.
     """
 
     field: int
     stride: Fraction
     padding: Fraction
-    aligned: bool = True
+    is_aligned: bool = True
     has_phases: bool = False
 
     def after(self, op: AxisOp) -> Interior:
@@ -42,7 +42,7 @@ class Interior(NamedTuple):
             ceil(self.field + op.grow * self.stride),
             self.stride * op.stride,
             self.padding + op.lead * self.stride,
-            self.aligned,
+            self.is_aligned,
             self.has_phases or op.stride.denominator > 1,
         )
 
@@ -55,9 +55,9 @@ class Interior(NamedTuple):
         # the span begins at the earlier first pixel and ends at the later last one
         padding = max(self.padding, other.padding)
         last = max(self.field - self.padding, other.field - other.padding)
-        aligned = self.aligned and other.aligned and self.centre(0) == other.centre(0)
+        is_aligned = self.is_aligned and other.is_aligned and self.centre(0) == other.centre(0)
         has_phases = self.has_phases or other.has_phases
-        return Interior(int(padding + last), self.stride, padding, aligned, has_phases)
+        return Interior(int(padding + last), self.stride, padding, is_aligned, has_phases)
 
     def centre(self, position: int) -> Fraction:
         """The middle of a unit's field."""
@@ -135,7 +135,7 @@ class Extents:
         if stride < 1 or len(set(padding)) > 1 or len(set(last - first)) > 1:
             return None
         field = int(last[0] - first[0]) + 1
-        return Interior(field, Fraction(stride), Fraction(int(padding[0])), self.interior.aligned)
+        return Interior(field, Fraction(stride), Fraction(int(padding[0])), self.interior.is_aligned)
 
     def _is_cut_of(self, interior: Interior, size: int) -> bool:
         """True where the numbers, cut off at the edges, give the extents."""

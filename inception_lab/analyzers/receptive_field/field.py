@@ -238,7 +238,7 @@ def _with_numbers(axes: tuple[Extents, ...], size: tuple[int, ...], spatial: boo
     numbers = [interior for interior in interiors if interior]
     if len(numbers) < len(axes):
         return Field("misaligned", "positions are unevenly spaced", None, None, None, axes, spatial)
-    if not all(interior.aligned for interior in numbers):
+    if not all(interior.is_aligned for interior in numbers):
         return Field("misaligned", "branches of different centres meet", None, None, None, axes, spatial)
     return Field(
         "exact",

@@ -67,21 +67,21 @@ def running(op: RuleContext) -> Dependence:
     return _mix(op).as_bound("a running sum sees what is before it")
 
 
-def matrix_product(left: int, right: int) -> Rule:
+def matrix_product(first: int, second: int) -> Rule:
     """The rows of one matrix times the columns of another; the axis between them is summed over.
 
     Args:
-        left: Place of the first factor among the inputs; what stands before it is added.
-        right: Place of the second factor.
+        first: Place of the first factor among the inputs; what stands before it is added.
+        second: Place of the second factor.
     """
 
     def rule(op: RuleContext) -> Dependence:
-        rows, columns = op.inputs[left], op.inputs[right]
+        rows, columns = op.inputs[first], op.inputs[second]
         # a weight has one size, two activations may have any that match
         whole_axis = axis_ops.contraction if rows is None or columns is None else axis_ops.reduction
         parts = [rows.collapse([-1], whole_axis)] if rows is not None else []
         parts += [columns.collapse([-2], whole_axis)] if columns is not None else []
-        parts += [summand for summand in op.inputs[:left] if summand is not None]
+        parts += [summand for summand in op.inputs[:first] if summand is not None]
         product = merge(parts, op.output_shape)
         # of N x C every output channel sees all input channels
         return product._replace(channels_differ=False) if len(op.output_shape) == 2 else product

@@ -59,7 +59,7 @@ RULES: dict[str, Rule] = {
         log_sigmoid_forward _prelu_kernel __and__ __or__ __xor__""",
     ),
     **_each(
-        views.unrelated,
+        views.no_dependence,
         """empty_like zeros_like ones_like full_like rand_like randn_like new_empty new_empty_strided
         new_zeros new_ones new_full zero""",
     ),

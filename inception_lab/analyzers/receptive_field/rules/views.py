@@ -14,7 +14,7 @@ from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometr
 from inception_lab.analyzers.receptive_field.rules.context import Dependence, RuleContext, Unknown
 
 
-def unrelated(op: RuleContext) -> None:
+def no_dependence(op: RuleContext) -> None:
     """A tensor of the same kind, whose content is another."""
     del op
 
