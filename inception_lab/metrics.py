@@ -102,8 +102,8 @@ def format_quantity(value: float, unit: Unit = "count") -> str:
     # from 999.5 on, three digits are those of the next suffix
     suffixes = [(suffix, scale) for suffix, scale in scales.items() if abs(value) >= 0.9995 * scale]
     suffix, scale = suffixes[-1] if suffixes else (next(iter(scales)), 1)
-    scaled = value / scale
-    digits = f"{scaled:,.0f}" if scale == 1 and float(value).is_integer() else _three_digits(scaled)
+    number = value / scale
+    digits = f"{number:,.0f}" if scale == 1 and float(value).is_integer() else _three_digits(number)
     return f"{digits} {suffix}".strip() if value else "0"
 
 

@@ -113,14 +113,14 @@ def _ops_by_branch(trace: Trace) -> tuple[Mapping[Place, list[Op]], list[Op]]:
 def _branch_cost(trace: Trace, branch: Sequence[Op], first_readers: Mapping[int, int]) -> Sides:
     """Cost of one branch, without and with its reductions."""
     products = [op for op in branch if op.macs]
-    product_of, pooled = _sources(branch)
+    product_of, pool_values = _sources(branch)
     sources = {op.id: product_of.get(op.reads[0]) for op in products}
-    reductions = _reductions(trace, products, sources, pooled)
+    reductions = _reductions(trace, products, sources, pool_values)
     return _sum(_product_cost(trace, op, sources[op.id], reductions, first_readers) for op in products)
 
 
 def _reductions(
-    trace: Trace, products: Sequence[Op], sources: Mapping[int, int | None], pooled: Container[int]
+    trace: Trace, products: Sequence[Op], sources: Mapping[int, int | None], pool_values: Container[int]
 ) -> Mapping[int, Op]:
     """Products of a branch that its naive counterpart does without, by id."""
     readers: dict[int | None, list[Op]] = defaultdict(list)
@@ -130,23 +130,24 @@ def _reductions(
     return {
         op.id: op
         for op in readers[None]
-        if _is_reduction(trace, op, readers[op.id]) or (_is_pointwise(trace, op) and op.reads[0] in pooled)
+        if _is_reduction(trace, op, readers[op.id])
+        or (_is_pointwise(trace, op) and op.reads[0] in pool_values)
     }
 
 
 def _sources(branch: Sequence[Op]) -> tuple[dict[int, int], set[int]]:
     """The product that each value in a branch comes from, and the values that come from a pool alone."""
     product_of: dict[int, int] = {}
-    pooled: set[int] = set()
+    pool_values: set[int] = set()
     for op in branch:
         operand = op.reads[0] if op.reads else None
         if op.macs:
             product_of.update(dict.fromkeys(op.writes, op.id))
         elif operand in product_of:  # an activation or a normalisation passes its product on
             product_of.update(dict.fromkeys(op.writes, product_of[operand]))
-        elif op.base_name in _POOLS or operand in pooled:
-            pooled.update(op.writes)
-    return product_of, pooled
+        elif op.base_name in _POOLS or operand in pool_values:
+            pool_values.update(op.writes)
+    return product_of, pool_values
 
 
 def _is_pointwise(trace: Trace, op: Op) -> bool:

@@ -51,6 +51,7 @@ def summarise(trace: Trace, analyzers: Sequence[Analyzer] = ANALYZERS) -> Record
     columns: dict[str, _Claim] = {}
     totals: dict[str, _Claim] = {}
     for analyzer in analyzers:
+        # rows go by their place: by an index of its own, pandas would sort a table's rows differently
         table = analyzer.layers(trace).reset_index(drop=True)
         _check_keys(analyzer, table, keys)
         _claim(columns, "column", analyzer, table.drop(columns=list(keys)).items())

@@ -1,1 +1,1 @@
-"""What a pass or a training step holds in memory, from the lifetimes of its storages."""
+"""Memory of a pass or a training step, from the lifetimes of its storages."""

@@ -64,7 +64,7 @@ class _Convolution(NamedTuple):
         return set(self.weight[2:]) == {1}
 
     @property
-    def strided(self) -> bool:
+    def has_stride(self) -> bool:
         return max(self.stride) > 1
 
     @property
@@ -76,7 +76,7 @@ class _Convolution(NamedTuple):
         """True where the source has the few channels of an image."""
         return self.groups == 1 and self.source[1] <= 3 and not self.pointwise
 
-    def padded(self, channels: int) -> int:
+    def pad_channels(self, channels: int) -> int:
         """Channels with the last block padded."""
         return -(-channels // self.processor.block) * self.processor.block
 
@@ -92,9 +92,9 @@ def _blocked_bytes(c: _Convolution) -> tuple[int, int, int]:
     """Bytes of source, weight and destination in blocked layouts."""
     out, within, *kernel = c.weight
     # a depthwise weight has one channel within each group, which is not padded
-    weight = (c.padded(out), within if c.depthwise else c.padded(within), *kernel)
+    weight = (c.pad_channels(out), within if c.depthwise else c.pad_channels(within), *kernel)
     source, destination = (
-        (batch, c.padded(channels), *size) for batch, channels, *size in (c.source, c.destination)
+        (batch, c.pad_channels(channels), *size) for batch, channels, *size in (c.source, c.destination)
     )
     return _bytes(source), _bytes(weight), _bytes(destination)
 
@@ -103,21 +103,23 @@ def _reordered_bytes(c: _Convolution) -> tuple[int, int, int]:
     """Bytes of what is reordered: all three, but an image, which is read as it is."""
     source, weight, destination = _blocked_bytes(c)
     out, *others = c.weight
-    return (0, _bytes((c.padded(out), *others)), destination) if c.image else (source, weight, destination)
+    return (
+        (0, _bytes((c.pad_channels(out), *others)), destination) if c.image else (source, weight, destination)
+    )
 
 
 def _padded_bias_bytes(c: _Convolution) -> int:
     """Bytes of a copy of the bias, which is made where its last block is not full."""
     out = c.weight[0]
-    return FLOAT * c.padded(out) + ALIGNMENT if c.bias and c.padded(out) > out else 0
+    return FLOAT * c.pad_channels(out) + ALIGNMENT if c.bias and c.pad_channels(out) > out else 0
 
 
 def _gathered_bytes(c: _Convolution) -> int:
     """Bytes of what each thread gathers of a strided 1x1 kernel's source, where that ends with a stride."""
     whole = all(y * s == x for y, s, x in zip(c.destination[2:], c.stride, c.source[2:], strict=True))
-    if c.groups > 1 or not (c.pointwise and c.strided and whole) or any(c.padding):
+    if c.groups > 1 or not (c.pointwise and c.has_stride and whole) or any(c.padding):
         return 0
-    return _bytes((c.processor.threads, c.padded(c.source[1]), *c.destination[2:])) + ALIGNMENT
+    return _bytes((c.processor.threads, c.pad_channels(c.source[1]), *c.destination[2:])) + ALIGNMENT
 
 
 # ------------------------------------------------------------------------------------ events of kernels
@@ -125,7 +127,7 @@ def _gathered_bytes(c: _Convolution) -> int:
 
 def _columns(c: _Convolution) -> Events:
     """PyTorch's own kernel: all that each place of the output reads, unless that is the source itself."""
-    if (c.pointwise and not c.strided and not any(c.padding)) or not all(c.gradients[1:]):
+    if (c.pointwise and not c.has_stride and not any(c.padding)) or not all(c.gradients[1:]):
         return []
     columns = _bytes((*c.source[:2], *c.weight[2:], *c.destination[2:]))
     return [columns, -columns]
@@ -150,9 +152,9 @@ def _forward(c: _Convolution) -> Events:
 
 
 def _backward(c: _Convolution) -> Events:
-    of_source = _gradient_of_source if c.depthwise or not c.strided else _strided_gradient_of_source
+    of_source = _gradient_of_source if c.depthwise or not c.has_stride else _strided_gradient_of_source
     passes = zip(c.gradients, (of_source, _gradient_of_weight), strict=True)
-    return [change for computed, events in passes if computed for change in events(c)]
+    return [change for is_needed, events in passes if is_needed for change in events(c)]
 
 
 def _gradient_of_source(c: _Convolution) -> Events:
@@ -180,7 +182,7 @@ def _gradient_of_weight(c: _Convolution) -> Events:
 
 def _by_onednn(c: _Convolution) -> bool:
     """`use_mkldnn` in PyTorch's aten/src/ATen/native/Convolution.cpp, for undilated float32."""
-    worthwhile = c.strided or not c.pointwise or c.source[0] >= 16 or c.processor.threads > 1
+    worthwhile = c.has_stride or not c.pointwise or c.source[0] >= 16 or c.processor.threads > 1
     large = c.groups > 1 or min(c.weight[2:]) > 3 or c.source[0] > 1 or prod(c.source) > 20480
     return worthwhile and large
 
@@ -202,10 +204,10 @@ _LAYOUTS: Sequence[Callable[[_Convolution], bool]] = (
     lambda c: c.groups == 1 and c.source[1] >= c.processor.block,
     lambda c: c.image and not c.gradients,
     lambda c: (
-        c.image and not (c.strided and c.gradients[0]) and (c.source[1] == 3 or c.processor.block == 16)
+        c.image and not (c.has_stride and c.gradients[0]) and (c.source[1] == 3 or c.processor.block == 16)
     ),
     lambda c: c.depthwise and (not c.gradients or (set(c.weight[2:]) == {3} and max(c.stride) <= 3)),
-    lambda c: _in_whole_blocks(c) and not (c.strided and any(c.gradients[:1])),
+    lambda c: _in_whole_blocks(c) and not (c.has_stride and any(c.gradients[:1])),
 )
 """Conditions of the layouts that have a rule: dense ones, images (forward and backward), depthwise ones,
 groups of whole blocks."""
@@ -287,13 +289,13 @@ def _convolution(trace: Trace, op: Op, processor: Processor) -> _Convolution | N
     """An operation as the kernels see it; None for types, layouts and shapes without a rule."""
     names = _OPERANDS[op.base_name]
     operands = {name: trace.values[value] for name, value in zip(names, op.reads, strict=False)}
-    scattered = {name for name, value in operands.items() if not _row_by_row(value)}
+    noncontiguous = {name for name, value in operands.items() if not _row_by_row(value)}
     # the backward pass reads the destination's gradient, the forward pass writes the destination
     destination = operands.setdefault("destination", trace.values[op.writes[0]])
     output_mask = op.arg("output_mask", ())  # source, weight, bias
     if (
         {value.dtype for value in operands.values()} != {"float32"}
-        or not scattered <= {"destination"}
+        or not noncontiguous <= {"destination"}
         or len(destination.shape) != 4
         or op.arg("transposed")
         or max(op.arg("dilation")) > 1
@@ -307,7 +309,7 @@ def _convolution(trace: Trace, op: Op, processor: Processor) -> _Convolution | N
         groups=op.arg("groups"),
         bias=output_mask[2] if output_mask else len(op.reads) > 2,
         gradients=output_mask[:2],
-        copy_bytes=_bytes(destination.shape) if scattered else 0,
+        copy_bytes=_bytes(destination.shape) if noncontiguous else 0,
     )
 
 

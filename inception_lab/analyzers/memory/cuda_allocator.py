@@ -95,13 +95,13 @@ class CachingAllocator:
         Raises:
             OutOfMemory: The limit forbids it.
         """
-        rounded = _multiple(size, CUDA_BLOCK)
-        small = rounded <= SMALL
-        block = self._best_free_block(rounded, small) or self._reserve_segment(rounded, small)
+        request = _multiple(size, CUDA_BLOCK)
+        small = request <= SMALL
+        block = self._best_free_block(request, small) or self._reserve_segment(request, small)
         block.free = False
         # should_split: a remainder of up to 1 MiB of a large block is of no use to large requests
-        if block.size - rounded >= (CUDA_BLOCK if small else SMALL + 1):
-            self._split(block, rounded)
+        if block.size - request >= (CUDA_BLOCK if small else SMALL + 1):
+            self._split(block, request)
         self.allocated_bytes += block.size
         return block.address
 
@@ -109,6 +109,7 @@ class CachingAllocator:
         """Free a block, which becomes one with free neighbours (try_merge_blocks)."""
         block = self._blocks[address]
         self.allocated_bytes -= block.size
+        # a neighbour leaves the list of free blocks before its size changes, by which it is found there
         for neighbour in (block.before, block.after):
             if neighbour is not None and neighbour.free:
                 free_blocks = self._free_blocks[block.small]
@@ -204,21 +205,23 @@ def reserved_memory(trace: Trace, limit: float = inf) -> int:
         (36, 58)
     """
     allocator = CachingAllocator(limit)
-    born, dying = _by_operation(on_device(trace, "cuda").storages)
-    for storage in born[None]:
+    births, deaths = _by_operation(on_device(trace, "cuda").storages)
+    for storage in births[None]:
         allocator.allocate(storage.bytes)
     for _ in range(STEPS):
-        _replay_step(allocator, len(trace.ops), born, dying)
+        _replay_step(allocator, len(trace.ops), births, deaths)
     return allocator.max_reserved_bytes
 
 
-def _replay_step(allocator: CachingAllocator, op_count: int, born: ByOperation, dying: ByOperation) -> None:
+def _replay_step(
+    allocator: CachingAllocator, op_count: int, births: ByOperation, deaths: ByOperation
+) -> None:
     """Allocate and free what a step does, in its order, and free what outlives it."""
     addresses: dict[int, int] = {}
     for op in range(op_count):
         # an operation makes its outputs before anything that it reads is freed
-        addresses |= {storage.id: allocator.allocate(storage.bytes) for storage in born[op]}
-        for storage in dying[op]:
+        addresses |= {storage.id: allocator.allocate(storage.bytes) for storage in births[op]}
+        for storage in deaths[op]:
             if storage.id in addresses:
                 allocator.free(addresses.pop(storage.id))
     for address in addresses.values():
@@ -227,10 +230,10 @@ def _replay_step(allocator: CachingAllocator, op_count: int, born: ByOperation, 
 
 def _by_operation(storages: Sequence[Storage]) -> tuple[ByOperation, ByOperation]:
     """The storages that take memory, by the operation that makes them and by the one that ends them."""
-    born: dict[int | None, list[Storage]] = defaultdict(list)
-    dying: dict[int | None, list[Storage]] = defaultdict(list)
+    births: dict[int | None, list[Storage]] = defaultdict(list)
+    deaths: dict[int | None, list[Storage]] = defaultdict(list)
     for storage in storages:
         if storage.bytes:
-            born[storage.born].append(storage)
-            dying[storage.dies].append(storage)
-    return born, dying
+            births[storage.born].append(storage)
+            deaths[storage.dies].append(storage)
+    return births, deaths

@@ -68,8 +68,11 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
     if block < 1:
         raise InceptionLabError(f"no multiples of {block} bytes", hint="rounding is 1 or more")
     sizes = {storage: size for rule in DEVICES[device].rules for storage, size in rule.sizes(trace)}
-    rounded = {s.id: -(-sizes.get(s.id, s.bytes) // block) * block for s in trace.storages}
-    storages = [s if rounded[s.id] == s.bytes else s._replace(bytes=rounded[s.id]) for s in trace.storages]
+    # most storages are as they were, and shared with the trace
+    storages = [
+        s if (size := -(-sizes.get(s.id, s.bytes) // block) * block) == s.bytes else s._replace(bytes=size)
+        for s in trace.storages
+    ]
     # a new trace even where no size changes: a result that is its own trace would never be released
     return replace(trace, storages=tuple(storages))
 

@@ -84,7 +84,7 @@ def _peak(trace: Trace, device: str, rounding: int | None) -> PeakMemory:
 
 
 def _peak_without_operations(trace: Trace) -> PeakMemory:
-    """What exists before anything runs."""
+    """The memory of a trace in which nothing runs: what exists before it."""
     tensors = _live_tensors(trace, 0)
     by_kind = {column: int(tensors.loc[tensors["kind"] == column, "bytes"].sum()) for column in KINDS}
     return PeakMemory(sum(by_kind.values()), "", "", "", by_kind, tensors)
