@@ -1,4 +1,4 @@
-"""Which processor a real run ran on."""
+"""The processor or GPU of a real run."""
 
 import os
 import platform
@@ -15,8 +15,8 @@ def device_name(device: str) -> str:
         return torch.cuda.get_device_name(device)
     about = Path("/proc/cpuinfo")
     lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 _BLOCKS = {"AVX512": 16, "AVX2": 8}
@@ -29,7 +29,7 @@ _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
 def this_processor() -> Processor | None:
-    """What decides the kernels of this machine's CPU, None where no rule knows them.
+    """The features of this machine's CPU that decide its kernels, None where no rule knows them.
 
     PyTorch names the instruction set; the environment may keep oneDNN to an older one.
     """

@@ -1,4 +1,4 @@
-"""What a pass or a training step really held in memory, beside what the trace says."""
+"""Memory of a real pass or training step, to be set beside what a trace predicts."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _example(device: torch.device, example: Tensor) -> Tensor:
 
 
 def existing_tensors(step: Step) -> list[Tensor]:
-    """What is there before the first operation."""
+    """The tensors that are there before the first operation."""
     return [tensor for _, tensors in step.tensors for tensor in tensors.values()]
 
 
@@ -223,8 +223,8 @@ class ScratchMeter(torch_internals.TorchDispatchMode):
         torch.cuda.reset_peak_memory_stats(self.device)
         out = func(*args, **(kwargs or {}))
         if parse_operation_name(str(func)).base in CONVOLUTIONS:
-            left = torch.cuda.memory_allocated(self.device)
-            self.most = max(self.most, torch.cuda.max_memory_allocated(self.device) - left)
+            after = torch.cuda.memory_allocated(self.device)
+            self.most = max(self.most, torch.cuda.max_memory_allocated(self.device) - after)
         return out
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event, RLock, get_ident
 from time import monotonic, sleep
 from types import FrameType
@@ -49,8 +49,9 @@ class Gates:
         modules: Each module once.
     """
 
-    def __init__(self, modules: Iterable[nn.Module]) -> None:
-        self._modules = {id(module): module for module in modules}
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        self._modules = modules
+        self._ids: set[int] = set()
         self._owner = get_ident()
         self._waiting: set[int] = set()
         self._closed = False
@@ -66,7 +67,8 @@ class Gates:
         if threading.active_count() == 1:  # nobody is there to come in, but for threads of the model's own
             self._closed = True
             return
-        for module in self._modules.values():
+        self._ids = set(map(id, self._modules))
+        for module in self._modules:
             attributes = module.__dict__
             self._before.append((attributes, attributes.get("forward", _MISSING)))
             attributes["forward"] = self._gate(module, module.forward)
@@ -113,7 +115,7 @@ class Gates:
         return not tensors or not all(map(_has_data, tensors))
 
     def _parameters(self) -> Iterator[Tensor]:
-        registered = (module._parameters.values() for module in self._modules.values())
+        registered = (module._parameters.values() for module in self._modules)
         return (parameter for parameters in registered for parameter in parameters if parameter is not None)
 
     def _gate(self, module: nn.Module, forward: Forward) -> Forward:
@@ -143,7 +145,7 @@ class Gates:
     def _is_inside(self, frame: FrameType | None) -> bool:
         """Tell if a thread is in a call of one of the modules."""
         while frame is not None:
-            if id(_entered_module(frame)) in self._modules:
+            if id(_entered_module(frame)) in self._ids:
                 return True
             frame = frame.f_back
         return False

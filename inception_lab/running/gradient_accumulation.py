@@ -37,10 +37,10 @@ class LastReference:
     """
 
     def __init__(self) -> None:
-        self._seen = _references_seen()
+        self._engine_alone = _references_seen()
 
     def is_to(self, args: Sequence[Any]) -> bool:
-        """Whether the engine calls an `ADD`, and could as well add in place.
+        """Tell if the engine calls an `ADD`, and could as well add in place.
 
         Whoever calls from Python holds references of his own.
 
@@ -49,7 +49,7 @@ class LastReference:
         """
         return (
             not torch.is_grad_enabled()
-            and _references(args) == self._seen
+            and _references(args) == self._engine_alone
             and torch_internals.storage_use_count(args[0].untyped_storage()._cdata) == _OF_A_TENSOR_AND_PYTHON
             and _without_gaps(args[0])
         )
@@ -90,7 +90,7 @@ def _references(args: Sequence[Any]) -> tuple[int, int]:
 
 
 def goes_twice(node: Any) -> bool:
-    """Whether a node has two gradients for one tensor, as that of `x * x`."""
+    """Tell if a node has two gradients for one tensor, as that of `x * x`."""
     edges = [edge for edge in node.next_functions if edge[0] is not None]
     return len(set(edges)) < len(edges)
 
@@ -100,19 +100,19 @@ def _address(tensor: Tensor) -> int:
 
 
 def _without_gaps(tensor: Tensor) -> bool:
-    """Whether the elements fill one stretch of memory, in whatever order, each once."""
-    expected = 1
+    """Tell if the elements fill one stretch of memory, in whatever order, each once."""
+    dense_stride = 1
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
         if size > 1:
-            if stride != expected:
+            if stride != dense_stride:
                 return False
-            expected *= size
+            dense_stride *= size
     return True
 
 
 @cache
 def _references_seen() -> tuple[int, int]:
-    """What a dispatch mode counts of a gradient to which the engine alone refers, tried out."""
+    """References that a dispatch mode counts to a gradient to which the engine alone refers, tried out."""
     probe = _Probe()
     with torch_internals.disable_current_modes(), torch.inference_mode(False), torch.enable_grad():
         x = torch.zeros(1, requires_grad=True)

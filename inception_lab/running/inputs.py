@@ -20,7 +20,7 @@ Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
 
 
 class Arguments(NamedTuple):
-    """What a model is called with.
+    """The arguments of a model.
 
     Attributes:
         args: Positional arguments.
@@ -33,26 +33,26 @@ class Arguments(NamedTuple):
     tensors: dict[str, Tensor]
 
 
-def arguments(given: Inputs, dtype: torch.dtype, stand_in: StandIn) -> Arguments:
+def arguments(inputs: Inputs, dtype: torch.dtype, stand_in: StandIn) -> Arguments:
     """Put a tensor in the place of each shape and of each example tensor.
 
     Args:
-        given: A shape with the batch, an example tensor, a sequence of positional inputs (empty for
+        inputs: A shape with the batch, an example tensor, a sequence of positional inputs (empty for
             none), or a mapping of keyword inputs. Inputs may be lists, tuples and mappings of shapes
-            and tensors in turn; what is none of these is passed on as it is.
+            and tensors in turn; anything else is passed on as it is.
         dtype: Element type of the inputs that are given as shapes.
         stand_in: Makes the tensor that stands in for an example.
 
     Raises:
-        InceptionLabError: A shape is no row of sizes of 1 or more (exit code 2), or too large (3).
+        InceptionLabError: A shape is not a row of sizes of 1 or more (exit code 2), or too large (3).
     """
     prepare = _Preparation(dtype, stand_in)
-    if isinstance(given, Mapping):
-        kwargs = {name: prepare(value, name) for name, value in given.items()}
+    if isinstance(inputs, Mapping):
+        kwargs = {name: prepare(value, name) for name, value in inputs.items()}
         return Arguments((), kwargs, prepare.tensors)
-    if not isinstance(given, (Tensor, list, tuple)):
-        raise InceptionLabError(f"{given!r} is no input", hint="give a shape such as (1, 3, 224, 224)")
-    several = [given] if isinstance(given, Tensor) else given
+    if not isinstance(inputs, (Tensor, list, tuple)):
+        raise InceptionLabError(f"{inputs!r} is not an input", hint="give a shape such as (1, 3, 224, 224)")
+    several = [inputs] if isinstance(inputs, Tensor) else inputs
     if _is_shape(several):
         several = [of_shape(several, dtype)]
     args = tuple([prepare(value, str(place)) for place, value in enumerate(several)])
@@ -65,60 +65,61 @@ class _Preparation:
     def __init__(self, dtype: torch.dtype, stand_in: StandIn) -> None:
         self.dtype, self.stand_in = dtype, stand_in
         self.tensors: dict[str, Tensor] = {}
-        self._known: dict[int, Tensor] = {}
+        self._by_example: dict[int, Tensor] = {}
 
-    def __call__(self, given: Any, name: str) -> Any:
-        if isinstance(given, Tensor):
-            return self._like(given, name)
-        if isinstance(given, Mapping):
-            return self._mapping(given, name)
-        if is_dataclass(given) and not isinstance(given, type):
-            return self._dataclass(given, name)
-        if not isinstance(given, (list, tuple)):
-            return given
-        if given and all(isinstance(part, (Integral, SymInt)) for part in given):
-            self.tensors[name] = made = self.stand_in(of_shape(given, self.dtype))
-            return made
-        parts = [self(value, f"{name}.{place}") for place, value in enumerate(given)]
-        return type(given)(*parts) if hasattr(given, "_fields") else type(given)(parts)
+    def __call__(self, item: Any, name: str) -> Any:
+        if isinstance(item, Tensor):
+            return self._like(item, name)
+        if isinstance(item, Mapping):
+            return self._mapping(item, name)
+        if is_dataclass(item) and not isinstance(item, type):
+            return self._dataclass(item, name)
+        if not isinstance(item, (list, tuple)):
+            return item
+        if item and all(isinstance(part, (Integral, SymInt)) for part in item):
+            self.tensors[name] = tensor = self.stand_in(of_shape(item, self.dtype))
+            return tensor
+        parts = [self(value, f"{name}.{place}") for place, value in enumerate(item)]
+        return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
 
-    def _mapping(self, given: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
-        found: Any = {} if type(given) is dict else copy(given)
-        for key, value in given.items():
-            found[key] = self(value, f"{name}.{key}")
-        return cast("Mapping[Any, Any]", found)
+    def _mapping(self, item: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
+        # A copy is of the same class, as a model may ask for; a plain dictionary need not be copied first.
+        prepared: Any = {} if type(item) is dict else copy(item)
+        for key, value in item.items():
+            prepared[key] = self(value, f"{name}.{key}")
+        return cast("Mapping[Any, Any]", prepared)
 
-    def _dataclass(self, given: Any, name: str) -> Any:
-        found = copy(given)
-        for part in fields(given):
-            value = self(getattr(given, part.name), f"{name}.{part.name}")
-            object.__setattr__(found, part.name, value)  # frozen ones too
-        return found
+    def _dataclass(self, item: Any, name: str) -> Any:
+        prepared = copy(item)
+        for part in fields(item):
+            value = self(getattr(item, part.name), f"{name}.{part.name}")
+            object.__setattr__(prepared, part.name, value)  # frozen ones too
+        return prepared
 
     def _like(self, example: Tensor, name: str) -> Tensor:
-        if id(example) not in self._known:
-            self._known[id(example)] = self.tensors[name] = self.stand_in(example)
-        return self._known[id(example)]
+        if id(example) not in self._by_example:
+            self._by_example[id(example)] = self.tensors[name] = self.stand_in(example)
+        return self._by_example[id(example)]
 
 
-def _is_shape(given: Sequence[Any]) -> bool:
-    """Whether a sequence is a row of numbers rather than of inputs, even if they are no sizes."""
-    return bool(given) and all(isinstance(part, (Number, SymInt)) for part in given)
+def _is_shape(shape: Sequence[Any]) -> bool:
+    """True for a row of numbers rather than of inputs, be they sizes or not."""
+    return bool(shape) and all(isinstance(part, (Number, SymInt)) for part in shape)
 
 
-def of_shape(given: Sequence[Any], dtype: torch.dtype) -> Tensor:
+def of_shape(shape: Sequence[Any], dtype: torch.dtype) -> Tensor:
     """A meta tensor of this shape; sizes may be other libraries' integers.
 
     Raises:
-        InceptionLabError: It is no row of sizes of 1 or more (exit code 2), or too large (3).
+        InceptionLabError: It is not a row of sizes of 1 or more (exit code 2), or too large (3).
     """
     try:
-        sizes = tuple(index(size) for size in given)
+        sizes = tuple(index(size) for size in shape)
     except TypeError:
         sizes = ()
-    if not sizes or min(sizes) < 1 or any(isinstance(size, bool) for size in given):
+    if not sizes or min(sizes) < 1 or any(isinstance(size, bool) for size in shape):
         raise InceptionLabError(
-            f"input shape {given!r} is no row of sizes of 1 or more", hint="write it like (1, 3, 224, 224)"
+            f"input shape {shape!r} is not a row of sizes of 1 or more", hint="write it like (1, 3, 224, 224)"
         )
     try:
         return torch.empty(sizes, dtype=dtype, device="meta")

@@ -1,4 +1,4 @@
-"""What is differentiated where the user names no loss."""
+"""The loss that is differentiated where the user names none."""
 
 from __future__ import annotations
 

@@ -42,57 +42,57 @@ OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
 """Optimizers with PyTorch's own defaults."""
 
 
-def optimizer_of(given: str | NamedOptimizer | MakeOptimizer, **options: Any) -> NamedOptimizer:
+def optimizer_of(optimizer: str | NamedOptimizer | MakeOptimizer, **options: Any) -> NamedOptimizer:
     """An optimizer by its name, or the user's own.
 
     Args:
-        given: A name from `OPTIMIZERS`, or a function that takes the parameters.
+        optimizer: A name from `OPTIMIZERS`, or a function that takes the parameters.
         **options: Of PyTorch's optimizer, such as `foreach=True`, which is its default on CUDA and
             holds the temporaries of all parameters at once.
 
     Raises:
         InceptionLabError: There is none of this name (exit code 2).
     """
-    if isinstance(given, NamedOptimizer):
-        return given
-    if callable(given):
-        return NamedOptimizer(getattr(given, "__name__", type(given).__name__), given)
-    if given not in OPTIMIZERS:
-        raise InceptionLabError(f"no optimizer {given!r}", hint=nearest(str(given), OPTIMIZERS))
-    return NamedOptimizer(given, partial(OPTIMIZERS[given], **options))
+    if isinstance(optimizer, NamedOptimizer):
+        return optimizer
+    if callable(optimizer):
+        return NamedOptimizer(getattr(optimizer, "__name__", type(optimizer).__name__), optimizer)
+    if optimizer not in OPTIMIZERS:
+        raise InceptionLabError(f"no optimizer {optimizer!r}", hint=nearest(str(optimizer), OPTIMIZERS))
+    return NamedOptimizer(optimizer, partial(OPTIMIZERS[optimizer], **options))
 
 
 def steady(
-    optimizer: NamedOptimizer,
+    named: NamedOptimizer,
     parameters: Mapping[str, Tensor],
     mode: AbstractContextManager[object] | None = None,
 ) -> torch.optim.Optimizer | None:
     """The optimizer after a first step, gradients gone; None where nothing is trained.
 
     Args:
-        optimizer: How to make it.
+        named: Makes it.
         parameters: By path; stand-ins, as the step writes to them.
         mode: The mode in which they live, if any.
 
     Raises:
         InceptionLabError: It cannot be made, or cannot take a step (exit code 3).
     """
-    trained = [parameter for parameter in parameters.values() if parameter.requires_grad]
-    if not trained:
+    trainable = [parameter for parameter in parameters.values() if parameter.requires_grad]
+    if not trainable:
         return None
     try:
         with mode or nullcontext(), _WithoutArithmetic():  # type: ignore[no-untyped-call]
-            made = optimizer.make(trained)
-            _take_first_step(made, trained)
+            optimizer = named.make(trainable)
+            _take_first_step(optimizer, trainable)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         raise InceptionLabError(
             f"cannot take a step: {type(error).__name__}: {reason}",
-            where=optimizer.name,
+            where=named.name,
             hint="its step must need no closure",
             exit_code=MODEL_FAILED,
         ) from error
-    return made
+    return optimizer
 
 
 class _WithoutArithmetic(torch_internals.TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -108,7 +108,7 @@ class _WithoutArithmetic(torch_internals.TorchDispatchMode):  # type: ignore[no-
         if func._schema.is_mutable and (
             torch.Tag.pointwise in func.tags or func._opname.startswith("_foreach_")
         ):
-            return args[0] if func._schema.returns else None
+            return args[0] if func._schema.returns else None  # its shape and storage are what they were
         if func is torch.ops.aten.zeros_like.default and not (kwargs or {}).get("dtype"):
             return layout_of(args[0]).make()
         if func is torch.ops.aten._foreach_sqrt.default:
@@ -116,12 +116,12 @@ class _WithoutArithmetic(torch_internals.TorchDispatchMode):  # type: ignore[no-
         return func(*args, **(kwargs or {}))
 
 
-def _take_first_step(optimizer: torch.optim.Optimizer, trained: Sequence[Tensor]) -> None:
+def _take_first_step(optimizer: torch.optim.Optimizer, trainable: Sequence[Tensor]) -> None:
     """A step on all parameters at once where the optimizer can, which is faster and keeps the same."""
     unset = [group for group in optimizer.param_groups if group.get("foreach", ...) is None]
     for group in unset:
         group["foreach"] = not group.get("fused")
-    for parameter in trained:
+    for parameter in trainable:
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -130,12 +130,12 @@ def _take_first_step(optimizer: torch.optim.Optimizer, trained: Sequence[Tensor]
 
 
 def state_of(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What an optimizer keeps, as path of the parameter and name: `conv.weight.exp_avg`."""
+    """The tensors of an optimizer's state, by path of the parameter and name: `conv.weight.exp_avg`."""
     paths = {id(parameter): path for path, parameter in parameters.items()}
-    found: dict[str, Tensor] = {}
-    for parameter, kept in optimizer.state.items():
-        entries: dict[str, Any] = kept
-        for name, value in entries.items():
+    tensors: dict[str, Tensor] = {}
+    states: Iterable[tuple[Tensor, dict[str, Any]]] = optimizer.state.items()
+    for parameter, state in states:
+        for name, value in state.items():
             for place, tensor in enumerate(tensors_within(value)):
-                found[f"{paths.get(id(parameter), '')}.{name}{place or ''}"] = tensor
-    return found
+                tensors[f"{paths.get(id(parameter), '')}.{name}{place or ''}"] = tensor
+    return tensors

@@ -28,19 +28,17 @@ class Restorable(Protocol):
         """Put it back."""
 
 
-class TrainingFlag:
-    """What can change on a module whose forward keeps nothing: its mode, and a forward put before its own."""
+class TrainingFlags:
+    """The modes of modules whose forward keeps nothing; a forward put before their own goes with them."""
 
-    __slots__ = ("attributes", "training")
-
-    def __init__(self, module: nn.Module) -> None:
-        self.attributes = module.__dict__
-        self.training = module.training
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self.flags = [(module.__dict__, module.training) for module in modules]
 
     def restore(self) -> None:
-        """Put the module back into its mode, with the forward of its class."""
-        self.attributes["training"] = self.training
-        self.attributes.pop("forward", None)
+        """Put the modules back into their modes, with the forwards of their classes."""
+        for attributes, training in self.flags:
+            attributes["training"] = training
+            attributes.pop("forward", None)
 
 
 class Snapshot:

@@ -28,9 +28,9 @@ _meta_twins: dict[int, _MetaTwin] = {}
 
 def meta_twin(tensor: Tensor) -> Tensor:
     """A meta tensor like this weight; the same one every time, unless one of the two has changed."""
-    known = _meta_twins.get(id(tensor))
-    if known is not None and known.original() is tensor and _is_alike(known.tensor, tensor):
-        return known.tensor
+    entry = _meta_twins.get(id(tensor))
+    if entry is not None and entry.original() is tensor and _is_alike(entry.tensor, tensor):
+        return entry.tensor
     return _new_meta_twin(tensor)
 
 

@@ -31,7 +31,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What is to be run.
+    """A pass or step to be run.
 
     Attributes:
         model: Any module, on any device.
@@ -93,12 +93,12 @@ def request_of(
     Raises:
         InceptionLabError: See `Request`; or there is no optimizer of this name.
     """
-    named = optimizer_of(optimizer) if optimizer is not None else None
-    return Request(model, inputs, optimizer=named, **options)
+    make = optimizer_of(optimizer) if optimizer is not None else None
+    return Request(model, inputs, optimizer=make, **options)
 
 
 class Placement(NamedTuple):
-    """Where a step runs.
+    """The tensors on which a step runs.
 
     Attributes:
         device: Kind of device, as autocast takes it.
@@ -137,7 +137,7 @@ UNOBSERVED = _Unobserved()
 
 
 class StepResult(NamedTuple):
-    """What outlives a step for as long as somebody has this.
+    """The results of a step, which outlive it for as long as somebody has this.
 
     Attributes:
         outputs: Of the model.
@@ -200,7 +200,7 @@ class Step:
 
     @property
     def tensors(self) -> Sequence[tuple[Kind, Mapping[str, Tensor]]]:
-        """What is there before the first operation, by kind and name."""
+        """The tensors that are there before the first operation, by kind and name."""
         state = state_of(self.optimizer, self.model.parameters) if self.optimizer else {}
         return (
             ("parameter", self.model.parameters),
@@ -228,10 +228,10 @@ def settled_without_arithmetic(step: Step) -> Step:
 
 def settled_by_running(step: Step) -> Step:
     """Settle by a first step, real as all others, which makes what the optimizer keeps."""
-    trained = [parameter for parameter in step.model.parameters.values() if parameter.requires_grad]
-    if step.request.optimizer is None or not trained:
+    trainable = [parameter for parameter in step.model.parameters.values() if parameter.requires_grad]
+    if step.request.optimizer is None or not trainable:
         return step
-    optimizer = step.request.optimizer.make(trained)
+    optimizer = step.request.optimizer.make(trainable)
     step = replace(step, optimizer=optimizer)
     step.run()
     optimizer.zero_grad(set_to_none=True)

@@ -16,7 +16,7 @@ from inception_lab.running.snapshots import (
     RandomState,
     Restorable,
     Snapshot,
-    TrainingFlag,
+    TrainingFlags,
     are_trusted,
     containers_of,
     modules_in_attributes,
@@ -65,18 +65,17 @@ def substituted(
     """
     with one_run_at_a_time:
         modules = modules_by_path(model)
-        _refuse_scripted(modules)
         trusted = not others and are_trusted(modules.values())
-        unregistered = [] if trusted else _unregistered(modules.values(), others)
-        with _gates_closed([*modules.values(), *unregistered]) as gates:
+        unregistered = [] if trusted else _unregistered(modules, others)
+        everything = [*modules.values(), *unregistered]
+        with _gates_closed(everything) as gates:
             snapshots: list[Restorable] = [RandomState(torch_alone=trusted)]
-            keep = TrainingFlag if trusted else Snapshot
-            snapshots += [keep(module) for module in (*modules.values(), *unregistered)]
+            snapshots += [TrainingFlags(everything)] if trusted else map(Snapshot, everything)
             substitution = _Substitution(stand_in)
             try:
                 substitution.replace_registered(modules, unregistered)
                 if not trusted:
-                    substitution.replace_in_attributes([*modules.values(), *unregistered])
+                    substitution.replace_in_attributes(everything)
                 _set_mode(model, modules.values(), training)
                 parameters, buffers = _once(substitution.parameters), _once(substitution.buffers)
                 yield Substituted(modules, parameters, buffers, gates)
@@ -177,7 +176,8 @@ class _Substitution:
         for tensors, name, tensor in self.originals:
             tensors[name] = tensor
         for stand_in in self._stand_ins.values():
-            stand_in.grad = None
+            if stand_in.grad is not None:
+                stand_in.grad = None
 
 
 def _refuse_scripted(modules: dict[str, nn.Module]) -> None:
@@ -200,9 +200,10 @@ def _set_mode(model: nn.Module, modules: Collection[nn.Module], training: bool) 
             module.__dict__["training"] = training
 
 
-def _unregistered(modules: Iterable[nn.Module], others: Sequence[nn.Module]) -> list[nn.Module]:
+def _unregistered(modules: dict[str, nn.Module], others: Sequence[nn.Module]) -> list[nn.Module]:
     """The modules that are not registered in the model, but that it holds in attributes, and others."""
-    visited = set(modules)
+    _refuse_scripted(modules)
+    visited = set(modules.values())
     unregistered: dict[str, nn.Module] = {}
     waiting = [*others, *modules_in_attributes(visited)]
     while waiting:

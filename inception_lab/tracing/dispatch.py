@@ -87,15 +87,15 @@ class CachingExecutor:
     ) -> tuple[KnownOperation, Any]:
         """Run one operation; returns what there is to know of it, and its output."""
         try:
-            known = self.cache.get(key)
+            operation = self.cache.get(key)
         except TypeError:  # an argument that cannot be hashed
             return KernelExecutor()(func, key, args, kwargs)
-        if known is None:
+        if operation is None:
             return self._first_time(func, key, args, kwargs)
-        outputs = known.outputs
+        outputs = operation.outputs
         if outputs is None:
-            return known, args[0] if known.returns_first else func(*args, **kwargs)
-        return known, outputs.make() if isinstance(outputs, Layout) else _make(outputs)
+            return operation, args[0] if operation.returns_first else func(*args, **kwargs)
+        return operation, outputs.make() if isinstance(outputs, Layout) else _make(outputs)
 
     def _first_time(
         self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
@@ -104,8 +104,8 @@ class CachingExecutor:
         if layouts is None and not func._schema.is_mutable and not func.is_view:
             layouts = _probe_layouts(func, args, kwargs)
         out = func(*args, **kwargs) if layouts is None else _make(layouts)
-        known = self.cache[key] = _describe(func, args, kwargs, layouts, out)
-        return known, out
+        operation = self.cache[key] = _describe(func, args, kwargs, layouts, out)
+        return operation, out
 
 
 def forget_when_full() -> None:
@@ -211,8 +211,8 @@ def tensors_in(args: Sequence[Any]) -> list[Tensor]:
 
 def _plain_args(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     names = [argument.name for argument in func._schema.arguments]
-    named = [*zip(names, args, strict=False), *kwargs.items()]
-    return tuple((name, _plain(value)) for name, value in named if not tensors_in((value,)))
+    by_name = [*zip(names, args, strict=False), *kwargs.items()]
+    return tuple((name, _plain(value)) for name, value in by_name if not tensors_in((value,)))
 
 
 def _plain(value: Any) -> Any:

@@ -78,7 +78,9 @@ class Recorder(BareMode):
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run one operation and write it down."""
-        composite = _is_composite(func)
+        composite = _composite.get(id(func), _UNKNOWN)
+        if composite is _UNKNOWN:
+            composite = _composite[id(func)] = _is_composite(func)
         if composite is None:
             return func(*args, **(kwargs or {}))
         if composite:  # as on tensors made in inference mode: on all others it is taken apart
@@ -217,15 +219,13 @@ class Recorder(BareMode):
 
 
 _composite: dict[int, bool | None] = {}
+"""Answers of `_is_composite`, by the identity of the overload."""
+_UNKNOWN: Any = object()
 
 
 def _is_composite(func: OpOverload) -> bool | None:
     """True where an operation is nothing but others; None for a question, such as for a tensor's device."""
-    known = _composite.get(id(func), ...)
-    if known is ...:
-        keys, has = torch_internals.DispatchKey, func.has_kernel_for_dispatch_key
-        known = None
-        if func.namespace != "prim":
-            known = has(keys.CompositeImplicitAutograd) and not has(keys.CPU)
-        _composite[id(func)] = known
-    return known
+    keys, has = torch_internals.DispatchKey, func.has_kernel_for_dispatch_key
+    if func.namespace == "prim":
+        return None
+    return has(keys.CompositeImplicitAutograd) and not has(keys.CPU)

@@ -73,8 +73,8 @@ def _convolution_backward(args: Sequence[Any]) -> OutputLayouts:
         return None
     shapes = (x.shape, weight.shape, bias_sizes)
     return tuple(
-        dense_layout(shape, x.dtype) if wanted else None
-        for shape, wanted in zip(shapes, args[10], strict=True)
+        dense_layout(shape, x.dtype) if needed else None
+        for shape, needed in zip(shapes, args[10], strict=True)
     )
 
 
@@ -180,22 +180,22 @@ def _batch_norm(args: Sequence[Any]) -> OutputLayouts:
 
 
 def _batch_norm_backward(args: Sequence[Any]) -> OutputLayouts:
-    """None for what is not wanted, as the kernels of real devices; the meta kernel makes it all the same.
+    """None for what the mask leaves out, as by the kernels of real devices; the meta kernel makes it too.
 
     In half precision, weights and statistics may be of full precision.
     """
     grad, x, weight, *statistics, training = args[:8]
-    wanted = args[9]
+    mask = args[9]
     normalised_by = statistics[2:] if training else statistics[:2]
     if not _plain(grad, x) or grad.shape != x.shape or x.dim() < 2:
         return None
     if not all(_plain(t) and t.shape == x.shape[1:2] for t in (weight, *statistics) if t is not None):
         return None
-    if any(t is None for t in normalised_by) or (weight is None and any(wanted[1:])):
+    if any(t is None for t in normalised_by) or (weight is None and any(mask[1:])):
         return None
     channels = dense_layout(x.shape[1:2], x.dtype if weight is None else weight.dtype)
     layouts = (layout_of(x), channels, channels)
-    return tuple(layout if want else None for layout, want in zip(layouts, wanted, strict=True))
+    return tuple(layout if needed else None for layout, needed in zip(layouts, mask, strict=True))
 
 
 def _pad(args: Sequence[Any]) -> OutputLayouts:
@@ -213,10 +213,11 @@ def _mean(args: Sequence[Any]) -> OutputLayouts:
     x, axes, keep = _defaults(args, None, None, False)
     if not _plain(x) or not axes:
         return None
-    gone = {axis % x.dim() for axis in axes}
-    if len(gone) < len(axes) or not all(-x.dim() <= axis < x.dim() for axis in axes):
+    reduced = {axis % x.dim() for axis in axes}
+    if len(reduced) < len(axes) or not all(-x.dim() <= axis < x.dim() for axis in axes):
         return None
-    sizes = [1 if axis in gone else size for axis, size in enumerate(x.shape) if keep or axis not in gone]
+    remaining = [axis for axis in range(x.dim()) if keep or axis not in reduced]
+    sizes = [1 if axis in reduced else x.shape[axis] for axis in remaining]
     return dense_layout(sizes, x.dtype)
 
 

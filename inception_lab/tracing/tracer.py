@@ -23,7 +23,7 @@ from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
 from inception_lab.tracing.recorder import Recorder
 
 FEW_MACS, FEW_BYTES = 10**10, 2**29
-"""What a real run does in about a second."""
+"""The work and the weights of a real run of about a second."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -197,7 +197,7 @@ def _adopt(recorder: Recorder, step: Step) -> Owners:
 
 
 class _Observer:
-    """Tells the recorder of the phases of a step and of the functions that are no modules."""
+    """Tells the recorder of the phases of a step and of the functions that are not modules."""
 
     def __init__(self, recorder: Recorder, step: Step, existing: Owners) -> None:
         self._recorder, self._step, self._existing = recorder, step, existing

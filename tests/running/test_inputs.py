@@ -86,7 +86,7 @@ def test_an_example_given_twice_is_one_tensor():
 
 @pytest.mark.parametrize("inputs", [5, "3x224", None, {1, 2}, nn.ReLU()])
 def test_what_is_no_input(inputs):
-    with pytest.raises(InceptionLabError, match="is no input"):
+    with pytest.raises(InceptionLabError, match="is not an input"):
         arguments_of(inputs)
 
 
