@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
-from typing import ParamSpec, Protocol, Self, TypeVar
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 from weakref import ref
 
 from inception_lab.ir.trace import Trace
@@ -40,18 +40,23 @@ def once_per_trace(analysis: Callable[Arguments, Result]) -> Callable[Arguments,
     """
     results: dict[int, tuple[ref[Trace], dict[object, Result]]] = {}
     parameters = signature(analysis)
+    defaults = tuple([parameter.default for parameter in parameters.parameters.values()][1:])
 
     @wraps(analysis)
     def cached_analysis(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        bound = parameters.bind(*args, **kwargs)
-        bound.apply_defaults()
-        trace, *options = bound.arguments.values()
+        trace: Any
+        if len(args) == 1 and not kwargs:  # as binding takes longer than a small analysis
+            trace, choice = args[0], defaults
+        else:
+            bound = parameters.bind(*args, **kwargs)
+            bound.apply_defaults()
+            trace, *options = bound.arguments.values()
+            choice = tuple(options)
         key = id(trace)  # a Trace is compared by value, which would read all of it
         if key not in results:
             # the callback runs before another object can take the same id
             results[key] = ref(trace, lambda _: results.pop(key, None)), {}
         by_options = results[key][1]
-        choice = tuple(options)
         if choice not in by_options:
             by_options[choice] = analysis(*args, **kwargs)
         return by_options[choice]

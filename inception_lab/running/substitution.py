@@ -176,8 +176,7 @@ class _Substitution:
         for tensors, name, tensor in self.originals:
             tensors[name] = tensor
         for stand_in in self._stand_ins.values():
-            if stand_in.grad is not None:
-                stand_in.grad = None
+            stand_in.grad = None
 
 
 def _refuse_scripted(modules: dict[str, nn.Module]) -> None:

@@ -93,13 +93,13 @@ def test_what_is_no_input(inputs):
 @pytest.mark.parametrize("shape", [(1, 0, 3), (1, -2), (True, 3)])
 def test_what_is_no_shape(shape):
     for inputs in (shape, [shape, ONE], {"x": shape}):
-        with pytest.raises(InceptionLabError, match="no row of sizes"):
+        with pytest.raises(InceptionLabError, match="not a row of sizes"):
             arguments_of(inputs)
 
 
 @pytest.mark.parametrize("numbers", [(1.5, 3), (1, 3 + 0j), (2.0,)])
 def test_other_numbers_are_no_shape_but_may_be_an_input(numbers):
-    with pytest.raises(InceptionLabError, match="no row of sizes"):
+    with pytest.raises(InceptionLabError, match="not a row of sizes"):
         arguments_of(numbers)
     assert arguments_of([ONE, numbers]).args[1] == numbers
 
