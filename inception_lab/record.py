@@ -49,7 +49,7 @@ class Record:
         for name, total in self.totals.items():
             if name not in METRICS:
                 raise InceptionLabError(f"total {name!r} is not a metric", hint=nearest(name, METRICS))
-            if type(total) not in (int, float) or not isfinite(total):  # neither a bool nor one of numpy's
+            if not _is_plain_number(total):
                 raise InceptionLabError(
                     f"total {name!r} is not a finite number: {total!r}", hint="give an int or a float"
                 )
@@ -115,6 +115,11 @@ class Record:
         from pandas import DataFrame
 
         return DataFrame([{"call": 0} | dict(row) for row in self.layers])
+
+
+def _is_plain_number(value: object) -> bool:
+    """True for an integer and a finite float; a bool is an integer too, and JSON has no numbers of numpy."""
+    return type(value) is int or (type(value) is float and isfinite(value))
 
 
 _PARTS: Mapping[str, type] = {

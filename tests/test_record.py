@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
@@ -111,6 +113,40 @@ def test_a_saved_record_with_a_fault_gives_one_line_that_names_the_file(record, 
     with pytest.raises(InceptionLabError) as caught:
         il.Record.load(path)
     assert str(caught.value) == f"{path}: {line}"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+TOTALS = st.dictionaries(st.sampled_from(["macs", "params"]), JSON | st.integers(10**300, 10**400))
+PARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "schema": st.just(1) | JSON, "model": JSON, "totals": JSON | TOTALS, "layers": JSON,
+        "uncounted_ops": JSON, "unexecuted_modules": JSON | st.lists(st.text()), "more": JSON,
+    },
+)  # fmt: skip
+
+
+@settings(derandomize=True, deadline=None)
+@given(PARTS)
+def test_any_data_is_a_record_or_one_clear_line(parts):
+    data = {
+        "schema": 1,
+        "model": "",
+        "totals": {},
+        "uncounted_ops": [],
+        "unexecuted_modules": [],
+        "layers": [],
+    }
+    try:
+        record = il.Record.from_dict(data | parts)
+    except InceptionLabError as error:
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert record.to_dict() == data | parts
 
 
 def test_a_total_is_checked_where_it_is_made(record):
