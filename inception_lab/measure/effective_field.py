@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.hardware import device_name
-from inception_lab.measure.unit_gradients import Probes, Unit, failures_told, fields_of_layers
+from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
 from inception_lab.running.stand_ins import cpu_copy
 from inception_lab.running.step import floating_dtype, guarded
 from inception_lab.tracing.tracer import trace
@@ -126,7 +126,7 @@ def effective_field(
     inputs = [image for seed in seeds for image in _random_inputs(shape, seed, samples)]
     if not inputs:
         raise InceptionLabError("no inputs to average over", hint="give seeds, and samples of 1 or more")
-    with failures_told(model, shape):
+    with errors_in_one_line(model, shape):
         total = sum(_gradients(model, shape[0], inputs, unit, device), torch.zeros(shape[2:])).numpy()
         name = device_name(device)
     weight = _shares(total, layer)
@@ -187,7 +187,7 @@ def _gradients(
         for start in range(0, len(inputs), batch):
             images = torch.stack(inputs[start : start + batch])
             probes = Probes([unit])
-            with probes.placed(substitutes.modules):
+            with probes.attached(substitutes.modules):
                 model(probes.begin(images.to(device, dtype)))
             yield probes.gradient(unit).abs().double().sum((0, 1)).cpu()
 

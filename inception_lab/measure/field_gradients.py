@@ -19,7 +19,7 @@ from torch.autograd.graph import allow_mutation_on_saved_tensors
 from inception_lab.analyzers.receptive_field.field import Field
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.positive_model import InFloat64, Positive, positive_weights
-from inception_lab.measure.unit_gradients import Probes, Unit, failures_told, fields_of_layers
+from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
 from inception_lab.running.step import guarded
 from inception_lab.tracing.tracer import trace
 
@@ -113,17 +113,17 @@ def input_gradients(
         InceptionLabError: The net does not run, or there is no such layer.
     """
     probes = Probes(units, source)
-    given = torch.ones(tuple(input_shape), dtype=torch.float64)
+    images = torch.ones(tuple(input_shape), dtype=torch.float64)
     with (
         guarded(model, False, positive_weights) as substitutes,
-        probes.placed(substitutes.modules),
-        failures_told(model, input_shape),
+        probes.attached(substitutes.modules),
+        errors_in_one_line(model, input_shape),
         InFloat64(),
         torch.enable_grad(),
         allow_mutation_on_saved_tensors(),
     ):
         with Positive():
-            model(given if source else probes.begin(given))
+            model(images if source else probes.begin(images))
         return [probes.gradient(unit).sum((0, 1)).numpy() for unit in units]
 
 

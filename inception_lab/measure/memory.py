@@ -30,7 +30,15 @@ from inception_lab.running.pytree import tensors_within
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
 from inception_lab.running.step import Placement, Request, Step, prepared, request_of, settled_by_running
 
-CONVOLUTIONS = ("convolution", "cudnn_convolution", "convolution_backward")
+CONVOLUTIONS = (
+    "convolution",
+    "convolution_backward",
+    "cudnn_convolution",
+    "cudnn_convolution_transpose",
+    "cudnn_convolution_relu",
+    "cudnn_convolution_add_relu",
+)
+"""Whose workspaces are measured, by base name."""
 
 SILENT = "99"
 """Above every level of the profiler's own log, which it writes to standard error."""
@@ -183,7 +191,7 @@ class StorageTracker(torch_internals.TorchDispatchMode):
         return forget
 
 
-def _tracked(request: Request, device: torch.device) -> int:
+def _tracked_peak(request: Request, device: torch.device) -> int:
     with prepared_on(request, device) as step:
         tracker = StorageTracker(existing_tensors(step))
         with tracker, SumsInPlace():
@@ -193,14 +201,14 @@ def _tracked(request: Request, device: torch.device) -> int:
 
 def _on_cpu(request: Request, device: torch.device) -> MeasuredMemory:
     os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)
-    _tracked(request, device)  # to warm up: the first run under a dispatch mode keeps tensors alive
-    tracked = _tracked(request, device)
+    _tracked_peak(request, device)  # to warm up: the first run under a dispatch mode keeps tensors alive
+    tracked_bytes = _tracked_peak(request, device)
     with prepared_on(request, device) as step:
         before = StorageTracker(existing_tensors(step)).live_bytes
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
             step.run()
         changes = _changes(events)
-    return MeasuredMemory(device_name("cpu"), tracked, before + max(accumulate(changes, initial=0)))
+    return MeasuredMemory(device_name("cpu"), tracked_bytes, before + max(accumulate(changes, initial=0)))
 
 
 def _changes(events: Any) -> list[int]:
@@ -232,19 +240,21 @@ def _on_cuda(request: Request, device: torch.device) -> MeasuredMemory:
     """Four runs: to warm up, for the allocator's peak, for the workspaces, and for the storages."""
     _clear_cublas()
     others = torch.cuda.memory_allocated(device)
-    _tracked(request, device)  # to warm up
+    _tracked_peak(request, device)  # to warm up
     with prepared_on(request, device) as step:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         step.run()
         torch.cuda.synchronize(device)
-        allocated = torch.cuda.max_memory_allocated(device) - others
-        reserved = torch.cuda.max_memory_reserved(device)
+        allocator_bytes = torch.cuda.max_memory_allocated(device) - others
+        reserved_bytes = torch.cuda.max_memory_reserved(device)
     with prepared_on(request, device) as step, ScratchMeter(device) as scratch:
         step.run()
-    tracked = _tracked(request, device)
+    tracked_bytes = _tracked_peak(request, device)
     workspaces = {"cublas": _clear_cublas(device), "convolution": scratch.most}
-    return MeasuredMemory(device_name(str(device)), tracked, allocated, reserved, workspaces)
+    return MeasuredMemory(
+        device_name(str(device)), tracked_bytes, allocator_bytes, reserved_bytes, workspaces
+    )
 
 
 def _clear_cublas(device: torch.device | None = None) -> int:

@@ -43,7 +43,7 @@ class Probes:
         self.outputs: dict[Unit, Tensor] = {}
 
     @contextmanager
-    def placed(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+    def attached(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
         """Hooks on the layers while the context lasts."""
         with ExitStack() as hooks:
             if self.source:
@@ -154,7 +154,7 @@ def _writer(trace: Trace, call: Call) -> int:
 
 
 @contextmanager
-def failures_told(model: nn.Module, shape: Sequence[int]) -> Iterator[None]:
+def errors_in_one_line(model: nn.Module, shape: Sequence[int]) -> Iterator[None]:
     """An error that torch raises, as one line that names the model and its input.
 
     Raises:

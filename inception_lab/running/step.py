@@ -298,7 +298,7 @@ def autocast_to(dtype: torch.dtype | None, device: str) -> AbstractContextManage
 @contextmanager
 def operation_by_operation(modules: Mapping[str, nn.Module]) -> Iterator[None]:
     """Switch off what hides operations: the encoder's fused path, compilation, replicas."""
-    fused = torch.backends.mha.get_fastpath_enabled()
+    fast_path = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
         if torch_internals.DYNAMO in sys.modules:  # else nothing is compiled
             stack.enter_context(torch.compiler.set_stance("force_eager"))
@@ -309,18 +309,18 @@ def operation_by_operation(modules: Mapping[str, nn.Module]) -> Iterator[None]:
         try:
             yield
         finally:
-            torch.backends.mha.set_fastpath_enabled(fused)
+            torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 @contextmanager
 def no_collection() -> Iterator[None]:
     """No garbage collection, which would release tensors at moments that no program controls."""
-    enabled = gc.isenabled()
+    collecting = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if enabled:
+        if collecting:
             gc.enable()
 
 
