@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from inception_lab.measure.prediction import MemoryComparison as MemoryComparison
     from inception_lab.measure.prediction import compare_memory as compare_memory
     from inception_lab.measure.prediction import trace_for_device as trace_for_device
+    from inception_lab.measure.timing import LayerTimes as LayerTimes
+    from inception_lab.measure.timing import TimesComparison as TimesComparison
+    from inception_lab.measure.timing import compare_times as compare_times
+    from inception_lab.measure.timing import layer_times as layer_times
     from inception_lab.models.registry import create_model as create_model
     from inception_lab.models.registry import list_models as list_models
     from inception_lab.models.weights import load_timm_state_dict as load_timm_state_dict
@@ -54,12 +58,15 @@ _HOME = {
     "Field": "analyzers.receptive_field.field",
     "InceptionLabError": "errors",
     "LargestBatch": "limits",
+    "LayerTimes": "measure.timing",
     "MemoryComparison": "measure.prediction",
     "Record": "record",
+    "TimesComparison": "measure.timing",
     "Trace": "ir.trace",
     "branch_costs": "analyzers.cost",
     "check_fields": "measure.field_gradients",
     "compare_memory": "measure.prediction",
+    "compare_times": "measure.timing",
     "create_model": "models.registry",
     "crosscheck": "counters.comparison",
     "effective_field": "measure.effective_field",
@@ -67,6 +74,7 @@ _HOME = {
     "field_spectrum": "analyzers.receptive_field.spectrum",
     "largest_batch": "limits",
     "layer_costs": "analyzers.cost",
+    "layer_times": "measure.timing",
     "list_models": "models.registry",
     "load_timm_state_dict": "models.weights",
     "load_torchvision_state_dict": "models.weights",

@@ -10,12 +10,22 @@ from typing import Literal
 
 from inception_lab.errors import InceptionLabError
 
-Unit = Literal["count", "bytes", "percent"]
+Unit = Literal["count", "bytes", "percent", "milliseconds"]
 
-_DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
-_WRITTEN_DECIMAL = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_DECIMAL = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 _BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, **_BINARY}
+_READ_SCALES: Mapping[Unit, Mapping[str, float]] = {
+    "count": _DECIMAL, "bytes": _BYTES, "percent": {}, "milliseconds": _MILLISECONDS
+}  # fmt: skip
+_SCALES: Mapping[Unit, Mapping[str, float]] = {
+    "count": {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12},
+    "bytes": {"B": 1, **_BINARY},
+    "milliseconds": _MILLISECONDS,
+}
+"""The suffixes with which each unit is written, the smallest first."""
+
 # digits with separators and a fraction, or a fraction alone; an exponent; a suffix
 _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?|\.\d+)(?:e([+-]?\d+))?\s*([A-Za-z]*)\s*")
 
@@ -56,6 +66,16 @@ _ALL = (
     Metric("top1_error", "Published top-1", "percent", "lower", "ImageNet error as published"),
     Metric("top5_error", "Published top-5", "percent", "lower", "ImageNet error as published"),
     Metric("weighted_layers", "Weighted layers", "count", "", "convolutions and linears on the longest path"),
+    Metric("self_ms", "Own time", "milliseconds", "lower", "median time in a layer, its children apart"),
+    Metric("share", "Share", "percent", "", "a layer's own time as a part of the step's"),
+    Metric("self_cpu_ms", "Own CPU time", "milliseconds", "lower", "the same by the thread's CPU clock"),
+    Metric("step_ms", "Step", "milliseconds", "lower", "median time of a step with a clock at every call"),
+    Metric("step_iqr_ms", "Interquartile range", "milliseconds", "lower", "of step_ms"),
+    Metric("step_cpu_ms", "CPU time", "milliseconds", "lower", "median CPU time of the thread in a step"),
+    Metric("plain_step_ms", "Step without clocks", "milliseconds", "lower", "median time of a plain step"),
+    Metric("plain_step_iqr_ms", "Interquartile range", "milliseconds", "lower", "of plain_step_ms"),
+    Metric("overhead_percent", "Cost of measuring", "percent", "lower", "time with clocks over that without"),
+    Metric("cpu_overhead_percent", "Cost in CPU time", "percent", "lower", "the same by the CPU clock"),
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
@@ -66,8 +86,9 @@ def parse_quantity(text: str, unit: Unit = "count") -> float:
     """Return the number that a quantity stands for.
 
     Args:
-        text: Such as `7 M`, `1.6G`, `6,998,552`, `1e9`; for bytes `40 MiB`, `2 GB`, `512`.
-        unit: Counts have suffixes that are powers of 1000, bytes those and powers of 1024.
+        text: Such as `7 M`, `1.6G`, `6,998,552`, `1e9`; for bytes `40 MiB`, `2 GB`, `512`; for times `12 ms`.
+        unit: Counts have suffixes that are powers of 1000, bytes those and powers of 1024; times are in
+            milliseconds, or end in `us`, `ms` or `s`.
 
     Raises:
         InceptionLabError: The text is not a quantity of this unit.
@@ -76,10 +97,10 @@ def parse_quantity(text: str, unit: Unit = "count") -> float:
         >>> parse_quantity("7 M"), parse_quantity("40 MiB", "bytes")
         (7000000.0, 41943040.0)
     """
-    scales = {"count": _DECIMAL, "bytes": _BYTES | {"": 1}, "percent": {"": 1}}[unit]
+    scales: dict[str, float] = {"": 1, **_READ_SCALES[unit]}
     match = _QUANTITY.fullmatch(text)
     if match is None or match[3] not in scales:
-        example = {"count": "7 M", "bytes": "40 MiB", "percent": "6.67"}[unit]
+        example = {"count": "7 M", "bytes": "40 MiB", "percent": "6.67", "milliseconds": "12 ms"}[unit]
         raise InceptionLabError(f"{text!r} is not a quantity of {unit}", hint=f"write it like {example}")
     digits = match[1].replace(",", "").replace("_", "")
     return float(f"{digits}e{match[2] or 0}") * scales[match[3]]
@@ -98,10 +119,10 @@ def format_quantity(value: float, unit: Unit = "count") -> str:
     """
     if unit == "percent":
         return f"{value:.1f} %"
-    scales = {"B": 1, **_BINARY} if unit == "bytes" else _WRITTEN_DECIMAL
+    scales = _SCALES[unit]
     # from 999.5 on, three digits are those of the next suffix
     suffixes = [(suffix, scale) for suffix, scale in scales.items() if abs(value) >= 0.9995 * scale]
-    suffix, scale = suffixes[-1] if suffixes else (next(iter(scales)), 1)
+    suffix, scale = suffixes[-1] if suffixes else next(iter(scales.items()))
     number = value / scale
     digits = f"{number:,.0f}" if scale == 1 and float(value).is_integer() else _three_digits(number)
     return f"{digits} {suffix}".strip() if value else "0"

@@ -25,6 +25,10 @@ from inception_lab.metrics import METRICS, format_quantity, parse_quantity
         ("512", "bytes", 512),
         ("3 B", "bytes", 3),
         (".5 KiB", "bytes", 512),
+        ("12", "milliseconds", 12),
+        ("12 ms", "milliseconds", 12),
+        ("1.5 s", "milliseconds", 1500),
+        ("250us", "milliseconds", 0.25),
     ],
 )
 def test_quantities(text, unit, number):
@@ -70,7 +74,10 @@ def test_every_metric_says_what_it_is():
     ("number", "unit", "text"),
     [(0, "count", "0"), (999, "count", "999"), (1000, "count", "1.00 K"), (999_999, "count", "1.00 M"),
      (12_568_061_056, "count", "12.6 G"), (1023, "bytes", "1,023 B"), (1024, "bytes", "1.00 KiB"),
-     (70_348_576, "bytes", "67.1 MiB")],
+     (70_348_576, "bytes", "67.1 MiB"), (0, "milliseconds", "0"), (12, "milliseconds", "12 ms"),
+     (12.345, "milliseconds", "12.3 ms"), (0.0456, "milliseconds", "45.6 us"),
+     (0.0001, "milliseconds", "0.10 us"), (1234.5, "milliseconds", "1.23 s"),
+     (999.9, "milliseconds", "1.00 s")],
 )  # fmt: skip
 def test_formatting(number, unit, text):
     assert format_quantity(number, unit) == text

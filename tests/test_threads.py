@@ -67,6 +67,9 @@ FUNCTIONS = {
     "measure_memory": lambda model: (
         il.measure_memory(model, SHAPE, mode="train", optimizer="sgd").tracked_bytes
     ),
+    "layer_times": lambda model: il.layer_times(model, SHAPE, seconds=0).layers[
+        ["layer", "type", "executed"]
+    ],
     "effective_field": lambda model: il.effective_field(model, SHAPE, layer="norm", seeds=[0], samples=2),
     "check_fields": lambda model: il.check_fields(model, SHAPE, ["norm"]),
     "smallest_input": lambda model: il.smallest_input(model, SHAPE),

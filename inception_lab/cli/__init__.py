@@ -23,6 +23,7 @@ COMMANDS = {
     "receptive-field": "What each layer sees, and the spectrum over branches.",
     "report": "Tables, plots and a page about each model, in folders.",
     "summary": "The layer table of a model, and its totals.",
+    "time": "Time of each layer in real runs; of several models, ratios.",
 }
 """Every command with its one line of help, so that `--help` loads none of them."""
 

@@ -43,9 +43,9 @@ class TracingOptions:
     input_sizes: tuple[InputSize, ...]
     batch_size: int
     mode: Mode
-    strict: bool
-    meta_only: bool
-    traceback: bool
+    strict: bool = False
+    meta_only: bool = False
+    traceback: bool = False
     optimizer: str | None = None
 
     def request(self, spec: str) -> ModelRequest:
@@ -100,47 +100,55 @@ def typed_options(kind: type, parameter: str, options: Sequence[Decorator]) -> C
     return decorate
 
 
+_STEP_OPTIONS: tuple[Decorator, ...] = (
+    click.option(
+        "--kwargs",
+        multiple=True,
+        type=KeywordType(),
+        callback=lambda _context, _parameter, pairs: unique_keywords(pairs),
+        help="Keyword of the model; repeatable.",
+    ),
+    click.option(
+        "--input-size",
+        "input_sizes",
+        multiple=True,
+        type=SizeType(),
+        help="Size of an input without the batch, and its element type where it is not the model's, "
+        "such as 128:int64; repeatable.  [default: the card's]",
+    ),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(1, 2**31),
+        default=1,
+        show_default=True,
+        help="Images in a batch.",
+    ),
+    click.option(
+        "--mode",
+        type=click.Choice(["eval", "train"]),
+        default="eval",
+        show_default=True,
+        help="One inference pass, or forward, loss and backward.",
+    ),
+)
+_TRACEBACK = click.option("--traceback", is_flag=True, help="Show where a model raised.")
+
 tracing_options = typed_options(
     TracingOptions,
     "tracing",
     (
-        click.option(
-            "--kwargs",
-            multiple=True,
-            type=KeywordType(),
-            callback=lambda _context, _parameter, pairs: unique_keywords(pairs),
-            help="Keyword of the model; repeatable.",
-        ),
-        click.option(
-            "--input-size",
-            "input_sizes",
-            multiple=True,
-            type=SizeType(),
-            help="Size of an input without the batch, and its element type where it is not the model's, "
-            "such as 128:int64; repeatable.  [default: the card's]",
-        ),
-        click.option(
-            "--batch-size",
-            type=click.IntRange(1, 2**31),
-            default=1,
-            show_default=True,
-            help="Images in a batch.",
-        ),
-        click.option(
-            "--mode",
-            type=click.Choice(["eval", "train"]),
-            default="eval",
-            show_default=True,
-            help="One inference pass, or forward, loss and backward.",
-        ),
+        *_STEP_OPTIONS,
         click.option("--strict", is_flag=True, help="Exit with 1 where an operation could not be counted."),
         click.option(
             "--meta-only", is_flag=True, help="Exit with 3 where a model would have to run for real."
         ),
-        click.option("--traceback", is_flag=True, help="Show where a model raised."),
+        _TRACEBACK,
     ),
 )
 """Adds the options that say how a model is built and traced; they arrive as `tracing`."""
+
+step_options = typed_options(TracingOptions, "tracing", (*_STEP_OPTIONS, _TRACEBACK))
+"""The same for a command that runs models for real, which counts nothing."""
 
 optimizer_option = click.option(
     "--optimizer",

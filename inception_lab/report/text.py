@@ -53,7 +53,7 @@ def heading(column: str) -> str:
     """
     if column in METRICS:
         metric = METRICS[column]
-        unit = {"bytes": " (bytes)", "percent": " (%)"}.get(metric.unit, "")
+        unit = {"bytes": " (bytes)", "percent": " (%)", "milliseconds": " (ms)"}.get(metric.unit, "")
         return metric.label + unit
     words = " ".join(METRICS[word].label if word in METRICS else word for word in column.split("_"))
     return words[:1].upper() + words[1:]

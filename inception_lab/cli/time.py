@@ -1,0 +1,211 @@
+"""`inception-lab time`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inception_lab.cli.model import traceback_shown
+from inception_lab.cli.options import (
+    TracingOptions,
+    emit,
+    format_options,
+    optimizer_option,
+    step_options,
+    typed_options,
+)
+from inception_lab.cli.time_text import comparison_text, times_text
+from inception_lab.errors import InceptionLabError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from inception_lab.loading.model import ModelInputs
+
+    ModelWithInputs = tuple[nn.Module, ModelInputs]
+
+DTYPES = ("float32", "bfloat16", "float16")
+GLANCE = 0.1
+"""Least seconds between two drawings of the progress bar."""
+
+
+@dataclass(frozen=True)
+class TimeOptions:
+    """Options of the time command alone.
+
+    Attributes:
+        device: Where models run.
+        threads: PyTorch's threads within an operation, None for its own number.
+        seconds: Time budget for each model.
+        dtype: Name of the dtype that models are converted to, None for their own.
+        channels_last: Convert models and inputs to this memory format.
+        autocast: Name of the dtype of autocast, None without.
+        depth: Levels below the model at which modules have rows, None for layers.
+    """
+
+    device: str
+    threads: int | None
+    seconds: float
+    dtype: str | None
+    channels_last: bool
+    autocast: str | None
+    depth: int | None
+
+    def convert(self, model: nn.Module, inputs: ModelInputs) -> ModelWithInputs:
+        """The model and its inputs in dtype and memory format."""
+        from inception_lab.loading.model import to_channels_last
+
+        if self.dtype:
+            model.to(_dtype(self.dtype))
+        return model, to_channels_last(model, inputs) if self.channels_last else inputs
+
+
+time_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options(
+    TimeOptions,
+    "options",
+    (
+        click.option(
+            "--device",
+            type=click.Choice(["cpu", "cuda"]),
+            default="cpu",
+            show_default=True,
+            help="Where models run; the CPU alone so far.",
+        ),
+        click.option("--threads", type=click.IntRange(1, 1024), help="Threads within an operation."),
+        click.option(
+            "--seconds",
+            type=click.FloatRange(0, 86400),
+            default=5.0,
+            show_default=True,
+            help="Time budget for each model; six rounds are made in any case.",
+        ),
+        click.option(
+            "--dtype", type=click.Choice(DTYPES), help="Convert the model, and its floating inputs."
+        ),
+        click.option("--channels-last", is_flag=True, help="Run in channels-last memory format."),
+        click.option(
+            "--autocast", type=click.Choice(DTYPES[1:]), help="Run forward and loss under autocast."
+        ),
+        click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this."),
+    ),
+)
+"""Adds the options of this command alone, which arrive as `options`."""
+
+
+@click.command()
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@step_options
+@optimizer_option
+@time_options
+@format_options
+def command(
+    models: Sequence[str], tracing: TracingOptions, options: TimeOptions, form: str, output: Path | None
+) -> None:
+    """Time of each layer of MODEL in itself, in real runs; the rows add up to the step.
+
+    Of several models, whose rounds take turns, the times of whole steps and their ratios to the first one.
+    MODEL is an entry of the zoo, or package.module:factory.
+    """
+    _check(models, options)
+    with _progress_bar(f"timing {', '.join(models)}") as progress:
+        keywords = _keywords(tracing, options) | {"progress": progress}
+        run = _time_one if len(models) == 1 else _time_several
+        with traceback_shown(models[0], tracing):
+            text = run(models, tracing, options, keywords, form)
+    emit(text, output)
+
+
+def _check(models: Sequence[str], options: TimeOptions) -> None:
+    if options.device != "cpu":  # known before anything is built
+        raise InceptionLabError("layers are not timed on 'cuda' yet", hint="use device='cpu'")
+    if options.depth and len(models) > 1:
+        raise InceptionLabError("--depth is of the layers of one model", hint="leave it out")
+
+
+def _keywords(tracing: TracingOptions, options: TimeOptions) -> dict[str, Any]:
+    """The keywords that `layer_times` and `compare_times` have in common."""
+    return {
+        "mode": tracing.mode,
+        "optimizer": tracing.optimizer,
+        "autocast": _dtype(options.autocast),
+        "device": options.device,
+        "threads": options.threads,
+        "seconds": options.seconds,
+    }
+
+
+def _time_one(
+    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], form: str
+) -> str:
+    from inception_lab import layer_times
+
+    def run(models: Sequence[ModelWithInputs]) -> str:
+        ((model, inputs),) = models
+        return times_text(layer_times(model, inputs, name=names[0], **keywords), options.depth, form)
+
+    return _with_models(names, tracing, options, run)
+
+
+def _time_several(
+    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], form: str
+) -> str:
+    from inception_lab import compare_times
+
+    def run(models: Sequence[ModelWithInputs]) -> str:
+        nets, inputs = zip(*models, strict=True)
+        comparison = compare_times(nets, inputs, names=names, **keywords)
+        return comparison_text(comparison, form)
+
+    return _with_models(names, tracing, options, run)
+
+
+def _with_models(
+    names: Sequence[str],
+    tracing: TracingOptions,
+    options: TimeOptions,
+    task: Callable[[Sequence[ModelWithInputs]], str],
+    loaded: Sequence[ModelWithInputs] = (),
+) -> str:
+    """Build the models one within the other, as each is guarded for as long as it is used."""
+    from inception_lab.loading.model import apply_with_weights
+
+    if not names:
+        return task(loaded)
+
+    def load_others(model: nn.Module, inputs: ModelInputs) -> str:
+        return _with_models(names[1:], tracing, options, task, (*loaded, options.convert(model, inputs)))
+
+    return apply_with_weights(tracing.request(names[0]), load_others)
+
+
+def _dtype(name: str | None) -> torch.dtype | None:
+    import torch
+
+    return getattr(torch, name) if name else None
+
+
+@contextmanager
+def _progress_bar(description: str) -> Iterator[Callable[[float], None]]:
+    """A progress bar on a terminal, drawn between rounds, by no thread of its own; nothing in a pipe."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(
+        console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
+    ) as display:
+        task, drawn = display.add_task(description, total=1.0), [monotonic()]
+
+        def show(part: float) -> None:
+            if monotonic() - drawn[0] >= GLANCE:
+                display.update(task, completed=part, refresh=True)
+                drawn[0] = monotonic()
+
+        yield show

@@ -1,0 +1,114 @@
+"""The answer of `inception-lab time` as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from inception_lab.metrics import METRICS, format_quantity
+from inception_lab.record import Row
+from inception_lab.report.tables import columns_of
+from inception_lab.report.text import render, shape_text
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from inception_lab.measure.timing import LayerTimes, TimesComparison
+
+LONGEST = 25
+"""Rows in the table for a terminal."""
+
+_IN_CSV_ALONE = ("executed",)
+_RATIO_COLUMNS = ("ratio", "ratio_low", "ratio_high", "confidence", "verdict")
+
+
+def times_text(times: LayerTimes, depth: int | None, form: str) -> str:
+    """The layers or modules of a model, the longest first, and the figures of its step.
+
+    Args:
+        times: Of the model.
+        depth: Levels below the model at which modules have rows, None for layers.
+        form: `json`, or a name from `report.text.FORMATS`; `csv` has the rows in order of execution.
+    """
+    rows = _rows(times.layers if depth is None else times.by_module(depth))
+    if form == "json":
+        return _json(times, rows if depth is not None else None)
+    if form == "csv":
+        return render(rows, columns_of(rows), form)
+    return "\n".join([*_table(rows, form), *_totals(times), *_context(times)]) + "\n"
+
+
+def _json(times: LayerTimes, modules: Sequence[Row] | None) -> str:
+    data = times.to_dict()
+    if modules is not None:
+        del data["layers"]
+        data["modules"] = modules
+    return json.dumps(data, indent=2)
+
+
+def _rows(table: DataFrame) -> list[Row]:
+    return cast("list[Row]", table.to_dict("records"))
+
+
+def _table(rows: Sequence[Row], form: str) -> Iterator[str]:
+    """The longest rows, and how much the others make up."""
+    ordered = sorted((row for row in rows if row["self_ms"]), key=lambda row: -row["self_ms"])
+    longest = ordered[:LONGEST] if form == "table" else ordered
+    columns = [column for column in columns_of(rows) if column not in _IN_CSV_ALONE]
+    if not any(row.get("call") for row in longest):
+        columns = [column for column in columns if column != "call"]
+    yield render(longest, columns, form).rstrip()
+    if rest := ordered[len(longest) :]:
+        share = sum(row["share"] for row in rest)
+        yield f"and {len(rest)} shorter ones, {share:.1f} % together, see --format csv"
+    yield ""
+
+
+def _totals(times: LayerTimes) -> Iterator[str]:
+    for name, value in times.totals.items():
+        yield f"{METRICS[name].label:<20} {format_quantity(value, METRICS[name].unit):>10}"
+
+
+def _context(times: LayerTimes) -> Iterator[str]:
+    """The run and the machine, and if its rounds tell anything."""
+    facts = times.context
+    threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
+    step = ", ".join(filter(None, [facts["mode"], facts.get("optimizer"), _autocast(facts)]))
+    shapes, tensors = shape_text(facts["input_shapes"]), f"{facts['dtype']}, {facts['memory_format']}"
+    yield f"{'Run':<20} {shapes}, {step}, {tensors}"
+    yield f"{'Machine':<20} {facts['machine']}, {threads}, torch {facts['torch']}"
+    yield f"{'Rounds':<20} {facts['rounds']}"
+    if times.note:
+        yield f"{'Note':<20} {times.note}"
+
+
+def _autocast(facts: Any) -> str:
+    return f"autocast to {facts['autocast']}" if "autocast" in facts else ""
+
+
+def comparison_text(comparison: TimesComparison, form: str) -> str:
+    """A row per model with its ratio to the first one, and the machine.
+
+    Args:
+        comparison: Of two models or more.
+        form: `json`, or a name from `report.text.FORMATS`.
+    """
+    if form == "json":
+        return json.dumps(comparison.to_dict(), indent=2)
+    ratios: list[Row] = [{}, *(ratio.to_dict() for ratio in comparison.ratios)]
+    rows = [
+        {
+            "model": times.context["model"],
+            "plain_step_ms": times.totals["plain_step_ms"],
+            "plain_step_iqr_ms": times.totals["plain_step_iqr_ms"],
+            **{name: ratio.get(name) for name in _RATIO_COLUMNS},
+        }
+        for times, ratio in zip(comparison.models, ratios, strict=True)
+    ]
+    table = render(rows, columns_of(rows), form)
+    if form == "csv":
+        return table
+    notes = [f"{times.context['model']}: {times.note}" for times in comparison.models if times.note]
+    lines = [line for line in _context(comparison.models[0]) if not line.startswith("Note")]
+    return "\n".join([table, *lines, *notes]) + "\n"

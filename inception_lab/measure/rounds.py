@@ -1,0 +1,135 @@
+"""Rounds of prepared steps, with the clock at every call and without it in turns, within a time budget."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from typing import NamedTuple
+
+import torch
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.measure.clock import CallClock, Elapsed, RoundTimes, run_clocked, run_plain
+from inception_lab.running.step import Step
+from inception_lab.tracing.calls import FAILED_IN
+
+FEWEST, MOST = 6, 1000
+"""Rounds that are made however long they take, which an interval of 95% needs; and the most."""
+
+WARM_UP = 0.1
+"""Part of the time budget for rounds that do not count; one is always made."""
+
+Progress = Callable[[float], None]
+"""Told the part of the time budget that is spent, from 0 to 1."""
+
+
+@dataclass
+class Samples:
+    """The rounds of one step.
+
+    Attributes:
+        clocked: With a clock at every call.
+        plain: Those beside them, without one.
+    """
+
+    clocked: list[RoundTimes] = field(default_factory=list)
+    plain: list[Elapsed] = field(default_factory=list)
+
+
+class Rounds(NamedTuple):
+    """What was measured.
+
+    Attributes:
+        samples: Of each step; the rounds at one place were made one after the other.
+        warm_up: Rounds before, which do not count.
+    """
+
+    samples: Sequence[Samples]
+    warm_up: int
+
+
+def measure_rounds(steps: Sequence[Step], seconds: float, progress: Progress | None = None) -> Rounds:
+    """Run steps in turns until a time budget is spent.
+
+    In each round every step runs once with the clock and once without; every other round has the reverse
+    order, so that a machine that becomes slower or faster favours none of them.
+
+    Args:
+        steps: Prepared, all of them at once.
+        seconds: The time budget for all, warm-up included.
+        progress: Told how far it is after each round.
+    """
+    began = monotonic()
+
+    def spent() -> float:
+        return (monotonic() - began) / seconds if seconds else 1.0
+
+    warm_up = 0
+    while not warm_up or (spent() < WARM_UP and warm_up < MOST):
+        _make_round(steps, [Samples() for _ in steps], warm_up)
+        warm_up += 1
+    samples = [Samples() for _ in steps]
+    count = 0
+    while count < FEWEST or (spent() < 1 and count < MOST):
+        _make_round(steps, samples, count)
+        count += 1
+        if progress is not None:
+            progress(min(1.0, count / FEWEST, max(spent(), count / MOST)))
+    return Rounds(samples, warm_up)
+
+
+def _make_round(steps: Sequence[Step], samples: Sequence[Samples], number: int) -> None:
+    runs = [
+        partial(run, step, sample)
+        for step, sample in zip(steps, samples, strict=True)
+        for run in (_add_clocked, _add_plain)
+    ]
+    for run in reversed(runs) if number % 2 else runs:
+        run()
+
+
+def _add_clocked(step: Step, samples: Samples) -> None:
+    clock = CallClock()
+    with _fresh(step):
+        run_clocked(step, clock)
+    samples.clocked.append(clock.times())
+
+
+def _add_plain(step: Step, samples: Samples) -> None:
+    with _fresh(step):
+        elapsed, _ = run_plain(step)
+    samples.plain.append(elapsed)
+
+
+@contextmanager
+def _fresh(step: Step) -> Iterator[None]:
+    """Begin a round as every other one: no gradients, the same random numbers, no garbage of the last one."""
+    for tensor in (*step.model.parameters.values(), *step.arguments.tensors.values()):
+        tensor.grad = None
+    # Automatic collection is off; the young generation is enough for cycles of the last round.
+    gc.collect(0)
+    torch.default_generator.manual_seed(0)
+    with failure_named(step.request.name):
+        yield
+
+
+@contextmanager
+def failure_named(name: str) -> Iterator[None]:
+    """Turn what a model raises into one line that names the model and the layer.
+
+    Raises:
+        InceptionLabError: The model raised (exit code 3).
+    """
+    try:
+        yield
+    except InceptionLabError:
+        raise
+    except Exception as error:
+        path = error.__dict__.get(FAILED_IN, "")
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}{f' in {path}' if path else ''}" + (f": {lines[0]}" if lines else "")
+        raise InceptionLabError(f"cannot run: {reason}", where=name, exit_code=MODEL_FAILED) from error

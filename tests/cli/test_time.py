@@ -1,0 +1,134 @@
+"""`inception-lab time` as a user types it."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+
+import pytest
+from support.typed import typed
+
+from inception_lab.measure.clock import OUTSIDE
+
+SMALL = ("--input-size", "3x64x64", "--seconds", "0")
+
+
+def run(capsys, *arguments):
+    return typed(capsys, "time", *arguments)
+
+
+def test_the_longest_layers_and_the_step(capsys):
+    code, out, err = run(capsys, "nin", *SMALL)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].split() == [
+        "Layer",
+        "Type",
+        "Own",
+        "time",
+        "(ms)",
+        "Share",
+        "(%)",
+        "Own",
+        "CPU",
+        "time",
+        "(ms)",
+    ]
+    end = next(place for place, line in enumerate(lines) if line.startswith("and ") or not line)
+    own = [float(line.split()[-3].replace(",", "")) for line in lines[2:end]]
+    assert own == sorted(own, reverse=True)
+    for word in (
+        "Step ",
+        "Step without clocks",
+        "Cost of measuring",
+        "Interquartile range",
+        "1x3x64x64, eval",
+    ):
+        assert word in out
+
+
+def test_json_adds_up_in_every_digit(capsys):
+    _, out, _ = run(capsys, "nin", *SMALL, "--mode", "train", "--optimizer", "momentum", "--batch-size", "2",
+                    "--threads", "1", "--format", "json")  # fmt: skip
+    data = json.loads(out, parse_float=Decimal)
+    assert sum(Decimal(row["self_ms"]) for row in data["layers"]) == data["totals"]["step_ms"]
+    assert (data["model"], data["mode"], data["optimizer"], data["threads"]) == (
+        "nin",
+        "train",
+        "momentum",
+        1,
+    )
+    assert data["input_shapes"] == [[2, 3, 64, 64]]
+    assert data["layers"][-1]["layer"] == OUTSIDE.path
+    assert {"(loss)", "(backward)", "(optimizer)"} <= {row["layer"] for row in data["layers"]}
+
+
+def test_by_depth_modules_have_rows(capsys):
+    _, out, _ = run(capsys, "nin", *SMALL, "--depth", "1", "--format", "json")
+    data = json.loads(out, parse_float=Decimal)
+    assert "layers" not in data
+    assert sum(Decimal(row["self_ms"]) for row in data["modules"]) == data["totals"]["step_ms"]
+    assert {"mlpconv1", "(model)", "(outside)"} <= {row["module"] for row in data["modules"]}
+
+
+def test_csv_is_a_bare_table_in_order_of_execution(capsys, tmp_path):
+    path = tmp_path / "times.csv"
+    run(capsys, "nin", *SMALL, "--format", "csv", "-o", str(path))
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert list(rows[0]) == ["layer", "call", "type", "executed", "self_ms", "share", "self_cpu_ms"]
+    assert rows[0]["layer"] == "(model)"
+    assert float(rows[0]["self_ms"]) > 0
+
+
+def test_dtype_memory_format_and_autocast(capsys):
+    _, out, _ = run(
+        capsys, "nin", *SMALL, "--dtype", "bfloat16", "--channels-last", "--format", "json"
+    )  # fmt: skip
+    data = json.loads(out)
+    assert (data["dtype"], data["memory_format"]) == ("bfloat16", "channels_last")
+    _, out, _ = run(capsys, "nin", *SMALL, "--autocast", "bfloat16", "--format", "json")
+    assert json.loads(out)["autocast"] == "bfloat16"
+
+
+def test_several_models_have_ratios(capsys):
+    _, out, _ = run(capsys, "nin", "alexnet", *SMALL, "--format", "json")
+    data = json.loads(out)
+    assert [model["model"] for model in data["models"]] == ["nin", "alexnet"]
+    (ratio,) = data["ratios"]
+    assert (ratio["model"], ratio["baseline"]) == ("alexnet", "nin")
+    assert ratio["ratio_low"] <= ratio["ratio"] <= ratio["ratio_high"]
+    for form in ("table", "markdown", "csv"):
+        _, out, _ = run(capsys, "nin", "nin", *SMALL, "--format", form)
+        assert out.count("nin") >= 2
+        assert ("ratio_low" if form == "csv" else "Ratio low") in out
+
+
+def test_a_model_of_ones_own_that_raises(capsys, tmp_path, monkeypatch):
+    (tmp_path / "wrong_nets.py").write_text(
+        "from torch import nn\n\n\ndef net():\n    return nn.Sequential(nn.Linear(4, 4), nn.Linear(5, 4))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "wrong_nets:net", "--input-size", "4")
+    assert (code, out) == (3, "")
+    assert len(err.splitlines()) == 1
+    assert "wrong_nets:net: cannot run: RuntimeError in 1: " in err
+    assert "--traceback shows where" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nin", "--device", "cuda"], "use --device cpu"),
+        (["nin", "--optimizer", "sgd"], "use --mode train"),
+        (["nin", "alexnet", "--depth", "1"], "--depth is of the layers of one model"),
+        (["nni"], "did you mean nin"),
+        (["nin", "--threads", "0"], "--threads"),
+        (["nin", "--seconds", "-1"], "--seconds"),
+        ([], "MODEL"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(capsys, arguments, message):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
