@@ -38,7 +38,7 @@ def measure(subject: Subject) -> Row:
             with torch.device(device):
                 model, inputs = subject.make()
             return trace_row(*place, model.eval(), inputs)
-        except Exception as error:  # whatever a stranger's model raises is a result here
+        except Exception as error:  # whatever a model of another package raises is a result
             if subject.must_fail and isinstance(error, il.InceptionLabError):
                 return Row(*place, traced=REFUSED, reason=f"as its test demands: {one_line(error)}")
             reasons.append(f"built on {device}: {one_line(error)}")

@@ -1,4 +1,4 @@
-"""Real runs and the peak of their memory: by hand, on hostile ground, and what is left behind."""
+"""Real runs and the peak of their memory: by hand, for models that are hard to run, and afterwards."""
 
 import pytest
 import torch
@@ -59,9 +59,9 @@ class TestTracker:
         assert tracker.peak_bytes == 64
 
     def test_tensors_met_on_the_way_are_counted(self):
-        x, stranger = torch.zeros(8), torch.zeros(4, 8)
+        x, unregistered = torch.zeros(8), torch.zeros(4, 8)
         with StorageTracker([x]) as tracker:
-            (stranger * x).sum()
+            (unregistered * x).sum()
         assert tracker.peak_bytes == 32 + 128 + 128 + 4
 
 

@@ -1,4 +1,4 @@
-"""What a model makes on the way is of float64, in the thread that asks for it alone."""
+"""Tensors that a model makes on the way are of float64, in the thread that asks for it alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 

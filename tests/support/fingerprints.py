@@ -1,4 +1,4 @@
-"""What a model holds, so that it can be compared before and after."""
+"""Everything that a model holds, so that it can be compared before and after."""
 
 import collections
 
@@ -8,7 +8,7 @@ from inception_lab.tracing.tracer import trace
 
 
 def content(value):
-    """What a value holds: tensors and objects by identity, containers by what is in them."""
+    """A value as it can be compared: tensors and objects by identity, containers by what is in them."""
     if isinstance(value, torch.Tensor):
         version = value._version if not value.is_inference() else None
         return id(value), value.detach().clone(), version, value.requires_grad, id(value.grad)

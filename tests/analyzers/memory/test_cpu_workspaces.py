@@ -1,4 +1,4 @@
-"""What a convolution holds within itself, beside the allocator's events in the same one run for real."""
+"""Workspaces of a convolution, beside the allocator's events in the same one run for real."""
 
 import os
 import subprocess

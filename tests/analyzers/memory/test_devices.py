@@ -1,4 +1,4 @@
-"""What devices hold otherwise: by hand, and beside what PyTorch's own CUDA operations return."""
+"""Storages that other devices hold: by hand, and beside what PyTorch's own CUDA operations return."""
 
 import pytest
 import torch
