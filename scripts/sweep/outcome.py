@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from support.hostile.case import call, products_visible, real
 from torch import nn
-from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 import inception_lab as il
 from inception_lab.ir.operation_name import parse_operation_name
+from inception_lab.running import torch_internals
 from shared import time_run
 
 EQUAL, EXPLAINED, UNEXPLAINED = "equal", "explained", "unexplained"
@@ -101,7 +101,9 @@ def flops_by_torch(model: nn.Module, inputs: Any, device: str) -> int:
     # a frozen model: the counter stumbles over parameters that are passed to modules and need a gradient
     model.to(device).requires_grad_(False)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    arguments = tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), real(inputs, dtype))
+    arguments = torch_internals.tree_map(
+        lambda item: item.to(device) if isinstance(item, torch.Tensor) else item, real(inputs, dtype)
+    )
     counter = FlopCounterMode(display=False)
     with products_visible(), counter, torch.no_grad():
         call(model, arguments)

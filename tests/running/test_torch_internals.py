@@ -1,6 +1,8 @@
 """Private names of torch stand in one file, all of them exist, and a missing one is said in one line."""
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -138,6 +140,16 @@ def test_a_missing_name_is_one_line_with_the_version(monkeypatch):
         torch_internals.gone  # noqa: B018
     line = f"torch {torch.__version__} does not have torch._C._gone_since_then; install a version"
     assert str(refusal.value).startswith(line)
+
+
+def test_the_versions_in_its_hint_are_those_that_the_package_requires(monkeypatch):
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    requirement, *others = [line for line in project["dependencies"] if re.match(r"torch\b(?!-)", line)]
+    assert not others
+    monkeypatch.setattr(torch_internals, "NAMES", {**NAMES, "gone": "torch._C:_gone_since_then"})
+    with pytest.raises(InceptionLabError) as refusal:
+        torch_internals.gone  # noqa: B018
+    assert re.findall(r"torch[<>=]\S*", refusal.value.hint) == [requirement]
 
 
 def test_a_name_that_is_not_listed_is_an_attribute_error():
