@@ -9,10 +9,9 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from traceback import TracebackException
 
-import inception_lab
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 
-_PACKAGE = Path(inception_lab.__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _MACHINERY = ("torch/nn/modules/module.py", "<frozen importlib", "importlib/__init__.py")
 """Files of others whose frames lead from this tool to the user's code."""
 
