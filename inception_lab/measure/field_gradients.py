@@ -17,11 +17,10 @@ from torch import nn
 from torch.autograd.graph import allow_mutation_on_saved_tensors
 
 from inception_lab.analyzers.receptive_field.field import Field
-from inception_lab.errors import InceptionLabError
 from inception_lab.measure.positive_model import InFloat64, Positive, positive_weights
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
 from inception_lab.running.step import guarded
-from inception_lab.tracing.tracer import trace
+from inception_lab.tracing.tracer import takes, trace
 
 Span = tuple[int, int]
 NOTHING: Span = (0, -1)
@@ -86,7 +85,7 @@ def strip(
     lengths = [int(inner.field + 4 * inner.stride) for inner in interiors if inner]
     long = _with_size(shape, axis, max(lengths, default=0))
     # from a layer on, the length would be in that layer's positions, not in pixels of the input
-    if long[axis + 2] > shape[axis + 2] and not source and _takes(model, long):
+    if long[axis + 2] > shape[axis + 2] and not source and takes(model, long):
         shape = long
     for other in set(range(len(shape) - 2)) - {axis}:
         shape = _narrow(model, shape, other)
@@ -171,21 +170,13 @@ def _with_size(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
     return (*shape[: axis + 2], size, *shape[axis + 3 :])
 
 
-def _takes(model: nn.Module, shape: tuple[int, ...]) -> bool:
-    try:
-        trace(model, shape, meta_only=True)
-    except InceptionLabError:
-        return False
-    return True
-
-
 def _narrow(model: nn.Module, shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """The same with the smallest size along an axis that the net takes, found by halving."""
     # a net that takes some size is held to take every larger one, up to its own
     least, enough = 1, shape[axis + 2]
     while least < enough:
         middle = (least + enough) // 2
-        if _takes(model, _with_size(shape, axis, middle)):
+        if takes(model, _with_size(shape, axis, middle)):
             enough = middle
         else:
             least = middle + 1

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inception_lab.analyzers.receptive_field.field import Field, call_of, fields
+from inception_lab.analyzers.receptive_field.field import Field, NoSpatialAxes, call_of, fields
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
 from inception_lab.ir.structure import ROOT, layer_name
 from inception_lab.ir.trace import Call, Trace
@@ -105,16 +105,17 @@ def fields_of_layers(trace: Trace, layers: Sequence[str] = (), source: str = "")
         source: Path of the layer from whose output on fields are meant; empty for the input.
 
     Raises:
-        InceptionLabError: A layer is not there, or has no spatial axes.
+        NoSpatialAxes: A layer that is named has none, or no layer has any.
+        InceptionLabError: A layer is not there.
     """
     spatial = _spatial_fields(trace, source)
     for layer in layers:
         call_of(trace, layer)  # raises where there is none
         if layer not in spatial:
-            raise InceptionLabError("no spatial axes", where=layer, hint=nearest(layer, spatial))
+            raise NoSpatialAxes("no spatial axes", where=layer, hint=nearest(layer, spatial))
     names = layers or spatial_layers(trace, source)[-1:]
     if not names:
-        raise InceptionLabError("no layer has spatial axes", where=trace.context.model, hint="name a layer")
+        raise NoSpatialAxes("no layer has spatial axes", where=trace.context.model, hint="name a layer")
     return {layer: spatial[layer] for layer in names}
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.errors import MODEL_FAILED, InceptionLabError, InputRefused
 from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
@@ -145,6 +145,28 @@ def _is_soon_reached(recorder: Recorder) -> bool:
     """True where a real run gets to the same point soon, and tells if meta tensors were to blame."""
     weights = sum(state.bytes for state in recorder.storages.states if state.born is None)
     return weights < FEW_BYTES and sum(operation.cost.macs for operation, *_ in recorder.ops) < FEW_MACS
+
+
+def takes(model: nn.Module, shape: tuple[int, ...], mode: Mode = "eval") -> bool:
+    """Tell if a model runs on a shape: False where it raises on it or refuses it, on meta tensors.
+
+    Args:
+        model: Any module that takes one tensor and runs on meta tensors.
+        shape: Of the input, batch included.
+        mode: `eval` or `train`.
+
+    Raises:
+        InceptionLabError: Any other fault, which says nothing about the shape.
+
+    Example:
+        >>> takes(nn.Conv2d(3, 8, 5), (1, 3, 5, 5)), takes(nn.Conv2d(3, 8, 5), (1, 3, 5, 4))
+        (True, False)
+    """
+    try:
+        trace(model, shape, mode=mode, meta_only=True)
+    except (TraceError, InputRefused):
+        return False
+    return True
 
 
 def _has_data(model: nn.Module) -> bool:

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from inception_lab.analyzers.receptive_field.axis_maps import Extents
-from inception_lab.analyzers.receptive_field.field import fields
-from inception_lab.errors import InceptionLabError
+from inception_lab.analyzers.receptive_field.field import NoSpatialAxes, fields
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.measure.field_gradients import NOTHING, check_fields, input_gradients, span, strip
 from inception_lab.measure.unit_gradients import Unit
 
@@ -177,15 +177,26 @@ def test_the_model_is_left_as_it_was_found():
 
 
 @pytest.mark.parametrize(
-    ("layers", "message"),
-    [(["nose"], "no layer 'nose'"), (["1"], "no spatial axes")],
+    ("layers", "error", "message"),
+    [(["nose"], InceptionLabError, "no layer 'nose'"), (["1"], NoSpatialAxes, "no spatial axes")],
 )
-def test_layers_that_cannot_be_checked(layers, message):
+def test_layers_that_cannot_be_checked(layers, error, message):
     net = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten())
-    with pytest.raises(InceptionLabError, match=message):
+    with pytest.raises(error, match=message):
         check_fields(net, (1, 1, 8), layers)
 
 
 def test_a_net_without_spatial_axes():
-    with pytest.raises(InceptionLabError, match="spatial axes"):
+    with pytest.raises(NoSpatialAxes, match="no layer has spatial axes"):
         check_fields(nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten()), (1, 1, 8))
+
+
+@pytest.mark.parametrize("long_is_refused", [True, False])
+def test_an_error_that_is_not_about_the_size_is_raised(long_is_refused):
+    def forward(x):
+        if (x.shape[2] > 8) if long_is_refused else (x.shape[2] < 8):
+            raise InceptionLabError("heads are missing", exit_code=MODEL_FAILED)
+        return F.max_pool2d(x, 3)
+
+    with pytest.raises(InceptionLabError, match="heads are missing"):
+        strip(Net(forward), (1, 1, 8, 8), axis=0 if long_is_refused else 1)

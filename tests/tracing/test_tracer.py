@@ -11,10 +11,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import inception_lab as il
-from inception_lab.errors import InceptionLabError
+from inception_lab.errors import MODEL_FAILED, InceptionLabError, InputRefused
 from inception_lab.models.registry import create_model
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.losses import HEAD_WEIGHT
+from inception_lab.tracing.tracer import takes
 
 SMALL = (2, 3, 64, 64)
 
@@ -687,3 +688,32 @@ class TestErrors:
         assert owners(outer)[-1] == ("convolution", "a", 0)
         self.error_of(nn.Conv2d(5, 5, 1))
         assert il.trace(conv(), SMALL).ops == inner[0].ops
+
+
+class TestTakes:
+    """The one question of whether a model runs on a shape."""
+
+    def raising(self, error):
+        def forward(net, x):
+            if x.shape[2] < 8:
+                raise error
+            return net.a(x)
+
+        return net_of(forward, conv())
+
+    @pytest.mark.parametrize(
+        "error", [ValueError("too small"), InputRefused("too small", exit_code=MODEL_FAILED)]
+    )
+    def test_no_where_the_model_raises_or_refuses(self, error):
+        model = self.raising(error)
+        assert [takes(model, (1, 3, side, side)) for side in (7, 8)] == [False, True]
+
+    def test_any_other_error_is_raised(self):
+        model = self.raising(InceptionLabError("heads are missing", exit_code=MODEL_FAILED))
+        assert takes(model, (1, 3, 8, 8))
+        with pytest.raises(InceptionLabError, match="heads are missing"):
+            takes(model, (1, 3, 7, 7))
+
+    def test_the_mode_counts(self):
+        model = nn.BatchNorm1d(3)  # one value per channel has no variance
+        assert [takes(model, (1, 3), mode) for mode in ("eval", "train")] == [True, False]
