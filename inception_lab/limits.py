@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
+from math import inf
 from typing import cast
 
 import torch
@@ -18,14 +19,14 @@ from inception_lab.analyzers.receptive_field.resolution import (
     resolution_fit,
     smallest_by_geometry,
 )
-from inception_lab.errors import InceptionLabError, InputRefused
+from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.prediction import Device, trace_for_device
 from inception_lab.metrics import parse_quantity
 from inception_lab.running.inputs import Inputs, of_shape
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
-from inception_lab.tracing.tracer import TraceError, trace
+from inception_lab.tracing.tracer import takes, trace
 
 BATCH_LIMIT = 2**31
 """The search for a batch that does not fit ends here."""
@@ -87,24 +88,16 @@ def tried_resolution_fit(model: nn.Module, first: Trace) -> ResolutionFit:
 def _smallest(model: nn.Module, first: Trace) -> tuple[int, ...]:
     head, traced_size = first.context.input_shapes[0][:2], first.context.input_shapes[0][2:]
 
-    def takes(size: tuple[int, ...]) -> bool:
-        return min(size) > 0 and _runs(model, (*head, *size), first.context.mode)
+    def fits(size: tuple[int, ...]) -> bool:
+        return min(size) > 0 and takes(model, (*head, *size), first.context.mode)
 
     size = smallest_by_geometry(first)
-    while not takes(size):
+    # Up first: padding that a model computes from the size can make the geometry's answer too small.
+    while not fits(size):
         size = tuple([min(n + 1, limit) for n, limit in zip(size, traced_size, strict=True)])
-    while smaller := next(filter(takes, _one_less(size)), None):
+    while smaller := next(filter(fits, _one_less(size)), None):
         size = smaller
     return size
-
-
-def _runs(model: nn.Module, shape: tuple[int, ...], mode: Mode) -> bool:
-    """True where a model takes a shape, False where it raises on it; any other error is passed on."""
-    try:
-        trace(model, shape, mode=mode, meta_only=True)
-    except (TraceError, InputRefused):
-        return False
-    return True
 
 
 def _one_less(size: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -171,8 +164,8 @@ def largest_batch(
         start: A batch size that the model takes; smaller ones are tried only where it does not fit.
 
     Raises:
-        InceptionLabError: The limit is not a quantity of bytes, or no batch reaches it (exit code 2);
-            the model cannot run on such inputs (3).
+        InceptionLabError: The limit is not a quantity of bytes, `start` is not a batch size, or no batch
+            reaches the limit (exit code 2); the model cannot run on such inputs (3).
 
     Example:
         >>> net = nn.Linear(10, 20)  # 880 bytes of parameters, 120 for each row in and out
@@ -180,7 +173,8 @@ def largest_batch(
         >>> answer.batch_size, answer.peak_bytes, answer.one_more_bytes
         (9, 1960, 2080)
     """
-    limit_bytes = parse_quantity(limit, "bytes") if isinstance(limit, str) else limit
+    limit_bytes = _limit_in_bytes(limit)
+    _check_start(start)
     trace_step = partial(
         trace_for_device,
         model,
@@ -205,6 +199,21 @@ def largest_batch(
     return LargestBatch(
         int(limit_bytes), batch_size, peak(batch_size) if batch_size else None, reserved, peak(batch_size + 1)
     )
+
+
+def _limit_in_bytes(limit: str | float) -> float:
+    limit_bytes = parse_quantity(limit, "bytes") if isinstance(limit, str) else limit
+    # NaN is in no range, so that this refuses it too
+    if not 0 <= limit_bytes < inf:
+        raise InceptionLabError(
+            f"limit {limit!r} is not a number of bytes", hint='give bytes, or text such as "80 GiB"'
+        )
+    return limit_bytes
+
+
+def _check_start(start: int) -> None:
+    if not isinstance(start, int) or start < 1:
+        raise InceptionLabError(f"start={start!r} is not a batch size", hint="give a whole number from 1 on")
 
 
 def _bisected(fits: Callable[[int], bool], start: int) -> int:
