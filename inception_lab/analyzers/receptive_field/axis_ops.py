@@ -199,17 +199,18 @@ def zero_padding(size: int, lead: int, trail: int) -> AxisOp:
 
 @_cache
 def edge_padding(size: int, lead: int, trail: int, mode: str) -> AxisOp:
-    """Padding made of the input: `reflection`, `replication` or `circular`."""
+    """Padding made of the input: `reflection` or `replication`."""
     positions = np.pad(np.arange(size), (lead, trail), mode=_NUMPY_MODES[mode])  # type: ignore[call-overload]
-    least = max(lead, trail) + (mode == "reflection")
+    # a reflection leaves out the edge itself, so that it needs a pixel more than it adds
+    least = max(lead, trail) + 1 if mode == "reflection" else 1
 
     def sizes(n: IntArray) -> IntArray:
-        return np.where(n >= max(least, 1), n + lead + trail, 0)
+        return np.where(n >= least, n + lead + trail, 0)
 
     return AxisOp(positions[:, None], 0, Fraction(lead), Fraction(1), True, sizes)
 
 
-_NUMPY_MODES = {"reflection": "reflect", "replication": "edge", "circular": "wrap"}
+_NUMPY_MODES = {"reflection": "reflect", "replication": "edge"}
 
 
 @_cache

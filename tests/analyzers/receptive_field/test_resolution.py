@@ -32,6 +32,7 @@ def test_the_smallest_input_is_the_edge_of_failure(name):
         (nn.Sequential(nn.Conv2d(1, 1, (3, 1)), nn.MaxPool2d((1, 4))), (1, 1, 20, 30), (3, 4)),
         (nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True)), (1, 1, 20, 20), (2, 2)),
         (nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(1, 1, 1)), (1, 1, 20, 20), (4, 4)),
+        (nn.Sequential(nn.ReplicationPad2d(3), nn.Conv2d(1, 1, 5)), (1, 1, 20, 20), (1, 1)),
         (
             nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 18 * 18, 3)),
             (1, 1, 20, 20),
