@@ -104,7 +104,9 @@ def measure_field(model: str, tracing: TracingOptions, options: EffectiveOptions
     def measure(net: nn.Module, inputs: ModelInputs) -> EffectiveField:
         shape = only_shape(inputs)
         if shape is None:
-            raise InceptionLabError("--effective takes a model with one floating input")
+            raise InceptionLabError(
+                "--effective takes a model with one floating input", where=model, hint="leave out --effective"
+            )
         return effective_field(
             net,
             shape,

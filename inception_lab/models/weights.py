@@ -171,7 +171,7 @@ def _read_state_dict(weights: Weights) -> Mapping[str, Any]:
     """The state dict itself, or that of a file; nothing but tensors is ever unpickled."""
     state: Any = weights if isinstance(weights, Mapping) else _read_file(Path(weights))
     if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
-        raise InceptionLabError(f"the weights are a {type(state).__name__}", hint="a state dict is wanted")
+        raise InceptionLabError(f"the weights are a {type(state).__name__}", hint="pass model.state_dict()")
     return state
 
 

@@ -84,6 +84,12 @@ def test_padding_that_a_model_computes_from_the_size(capsys):
             "no spatial axes",
         ),
         ("googlenet --input-size 3x20x20", 3, "31"),
+        (
+            "torch.nn:Embedding --input-size 8:int64 --kwargs num_embeddings=9 --kwargs embedding_dim=4 "
+            "--effective",
+            2,
+            "one floating input; leave out --effective",
+        ),
     ],
 )
 def test_mistakes(capsys, arguments, code, message):

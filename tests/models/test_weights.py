@@ -376,7 +376,7 @@ class TestFiles:
     def test_a_list_is_no_state_dict(self, small, tmp_path):
         torch.save([torch.zeros(1)], tmp_path / "list.pth")
         message = refusal(load_torchvision_state_dict, small[0], tmp_path / "list.pth")
-        assert message == "the weights are a list; a state dict is wanted"
+        assert message == "the weights are a list; pass model.state_dict()"
 
 
 @pytest.mark.parametrize("table", [weights.TORCHVISION, weights.TIMM])

@@ -57,7 +57,11 @@ def _supports(trace: Trace, layer: str, source: str) -> tuple[Support, ...]:
     dependence = propagate(trace, value, axes, Support.identity).get(outputs[0]) if outputs else None
     if not isinstance(dependence, Geometry):
         reason = dependence.reason if dependence is not None else "it does not depend on the source"
-        raise InceptionLabError(f"what {layer} sees is not known: {reason}", where=trace.context.model)
+        raise InceptionLabError(
+            f"what {layer} sees is not known: {reason}",
+            where=trace.context.model,
+            hint="name a layer that receptive_field gives a field",
+        )
     return tuple([support for support in dependence.maps if isinstance(support, Support)])
 
 

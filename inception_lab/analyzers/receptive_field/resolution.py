@@ -92,7 +92,11 @@ def smallest_by_geometry(trace: Trace) -> tuple[int, ...]:
         maps = [dependence.maps[axis] for dependence in dependences if isinstance(dependence, Geometry)]
         fits = reduce(np.logical_and, [m.fits for m in maps if isinstance(m, Sizes)])
         if not fits.any():
-            raise InceptionLabError("the trace contradicts itself", where=trace.context.model)
+            raise InceptionLabError(
+                "the trace contradicts itself: its operations refuse the size that it was traced at",
+                where=trace.context.model,
+                hint="trace the model again",
+            )
         # the first candidate is a size of 1
         smallest.append(int(np.flatnonzero(fits)[0]) + 1)
     return tuple(smallest)

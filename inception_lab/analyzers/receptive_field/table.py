@@ -68,7 +68,7 @@ def _field(call: Call, by_value: Mapping[int, Field]) -> Field:
     if not call.executed:
         return replace(INDEPENDENT, reason="it never ran")
     if call.path.startswith("("):
-        return replace(INDEPENDENT, reason="it is no part of the forward pass")
+        return replace(INDEPENDENT, reason="it is not a part of the forward pass")
     return by_value.get(call.outputs[0], INDEPENDENT) if call.outputs else INDEPENDENT
 
 

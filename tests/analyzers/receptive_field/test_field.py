@@ -261,3 +261,15 @@ def test_a_pixel_that_reaches_nothing():
     assert il.projective_field(trace, (3, 4), "0") == (None, (2, 2))
     with pytest.raises(InceptionLabError, match="count from 0"):
         il.projective_field(trace, (8, 0), "0")
+
+
+def test_layers_that_no_pixel_is_known_to_reach():
+    class Ones(nn.Module):
+        def forward(self, x):
+            return torch.ones_like(x)
+
+    trace = il.trace(nn.Sequential(Ones()), (1, 1, 8, 8), mode="train")
+    with pytest.raises(InceptionLabError, match="does not depend on the source; name a layer that"):
+        il.projective_field(trace, (3, 4), "0")
+    rows = il.receptive_field(trace).set_index("layer")
+    assert rows["reason"]["(loss)"] == "it is not a part of the forward pass"
