@@ -47,9 +47,7 @@ class Table:
 
     def markdown(self) -> str:
         """Return its lines; a pipe or a line break in a cell stays inside of it."""
-        head, *body = [
-            [_PIPE.sub(r"\|", one_line(cell)) for cell in row] for row in (self.columns, *self.rows)
-        ]
+        head, *body = [[_cell(text) for text in row] for row in (self.columns, *self.rows)]
         return "\n".join(map(markdown_line, (head, ["---"] * len(head), *body)))
 
 
