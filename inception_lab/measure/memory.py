@@ -40,8 +40,9 @@ CONVOLUTIONS = (
 )
 """Whose workspaces are measured, by base name."""
 
-SILENT = "99"
-"""Above every level of the profiler's own log, which it writes to standard error."""
+LOG_LEVEL, SILENT = "KINETO_LOG_LEVEL", "99"
+"""Above the levels of the profiler's own log on standard error. One line of it has no level: that of a first
+profile in another thread than the one that imported torch."""
 
 
 @dataclass(frozen=True)
@@ -200,15 +201,26 @@ def _tracked_peak(request: Request, device: torch.device) -> int:
 
 
 def _on_cpu(request: Request, device: torch.device) -> MeasuredMemory:
-    os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)
     _tracked_peak(request, device)  # to warm up: the first run under a dispatch mode keeps tensors alive
     tracked_bytes = _tracked_peak(request, device)
     with prepared_on(request, device) as step:
         before = StorageTracker(existing_tensors(step)).live_bytes
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
+        with _quiet_profiler(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
             step.run()
         changes = _changes(events)
     return MeasuredMemory(device_name("cpu"), tracked_bytes, before + max(accumulate(changes, initial=0)))
+
+
+@contextmanager
+def _quiet_profiler() -> Iterator[None]:
+    """The profiler without its log, unless the user has chosen a level."""
+    level = os.environ.get(LOG_LEVEL)
+    os.environ.setdefault(LOG_LEVEL, SILENT)
+    try:
+        yield
+    finally:
+        if level is None:
+            del os.environ[LOG_LEVEL]
 
 
 def _changes(events: Any) -> list[int]:

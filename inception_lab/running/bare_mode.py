@@ -1,4 +1,4 @@
-"""The base of our dispatch modes."""
+"""The base of the dispatch modes that must not refer to the arguments of operations."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 A run changes what all threads share: the tensors, flags and attributes of a model, and settings of the
 process such as the fast path of attention and garbage collection. Runs of this package take turns by a
-lock. A program that calls the model itself from another thread knows nothing of that lock: its call waits
-at a gate, and a call that is under way is waited for.
+lock. A program that calls the model itself from another thread, or reads its state there, knows nothing of
+that lock: it waits at a gate, and a call that is under way is waited for.
 """
 
 from __future__ import annotations
@@ -31,14 +31,19 @@ PATIENCE = 60.0
 _GLANCE = 0.002
 """Seconds between two looks at the other threads."""
 
-_ENTRANCES = ("_call_impl", "_wrapped_call_impl", "forward")
+GATED = ("forward", "state_dict", "load_state_dict", *torch_internals.MODULE_TENSORS)
+"""The methods of a module that calls, reads or changes its tensors go through."""
+
+_FRAMES = (*GATED, *torch_internals.MODULE_CALLS)
+"""Functions whose frames tell that a thread is inside."""
+
 _MISSING = object()
 
-Forward = Callable[..., Any]
+Method = Callable[..., Any]
 
 
 class Gates:
-    """A gate in front of the `forward` of each module, for as long as a model is substituted.
+    """Gates in front of the methods of each module, for as long as a model is substituted.
 
     The thread that closes the gates passes them, as do the threads that PyTorch itself starts, such as
     those of its autograd engine. A call from any other one waits until the gates are open again. One that
@@ -56,7 +61,7 @@ class Gates:
         self._waiting: set[int] = set()
         self._closed = False
         self._open_again = Event()
-        self._before: list[tuple[dict[str, Any], Any]] = []
+        self._before: list[tuple[dict[str, Any], str, Any]] = []
 
     def close(self) -> None:
         """Let no other thread in, and wait until none is inside.
@@ -69,9 +74,10 @@ class Gates:
             return
         self._ids = set(map(id, self._modules))
         for module in self._modules:
-            attributes = module.__dict__
-            self._before.append((attributes, attributes.get("forward", _MISSING)))
-            attributes["forward"] = self._gate(module, module.forward)
+            for name in GATED:
+                attributes = module.__dict__
+                self._before.append((attributes, name, attributes.get(name, _MISSING)))
+                attributes[name] = self._gate(module, getattr(module, name))
         deadline = monotonic() + PATIENCE
         while self._others_inside():
             if monotonic() > deadline:
@@ -85,11 +91,11 @@ class Gates:
 
     def open(self) -> None:
         """Take the gates away, and let those who wait go on."""
-        for attributes, forward in self._before:
-            if forward is _MISSING:
-                attributes.pop("forward", None)
+        for attributes, name, method in self._before:
+            if method is _MISSING:
+                attributes.pop(name, None)
             else:
-                attributes["forward"] = forward
+                attributes[name] = method
         self._open_again.set()
 
     def wait(self, arguments: object) -> bool:
@@ -118,13 +124,13 @@ class Gates:
         registered = (module._parameters.values() for module in self._modules)
         return (parameter for parameters in registered for parameter in parameters if parameter is not None)
 
-    def _gate(self, module: nn.Module, forward: Forward) -> Forward:
+    def _gate(self, module: nn.Module, method: Method) -> Method:
         owner = self._owner
 
         def gated(*args: Any, **kwargs: Any) -> Any:
             if get_ident() != owner and not self._may_pass(module):
                 self.wait((args, kwargs))
-            return forward(*args, **kwargs)
+            return method(*args, **kwargs)
 
         return gated
 
@@ -132,7 +138,7 @@ class Gates:
         """True in a thread of PyTorch's own, and in one that was inside before the gates closed."""
         if isinstance(threading.current_thread(), threading._DummyThread):
             return True
-        frame: FrameType | None = sys._getframe(2)
+        frame: FrameType | None = sys._getframe(2)  # of whoever calls the gate
         # The call that is at the gate is not inside yet: its own frames do not count.
         while frame and (frame.f_code.co_filename == __file__ or _entered_module(frame) is module):
             frame = frame.f_back
@@ -152,9 +158,9 @@ class Gates:
 
 
 def _entered_module(frame: FrameType) -> object:
-    """The module whose call or forward a frame is, None where it is neither."""
+    """The module of whose call or gated method a frame is, None where it is of neither."""
     code = frame.f_code
-    if code.co_name not in _ENTRANCES or code.co_varnames[:1] != ("self",):
+    if code.co_name not in _FRAMES or code.co_varnames[:1] != ("self",):
         return None
     return frame.f_locals.get("self")
 

@@ -47,6 +47,8 @@ class LastReference:
         Args:
             args: What the mode was given, to which nothing but it refers.
         """
+        # Python code that adds runs with gradients on, or holds the tensor under a name of its own: then the
+        # counts differ. A view of the storage, and gaps between elements, keep the engine from writing there.
         return (
             not torch.is_grad_enabled()
             and _references(args) == self._engine_alone

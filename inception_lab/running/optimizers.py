@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
+from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.running import torch_internals
 from inception_lab.running.layouts import layout_of
 from inception_lab.running.pytree import tensors_within
@@ -63,14 +64,14 @@ def optimizer_of(optimizer: str | NamedOptimizer | MakeOptimizer, **options: Any
 
 
 def steady(
-    named: NamedOptimizer,
+    maker: NamedOptimizer,
     parameters: Mapping[str, Tensor],
     mode: AbstractContextManager[object] | None = None,
 ) -> torch.optim.Optimizer | None:
     """The optimizer after a first step, gradients gone; None where nothing is trained.
 
     Args:
-        named: Makes it.
+        maker: Makes it.
         parameters: By path; stand-ins, as the step writes to them.
         mode: The mode in which they live, if any.
 
@@ -82,13 +83,13 @@ def steady(
         return None
     try:
         with mode or nullcontext(), _WithoutArithmetic():  # type: ignore[no-untyped-call]
-            optimizer = named.make(trainable)
+            optimizer = maker.make(trainable)
             _take_first_step(optimizer, trainable)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         raise InceptionLabError(
             f"cannot take a step: {type(error).__name__}: {reason}",
-            where=named.name,
+            where=maker.name,
             hint="its step must need no closure",
             exit_code=MODEL_FAILED,
         ) from error
@@ -105,9 +106,8 @@ class _WithoutArithmetic(torch_internals.TorchDispatchMode):  # type: ignore[no-
         del types
         if not all(tensor.is_meta for tensor in tensors_within(args[:1])):
             return func(*args, **(kwargs or {}))
-        if func._schema.is_mutable and (
-            torch.Tag.pointwise in func.tags or func._opname.startswith("_foreach_")
-        ):
+        many = parse_operation_name(str(func)).base.startswith("_foreach_")
+        if func._schema.is_mutable and (many or torch.Tag.pointwise in func.tags):
             return args[0] if func._schema.returns else None  # its shape and storage are what they were
         if func is torch.ops.aten.zeros_like.default and not (kwargs or {}).get("dtype"):
             return layout_of(args[0]).make()

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from inception_lab.running import torch_internals
+
 _UPDATED = (dict, set)
 _OTHERS_BUSINESS = {*sys.stdlib_module_names, "torch", "numpy"}
 _CONTAINERS = frozenset({dict, OrderedDict, defaultdict, Counter, list, deque, set})
@@ -96,7 +98,12 @@ def _keeps_nothing(module: nn.Module) -> bool:
 
 
 def _no_global_hooks() -> bool:
-    return not any(vars(nn.modules.module).get(f"_global{name}") for name in _HOOKS)
+    return not (
+        torch_internals.global_forward_hooks
+        or torch_internals.global_forward_pre_hooks
+        or torch_internals.global_backward_hooks
+        or torch_internals.global_backward_pre_hooks
+    )
 
 
 def _is_trusted(kind: type[nn.Module]) -> bool:

@@ -35,7 +35,7 @@ class Request:
 
     Attributes:
         model: Any module, on any device.
-        inputs: What it is called with, see `inputs.arguments`.
+        inputs: Of the model's forward, see `inputs.arguments`.
         mode: `eval` for one inference pass, `train` for forward, loss and backward.
         loss: A function of the model's outputs that gives a scalar, in place of the default.
         optimizer: Ends a training step; None for a step that ends with the backward pass.
@@ -79,22 +79,29 @@ class Request:
 def request_of(
     model: nn.Module,
     inputs: Inputs,
+    *,
+    mode: Mode = "eval",
+    loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
-    **options: Any,
+    autocast: torch.dtype | None = None,
+    name: str = "",
 ) -> Request:
     """A request with the optimizer by its name, or as the user's own function.
 
     Args:
         model: Any module.
-        inputs: What it is called with.
+        inputs: Of its forward.
+        mode: See `Request`.
+        loss: See `Request`.
         optimizer: `sgd`, `momentum`, `adam`, `adamw`, or a function that takes the parameters.
-        **options: The other attributes of a `Request`.
+        autocast: See `Request`.
+        name: See `Request`.
 
     Raises:
         InceptionLabError: See `Request`; or there is no optimizer of this name.
     """
     make = optimizer_of(optimizer) if optimizer is not None else None
-    return Request(model, inputs, optimizer=make, **options)
+    return Request(model, inputs, mode, loss, make, autocast, name)
 
 
 class Placement(NamedTuple):
@@ -155,10 +162,10 @@ class Step:
     """A pass or step that is ready to run, on tensors of its own.
 
     Attributes:
-        request: What to run.
-        placement: Where.
+        request: The pass or step.
+        placement: The tensors on which it runs.
         model: The model's modules, and what stands in for their tensors.
-        arguments: What to call it with.
+        arguments: Of the model's forward.
         optimizer: In steady state, None where none is wanted or nothing is trained.
     """
 
@@ -268,8 +275,8 @@ def prepared(
     No garbage is collected meanwhile, which would release tensors at moments that no program controls.
 
     Args:
-        request: What to run.
-        placement: Where.
+        request: The pass or step.
+        placement: The tensors on which it runs.
         settle: Brings the optimizer into steady state, where there is one.
     """
     others = [request.loss] if isinstance(request.loss, nn.Module) else []

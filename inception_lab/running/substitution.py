@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import Gates, one_run_at_a_time
 from inception_lab.running.snapshots import (
     RandomState,
@@ -63,6 +64,7 @@ def substituted(
         InceptionLabError: A parameter has no shape yet, the module is scripted, or it runs in another
             thread for too long (exit code 3).
     """
+    torch_internals.require_attributes()
     with one_run_at_a_time:
         modules = modules_by_path(model)
         trusted = not others and are_trusted(modules.values())
@@ -172,7 +174,7 @@ class _Substitution:
         return tuple([self._replacement(item) for item in value]) if type(value) is tuple else value
 
     def undo(self) -> None:
-        """Put the originals back; a stand-in that is used again starts without a gradient."""
+        """Put the originals back, and take gradients off the stand-ins: meta twins are used again."""
         for tensors, name, tensor in self.originals:
             tensors[name] = tensor
         for stand_in in self._stand_ins.values():
@@ -216,7 +218,7 @@ def _unregistered(modules: dict[str, nn.Module], others: Sequence[nn.Module]) ->
 
 
 def _once(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor under the first of its paths."""
+    """Each tensor under the first of its paths: a shared weight is one tensor and counts once."""
     first: dict[int, str] = {}
     for path, tensor in tensors.items():
         first.setdefault(id(tensor), path)

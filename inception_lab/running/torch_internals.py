@@ -1,17 +1,19 @@
 """Every private name of torch that the package uses, looked up when it is first used.
 
 PyTorch may rename them in any release. A name that is missing is one clear line that names torch's version,
-and breaks nothing but what needs it. No other file names one: a test reads them all.
+and breaks nothing but what needs it. No other file uses one at run time: a test reads them all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from inception_lab.errors import InceptionLabError
 
@@ -31,6 +33,10 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "current_autograd_node": "torch._C:_current_autograd_node",
         "current_dispatch_mode": "torch.utils._python_dispatch:_get_current_dispatch_mode",
         "disable_current_modes": "torch.utils._python_dispatch:_disable_current_modes",
+        "global_backward_hooks": "torch.nn.modules.module:_global_backward_hooks",
+        "global_backward_pre_hooks": "torch.nn.modules.module:_global_backward_pre_hooks",
+        "global_forward_hooks": "torch.nn.modules.module:_global_forward_hooks",
+        "global_forward_pre_hooks": "torch.nn.modules.module:_global_forward_pre_hooks",
         "is_functorch_wrapped": "torch._C._functorch:is_functorch_wrapped_tensor",
         "jit_schemas": "torch._C:_jit_get_all_schemas",
         "jit_tracing_state": "torch._C:_get_tracing_state",
@@ -49,6 +55,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
 
 ATTRIBUTES: Mapping[str, str] = MappingProxyType(
     {
+        "_apply": "torch.nn:Module",
         "_backward_hooks": "torch.nn:Module",
         "_backward_pre_hooks": "torch.nn:Module",
         "_buffers": "torch.nn:Module",
@@ -57,20 +64,43 @@ ATTRIBUTES: Mapping[str, str] = MappingProxyType(
         "_forward_hooks": "torch.nn:Module",
         "_forward_pre_hooks": "torch.nn:Module",
         "_modules": "torch.nn:Module",
-        "_nested_tensor_size": "torch:Tensor",
-        "_opname": "torch._ops:OpOverload",
+        "_named_members": "torch.nn:Module",
         "_overloadname": "torch._ops:OpOverload",
         "_parameters": "torch.nn:Module",
         "_schema": "torch._ops:OpOverload",
         "_sequence_nr": "torch.autograd.graph:Node",
         "_use_count": "torch:Tensor",
+        "_wrapped_call_impl": "torch.nn:Module",
     }
 )
-"""Private attributes of torch's objects, with the class that has them. They are read where they are needed:
-some of them for every operation."""
+"""Private attributes of torch's objects, with the class that has them. They are read where they are needed,
+some of them for every operation, so that they are looked for once, before the first run."""
+
+MODULE_CALLS = ("_wrapped_call_impl", "_call_impl")
+"""The functions through which a module is called, the outer one first."""
+
+MODULE_TENSORS = ("_named_members", "_apply")
+"""The functions through which `parameters`, `buffers` and conversions reach the tensors of a module."""
 
 DYNAMO = "torch._dynamo"
 """PyTorch's compiler; nothing is compiled before it is imported."""
+
+
+@cache
+def require_attributes() -> None:
+    """Look for every private attribute, once in a process.
+
+    Raises:
+        InceptionLabError: This PyTorch does not have one (exit code 2).
+    """
+    with torch.enable_grad():
+        node = (torch.zeros(1, requires_grad=True) + 1).grad_fn
+    tensor, overload = torch.empty(0), torch.ops.aten.add.Tensor
+    instances = (nn.Module(), tensor, tensor.untyped_storage(), node, overload)
+    for attribute, home in ATTRIBUTES.items():
+        kind = resolve_name(home)
+        if not any(isinstance(each, kind) and hasattr(each, attribute) for each in instances):
+            raise _missing(f"{home.replace(':', '.')}.{attribute}")
 
 
 def __getattr__(name: str) -> Any:
@@ -84,9 +114,12 @@ def __getattr__(name: str) -> Any:
     try:
         value = globals()[name] = resolve_name(NAMES[name])
     except (ImportError, AttributeError) as error:
-        private = NAMES[name].replace(":", ".")
-        raise InceptionLabError(
-            f"torch {torch.__version__} does not have {private}",
-            hint="install a version that inception_lab is tested with: torch>=2.11,<2.15",
-        ) from error
+        raise _missing(NAMES[name].replace(":", ".")) from error
     return value
+
+
+def _missing(private: str) -> InceptionLabError:
+    return InceptionLabError(
+        f"torch {torch.__version__} does not have {private}",
+        hint="install a version that inception_lab is tested with: torch>=2.11,<2.15",
+    )

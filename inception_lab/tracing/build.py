@@ -28,11 +28,11 @@ def build_trace(
 
     Args:
         recorder: Has recorded it.
-        step: What ran.
+        step: The step that ran.
         existing: Kind and name of the storages that existed before the first operation.
         result: What is left of the run.
-        device: What the tensors were.
-        fallback: Why it is not meta; empty where it is.
+        device: Kind of its tensors.
+        fallback: The reason for other tensors than meta ones; empty on meta.
     """
     return Trace(
         _context(recorder, step, result, device, fallback),

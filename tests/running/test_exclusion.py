@@ -5,6 +5,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from time import sleep
 
 import pytest
 import torch
@@ -49,10 +50,35 @@ class TestGates:
         with another_thread() as pool:
             with substituted(model, False, meta_twin):
                 answer = pool.submit(model, x)
-                assert not threading.Event().wait(0.1)
+                sleep(0.1)  # at work, where a wait in `threading` would be for a thread of the model's own
                 assert not answer.done()
                 assert model(x.to("meta")).is_meta
             assert torch.equal(answer.result(TIMEOUT), expected)
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            lambda model: model.state_dict().values(),
+            lambda model: list(model.parameters()),
+            lambda model: list(model[0].buffers()) + [p for _, p in model[0].named_parameters()],
+            lambda model: model.double().state_dict().values(),
+            lambda model: (
+                model.load_state_dict({n: t + 1 for n, t in model.state_dict().items()})
+                and model.parameters()
+            ),
+        ],
+        ids=["state_dict", "parameters", "of a layer", "conversion", "load_state_dict"],
+    )
+    def test_state_that_is_read_or_changed_in_another_thread_is_the_models_own(self, read):
+        model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 4))
+        with another_thread() as pool:
+            with substituted(model, False, meta_twin):
+                tensors = pool.submit(read, model)
+                sleep(0.1)  # at work, where a wait in `threading` would be for a thread of the model's own
+                assert not tensors.done()
+                assert all(parameter.is_meta for parameter in model.parameters())
+            assert not any(tensor.is_meta for tensor in tensors.result(TIMEOUT))
+        assert {"forward", "state_dict", "_apply"}.isdisjoint(vars(model[0]))
 
     def test_a_call_that_is_under_way_is_waited_for_and_may_enter_its_other_layers(self):
         model, x = Paused(), torch.ones(1, 3)

@@ -121,17 +121,19 @@ def test_every_name_exists(name):
     assert getattr(torch_internals, name) is resolve_name(NAMES[name])
 
 
-@pytest.mark.parametrize("name", ATTRIBUTES)
-def test_every_attribute_exists(name):
-    home = resolve_name(ATTRIBUTES[name])
-    instances = {
-        torch.nn.Module: torch.nn.Module(),
-        torch.UntypedStorage: torch.zeros(1).untyped_storage(),
-        torch.autograd.graph.Node: (torch.zeros(1, requires_grad=True) + 1).grad_fn,
-        type(torch.ops.aten.add.Tensor): torch.ops.aten.add.Tensor,
-        torch.Tensor: torch.zeros(1),
-    }
-    assert hasattr(instances[home], name)
+def test_every_attribute_exists():
+    torch_internals.require_attributes.cache_clear()
+    torch_internals.require_attributes()
+
+
+@pytest.mark.parametrize("home", sorted(set(ATTRIBUTES.values())))
+def test_a_missing_attribute_is_one_line_with_the_version(home, monkeypatch):
+    monkeypatch.setattr(torch_internals, "ATTRIBUTES", {"_gone_since_then": home})
+    torch_internals.require_attributes.cache_clear()
+    with pytest.raises(InceptionLabError) as refusal:
+        torch_internals.require_attributes()
+    name = f"{home.replace(':', '.')}._gone_since_then"
+    assert str(refusal.value).startswith(f"torch {torch.__version__} does not have {name}; install a version")
 
 
 def test_a_missing_name_is_one_line_with_the_version(monkeypatch):
