@@ -111,9 +111,12 @@ def _is_trusted(kind: type[nn.Module]) -> bool:
 
     Recurrent layers are not trusted: they hold their parameters in a list too.
     """
-    homes = kind.__module__, kind.forward.__module__
-    own = all(home.startswith(_TRUSTED_HOMES) for home in homes) and kind.train is nn.Module.train
-    trusted = own and not issubclass(kind, nn.RNNBase)
+    trusted = (
+        kind.__module__.startswith(_TRUSTED_HOMES)
+        and kind.forward.__module__.startswith(_TRUSTED_HOMES)
+        and kind.train is nn.Module.train
+        and not issubclass(kind, nn.RNNBase)
+    )
     if trusted:
         _trusted_classes.add(kind)
     return trusted
