@@ -110,7 +110,8 @@ FORMATS: Mapping[str, Callable[[Rows, Sequence[str]], str]] = MappingProxyType(
 
 def _cells(rows: Rows, columns: Sequence[str]) -> list[list[str]]:
     """The headings, then a line of texts per row."""
-    return [list(map(heading, columns)), *([_readable(row.get(name)) for name in columns] for row in rows)]
+    lines = [[_readable(row.get(name), name) for name in columns] for row in rows]
+    return [list(map(heading, columns)), *lines]
 
 
 def _align(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
@@ -127,15 +128,16 @@ def _all_numbers(values: Sequence[Any]) -> bool:
     return bool(values) and all(isinstance(v, Real) and not _is_flag(v) for v in values)
 
 
-def _readable(value: Any) -> str:
-    """A value as people read it."""
+def _readable(value: Any, column: str) -> str:
+    """A value as people read it; times in milliseconds to the microsecond."""
     if _is_empty(value):
         return ""
     if _is_flag(value):
         return "yes" if value else "no"
     if isinstance(value, Integral):
         return f"{int(value):,}"
-    return f"{float(value):,.2f}" if isinstance(value, Real) else _text(value)
+    decimals = 3 if column in METRICS and METRICS[column].unit == "milliseconds" else 2
+    return f"{float(value):,.{decimals}f}" if isinstance(value, Real) else _text(value)
 
 
 def _raw(value: Any) -> str:

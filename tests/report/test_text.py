@@ -45,6 +45,12 @@ def test_table_aligns_numbers_to_the_right_and_text_to_the_left() -> None:
     )
 
 
+def test_milliseconds_are_shown_to_the_microsecond() -> None:
+    assert render([_row(device_ms=1234.56789, ratio=12.346)], ["device_ms", "ratio"], "table") == (
+        "Device time (ms)  Ratio\n----------------  -----\n       1,234.568  12.35\n"
+    )
+
+
 def test_csv_holds_bare_values() -> None:
     rows = [
         _row(executed=np.bool_(False), macs=np.int64(1234567), ratio=9.677, shape=[[1, 3], [1, 5]], none=nan)
