@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from inception_lab.measure.prediction import MemoryComparison as MemoryComparison
     from inception_lab.measure.prediction import compare_memory as compare_memory
     from inception_lab.measure.prediction import trace_for_device as trace_for_device
+    from inception_lab.measure.profile.profile import Profile as Profile
+    from inception_lab.measure.profile.profile import read_profile as read_profile
     from inception_lab.measure.timing import LayerTimes as LayerTimes
     from inception_lab.measure.timing import TimesComparison as TimesComparison
     from inception_lab.measure.timing import compare_times as compare_times
@@ -60,6 +62,7 @@ _HOME = {
     "LargestBatch": "limits",
     "LayerTimes": "measure.timing",
     "MemoryComparison": "measure.prediction",
+    "Profile": "measure.profile.profile",
     "Record": "record",
     "TimesComparison": "measure.timing",
     "Trace": "ir.trace",
@@ -84,6 +87,7 @@ _HOME = {
     "module_costs": "analyzers.cost",
     "peak_memory": "analyzers.memory.peak",
     "projective_field": "analyzers.receptive_field.projective",
+    "read_profile": "measure.profile.profile",
     "receptive_field": "analyzers.receptive_field.table",
     "reduction_saving": "analyzers.reductions",
     "register_formula": "formulas.registry",

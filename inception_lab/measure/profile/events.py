@@ -1,0 +1,247 @@
+"""The events of a trace that attribution needs, as small tuples; all others are dropped as they are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from sys import intern
+from typing import Any, Literal, NamedTuple
+
+from inception_lab.errors import InceptionLabError
+
+LAYER_RANGE = "inception_lab.layer: "
+"""Prefix of the ranges that this project records: the full path of a module follows."""
+
+PHASE_RANGE = "inception_lab.phase: "
+"""Prefix of the ranges that this project records around a phase: forward, loss, backward or optimizer."""
+
+MODULE_PREFIX = "nn.Module: "
+OPTIMIZER_PREFIX = "Optimizer."
+"""Prefix of the ranges in which torch's optimizers make their steps."""
+
+NANOSECONDS = 1000
+"""In the microsecond that is the unit of a trace."""
+
+RangeKind = Literal["layer", "module", "operator", "annotation"]
+WorkKind = Literal["kernel", "copy", "memset"]
+
+_WORK: Mapping[str, WorkKind] = {
+    "kernel": "kernel", "gpu_memcpy": "copy", "memcpy": "copy", "gpu_memset": "memset", "memset": "memset"
+}  # fmt: skip
+# runtime and Runtime, cuda_runtime, cuda_driver, hip_runtime, xpu_driver
+_LAUNCH = re.compile(r"(?:\w+_)?(?:runtime|driver)")
+_OPERATORS = ("cpu_op", "operator")
+_FLOWS = ("fwdbwd", "forward_backward")
+_MOST_MICROSECONDS = 2**63 // NANOSECONDS
+
+
+class Range(NamedTuple):
+    """A range of time on a thread of the CPU: an operator, a module call, an annotation.
+
+    Attributes:
+        thread: The process and thread.
+        start: In nanoseconds, as are all times here.
+        end: As recorded; a child may end later than its parent by rounding.
+        kind: What recorded it.
+        number: Ascends in the order of starts; tells a parent from its child where both cover the same time.
+        name: A module's without its prefix.
+    """
+
+    thread: str
+    start: int
+    end: int
+    kind: RangeKind
+    number: int
+    name: str
+
+
+class Launch(NamedTuple):
+    """A call of the runtime or the driver, which may have launched work."""
+
+    thread: str
+    start: int
+    end: int
+    name: str
+    correlation: int
+
+
+class Work(NamedTuple):
+    """A kernel, copy or memset on a GPU; correlation 0 where the trace does not give one."""
+
+    start: int
+    end: int
+    kind: WorkKind
+    name: str
+    correlation: int
+    device: int | None
+
+
+class FlowEnd(NamedTuple):
+    """One end of an arrow from a forward operator to its backward operator."""
+
+    thread: str
+    time: int
+    flow: str
+
+
+@dataclass(frozen=True)
+class Events:
+    """The events of a trace, in the order of the file.
+
+    Attributes:
+        header: The members of the trace beside its events.
+        ranges: On threads of the CPU.
+        launches: Calls of the runtime or driver that have a correlation.
+        work: Everything that ran on GPUs.
+        forward_ends: Starts of flows, in forward operators.
+        backward_ends: Ends of flows, in backward operators.
+    """
+
+    header: dict[str, Any] = field(default_factory=dict)
+    ranges: list[Range] = field(default_factory=list)
+    launches: list[Launch] = field(default_factory=list)
+    work: list[Work] = field(default_factory=list)
+    forward_ends: list[FlowEnd] = field(default_factory=list)
+    backward_ends: list[FlowEnd] = field(default_factory=list)
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Keep what attribution needs of an event of the trace.
+
+        Raises:
+            InceptionLabError: It is of a kind that is needed, and has no time or duration.
+        """
+        phase, category = event.get("ph"), event.get("cat")
+        if type(category) is not str:
+            return
+        role = _role(category)
+        if phase == "X" and role in _ADDERS:
+            _ADDERS[role](self, event, category.lower())
+        elif role == "flow" and phase in ("s", "f"):
+            ends = self.forward_ends if phase == "s" else self.backward_ends
+            flow = f"{event.get('pid')} {event.get('id')}"
+            ends.append(FlowEnd(_thread(event), _nanoseconds(event, "ts"), flow))
+
+
+@lru_cache(maxsize=256)
+def _role(category: str) -> str:
+    """The part that events of a category play; categories of old traces are capitalised."""
+    name = category.lower()
+    if name in _WORK:
+        return "work"
+    if _LAUNCH.fullmatch(name):
+        return "launch"
+    if name in _FLOWS:
+        return "flow"
+    return "operator" if name in _OPERATORS else name
+
+
+def _add_work(events: Events, event: Mapping[str, Any], category: str) -> None:
+    start, duration = _nanoseconds(event, "ts"), _nanoseconds(event, "dur")
+    if duration < 0:
+        raise InceptionLabError(f"event {_name(event)!r} has a negative duration", hint="record it again")
+    arguments = _arguments(event)
+    device = arguments.get("device")
+    events.work.append(
+        Work(
+            start,
+            start + duration,
+            _WORK[category],
+            _name(event),
+            _integer(arguments.get("correlation")),
+            device if type(device) is int else None,
+        )
+    )
+
+
+def _add_launch(events: Events, event: Mapping[str, Any], category: str) -> None:
+    del category
+    correlation = _integer(_arguments(event).get("correlation"))
+    if correlation:
+        events.launches.append(Launch(_thread(event), *_interval(event), _name(event), correlation))
+
+
+def _add_operator(events: Events, event: Mapping[str, Any], category: str) -> None:
+    del category
+    # before they had a category of their own, annotations were recorded as operators
+    name = _name(event)
+    is_annotation = name.startswith((OPTIMIZER_PREFIX, "ProfilerStep#"))
+    _add_range(events, event, "annotation" if is_annotation else "operator", name)
+
+
+def _add_annotation(events: Events, event: Mapping[str, Any], category: str) -> None:
+    del category
+    name = _name(event)
+    if name.startswith(LAYER_RANGE):
+        _add_range(events, event, "layer", name.removeprefix(LAYER_RANGE))
+    else:
+        _add_range(events, event, "annotation", name)
+
+
+def _add_module(events: Events, event: Mapping[str, Any], category: str) -> None:
+    del category
+    name = _name(event)
+    if name.startswith(MODULE_PREFIX):  # all other functions of Python are dropped
+        _add_range(events, event, "module", name.removeprefix(MODULE_PREFIX))
+
+
+_ADDERS = {
+    "work": _add_work,
+    "launch": _add_launch,
+    "operator": _add_operator,
+    "user_annotation": _add_annotation,
+    "python_function": _add_module,
+}
+"""What is kept of complete events, by the part that they play."""
+
+
+def _add_range(events: Events, event: Mapping[str, Any], kind: RangeKind, name: str) -> None:
+    arguments = _arguments(event)
+    number = _integer(arguments.get("External id", arguments.get("Python id")))
+    events.ranges.append(Range(_thread(event), *_interval(event), kind, number, intern(name)))
+
+
+def _interval(event: Mapping[str, Any]) -> tuple[int, int]:
+    start = _nanoseconds(event, "ts")
+    # an unfinished range of the CPU is recorded with -1
+    return start, start + max(_nanoseconds(event, "dur"), 0)
+
+
+def _nanoseconds(event: Mapping[str, Any], key: str) -> int:
+    """A time of an event as whole nanoseconds, exactly as its digits say."""
+    value = event.get(key)
+    if type(value) is int and abs(value) < _MOST_MICROSECONDS:
+        return value * NANOSECONDS
+    if type(value) is str:
+        whole, _, fraction = value.partition(".")
+        if len(fraction) == 3 and whole.isdecimal() and fraction.isdecimal():
+            return int(whole + fraction)
+        try:
+            microseconds = Decimal(value)
+            if abs(microseconds) < _MOST_MICROSECONDS:
+                return int((microseconds * NANOSECONDS).to_integral_value())
+        except InvalidOperation:
+            pass
+    raise InceptionLabError(f"event {_name(event)!r} has no valid {key!r}: {value!r}", hint="record it again")
+
+
+def _integer(value: object) -> int:
+    """An id as a number; 0 for none."""
+    if type(value) is str and value.isdecimal():
+        return int(value)
+    return value if type(value) is int and value > 0 else 0
+
+
+def _name(event: Mapping[str, Any]) -> str:
+    return intern(str(event.get("name", "")))
+
+
+def _thread(event: Mapping[str, Any]) -> str:
+    return intern(f"{event.get('pid')} {event.get('tid')}")
+
+
+def _arguments(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    arguments = event.get("args")
+    return arguments if isinstance(arguments, dict) else {}

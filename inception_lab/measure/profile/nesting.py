@@ -1,0 +1,85 @@
+"""The innermost range around each range, launch and end of a flow, thread by thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from inception_lab.measure.profile.events import Range, RangeKind
+
+_OUTERMOST_FIRST: tuple[RangeKind, ...] = ("annotation", "layer", "module", "operator")
+"""Which of two ranges of the same time encloses the other."""
+
+
+class Moment(NamedTuple):
+    """A time on a thread that is looked for in ranges; a launch's, or an end of a flow."""
+
+    thread: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Nesting:
+    """Ranges and what encloses them.
+
+    Attributes:
+        ranges: As recorded.
+        parents: Index of the innermost range around each range, None for none.
+        around: Index of the innermost range around each moment, None for none.
+    """
+
+    ranges: Sequence[Range]
+    parents: Sequence[int | None]
+    around: Sequence[int | None]
+
+    def outwards(self, index: int | None) -> Iterator[int]:
+        """Yield a range, then the one around it, up to the outermost."""
+        while index is not None:
+            yield index
+            index = self.parents[index]
+
+
+def nest(ranges: Sequence[Range], moments: Sequence[Moment]) -> Nesting:
+    """Find the innermost range around each range and each moment on its thread.
+
+    A range encloses what starts within it: whole microseconds and rounding let a child end a little later
+    than its parent. The order of the ranges makes no difference.
+    """
+    parents: list[int | None] = [None] * len(ranges)
+    around: list[int | None] = [None] * len(moments)
+    stack: list[int] = []
+    thread = None
+    for is_moment, index in _by_start(ranges, moments):
+        item = moments[index] if is_moment else ranges[index]
+        if item.thread != thread:
+            thread = item.thread
+            stack.clear()
+        while stack and ranges[stack[-1]].end < item.start:
+            stack.pop()
+        # a range that ended may lie below one that goes on, so the top alone does not tell
+        enclosing = next((i for i in reversed(stack) if _encloses(ranges[i], item)), None)
+        if is_moment:
+            around[index] = enclosing
+        else:
+            parents[index] = enclosing
+            stack.append(index)
+    return Nesting(ranges, parents, around)
+
+
+def _by_start(ranges: Sequence[Range], moments: Sequence[Moment]) -> list[tuple[bool, int]]:
+    """Ranges and moments by thread and start, a parent before its children, a range before its moments."""
+    rank = {kind: number for number, kind in enumerate(_OUTERMOST_FIRST)}
+    keys = [
+        (item.thread, item.start, False, -item.end, rank[item.kind], item.number, item.name, index)
+        for index, item in enumerate(ranges)
+    ]
+    keys += [(item.thread, item.start, True, 0, 0, 0, "", index) for index, item in enumerate(moments)]
+    keys.sort()
+    return [(key[2], key[-1]) for key in keys]
+
+
+def _encloses(outer: Range, item: Range | Moment) -> bool:
+    """True where an item starts within a range, not at its very end, unless it is over there too."""
+    return outer.end > item.start or outer.end >= item.end
