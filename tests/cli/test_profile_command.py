@@ -1,0 +1,105 @@
+"""`inception-lab profile --read`: its table adds up, and its mistakes are one line."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from support.profile_traces import kernel, launch, module, operator, write_trace
+from support.typed import typed
+
+import inception_lab as il
+
+
+@pytest.fixture
+def trace(tmp_path):
+    events = [
+        module("Conv2d_0", 0, 20),
+        operator("aten::conv2d", 1, 19),
+        launch(1, 5),
+        kernel(1, 10, 14),
+        operator("aten::randn", 30, 40),
+        launch(2, 31),
+        kernel(2, 40, 41.3),
+        kernel(3, 50, 50.7),
+    ]
+    devices = [{"id": 0, "name": "NVIDIA H100"}]
+    return write_trace(tmp_path / "trace.json.gz", events, deviceProperties=devices)
+
+
+def test_the_table_has_layers_reasons_and_totals(capsys, trace):
+    code, out, err = typed(capsys, "profile", "--read", str(trace))
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].split("  ")[0] == "Layer"
+    assert "Device time (ms)" in lines[0]
+    assert re.match(r"Conv2d_0 +forward +0\.004 +66\.67 +1$", lines[2])  # 4 of 6 us
+    assert re.search(r"0\.001 +21\.67 +1  launched outside every module  aten::randn", lines[3])
+    assert re.search(r"0\.001 +11\.67 +1  launch not in the trace", lines[4])
+    assert re.search(r"^Kernels +3 ", out, re.MULTILINE)
+    assert re.search(r"^Kernel time +0\.006 ms ", out, re.MULTILINE)
+    assert re.search(r"^Busy +0\.006 ms ", out, re.MULTILINE)
+    assert re.search(r"^Span +0\.041 ms ", out, re.MULTILINE)
+    assert "NVIDIA H100" in out
+    assert "INCOMPLETE" in out
+
+
+def test_json_is_what_python_gives(capsys, trace):
+    _, out, _ = typed(capsys, "profile", "--read", str(trace), "--format", "json")
+    assert json.loads(out) == il.read_profile(trace).to_dict()
+
+
+def test_the_rows_of_csv_add_up_to_the_kernel_time(capsys, trace):
+    _, out, _ = typed(capsys, "profile", "--read", str(trace), "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert sum(float(row["device_ms"]) for row in rows) == pytest.approx(0.006)
+    assert [row["reason"] for row in rows] == ["", "launched outside every module", "launch not in the trace"]
+
+
+def test_without_gpu_events_the_operators_of_the_cpu_are_shown(capsys, tmp_path):
+    path = write_trace(tmp_path / "cpu.json", [operator("aten::conv2d", 0, 10), operator("aten::add", 2, 5)])
+    code, out, _ = typed(capsys, "profile", "--read", str(path))
+    assert code == 0
+    assert out.startswith("No GPU events in this trace")
+    assert re.search(r"aten::conv2d +1 +0\.007\n", out)
+    assert re.search(r"^Kernel time +0\.000 ms ", out, re.MULTILINE)
+
+
+def test_a_file_is_written_with_output(capsys, trace, tmp_path):
+    code, out, _ = typed(
+        capsys, "profile", "--read", str(trace), "--format", "markdown", "-o", str(tmp_path / "t.md")
+    )
+    assert (code, out) == (0, "")
+    assert (tmp_path / "t.md").read_text().startswith("| Layer | Phase | Device time (ms) |")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "inception-lab: no trace to read; add --read FILE; recording one is not built yet"),
+        (["googlenet"], "unexpected extra argument"),
+        (["--read", "missing.json"], "missing.json: cannot be read: No such file or directory"),
+        (["--read", "{damaged}"], "is truncated or not JSON"),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, tmp_path, arguments, line):
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text('{"traceEvents": [{"ph": "X", ')
+    code, out, err = typed(capsys, "profile", *(a.format(damaged=damaged) for a in arguments))
+    assert (code, out) == (2, "")
+    assert line in err
+    assert err.count("\n") == 1
+
+
+def test_reading_a_trace_imports_neither_torch_nor_pandas(trace):
+    arguments = ["profile", "--read", str(trace)]
+    code = f"from inception_lab.cli import main\ntry: main({arguments!r})\nexcept SystemExit: pass"
+    heavy = "print(sorted({'torch', 'pandas', 'numpy', 'matplotlib'} & set(__import__('sys').modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{heavy}"], capture_output=True, text=True, check=True
+    )
+    assert "Conv2d_0" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
