@@ -1,0 +1,68 @@
+"""The checks of the times of layers: their arithmetic, and the page that they write."""
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import check_times
+from shared import REPORTS
+
+
+def layers(**columns):
+    names = {"layer": ["a", "b", "c"], "call": [0, 0, 0], "type": ["Conv2d", "Conv2d", "ReLU"]}
+    return pd.DataFrame(names | columns)
+
+
+def row(check, figure, spread=1.0):
+    return {"check": check, "figure": figure, "spread_percent": spread}
+
+
+def test_a_run_writes_every_check_and_every_layer(tmp_path):
+    arguments = ["--model", "nin", "--side", "64", "--batch-size", "1", "--seconds", "0", "-o", str(tmp_path)]
+    code = check_times.main(arguments)
+    checks, rows = (pd.read_csv(tmp_path / name) for name in ("checks.csv", "layers.csv"))
+    assert list(checks["check"]) == list(check_times.CHECKS)
+    assert checks.set_index("check").loc["sum", "figure"] == 0
+    for column in ("share_first", "share_second", "cpu_share_first", "cpu_share_second"):
+        assert rows[column].sum() == pytest.approx(100, abs=1e-3)
+    page = (tmp_path / "README.md").read_text()
+    assert "nin on 1x3x64x64" in page
+    verdicts = [check_times.verdict(check) for check in checks.to_dict("records")]
+    assert code == (0 if set(verdicts) == {"reached"} else 1)
+
+
+@pytest.mark.parametrize(
+    ("check", "verdict"),
+    [
+        (row("plain", -5), "reached"),
+        (row("plain", 5.1), "missed"),
+        (row("plain", -5.1, spread=11), "too noisy to judge"),
+        (row("plain", 4, spread=50), "reached"),
+        (row("sum", 1, spread=50), "missed"),
+    ],
+)
+def test_verdicts(check, verdict):
+    assert check_times.verdict(check) == verdict
+
+
+def test_the_worst_change_is_that_of_a_layer_that_counts():
+    table = layers(share_first=[50.0, 49.5, 0.5], share_second=[45.0, 49.5, 5.5])
+    assert check_times.worst_change(table, "share") == pytest.approx(-10)
+    assert check_times.worst_change(table.iloc[2:], "share") == 0
+
+
+def test_the_profiler_counts_convolutions_with_all_that_they_call():
+    class Waits(nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.conv2d(x, torch.ones(64, 64, 5, 5))
+
+    assert 50 < check_times.run_profiled(Waits(), (1, 64, 40, 40)) <= 100
+    assert check_times.run_profiled(nn.ReLU(), (1, 3, 8, 8)) == 0
+
+
+def test_the_committed_page_is_that_of_the_committed_rows():
+    folder = REPORTS / "times"
+    checks, rows = (pd.read_csv(folder / name) for name in ("checks.csv", "layers.csv"))
+    page = (folder / "README.md").read_text()
+    assert check_times.page(checks, rows, "").splitlines() == page.splitlines()[:-2]
