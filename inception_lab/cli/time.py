@@ -201,11 +201,13 @@ def _progress_bar(description: str) -> Iterator[Callable[[float], None]]:
     with Progress(
         console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
     ) as display:
-        task, drawn = display.add_task(description, total=1.0), [monotonic()]
+        task, last_drawing = display.add_task(description, total=1.0), monotonic()
 
         def show(part: float) -> None:
-            if monotonic() - drawn[0] >= GLANCE:
+            nonlocal last_drawing
+            # drawing takes longer than the rounds of a small net
+            if monotonic() - last_drawing >= GLANCE:
                 display.update(task, completed=part, refresh=True)
-                drawn[0] = monotonic()
+                last_drawing = monotonic()
 
         yield show

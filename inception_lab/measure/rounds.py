@@ -41,7 +41,7 @@ class Samples:
 
 
 class Rounds(NamedTuple):
-    """What was measured.
+    """The rounds of several steps.
 
     Attributes:
         samples: Of each step; the rounds at one place were made one after the other.
