@@ -92,7 +92,7 @@ class Events:
     """The events of a trace, in the order of the file.
 
     Attributes:
-        header: The members of the trace beside its events.
+        header: Members of the trace beside its events, those that are needed.
         ranges: On threads of the CPU.
         launches: Calls of the runtime or driver that have a correlation.
         work: Everything that ran on GPUs.

@@ -51,8 +51,9 @@ def nest(ranges: Sequence[Range], moments: Sequence[Moment]) -> Nesting:
     around: list[int | None] = [None] * len(moments)
     stack: list[int] = []
     thread = None
-    for is_moment, index in _by_start(ranges, moments):
-        item = moments[index] if is_moment else ranges[index]
+    items: list[Range | Moment] = [*ranges, *moments]
+    for index in _by_start(ranges, items):
+        item = items[index]
         if item.thread != thread:
             thread = item.thread
             stack.clear()
@@ -60,24 +61,25 @@ def nest(ranges: Sequence[Range], moments: Sequence[Moment]) -> Nesting:
             stack.pop()
         # a range that ended may lie below one that goes on, so the top alone does not tell
         enclosing = next((i for i in reversed(stack) if _encloses(ranges[i], item)), None)
-        if is_moment:
-            around[index] = enclosing
-        else:
+        if index < len(ranges):
             parents[index] = enclosing
             stack.append(index)
+        else:
+            around[index - len(ranges)] = enclosing
     return Nesting(ranges, parents, around)
 
 
-def _by_start(ranges: Sequence[Range], moments: Sequence[Moment]) -> list[tuple[bool, int]]:
-    """Ranges and moments by thread and start, a parent before its children, a range before its moments."""
-    rank = {kind: number for number, kind in enumerate(_OUTERMOST_FIRST)}
-    keys = [
-        (item.thread, item.start, False, -item.end, rank[item.kind], item.number, item.name, index)
-        for index, item in enumerate(ranges)
-    ]
-    keys += [(item.thread, item.start, True, 0, 0, 0, "", index) for index, item in enumerate(moments)]
-    keys.sort()
-    return [(key[2], key[-1]) for key in keys]
+def _by_start(ranges: Sequence[Range], items: Sequence[Range | Moment]) -> list[int]:
+    """Indices of items by thread and start, a parent before its children, ranges before moments."""
+    # stable sorts, the last key first: a tuple of keys for each would take more memory than the ranges do
+    order = sorted(range(len(ranges)), key=lambda i: ranges[i].name)
+    order.sort(key=lambda i: ranges[i].number)
+    order.sort(key=lambda i: _OUTERMOST_FIRST.index(ranges[i].kind))
+    order.sort(key=lambda i: ranges[i].end, reverse=True)
+    order += range(len(ranges), len(items))
+    order.sort(key=lambda i: items[i].start)
+    order.sort(key=lambda i: items[i].thread)
+    return order
 
 
 def _encloses(outer: Range, item: Range | Moment) -> bool:

@@ -30,6 +30,11 @@ _COLUMNS = {
 """The tables of a profile and their columns."""
 
 
+_DEVICES, _PROCESS_GROUP = "deviceProperties", "distributedInfo"
+_HEADER = (_DEVICES, _PROCESS_GROUP)
+"""The members of a trace beside its events that are read."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """The time of GPU kernels by layer, and what belongs to none.
@@ -134,11 +139,11 @@ def read_profile(path: str | Path) -> Profile:
 def _events(path: Path) -> Events:
     events = Events()
     for name, value in members(path):
-        if name != EVENTS:
-            events.header[name] = value
-            continue
         try:
-            events.add(value)
+            if name == EVENTS:
+                events.add(value)
+            elif name in _HEADER:
+                events.header[name] = value
         except InceptionLabError as error:
             raise InceptionLabError(error.what, where=str(path), hint=error.hint) from error
     return events
@@ -172,12 +177,12 @@ def _device_facts(events: Events) -> dict[str, Any]:
     """Names of the devices that worked, and the rank of the process, where the trace tells them."""
     facts: dict[str, Any] = {}
     used = {item.device for item in events.work}
-    properties = events.header.get("deviceProperties")
+    properties = events.header.get(_DEVICES)
     devices = [item for item in properties if isinstance(item, dict)] if isinstance(properties, list) else []
     names = [str(item["name"]) for item in devices if item.get("id") in used and "name" in item]
     if names:
         facts["devices"] = names
-    process_group = events.header.get("distributedInfo")
+    process_group = events.header.get(_PROCESS_GROUP)
     if isinstance(process_group, dict) and type(process_group.get("rank")) is int:
         facts["rank"] = process_group["rank"]
     return facts

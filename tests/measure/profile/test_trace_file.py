@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,18 @@ def test_names_that_are_not_utf8_and_control_characters_are_read(tmp_path):
         b'\xef\xbb\xbf{"traceEvents": [{"ph": "X", "cat": "kernel", "ts": 1, "dur": 2, "name": "\xff\t"}]}'
     )
     assert il.read_profile(path).totals["kernel_ms"] == 0.002
+
+
+def test_memory_holds_what_attribution_needs_and_not_the_file(tmp_path):
+    function = {"ph": "X", "cat": "python_function", "name": "a.py(1): f", "ts": 1, "dur": 2}
+    function["args"] = {"note": "x" * 950}
+    path = write_trace(tmp_path / "trace.json", [function] * 12_000 + [kernel(1, 1, 2)])
+    assert path.stat().st_size > 12e6
+    tracemalloc.start()
+    try:
+        profile = il.read_profile(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert profile.totals["kernels"] == 1
+    assert peak < 6e6
