@@ -1,15 +1,18 @@
 """Every pair of public functions that run a model, from two threads at once, on one model and on two.
 
 Afterwards the models are as they were, the settings of the process too, and every answer is the one that the
-function gives alone. Real forwards of a user's own run beside each of them.
+function gives alone. Real forwards of a user's own run beside each of them, and a training beside traces.
 """
 
 import gc
+import inspect
 import os
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations_with_replacement
 
+import numpy as np
 import pytest
 import torch
 from support.fingerprints import fingerprint, same
@@ -19,7 +22,7 @@ import inception_lab as il
 
 SHAPE = (2, 3, 12, 12)
 ROUNDS = int(os.environ.get("INCEPTION_LAB_THREAD_ROUNDS", "1"))
-"""How often each function runs in a test; scripts/test_threads.sh takes many."""
+"""Runs of each function in a test; scripts/test_threads.sh takes many."""
 TIMEOUT = 600
 
 
@@ -63,25 +66,37 @@ FUNCTIONS = {
     "trace": lambda model: il.trace(model, SHAPE),
     "step": lambda model: il.trace(model, SHAPE, mode="train", optimizer="adamw"),
     "autocast": lambda model: il.trace(model, SHAPE, autocast=torch.bfloat16),
+    "trace_for_device": lambda model: il.trace_for_device(model, SHAPE, device="cuda"),
     "crosscheck": lambda model: il.crosscheck(model, SHAPE),
     "measure_memory": lambda model: (
         il.measure_memory(model, SHAPE, mode="train", optimizer="sgd").tracked_bytes
     ),
-    "layer_times": lambda model: il.layer_times(model, SHAPE, seconds=0).layers[
-        ["layer", "type", "executed"]
-    ],
+    "compare_memory": lambda model: il.compare_memory(model, SHAPE).errors["tracked_bytes"],
+    "layer_times": lambda model: timed_layers(il.layer_times(model, SHAPE, seconds=0)),
+    "compare_times": lambda model: list(
+        map(timed_layers, il.compare_times([model, RIVAL], [SHAPE, (1, 3)], seconds=0).models)
+    ),
     "effective_field": lambda model: il.effective_field(model, SHAPE, layer="norm", seeds=[0], samples=2),
     "check_fields": lambda model: il.check_fields(model, SHAPE, ["norm"]),
     "smallest_input": lambda model: il.smallest_input(model, SHAPE),
-    "largest_batch": lambda model: il.largest_batch(model, SHAPE[1:], limit="1 MiB"),
+    "largest_batch": lambda model: il.largest_batch(model, SHAPE[1:], limit="128 KiB"),
     "create_model": lambda _: {p.dtype for p in il.create_model("googlenet_cifar10").parameters()},
     "forward": own_forward,
 }
+SET_BY_TORCH = {"TORCHINDUCTOR_CACHE_DIR"}
+"""Variables of the environment that PyTorch itself sets when it imports its compiler."""
+DRAWING = {"create_model"}
+"""Those that draw random numbers for their caller."""
+NOT_RUN = {"load_timm_state_dict", "load_torchvision_state_dict"}
+"""Public functions that take a model and do not run it: they write weights for good, as its owner asks."""
 
 
-def settings():
-    """What all threads share."""
+def settings(draws=False):
+    """Everything that all threads share; the random states only where nobody draws."""
+    generators = () if draws else (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state())
     return (
+        str(generators),
+        {name: hash(value) for name, value in os.environ.items() if name not in SET_BY_TORCH},
         torch.backends.mha.get_fastpath_enabled(),
         torch.get_default_dtype(),
         torch.is_autocast_enabled("cpu"),
@@ -91,6 +106,15 @@ def settings():
     )
 
 
+def timed_layers(times):
+    """The layers of a run that was timed, without their times."""
+    return times.layers[["layer", "type", "executed"]].to_dict("list")
+
+
+RIVAL = nn.Linear(3, 3)
+"""Timed beside a model; by several threads at once."""
+
+
 def models():
     torch.manual_seed(0)
     return [Net().eval(), Net().eval()]
@@ -98,9 +122,23 @@ def models():
 
 @pytest.fixture(scope="module")
 def alone():
-    """The answer of each function for each model, with nobody beside it."""
-    nets = models()
-    return {(name, place): plain(f(net)) for name, f in FUNCTIONS.items() for place, net in enumerate(nets)}
+    """The answer of each function for each model, with nobody beside it; it leaves the process as it was."""
+    nets, answers = models(), {}
+    for name, function in FUNCTIONS.items():
+        before = settings(draws=name in DRAWING)
+        answers |= {(name, place): plain(function(net)) for place, net in enumerate(nets)}
+        assert settings(draws=name in DRAWING) == before, name
+    return answers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_objects_to_collect(alone):
+    """Out of sight of the collector: all the objects there are, which each measurement would go through."""
+    del alone  # it has imported everything
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def is_answer(name, result, expected):
@@ -109,13 +147,13 @@ def is_answer(name, result, expected):
     return plain(result) == expected
 
 
-def run_at_once(calls):
+def run_at_once(calls, rounds=ROUNDS):
     """Results of calls, each from a thread of its own, all begun together."""
     barrier = threading.Barrier(len(calls))
 
     def begin(function, model):
         barrier.wait(TIMEOUT)
-        return [function(model) for _ in range(ROUNDS)]
+        return [function(model) for _ in range(rounds)]
 
     with ThreadPoolExecutor(len(calls)) as pool:
         answers = [pool.submit(begin, function, model) for function, model in calls]
@@ -123,15 +161,72 @@ def run_at_once(calls):
 
 
 @pytest.mark.parametrize("second_model", [0, 1], ids=["one model", "two models"])
-@pytest.mark.parametrize(("first", "second"), combinations_with_replacement(FUNCTIONS, 2))
+@pytest.mark.parametrize(("first", "second"), list(combinations_with_replacement(FUNCTIONS, 2)))
 def test_every_pair(first, second, second_model, alone):
-    nets, before = models(), settings()
+    nets, draws = models(), not DRAWING.isdisjoint({first, second})
+    before = settings(draws)
     prints = list(map(fingerprint, nets))
     results = run_at_once([(FUNCTIONS[first], nets[0]), (FUNCTIONS[second], nets[second_model])])
-    assert settings() == before
+    assert settings(draws) == before
     assert all(same(one, fingerprint(net)) for one, net in zip(prints, nets, strict=True))
     for (name, place), answers in zip([(first, 0), (second, second_model)], results, strict=True):
         assert all(is_answer(name, answer, alone[name, place]) for answer in answers), name
+
+
+def make_optimizer(model):
+    return torch.optim.SGD(model.train().parameters(), lr=1e-3, momentum=0.9)
+
+
+def train(model, optimizer, steps):
+    """A user's own training."""
+    for _ in range(steps):
+        loss = model(torch.linspace(-1, 1, 864).view(SHAPE)).square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def weights_of(model):
+    """Weights, statistics and gradients."""
+    return {**model.state_dict(), **{f"{name}.grad": p.grad for name, p in model.named_parameters()}}
+
+
+@pytest.mark.parametrize("second_model", [0, 1], ids=["one model", "two models"])
+@pytest.mark.parametrize("name", ["trace", "step", "layer_times"])
+def test_a_training_beside_traces(name, second_model):
+    steps, training_is_over = 20 * ROUNDS, threading.Event()
+    alone, nets = models()[0], models()
+    train(alone, make_optimizer(alone), steps)
+    optimizer = make_optimizer(nets[0])  # beforehand: a model that is traced lends its parameters out
+
+    def train_to_the_end(model):
+        try:
+            train(model, optimizer, steps)
+        finally:
+            training_is_over.set()
+
+    def run_until_then(model):
+        FUNCTIONS[name](model)
+        while not training_is_over.is_set():
+            FUNCTIONS[name](model)
+
+    run_at_once([(train_to_the_end, nets[0]), (run_until_then, nets[second_model])], rounds=1)
+    weights, expected = weights_of(nets[0]), weights_of(alone)
+    assert not torch.equal(expected["left.weight"], models()[0].left.weight)
+    assert all(value.isfinite().all() for value in expected.values())
+    assert weights.keys() == expected.keys()
+    assert [key for key, value in expected.items() if not torch.equal(weights[key], value)] == []
+
+
+def test_every_function_that_runs_a_model_is_here():
+    """Each under its own name, so that a new one cannot be forgotten."""
+    public = {name: getattr(il, name) for name in il.__all__}
+    of_a_model = {
+        name for name, value in public.items()
+        if inspect.isfunction(value) and {"model", "models"} & inspect.signature(value).parameters.keys()
+    }  # fmt: skip
+    assert of_a_model - FUNCTIONS.keys() == NOT_RUN
+    assert [name for name in of_a_model - NOT_RUN if name not in FUNCTIONS[name].__code__.co_names] == []
 
 
 def test_many_readers_of_one_trace():
