@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from inception_lab.analyzers.memory.by_module import memory_by_module as memory_by_module
     from inception_lab.analyzers.memory.cuda_allocator import reserved_memory as reserved_memory
     from inception_lab.analyzers.memory.peak import peak_memory as peak_memory
+    from inception_lab.analyzers.memory.record import MemoryRecord as MemoryRecord
+    from inception_lab.analyzers.memory.record import memory_record as memory_record
     from inception_lab.analyzers.memory.timeline import memory_timeline as memory_timeline
     from inception_lab.analyzers.receptive_field.field import Field as Field
     from inception_lab.analyzers.receptive_field.field import field_of as field_of
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from inception_lab.limits import LargestBatch as LargestBatch
     from inception_lab.limits import largest_batch as largest_batch
     from inception_lab.limits import smallest_input as smallest_input
+    from inception_lab.limits import tried_resolution_fit as tried_resolution_fit
     from inception_lab.measure.effective_field import effective_field as effective_field
     from inception_lab.measure.field_gradients import check_fields as check_fields
     from inception_lab.measure.memory import measure_memory as measure_memory
@@ -62,6 +65,7 @@ _HOME = {
     "LargestBatch": "limits",
     "LayerTimes": "measure.timing",
     "MemoryComparison": "measure.prediction",
+    "MemoryRecord": "analyzers.memory.record",
     "Profile": "measure.profile.profile",
     "Record": "record",
     "TimesComparison": "measure.timing",
@@ -83,6 +87,7 @@ _HOME = {
     "load_torchvision_state_dict": "models.weights",
     "measure_memory": "measure.memory",
     "memory_by_module": "analyzers.memory.by_module",
+    "memory_record": "analyzers.memory.record",
     "memory_timeline": "analyzers.memory.timeline",
     "module_costs": "analyzers.cost",
     "peak_memory": "analyzers.memory.peak",
@@ -97,6 +102,7 @@ _HOME = {
     "summarise": "analyzers.summary",
     "trace": "tracing.tracer",
     "trace_for_device": "measure.prediction",
+    "tried_resolution_fit": "limits",
     "write_comparison": "report.write",
     "write_report": "report.write",
 }

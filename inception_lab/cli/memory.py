@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -22,17 +23,18 @@ from inception_lab.cli.options import (
 )
 from inception_lab.errors import InceptionLabError
 from inception_lab.metrics import parse_quantity
-from inception_lab.record import Row
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from inception_lab.analyzers.memory.peak import PeakMemory
+    from inception_lab.analyzers.memory.record import MemoryRecord
     from inception_lab.ir.trace import Trace
     from inception_lab.limits import LargestBatch
     from inception_lab.loading.model import ModelInputs
     from inception_lab.measure.prediction import MemoryComparison
+
+Result = TypeVar("Result")
 
 DTYPES = ("float32", "bfloat16", "float16")
 STORAGES_ALONE = "--fits counts storages; what a convolution holds within itself is not in it, see --measure"
@@ -68,6 +70,11 @@ class MemoryOptions:
             InceptionLabError: It is not a quantity of bytes (exit code 2).
         """
         return None if self.fits is None else parse_quantity(self.fits, "bytes")
+
+    @property
+    def depth_of_modules(self) -> int | None:
+        """Levels below the model at which modules have rows; None for a row per tensor."""
+        return (self.depth or 1) if self.by == "module" else None
 
     def convert(self, model: nn.Module) -> None:
         """Convert a model to the dtype."""
@@ -126,7 +133,7 @@ def command(
         raise InceptionLabError("--fits takes many traces, and this model runs for real", hint="leave it out")
     largest = _largest(model, tracing, options) if options.fits is not None else None
     comparison = _compare(model, tracing, options) if options.measure else None
-    answer = _answer(trace, tracing, options, largest, comparison)
+    answer = _record(trace, tracing, options, largest, comparison).to_dict()
     emit(json.dumps(answer, indent=2) if form == "json" else memory_text(answer, form), output)
     refuse_partial(trace, tracing)
     if largest is not None and not largest.batch_size:
@@ -149,17 +156,8 @@ def _trace(name: str, tracing: TracingOptions, options: MemoryOptions) -> Trace:
     from inception_lab.loading.model import apply_without_weights
 
     def trace(model: nn.Module, inputs: ModelInputs) -> Trace:
-        options.convert(model)
-        return trace_for_device(
-            model,
-            inputs,
-            mode=tracing.mode,
-            optimizer=tracing.optimizer,
-            autocast=_dtype(options.autocast),
-            device=options.device,
-            name=name,
-            meta_only=tracing.meta_only,
-        )
+        function = partial(trace_for_device, name=name, meta_only=tracing.meta_only)
+        return _answer_of(function, model, inputs, tracing, options)
 
     with traceback_shown(name, tracing):
         return apply_without_weights(tracing.request(name), trace)
@@ -170,17 +168,9 @@ def _largest(name: str, tracing: TracingOptions, options: MemoryOptions) -> Larg
     from inception_lab.loading.model import apply_without_weights
 
     def search(model: nn.Module, inputs: ModelInputs) -> LargestBatch:
-        options.convert(model)
-        return largest_batch(
-            model,
-            [size[1:] if isinstance(size, tuple) else size for size in inputs],
-            options.limit or 0,
-            mode=tracing.mode,
-            optimizer=tracing.optimizer,
-            autocast=_dtype(options.autocast),
-            device=options.device,
-            start=tracing.batch_size,
-        )
+        function = partial(largest_batch, limit=options.limit or 0, start=tracing.batch_size)
+        sizes = [size[1:] if isinstance(size, tuple) else size for size in inputs]
+        return _answer_of(function, model, sizes, tracing, options)
 
     with traceback_shown(name, tracing):
         return apply_without_weights(tracing.request(name), search)
@@ -191,17 +181,28 @@ def _compare(name: str, tracing: TracingOptions, options: MemoryOptions) -> Memo
     from inception_lab.loading.model import apply_with_weights
 
     def compare(model: nn.Module, inputs: ModelInputs) -> MemoryComparison:
-        options.convert(model)
-        return compare_memory(
-            model,
-            inputs,
-            mode=tracing.mode,
-            optimizer=tracing.optimizer,
-            autocast=_dtype(options.autocast),
-            device=options.device,
-        )
+        return _answer_of(compare_memory, model, inputs, tracing, options)
 
     return apply_with_weights(tracing.request(name), compare)
+
+
+def _answer_of(
+    function: Callable[..., Result],
+    model: nn.Module,
+    inputs: ModelInputs,
+    tracing: TracingOptions,
+    options: MemoryOptions,
+) -> Result:
+    """What a function of the library answers about the step that the options describe."""
+    options.convert(model)
+    return function(
+        model,
+        inputs,
+        mode=tracing.mode,
+        optimizer=tracing.optimizer,
+        autocast=_dtype(options.autocast),
+        device=options.device,
+    )
 
 
 def _dtype(name: str | None) -> torch.dtype | None:
@@ -210,62 +211,23 @@ def _dtype(name: str | None) -> torch.dtype | None:
     return getattr(torch, name) if name else None
 
 
-def _answer(
+def _record(
     trace: Trace,
     tracing: TracingOptions,
     options: MemoryOptions,
     largest: LargestBatch | None,
     comparison: MemoryComparison | None,
-) -> dict[str, Any]:
-    """Context and totals of the summary, the peak, its rows, and what else was asked for."""
-    from inception_lab import peak_memory, summarise
-    from inception_lab.analyzers.memory.table import memory_totals
+) -> MemoryRecord:
+    """The record of the memory, with what else was asked for."""
+    from inception_lab import memory_record
     from inception_lab.loading.model import with_model_facts
 
-    record = with_model_facts(summarise(trace), tracing.request(trace.context.model))
-    peak = peak_memory(trace, options.device)
-    answer = {name: value for name, value in record.to_dict().items() if name != "layers"}
-    answer["totals"] = {**answer["totals"], **memory_totals(trace, options.device)}
-    answer["device"] = options.device
-    notes = [record.context.get("note"), *peak.notes, *_notes(options)]
-    if note := "; ".join(filter(None, [*notes, *(comparison.notes if comparison else ())])):
-        answer["note"] = note
-    answer["peak"] = _peak_row(trace, peak, options.device)
+    record = memory_record(trace, options.device, options.depth_of_modules)
+    summary = with_model_facts(record.summary, tracing.request(trace.context.model))
+    record = replace(record, summary=summary)
     if largest is not None:
-        answer["fits"] = largest.to_dict()
+        notes = [STORAGES_ALONE] if options.device == "cpu" else []
+        record = record.with_answer("fits", largest.to_dict(), *notes)
     if comparison is not None:
-        answer["measured"] = comparison.to_dict()
-    return answer | _rows(trace, peak, options)
-
-
-def _notes(options: MemoryOptions) -> Iterator[str]:
-    """Omissions of the predicted figures."""
-    from inception_lab.measure.prediction import ON_CUDA
-
-    if options.device == "cuda":
-        yield ON_CUDA
-    elif options.fits is not None:
-        yield STORAGES_ALONE
-
-
-def _peak_row(trace: Trace, peak: PeakMemory, device: str) -> dict[str, Any]:
-    from inception_lab import reserved_memory
-
-    row = {
-        "bytes": peak.peak_bytes,
-        "layer": peak.layer,
-        "operation": peak.operation,
-        "phase": peak.phase,
-        "by_kind": dict(peak.by_kind),
-    }
-    return row | ({"reserved_bytes": reserved_memory(trace)} if device == "cuda" else {})
-
-
-def _rows(trace: Trace, peak: PeakMemory, options: MemoryOptions) -> dict[str, list[Row]]:
-    from inception_lab import memory_by_module
-
-    if options.by == "module":
-        table = memory_by_module(trace, options.depth or 1, options.device)
-        return {"modules": cast("list[Row]", table.to_dict("records"))}
-    rows = cast("list[Row]", peak.tensors.to_dict("records"))
-    return {"layers": [{**row, "shape": list(row["shape"])} for row in rows]}
+        record = record.with_answer("measured", comparison.to_dict(), *comparison.notes)
+    return record

@@ -25,12 +25,6 @@ from inception_lab.tracing.tracer import trace
 Device = Literal["cpu", "cuda"]
 """A device whose memory is predicted: a key of `analyzers.memory.devices.DEVICES`."""
 
-ON_CUDA = (
-    "as on CUDA: blocks of 512 bytes, foreach optimizers, dropout masks of a byte an element; "
-    "fused operations as on the CPU; workspaces of its libraries are not in it"
-)
-"""Differences of a prediction for CUDA from one for the CPU, and its omissions."""
-
 UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
 
 
@@ -186,12 +180,22 @@ def compare_memory(
     if device == "cuda":
         return MemoryComparison(_predicted_on_cuda(step, measurement), measurement)
     notes = () if this_processor() else (UNKNOWN_PROCESSOR,)
-    return MemoryComparison(_predicted_on_cpu(step), measurement, notes)
+    return MemoryComparison(predicted_on_cpu(step), measurement, notes)
 
 
-def _predicted_on_cpu(step: Trace) -> PredictedMemory:
-    peak, processor = peak_memory(step, "cpu").peak_bytes, this_processor()
-    return PredictedMemory(peak, allocator_peak(step, processor) if processor else peak)
+def predicted_on_cpu(step: Trace) -> PredictedMemory:
+    """Return the peaks of a pass or a training step on this machine's CPU, from its trace alone.
+
+    Args:
+        step: As of `trace_for_device`.
+
+    Example:
+        >>> predicted_on_cpu(trace(nn.Linear(10, 20), (4, 10))).tracked_bytes
+        1360
+    """
+    peak_bytes, processor = peak_memory(step, "cpu").peak_bytes, this_processor()
+    # for another processor the storages alone are the least that its allocator holds
+    return PredictedMemory(peak_bytes, allocator_peak(step, processor) if processor else peak_bytes)
 
 
 def _predicted_on_cuda(step: Trace, measurement: MeasuredMemory) -> PredictedMemory:

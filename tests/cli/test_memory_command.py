@@ -38,6 +38,7 @@ def test_json_has_the_context_and_totals_of_the_summary(capsys):
     assert data["peak"]["bytes"] == data["totals"]["train_peak_bytes"] == il.peak_memory(step).peak_bytes
     assert sum(data["peak"]["by_kind"].values()) == data["peak"]["bytes"]
     assert sum(row["bytes"] for row in data["layers"]) == data["peak"]["bytes"]
+    assert data == il.memory_record(step).to_dict()
 
 
 def test_by_module_adds_up(capsys):

@@ -37,11 +37,13 @@ class Device(NamedTuple):
         block: Its allocator hands out multiples of so many bytes.
         rules: The ways in which its storages differ.
         optimizer_options: Defaults of optimizers there, which show in the trace: see `optimizer_of`.
+        omissions: Differences of a prediction from one for the CPU, and what is not in it.
     """
 
     block: int
     rules: tuple[Rule, ...]
     optimizer_options: Mapping[str, bool] = MappingProxyType({})
+    omissions: str = ""
 
 
 @once_per_trace
@@ -153,8 +155,13 @@ STEP_COUNTERS = Rule(
 CUDA_BLOCK = 512
 """PyTorch's allocator on CUDA hands out multiples of so many bytes (kMinBlockSize)."""
 
+ON_CUDA = (
+    "as on CUDA: blocks of 512 bytes, foreach optimizers, dropout masks of a byte an element; "
+    "fused operations as on the CPU; workspaces of its libraries are not in it"
+)
+
 DEVICES: Mapping[str, Device] = {
     "cpu": Device(1, (EVAL_STATISTICS, HALF_STATISTICS)),
-    "cuda": Device(CUDA_BLOCK, (EVAL_STATISTICS, DROPOUT_MASKS, STEP_COUNTERS), {"foreach": True}),
+    "cuda": Device(CUDA_BLOCK, (EVAL_STATISTICS, DROPOUT_MASKS, STEP_COUNTERS), {"foreach": True}, ON_CUDA),
 }
 """The devices whose memory can be predicted."""
