@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory, reserved_memory
 from inception_lab.analyzers.memory.peak import peak_memory
+from inception_lab.analyzers.receptive_field.field import source_of
 from inception_lab.analyzers.receptive_field.resolution import (
     ResolutionFit,
     resolution_fit,
@@ -63,12 +64,15 @@ def smallest_input(model: nn.Module, shape: Sequence[int], *, mode: Mode = "eval
     return _smallest(model, trace(model, shape, mode=mode, meta_only=True))
 
 
-def tried_resolution_fit(model: nn.Module, first: Trace) -> ResolutionFit:
+def tried_resolution_fit(model: nn.Module, trace: Trace) -> ResolutionFit:
     """Return the `resolution_fit` of a trace with its smallest input found by more traces of the model.
+
+    The geometry alone decides where that cannot be tried: where the model did not run on meta tensors, or
+    takes anything but one input of floating numbers.
 
     Args:
         model: The module that was traced.
-        first: Its trace on one image-like input; on meta tensors, or the geometry alone decides.
+        trace: Its trace, of any mode.
 
     Raises:
         InceptionLabError: The input has no spatial axes.
@@ -76,13 +80,20 @@ def tried_resolution_fit(model: nn.Module, first: Trace) -> ResolutionFit:
     Example:
         >>> import inception_lab as il
         >>> model = il.create_model("bn_inception", device="meta")
-        >>> first = il.trace(model, (1, 3, 224, 224))
-        >>> resolution_fit(first).smallest_input, tried_resolution_fit(model, first).smallest_input
+        >>> trace = il.trace(model, (1, 3, 224, 224))
+        >>> resolution_fit(trace).smallest_input, tried_resolution_fit(model, trace).smallest_input
         ((23, 23), (7, 7))
     """
-    fit = resolution_fit(first)
-    # For real, each of the many traces would take as long as a run of the model.
-    return replace(fit, smallest_input=_smallest(model, first)) if first.context.device == "meta" else fit
+    fit = resolution_fit(trace)
+    return replace(fit, smallest_input=_smallest(model, trace)) if _can_be_tried(trace) else fit
+
+
+def _can_be_tried(trace: Trace) -> bool:
+    """True where more traces are cheap, and a shape alone says what the input is."""
+    if trace.context.device != "meta" or len(trace.context.input_shapes) != 1:
+        return False  # for real, each of the many traces would take as long as a run of the model
+    # the context names the floating dtype, which tokens have not
+    return trace.values[source_of(trace)[0]].dtype == trace.context.dtype
 
 
 def _smallest(model: nn.Module, first: Trace) -> tuple[int, ...]:
@@ -91,9 +102,11 @@ def _smallest(model: nn.Module, first: Trace) -> tuple[int, ...]:
     def fits(size: tuple[int, ...]) -> bool:
         return min(size) > 0 and takes(model, (*head, *size), first.context.mode)
 
-    size = smallest_by_geometry(first)
+    size = by_geometry = smallest_by_geometry(first)
     # Up first: padding that a model computes from the size can make the geometry's answer too small.
     while not fits(size):
+        if size == traced_size:  # an input by keyword, say, which a shape alone does not make
+            return by_geometry
         size = tuple([min(n + 1, limit) for n, limit in zip(size, traced_size, strict=True)])
     while smaller := next(filter(fits, _one_less(size)), None):
         size = smaller

@@ -12,7 +12,7 @@ from torch import nn
 import inception_lab as il
 from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.limits import _bisected, tried_resolution_fit
+from inception_lab.limits import _bisected
 
 FLOAT = 4
 
@@ -208,7 +208,7 @@ def test_an_error_that_is_not_about_the_size_is_raised(raises, message):
 def test_the_fit_has_the_smallest_input_that_was_tried():
     model = il.create_model("googlenet_keras", device="meta")
     first = il.trace(model, (1, 3, 224, 224))
-    by_geometry, fit = il.resolution_fit(first), tried_resolution_fit(model, first)
+    by_geometry, fit = il.resolution_fit(first), il.tried_resolution_fit(model, first)
     assert fit.smallest_input == il.smallest_input(model, (1, 3, 224, 224)) != by_geometry.smallest_input
     assert fit.exceeding == by_geometry.exceeding
 
@@ -221,4 +221,29 @@ def test_the_fit_of_a_model_that_runs_for_real_is_its_geometry():
     model = Asking(1, 1, 3)
     first = il.trace(model, (1, 1, 9, 9))
     assert first.context.device == "cpu"
-    assert tried_resolution_fit(model, first) == il.resolution_fit(first)
+    assert il.tried_resolution_fit(model, first) == il.resolution_fit(first)
+
+
+class ByKeyword(nn.Module):
+    """Takes its image by keyword alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3)
+
+    def forward(self, *, image):
+        return self.conv(image)
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs"),
+    [
+        (ByKeyword(), {"image": (1, 1, 9, 9)}),
+        (nn.Embedding(9, 4), torch.zeros(1, 8, dtype=torch.int64)),
+        (nn.Bilinear(4, 4, 2), [(1, 5, 4), (1, 5, 4)]),
+    ],
+    ids=["keyword", "tokens", "two inputs"],
+)
+def test_the_fit_of_inputs_that_a_shape_does_not_make_is_their_geometry(model, inputs):
+    first = il.trace(model, inputs)
+    assert il.tried_resolution_fit(model, first) == il.resolution_fit(first)

@@ -76,15 +76,13 @@ def command(
 
 
 def _trace_and_fit(name: str, tracing: TracingOptions) -> tuple[Trace, ResolutionFit]:
-    """The trace, and how the net fits its input, the smallest one tried where there is one image."""
+    """The trace, and how the net fits its input."""
     import inception_lab as il
-    from inception_lab.limits import tried_resolution_fit
-    from inception_lab.loading.model import apply_without_weights, only_shape
+    from inception_lab.loading.model import apply_without_weights
 
     def fit(model: nn.Module, inputs: ModelInputs) -> tuple[Trace, ResolutionFit]:
         trace = il.trace(model, inputs, mode=tracing.mode, name=name, meta_only=tracing.meta_only)
-        is_image = only_shape(inputs) is not None
-        return trace, tried_resolution_fit(model, trace) if is_image else il.resolution_fit(trace)
+        return trace, il.tried_resolution_fit(model, trace)
 
     with traceback_shown(name, tracing):
         return apply_without_weights(tracing.request(name), fit)
