@@ -13,18 +13,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from torch import nn
 
 import inception_lab as il
 from inception_lab.analyzers.memory.devices import DEVICES
-from inception_lab.analyzers.memory.peak import allocator_peak
 from inception_lab.ir.trace import Mode
-from inception_lab.measure.hardware import this_processor
+from inception_lab.measure.prediction import PredictedMemory, predicted_on_cpu
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.report.document import Heading, Table, document
 from shared import REPORTS, add_output, context_line, write_csv, write_text
@@ -109,42 +107,32 @@ def check(name: str, heads: bool, run: Run, side: int | None, limit: float) -> d
     row: dict[str, object] = {"model": name, "heads": heads, "input": "x".join(map(str, shape[1:]))}
     row |= run._asdict()
     start = time.perf_counter()
-    prediction = predict(model, shape, run)
-    row |= prediction
+    trace = il.trace_for_device(model, shape, mode=run.mode, optimizer=run.optimizer)
+    peak, prediction = il.peak_memory(trace), predicted_on_cpu(trace)
+    row |= predicted_columns(prediction) | {"at": peak.layer, "operation": peak.operation}
     weights = sum(4 * p.numel() for p in model.parameters())
-    if (need := (weights + prediction["predicted_allocator_bytes"]) / 2**30) > limit:
+    if (need := (weights + prediction.allocator_bytes) / 2**30) > limit:
         return row | {"note": f"not run: about {need:.1f} GiB"}
-    row |= errors(model, shape, run, prediction)
-    return row | {"seconds": time.perf_counter() - start, "note": ""}
+    comparison = il.compare_memory(model, shape, mode=run.mode, optimizer=run.optimizer)
+    return row | measured_columns(comparison) | {"seconds": time.perf_counter() - start, "note": ""}
 
 
-def predict(model: nn.Module, shape: tuple[int, ...], run: Run) -> dict[str, Any]:
-    """The predicted peaks, and where the first one is."""
-    trace = il.trace(model, shape, mode=run.mode, optimizer=run.optimizer)
-    peak, processor = il.peak_memory(trace), this_processor()
+def predicted_columns(prediction: PredictedMemory) -> dict[str, object]:
+    """The predicted peaks."""
     return {
-        "predicted_bytes": peak.peak_bytes,
-        "predicted_allocator_bytes": allocator_peak(trace, processor) if processor else peak.peak_bytes,
-        "at": peak.layer,
-        "operation": peak.operation,
+        "predicted_bytes": prediction.tracked_bytes,
+        "predicted_allocator_bytes": prediction.allocator_bytes,
     }
 
 
-def errors(
-    model: nn.Module, shape: tuple[int, ...], run: Run, prediction: Mapping[str, Any]
-) -> dict[str, object]:
+def measured_columns(comparison: il.MemoryComparison) -> dict[str, object]:
     """The peaks of real runs, and the errors of the prediction in bytes and in percent."""
-    memory = il.measure_memory(model, shape, mode=run.mode, optimizer=run.optimizer)
-    tracked_error = prediction["predicted_bytes"] - memory.tracked_bytes
-    allocator_error = prediction["predicted_allocator_bytes"] - memory.allocator_bytes
-    return {
-        "tracked_bytes": memory.tracked_bytes,
-        "tracked_error": tracked_error,
-        "tracked_percent": 100 * tracked_error / memory.tracked_bytes,
-        "allocator_bytes": memory.allocator_bytes,
-        "allocator_error": allocator_error,
-        "allocator_percent": 100 * allocator_error / memory.allocator_bytes,
-    }
+    columns: dict[str, object] = {}
+    for figure in ("tracked", "allocator"):
+        size, error = getattr(comparison.measurement, f"{figure}_bytes"), comparison.errors[f"{figure}_bytes"]
+        columns |= {f"{figure}_bytes": size, f"{figure}_error": error}
+        columns[f"{figure}_percent"] = 100 * error / size
+    return columns
 
 
 def reaches(rows: pd.DataFrame, target: Target) -> pd.Series:

@@ -15,24 +15,22 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import torch
-from torch import nn
 
 import inception_lab as il
-from inception_lab.analyzers.memory.devices import DEVICES
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.hardware import device_name
-from inception_lab.measure.memory import measure_memory, prepared_on
+from inception_lab.measure.memory import prepared_on
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.report.document import Table, document
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
 from inception_lab.running.step import Request, Step
 from shared import REPORTS, add_output, write_csv, write_text
 
-DEVICE = "cuda"
+DEVICE: Final = "cuda"
 WITHIN_PERCENT = 2.0
 MOST_FAILURES = 0.01
 """Of all steps."""
@@ -52,7 +50,7 @@ SIZES = ("predicted", "allocated", "predicted_reserved", "reserved", "cublas", "
 def check(name: str, mode: Mode, batch: int, optimizer: str | None, steps: int) -> dict[str, object]:
     """One row of the table."""
     model, shape = il.create_model(name), (batch, *get_card(name).input_size)
-    figures = compare(model, shape, mode, optimizer)
+    figures = columns(il.compare_memory(model, shape, mode=mode, optimizer=optimizer, device=DEVICE))
     row = {"model": name, "mode": mode, "batch": batch, "optimizer": optimizer} | figures
     if optimizer and steps:
         request = Request(model, shape, "train", optimizer=optimizer_of(optimizer), name=name)
@@ -61,22 +59,17 @@ def check(name: str, mode: Mode, batch: int, optimizer: str | None, steps: int) 
     return row
 
 
-def compare(model: nn.Module, shape: tuple[int, ...], mode: Mode, optimizer: str | None) -> dict[str, Any]:
+def columns(comparison: il.MemoryComparison) -> dict[str, Any]:
     """The predicted and the measured peaks."""
-    # on CUDA, PyTorch's optimizers take their foreach path by default, and so must the trace
-    stepper = optimizer_of(optimizer, **DEVICES[DEVICE].optimizer_options) if optimizer else None
-    trace = il.trace(model, shape, mode=mode, optimizer=stepper)
-    memory = measure_memory(model, shape, mode=mode, optimizer=optimizer, device=DEVICE)
-    cublas = memory.workspaces["cublas"]
-    predicted_bytes = il.peak_memory(trace, DEVICE).peak_bytes + cublas
+    prediction, memory = comparison.prediction, comparison.measurement
     return {
-        "predicted_bytes": predicted_bytes,
+        "predicted_bytes": prediction.allocator_bytes,
         "allocated_bytes": memory.allocator_bytes,
-        "error_percent": 100 * (predicted_bytes / memory.allocator_bytes - 1),
-        "predicted_reserved_bytes": il.reserved_memory(trace) + cublas,
+        "error_percent": 100 * comparison.errors["allocator_bytes"] / memory.allocator_bytes,
+        "predicted_reserved_bytes": prediction.reserved_bytes,
         "reserved_bytes": memory.reserved_bytes,
         "tracked_bytes": memory.tracked_bytes,
-        "cublas_bytes": cublas,
+        "cublas_bytes": memory.workspaces["cublas"],
         "convolution_bytes": memory.workspaces["convolution"],
     }
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 
 import check_memory
 import inception_lab as il
@@ -22,14 +23,21 @@ def test_rows_and_verdicts(tmp_path):
     ]  # fmt: skip
     assert (rows["tracked_error"] == 0)[rows["mode"] == "train"].all()
     assert "to the byte | 3 | 3 | 0 |" in page
+    for figure, prediction in (("tracked", "predicted"), ("allocator", "predicted_allocator")):
+        size, error = rows[f"{figure}_bytes"], rows[f"{figure}_error"]
+        assert (rows[f"{prediction}_bytes"] - size == error).all()
+        assert rows[f"{figure}_percent"].tolist() == pytest.approx((100 * error / size).tolist(), rel=1e-5)
+    step = il.trace(il.create_model("nin"), (2, 3, 64, 64), mode="train", optimizer="adamw")
+    peak = il.peak_memory(step)
+    assert rows.loc[2, ["predicted_bytes", "at", "operation"]].tolist() == [
+        peak.peak_bytes, peak.layer, peak.operation
+    ]  # fmt: skip
 
 
 def test_a_wrong_prediction_is_told(tmp_path, monkeypatch):
-    measure_memory = il.measure_memory
+    measure_memory, where = il.measure_memory, "inception_lab.measure.prediction.measure_memory"
     monkeypatch.setattr(check_memory, "RUNS", check_memory.RUNS[1:2])
-    monkeypatch.setattr(
-        il, "measure_memory", lambda *a, **k: replace(measure_memory(*a, **k), tracked_bytes=1), raising=False
-    )
+    monkeypatch.setattr(where, lambda *a, **k: replace(measure_memory(*a, **k), tracked_bytes=1))
     code, _, page = run(tmp_path)
     assert code == 1
     assert "to the byte | 1 | 0 |" in page

@@ -14,7 +14,7 @@ CUBLAS = 1000
 @pytest.fixture
 def script(monkeypatch):
     memory = MeasuredMemory("a GPU", 5, 2 * 10**8, 3 * 10**8, {"cublas": CUBLAS, "convolution": 7})
-    monkeypatch.setattr(check_memory_cuda, "measure_memory", lambda *_, **__: memory)
+    monkeypatch.setattr("inception_lab.measure.prediction.measure_memory", lambda *_, **__: memory)
     monkeypatch.setattr(check_memory_cuda, "device_name", lambda _: "a GPU")
     return check_memory_cuda
 
@@ -34,6 +34,8 @@ def test_a_row_and_the_page(script, monkeypatch):
     assert list(rows["steps"].dropna()) == [4]
     assert rows["predicted_bytes"][1] == peak
     assert rows["error_percent"][1] == pytest.approx(100 * (peak / 2e8 - 1))
+    measured = ["allocated_bytes", "reserved_bytes", "tracked_bytes", "cublas_bytes", "convolution_bytes"]
+    assert rows.loc[1, measured].tolist() == [2 * 10**8, 3 * 10**8, 5, CUBLAS, 7]
     assert caps == [il.reserved_memory(step) + CUBLAS] == [rows["predicted_reserved_bytes"][1]]
     page = script.page(rows)
     assert "0 of 2 runs" in page
