@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 FREE_OPS = frozenset(
     packets("""
         cat stack unsafe_split unsafe_chunk unsafe_split_with_sizes repeat repeat_interleave roll flip rot90
-        clone copy copy_ _to_copy _unsafe_view _reshape_alias lift lift_fresh complex block_diag diag_embed
+        clone copy _to_copy _unsafe_view _reshape_alias lift lift_fresh complex block_diag diag_embed
         tril triu im2col col2im constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d
         replication_pad1d replication_pad2d replication_pad3d pixel_shuffle pixel_unshuffle channel_shuffle
-        native_channel_shuffle transpose_ max_unpool2d max_unpool3d upsample_nearest1d upsample_nearest2d
+        native_channel_shuffle transpose max_unpool2d max_unpool3d upsample_nearest1d upsample_nearest2d
         upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
         select_scatter diagonal_scatter as_strided_scatter _chunk_cat _pack_padded_sequence
-        _pad_packed_sequence resize resize_as set set_ _cudnn_rnn_flatten_weight mkldnn_reorder_conv2d_weight
+        _pad_packed_sequence resize resize_as set _cudnn_rnn_flatten_weight mkldnn_reorder_conv2d_weight
         mkldnn_reorder_conv3d_weight to_mkldnn _to_dense _sparse_coo_tensor_with_dims_and_tensors
 
         embedding index _unsafe_index _unsafe_masked_index index_select gather take masked_select nonzero
@@ -28,14 +28,17 @@ FREE_OPS = frozenset(
         masked_scatter put nll_loss_forward nll_loss2d_forward
 
         empty empty_like empty_strided zeros zeros_like ones ones_like full full_like arange new_empty
-        new_empty_strided new_zeros new_ones new_full fill fill_ zero zero_
+        new_empty_strided new_zeros new_ones new_full fill zero
 
-        rand rand_like randn randn_like randint_like bernoulli bernoulli_ binomial cauchy exponential
-        geometric log_normal multinomial normal normal_ normal_functional poisson random uniform
+        rand rand_like randn randn_like randint_like bernoulli binomial cauchy exponential
+        geometric log_normal multinomial normal normal_functional poisson random uniform
         _standard_gamma _sample_dirichlet
     """)
 )
-"""Operations without arithmetic, in this order: moves, look-ups, factories, random numbers."""
+"""Operations without arithmetic, in this order: moves, look-ups, factories, random numbers.
+
+Each stands for all its overloads and those of its in-place form.
+"""
 
 GRADIENTS_OF_PRODUCTS = frozenset(
     packets("""
@@ -65,7 +68,8 @@ def is_free(func: OpOverload) -> bool:
     if func.namespace not in _TORCH:
         return False
     name, schema = func.overloadpacket.__name__, func._schema
-    # types are compared as text, which finds the tensors in lists and optional arguments too
+    # Types are compared as text, which finds the tensors in lists and optional arguments too. So are names:
+    # no tag marks operations of optimizers or of the backward pass, and each release of PyTorch adds some.
     return (
         Tag.view_copy in func.tags
         or name.startswith(_OF_OPTIMIZERS)

@@ -104,7 +104,7 @@ def _ctc_lattice(_: Sequence[Any], out: Sequence[Tensor]) -> Cost:
 
 
 _PER_ELEMENT = {
-    1: """floor_divide floor_divide_ rsub hardswish threshold _prelu_kernel log_sigmoid_forward
+    1: """floor_divide rsub hardswish threshold _prelu_kernel log_sigmoid_forward
         rrelu_with_noise rrelu_with_noise_functional leaky_relu _conj_physical""",
     2: "_add_relu glu native_dropout _fused_dropout _masked_scale polar upsample_linear1d",
     3: "linalg_cross",
@@ -115,7 +115,8 @@ _PER_ELEMENT = {
 }
 """Operations per output element; an interpolation has as many as it has neighbours.
 
-The last two of the first row are tagged as element-wise by newer releases than PyTorch 2.11.
+Each holds for all overloads and for those of the in-place form. The last two of the first row are tagged as
+element-wise by newer releases than PyTorch 2.11.
 """
 
 _PER_INPUT_ELEMENT = {

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -109,9 +110,9 @@ class _Registry:
         self.changes = 0
         self._lock = Lock()
 
-    def of(self, func: OpOverload) -> RegisteredFormula | None:
-        """Return the formula of an operation, whatever its overload."""
-        return self.entries.get(func.overloadpacket)
+    def of(self, packet: OpOverloadPacket) -> RegisteredFormula | None:
+        """Return the formula of an operation."""
+        return self.entries.get(packet)
 
     def add(self, entry: RegisteredFormula) -> bool:
         """Take a formula in, and return True, where there is none for its operation."""
@@ -175,7 +176,7 @@ def register_formula(operation: OpOverloadPacket, formula: Callable[..., Cost]) 
             hint="pass one such as torch.ops.my_library.my_operation",
         )
     entry = RegisteredFormula(operation, formula)
-    if operation in FORMULAS or operation in FREE_OPS:
+    if _out_of_place(operation) in FORMULAS or _out_of_place(operation) in FREE_OPS:
         raise InceptionLabError(f"{operation} has a formula already", hint="see inception_lab/formulas")
     if not _REGISTRY.add(entry):
         raise InceptionLabError(f"{operation} has a formula already", hint="remove() that one first")
@@ -193,7 +194,8 @@ def cost_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], out: 
 
     A formula of a user's own comes first, then one of the tables, then what is free by name, a formula
     registered with `torch.utils.flop_counter`, PyTorch's tag of element-wise operations, the same
-    operation out of place, and what is free by kind.
+    operation out of place, and what is free by kind. The tables hold for the in-place form of an operation
+    too.
 
     Args:
         func: The operation.
@@ -204,29 +206,34 @@ def cost_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], out: 
     Raises:
         InceptionLabError: A formula of a user's own failed.
     """
-    packet, functional = func.overloadpacket, _out_of_place(func)
-    if entry := _REGISTRY.of(func) or (functional and _REGISTRY.of(functional)):
+    packet = func.overloadpacket
+    base = _out_of_place(packet)
+    if entry := _REGISTRY.of(packet) or _REGISTRY.of(base):
         return entry.cost(args, kwargs, out)
-    if formula := FORMULAS.get(packet):
+    if formula := FORMULAS.get(base):
         return formula(args, out)
-    if packet in FREE_OPS or func.is_view:
+    if base in FREE_OPS or func.is_view:
         return FREE
     if packet in flop_registry:
         return Cost(macs=flop_registry[packet](*args, **kwargs, out_val=out) // 2)
     if torch.Tag.pointwise in func.tags:
         return _element_wise(args, out)
-    if functional:
+    # beyond the tables, which hold for all overloads, only the same overload has the same arguments
+    if base is not packet and (functional := getattr(base, func._overloadname, None)):
         return cost_of(functional, args, kwargs, out)
     return FREE if is_free(func) else Cost(counted=False)
 
 
-def _out_of_place(func: OpOverload) -> OpOverload | None:
-    """The operation of which this one is the in-place form: `squeeze.dim` for `squeeze_.dim`."""
-    name = func.overloadpacket.__name__
-    if func.namespace != "aten" or not name.endswith("_"):
-        return None
+@cache
+def _out_of_place(packet: OpOverloadPacket) -> OpOverloadPacket:
+    """The operation of which this one is the in-place form, `squeeze` for `squeeze_`; else itself."""
+    # No schema links the two forms, only PyTorch's convention for their names. `ir.operation_name` reads it
+    # too, for names in a trace that may come from a file; formulas import nothing of ir.
+    namespace, _, name = packet._qualified_op_name.partition("::")
+    if namespace != "aten" or not name.endswith("_"):
+        return packet
     if not name.endswith("__"):
-        functional = getattr(aten, name[:-1], None)
-    else:  # Python's operators mark it in front, such as `__irshift__`
-        functional = getattr(aten, f"__{name[3:]}", None) if name.startswith("__i") else None
-    return cast("OpOverload | None", getattr(functional, func._overloadname, None))
+        return cast("OpOverloadPacket", getattr(aten, name[:-1], packet))
+    # Python's operators mark it in front, such as `__irshift__`
+    functional = getattr(aten, f"__{name[3:]}", packet) if name.startswith("__i") else packet
+    return cast("OpOverloadPacket", functional)

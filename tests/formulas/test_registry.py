@@ -13,8 +13,9 @@ from support.pricing import Function
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
 
+from inception_lab.errors import InceptionLabError
 from inception_lab.formulas.free import is_free
-from inception_lab.formulas.registry import FORMULAS, FREE_OPS, Cost, cost_of
+from inception_lab.formulas.registry import FORMULAS, FREE_OPS, Cost, cost_of, register_formula
 from inception_lab.formulas.terms import ABSENT
 from inception_lab.models.registry import create_model
 from inception_lab.tracing.tracer import trace
@@ -262,6 +263,34 @@ class TestTables:
     def test_no_operation_is_both_free_and_counted(self):
         assert not FREE_OPS & set(FORMULAS)
 
+    def test_operations_have_one_spelling(self):
+        """A form in place has no row of its own where the form out of place exists."""
+        names = {packet.__name__ for packet in (*FREE_OPS, *FORMULAS)}
+        assert not [name for name in names if name.endswith("_") and hasattr(aten, name[:-1])]
+
+    @pytest.mark.parametrize(
+        ("op", "args"),
+        [
+            (aten.copy_.default, (meta(4), meta(4))),
+            (aten.fill_.Scalar, (meta(4), 1)),
+            (aten.zero_.default, (meta(4),)),
+            (aten.normal_.default, (meta(4),)),
+            (aten.transpose_.default, (meta(4, 5), 0, 1)),
+            (aten.set_.source_Tensor, (meta(4), meta(4))),
+        ],
+    )
+    def test_what_is_free_out_of_place_is_free_in_place(self, op, args):
+        assert cost(op, *args) == Cost()
+
+    def test_a_formula_holds_in_place_too(self):
+        assert cost(aten.cumsum_.default, meta(4, 5), 0) == cost(aten.cumsum.default, meta(4, 5), 0)
+        assert cost(aten.floor_divide_.Tensor, meta(4), meta(4)) == Cost(other_flops=4)
+
+    @pytest.mark.parametrize("operation", [aten.copy_, aten.cumsum_])
+    def test_a_form_in_place_has_the_formula_of_its_base(self, operation):
+        with pytest.raises(InceptionLabError, match="has a formula already"):
+            register_formula(operation, lambda *_, **__: Cost())
+
     def test_an_unknown_operation_is_said_to_be_unknown(self):
         op = aten.linalg_inv_ex.default
         assert cost(op, meta(4, 4)) == Cost(counted=False)
@@ -304,10 +333,10 @@ class TestTables:
         assert cost(getattr(aten, name).Tensor, bits, bits) == Cost(0, 8)
         assert cost(getattr(aten, name).Scalar, bits, 1) == Cost(0, 8)
 
-    def test_an_in_place_operation_is_never_taken_for_another_overload(self):
-        """`_index_put_impl` is free, but has no such overload."""
+    def test_an_overload_that_exists_in_place_alone_is_free_as_all_others(self):
         op = aten._index_put_impl_.hacked_twin
-        assert cost_of(op, (meta(2), [], meta(2)), {}, meta(2)) == Cost(counted=False)
+        assert not hasattr(aten._index_put_impl, "hacked_twin")
+        assert cost_of(op, (meta(2), [], meta(2)), {}, meta(2)) == Cost()
 
     def test_no_backward_that_multiplies_matrices_is_free_by_its_name(self):
         names = {name[6:].partition(".")[0] for name in torch._C._dispatch_get_all_op_names()}
