@@ -194,7 +194,7 @@ _ADDERS = {
     "user_annotation": _add_annotation,
     "python_function": _add_module,
 }
-"""What is kept of complete events, by the part that they play."""
+"""The functions that keep what is needed of complete events, by the part that these play."""
 
 
 def _add_range(events: Events, event: Mapping[str, Any], kind: RangeKind, name: str) -> None:

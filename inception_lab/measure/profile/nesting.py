@@ -9,7 +9,7 @@ from typing import NamedTuple
 from inception_lab.measure.profile.events import Range, RangeKind
 
 _OUTERMOST_FIRST: tuple[RangeKind, ...] = ("annotation", "layer", "module", "operator")
-"""Which of two ranges of the same time encloses the other."""
+"""Kinds of ranges: of two that cover the same time, the earlier in this list encloses the other."""
 
 
 class Moment(NamedTuple):

@@ -67,7 +67,7 @@ class Profile:
 
     @property
     def routes(self) -> DataFrame:
-        """How kernels were led to a layer, or why not: `route`, `device_ms`, `kernels`."""
+        """Routes of kernels to a layer, or reasons why they have none: `route`, `device_ms`, `kernels`."""
         return self._frame("routes")
 
     @property
@@ -176,10 +176,10 @@ def _profile(events: Events, file_name: str) -> Profile:
 def _device_facts(events: Events) -> dict[str, Any]:
     """Names of the devices that worked, and the rank of the process, where the trace tells them."""
     facts: dict[str, Any] = {}
-    used = {item.device for item in events.work}
+    used_devices = {item.device for item in events.work}
     properties = events.header.get(_DEVICES)
     devices = [item for item in properties if isinstance(item, dict)] if isinstance(properties, list) else []
-    names = [str(item["name"]) for item in devices if item.get("id") in used and "name" in item]
+    names = [str(item["name"]) for item in devices if item.get("id") in used_devices and "name" in item]
     if names:
         facts["devices"] = names
     process_group = events.header.get(_PROCESS_GROUP)

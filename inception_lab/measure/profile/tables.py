@@ -80,7 +80,7 @@ def unattributed_rows(kernels: Sequence[OwnedKernel]) -> list[Row]:
 
 
 def route_rows(kernels: Sequence[OwnedKernel]) -> list[Row]:
-    """Rows of `route`, `device_ms`, `kernels`: how kernels were led to a layer, or why they were not."""
+    """Rows of `route` to a layer, or reason why there is none, `device_ms`, `kernels`."""
     sums = _sums(((owner.route,), item) for owner, item in kernels)
     return [{"route": group.key[0]} | group.columns() for group in sums]
 
@@ -138,7 +138,7 @@ def _union(work: Iterable[Work]) -> int:
 
 
 def _operator_calls(nesting: Nesting) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """How often each operator was called, and the time of the CPU that it spent in itself."""
+    """The calls of each operator, and the time that it spent in itself on the CPU."""
     calls: Counter[str] = Counter()
     own_times: dict[str, int] = defaultdict(int)
     for index, item in enumerate(nesting.ranges):
