@@ -76,7 +76,7 @@ def _context(times: LayerTimes) -> Iterator[str]:
     threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
     step = ", ".join(filter(None, [facts["mode"], facts.get("optimizer"), _autocast(facts)]))
     shapes, tensors = shape_text(facts["input_shapes"]), f"{facts['dtype']}, {facts['memory_format']}"
-    yield f"{'Run':<20} {shapes}, {step}, {tensors}"
+    yield f"{'Run':<20} {shapes}, {step}, {tensors}, {facts['execution']}"
     yield f"{'Machine':<20} {facts['machine']}, {threads}, torch {facts['torch']}"
     yield f"{'Rounds':<20} {facts['rounds']}"
     if times.note:

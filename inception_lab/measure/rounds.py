@@ -14,6 +14,7 @@ import torch
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.measure.clock import CallClock, Elapsed, RoundTimes, run_clocked, run_plain
+from inception_lab.measure.module_state import ModuleState
 from inception_lab.running.step import Step
 from inception_lab.tracing.calls import FAILED_IN
 
@@ -68,53 +69,67 @@ def measure_rounds(steps: Sequence[Step], seconds: float, progress: Progress | N
     def spent() -> float:
         return (monotonic() - began) / seconds if seconds else 1.0
 
+    runners = [_Runner(step, ModuleState(step.model.modules.values())) for step in steps]
     warm_up = 0
     while not warm_up or (spent() < WARM_UP and warm_up < MOST):
-        _make_round(steps, [Samples() for _ in steps], warm_up)
+        _make_round(runners, [Samples() for _ in steps], warm_up)
         warm_up += 1
     samples = [Samples() for _ in steps]
     count = 0
     while count < FEWEST or (spent() < 1 and count < MOST):
-        _make_round(steps, samples, count)
+        _make_round(runners, samples, count)
         count += 1
         if progress is not None:
             progress(min(1.0, count / FEWEST, max(spent(), count / MOST)))
     return Rounds(samples, warm_up)
 
 
-def _make_round(steps: Sequence[Step], samples: Sequence[Samples], number: int) -> None:
+def _make_round(runners: Sequence[_Runner], samples: Sequence[Samples], number: int) -> None:
     runs = [
-        partial(run, step, sample)
-        for step, sample in zip(steps, samples, strict=True)
-        for run in (_add_clocked, _add_plain)
+        partial(run, sample)
+        for runner, sample in zip(runners, samples, strict=True)
+        for run in (runner.add_clocked, runner.add_plain)
     ]
     for run in reversed(runs) if number % 2 else runs:
         run()
 
 
-def _add_clocked(step: Step, samples: Samples) -> None:
-    clock = CallClock()
-    with _fresh(step):
-        run_clocked(step, clock)
-    samples.clocked.append(clock.times())
+@dataclass(frozen=True)
+class _Runner:
+    """Makes the rounds of a step, each of which begins as every other one.
 
+    Attributes:
+        step: Prepared.
+        state: What its modules keep, as it was before the first round.
+    """
 
-def _add_plain(step: Step, samples: Samples) -> None:
-    with _fresh(step):
-        elapsed, _ = run_plain(step)
-    samples.plain.append(elapsed)
+    step: Step
+    state: ModuleState
 
+    def add_clocked(self, samples: Samples) -> None:
+        """Run the step with a clock at every call."""
+        clock = CallClock()
+        with self._fresh():
+            run_clocked(self.step, clock)
+        samples.clocked.append(clock.times())
 
-@contextmanager
-def _fresh(step: Step) -> Iterator[None]:
-    """Begin a round as every other one: no gradients, the same random numbers, no garbage of the last one."""
-    for tensor in (*step.model.parameters.values(), *step.arguments.tensors.values()):
-        tensor.grad = None
-    # Automatic collection is off; the young generation is enough for cycles of the last round.
-    gc.collect(0)
-    torch.default_generator.manual_seed(0)
-    with failure_named(step.request.name):
-        yield
+    def add_plain(self, samples: Samples) -> None:
+        """Run the step without clocks."""
+        with self._fresh():
+            elapsed, _ = run_plain(self.step)
+        samples.plain.append(elapsed)
+
+    @contextmanager
+    def _fresh(self) -> Iterator[None]:
+        """No gradients, the same random numbers, nothing kept by the last round, and no garbage of it."""
+        for tensor in (*self.step.model.parameters.values(), *self.step.arguments.tensors.values()):
+            tensor.grad = None
+        self.state.restore()
+        # Automatic collection is off; the young generation is enough for cycles of the last round.
+        gc.collect(0)
+        torch.default_generator.manual_seed(0)
+        with failure_named(self.step.request.name):
+            yield
 
 
 @contextmanager

@@ -188,9 +188,11 @@ def layer_times(
     """Run what `trace` would trace for real, on copies, and time every layer so that they add up to the step.
 
     A clock is read whenever a call of a module begins or ends. Rounds with and without these readings
-    alternate, from the same random numbers and without gradients; they differ by the cost of measuring. As
-    in training, an optimizer's steps change the (copied) weights from round to round. The backward pass has
-    one row. Garbage collection is off, and the model is left as it was found.
+    alternate, from the same random numbers, without gradients, and with the attributes that modules had; they
+    differ by the cost of measuring. As in training, what is written into (copied) weights and buffers stays
+    from round to round. The backward pass has one row. Operations run one by one as in a trace, without
+    PyTorch's compiler and the fused fast path of its encoder layers: `execution` is `eager` in the context.
+    Garbage collection is off, and the model is left as it was found.
 
     Args:
         model: Any module that has data.
@@ -368,6 +370,7 @@ def _context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
         "mode": request.mode,
         "dtype": str(step.dtype).removeprefix("torch."),
         "memory_format": _memory_format(step),
+        "execution": "eager",
         "device": "cpu",
         "machine": device_name("cpu"),
         "threads": torch.get_num_threads(),

@@ -1,17 +1,19 @@
 """Times of layers: they add up, they are complete, and nothing is changed by them."""
 
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fingerprints import fingerprint, same
+from support.hostile.table import HOSTILE
 from torch import nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
-from inception_lab.measure import timing
+from inception_lab.measure import rounds, timing
 from inception_lab.measure.clock import OUTSIDE, CallClock, Elapsed, Frame, RoundTimes, run_clocked, run_plain
 from inception_lab.measure.rounds import FEWEST
 from inception_lab.measure.statistics import Interval
@@ -153,6 +155,7 @@ class TestResult:
         )  # fmt: skip
         assert data["input_shapes"] == [list(SHAPE)]
         assert (data["dtype"], data["memory_format"], data["device"]) == ("float32", "contiguous", "cpu")
+        assert data["execution"] == "eager"
         assert data["rounds"] == FEWEST
         assert data["warm_up_rounds"] >= 1
         assert data["machine"]
@@ -238,6 +241,30 @@ class TestNothingIsChanged:
         assert len(draws) == 2 * (FEWEST + 1)
         assert set(draws) == {draws[0]}
 
+    def test_what_a_forward_keeps_is_gone_before_the_next_round(self):
+        states = []
+
+        class Keeps(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.steps, self.list, self.dict, self.set = 0, [1], {"a": 1}, {1}
+                self.cache = SimpleNamespace(last=None)
+
+            def forward(self, x):
+                states.append((self.steps, *self.list, *self.dict.items(), *self.set, self.cache.last,
+                               hasattr(self, "new")))  # fmt: skip
+                self.steps += 1
+                self.list.append(2)
+                self.dict["b"] = self.cache.last = self.new = x
+                self.set.add(3)
+                return x
+
+        model = Keeps()
+        before = fingerprint(model)
+        times_of(model, (2, 3))
+        assert states == [(0, 1, ("a", 1), 1, None, False)] * (2 * (FEWEST + 1))
+        assert same(before, fingerprint(model))
+
     def test_a_model_that_raises_is_named_with_the_layer_and_left_as_it_was(self):
         model = Net()
         model.block.append(nn.Linear(7, 7))
@@ -250,6 +277,25 @@ class TestNothingIsChanged:
     def test_a_model_without_data_is_refused(self):
         with pytest.raises(InceptionLabError, match="a model on meta cannot run for real"):
             times_of(Net().to("meta"))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in HOSTILE if not (case.error_in("train") or case.not_yet)],
+    ids=lambda case: case.name,
+)
+def test_hostile_nets_have_a_time_for_every_row_of_costs_and_are_left_as_found(case, monkeypatch):
+    monkeypatch.setattr(rounds, "FEWEST", 2)
+    model = case.make()
+    before = fingerprint(model)
+    times = times_of(model, case.inputs, mode="train")
+    assert same(before, fingerprint(model))
+    assert exact(times.layers["self_ms"]) == Decimal(repr(times.step_ms))
+    keys = ["layer", "call", "type", "executed"]
+    costs = il.layer_costs(il.trace(model, case.inputs, mode="train"))
+    assert set(costs[keys].itertuples(index=False, name=None)) <= set(
+        times.layers[keys].itertuples(index=False, name=None)
+    )
 
 
 @pytest.mark.parametrize(
