@@ -23,8 +23,7 @@ from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
 from inception_lab.running.step import Request
 from inception_lab.tracing import tracer
-from inception_lab.tracing.backends import CPU, META, Backend, fake_backend
-from inception_lab.tracing.tracer import FEW_BYTES, FEW_MACS
+from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_soon_run
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,6 +78,11 @@ class Crosscheck:
             counters that ran the model; `differences`, a row per rule that explains some: `column`,
             `why`, `macs`, `layers`; and `not_run`, the reason by counter, where one could not run it.
             Its columns are then absent.
+
+    Example:
+        >>> answer = crosscheck(nn.Conv2d(3, 8, 3), (1, 3, 10, 10))
+        >>> answer.verdict, answer.record.totals["macs"], answer.record.totals["fvcore_macs"]
+        ('agree', 13824, 13824)
     """
 
     trace: Trace
@@ -158,7 +162,7 @@ def _backends(trace: Trace, meta_only: bool) -> tuple[Backend, ...]:
         return (CPU,)
     state_bytes = sum(storage.bytes for storage in trace.storages if storage.born is None)
     # jit's tracer follows some models on data alone; a minute for a cross-check would be too much
-    soon_done = state_bytes < FEW_BYTES and sum(op.macs for op in trace.ops) < FEW_MACS
+    soon_done = is_soon_run(state_bytes, sum(op.macs for op in trace.ops))
     without_data = META if trace.context.device == META.name else fake_backend()
     return (without_data, CPU) if soon_done and not meta_only else (without_data,)
 

@@ -91,7 +91,7 @@ def fvcore_counts(trace: Trace, request: Request, backends: Sequence[Backend]) -
 def _counts_on(backend: Backend, request: Request) -> list[Count]:
     """Counts of every operator in the graph, of those too that fvcore has no handle for."""
     try:
-        with traceable(request.model, request.inputs, request.mode == "train", backend) as (flat, tensors):
+        with traceable(request, backend) as (flat, tensors):
             # the nodes live as long as the flat model does, so rules apply within the block
             return [_by_rule(count) for count in _operator_counts(flat, tensors)]
     except InceptionLabError as refusal:  # a model without weights cannot run for real

@@ -13,9 +13,9 @@ from torch.overrides import TorchFunctionMode
 
 from inception_lab.ir.structure import ROOT
 from inception_lab.running import torch_internals
-from inception_lab.running.inputs import Arguments, Inputs, arguments
+from inception_lab.running.inputs import Arguments
 from inception_lab.running.pytree import tensors_within
-from inception_lab.running.step import floating_dtype, guarded
+from inception_lab.running.step import Request, prepared
 from inception_lab.tracing.backends import Backend
 
 if TYPE_CHECKING:
@@ -25,30 +25,25 @@ Sizes = int | list[int] | tuple[int, ...]
 
 
 @contextmanager
-def traceable(
-    model: nn.Module, inputs: Inputs, training: bool, backend: Backend
-) -> Iterator[tuple[nn.Module, tuple[Tensor, ...]]]:
+def traceable(request: Request, backend: Backend) -> Iterator[tuple[nn.Module, tuple[Tensor, ...]]]:
     """Have a model that jit's tracer can follow, and the tensors that it takes, within a `with` block.
 
     Its weights are stand-ins, it takes and returns tensors alone, and every module's operations are in a
     scope of the graph that names the module.
 
     Args:
-        model: Any module, on any device; it is left as it was found.
-        inputs: As for `trace`.
-        training: True for train mode.
+        request: The pass whose forward is followed; its model is left as it was found.
         backend: The backend that runs it.
     """
     with (
-        guarded(model, training, backend.placement.weight) as substitutes,
+        prepared(request, backend.placement) as step,
         torch.no_grad(),
-        _restoring_hooks(substitutes.modules.values()),
+        _restoring_hooks(step.model.modules.values()),
         _ReplaceConvolutions(),
         _RunConvolutions(),  # type: ignore[no-untyped-call]
     ):
-        torch.default_generator.manual_seed(0)  # as for our trace, so that both draw the same numbers
-        flat = _Flat(model, arguments(inputs, floating_dtype(substitutes), backend.placement.example))
-        for path, module in substitutes.modules.items():
+        flat = _Flat(request.model, step.arguments)
+        for path, module in step.model.modules.items():
             module.__dict__["forward"] = _in_scope(module.forward, f"{_Flat.NAME}.{path}".rstrip("."))
         yield flat, tuple(leaf for leaf in flat.leaves if isinstance(leaf, Tensor))
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch._ops import OpOverload
 
 META_DEVICE = torch.device("meta")
+FEW_MACS, FEW_BYTES = 10**10, 2**29
+"""The work and the weights of a real run of about a second."""
 LONGEST_RUN = 10**12
 """MACs of a real run of a minute or two."""
 
@@ -40,6 +42,16 @@ class Backend(NamedTuple):
     adapt: Adapt
     most_macs: float = inf
     heeds_autocast: bool = True
+
+
+def is_soon_run(state_bytes: int, macs: int) -> bool:
+    """Tell if a real run takes about a second at most.
+
+    Args:
+        state_bytes: Of parameters, buffers and inputs.
+        macs: Multiply-accumulates of the run.
+    """
+    return state_bytes < FEW_BYTES and macs < FEW_MACS
 
 
 def _unchanged(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Adapted:

@@ -16,14 +16,11 @@ from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
 from inception_lab.running.step import Request, Step, StepResult, prepared, request_of
-from inception_lab.tracing.backends import CPU, META, Backend, fake_backend
+from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_soon_run
 from inception_lab.tracing.build import Owners, build_trace
 from inception_lab.tracing.calls import FAILED_IN, AutocastMet
 from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
 from inception_lab.tracing.recorder import Recorder
-
-FEW_MACS, FEW_BYTES = 10**10, 2**29
-"""The work and the weights of a real run of about a second."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -143,8 +140,8 @@ def _speaks_of_meta(error: Exception) -> bool:
 
 def _is_soon_reached(recorder: Recorder) -> bool:
     """True where a real run gets to the same point soon, and tells if meta tensors were to blame."""
-    weights = sum(state.bytes for state in recorder.storages.states if state.born is None)
-    return weights < FEW_BYTES and sum(operation.cost.macs for operation, *_ in recorder.ops) < FEW_MACS
+    state_bytes = sum(state.bytes for state in recorder.storages.states if state.born is None)
+    return is_soon_run(state_bytes, sum(operation.cost.macs for operation, *_ in recorder.ops))
 
 
 def takes(model: nn.Module, shape: tuple[int, ...], mode: Mode = "eval") -> bool:

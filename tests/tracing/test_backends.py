@@ -290,7 +290,7 @@ def test_a_real_run_that_takes_too_long_is_given_up(monkeypatch):
 
 
 def test_a_wrong_size_on_a_large_model_copies_no_weights(monkeypatch):
-    monkeypatch.setattr("inception_lab.tracing.tracer.FEW_BYTES", 10)
+    monkeypatch.setattr("inception_lab.tracing.backends.FEW_BYTES", 10)
     monkeypatch.setattr("inception_lab.tracing.backends.stand_ins.cpu_copy", None)
     with pytest.raises(InceptionLabError, match="cannot run on an input of 2x5"):
         il.trace(nn.Linear(4, 4), (2, 5))
