@@ -130,6 +130,10 @@ class LargestBatch:
         reserved_bytes: Bytes that CUDA's allocator reserves for it; None on the CPU and where none fits.
         one_more_bytes: The peak of a batch that is larger by one. On CUDA it may be below the limit and
             still out of reach of the allocator, whose free blocks may be too small for it.
+
+    Example:
+        >>> largest_batch(nn.Linear(10, 20), (10,), limit=2048).to_dict()
+        {'limit_bytes': 2048, 'batch_size': 9, 'peak_bytes': 1960, 'one_more_bytes': 2080}
     """
 
     limit_bytes: int
@@ -206,11 +210,15 @@ def largest_batch(
     def peak(batch_size: int) -> int:
         return peak_memory(step(batch_size), device).peak_bytes
 
-    batch_size, reserved = _bisected(lambda size: peak(size) <= limit_bytes, start), None
+    batch_size, reserved_bytes = _bisected(lambda size: peak(size) <= limit_bytes, start), None
     if device == "cuda":
-        batch_size, reserved = _reservable(step, batch_size, limit_bytes)
+        batch_size, reserved_bytes = _reservable(step, batch_size, limit_bytes)
     return LargestBatch(
-        int(limit_bytes), batch_size, peak(batch_size) if batch_size else None, reserved, peak(batch_size + 1)
+        limit_bytes=int(limit_bytes),
+        batch_size=batch_size,
+        peak_bytes=peak(batch_size) if batch_size else None,
+        reserved_bytes=reserved_bytes,
+        one_more_bytes=peak(batch_size + 1),
     )
 
 

@@ -92,10 +92,11 @@ def typed_options(kind: type, parameter: str, options: Sequence[Decorator]) -> C
             own = {field.name: values.pop(field.name) for field in fields(kind) if field.name in values}
             return command(**{parameter: kind(**own)}, **values)
 
-        extended: Callable[..., Any] = wrapper
+        function: Callable[..., Any] = wrapper
+        # as decorators above a function, the last one is applied first
         for option in reversed(options):
-            extended = option(extended)
-        return cast("Command", extended)
+            function = option(function)
+        return cast("Command", function)
 
     return decorate
 

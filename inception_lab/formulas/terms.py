@@ -22,6 +22,10 @@ class Cost(NamedTuple):
             are 1.
         other_flops: Operations of everything else.
         counted: False where no formula knows the operation, whose figures then are 0.
+
+    Example:
+        >>> Cost(macs=4 * 10 * 20), Cost(other_flops=80).counted
+        (Cost(macs=800, other_flops=0, counted=True), True)
     """
 
     macs: int = 0

@@ -111,6 +111,12 @@ class MemoryComparison:
         prediction: From the trace alone, but for the workspace of cuBLAS.
         measurement: Of the same step, run for real.
         notes: Omissions of the prediction on this machine.
+
+    Example:
+        >>> comparison = compare_memory(nn.Linear(10, 20), (4, 10))
+        >>> row = comparison.to_dict()
+        >>> row["predicted_bytes"], row["tracked_bytes"], row["tracked_error_bytes"]
+        (1360, 1360, 0)
     """
 
     prediction: PredictedMemory
@@ -122,8 +128,8 @@ class MemoryComparison:
         """Predicted less measured bytes of every figure that was measured, by its name."""
         figures = {name: getattr(self.measurement, name) for name in vars(self.prediction)}
         return {
-            name: predicted - figures[name]
-            for name, predicted in vars(self.prediction).items()
+            name: prediction - figures[name]
+            for name, prediction in vars(self.prediction).items()
             if figures[name] is not None
         }
 

@@ -73,8 +73,8 @@ def _convolution_backward(args: Sequence[Any]) -> OutputLayouts:
         return None
     shapes = (x.shape, weight.shape, bias_sizes)
     return tuple(
-        dense_layout(shape, x.dtype) if needed else None
-        for shape, needed in zip(shapes, args[10], strict=True)
+        dense_layout(shape, x.dtype) if wants_gradient else None
+        for shape, wants_gradient in zip(shapes, args[10], strict=True)
     )
 
 
@@ -195,7 +195,9 @@ def _batch_norm_backward(args: Sequence[Any]) -> OutputLayouts:
         return None
     channels = dense_layout(x.shape[1:2], x.dtype if weight is None else weight.dtype)
     layouts = (layout_of(x), channels, channels)
-    return tuple(layout if needed else None for layout, needed in zip(layouts, mask, strict=True))
+    return tuple(
+        layout if wants_gradient else None for layout, wants_gradient in zip(layouts, mask, strict=True)
+    )
 
 
 def _pad(args: Sequence[Any]) -> OutputLayouts:
@@ -213,11 +215,12 @@ def _mean(args: Sequence[Any]) -> OutputLayouts:
     x, axes, keep = _defaults(args, None, None, False)
     if not _plain(x) or not axes:
         return None
-    reduced = {axis % x.dim() for axis in axes}
-    if len(reduced) < len(axes) or not all(-x.dim() <= axis < x.dim() for axis in axes):
+    mean_axes = {axis % x.dim() for axis in axes}
+    # the kernel refuses an axis that is named twice, also as 1 and -1, or that is not there
+    if len(mean_axes) < len(axes) or not all(-x.dim() <= axis < x.dim() for axis in axes):
         return None
-    remaining = [axis for axis in range(x.dim()) if keep or axis not in reduced]
-    sizes = [1 if axis in reduced else x.shape[axis] for axis in remaining]
+    remaining = [axis for axis in range(x.dim()) if keep or axis not in mean_axes]
+    sizes = [1 if axis in mean_axes else x.shape[axis] for axis in remaining]
     return dense_layout(sizes, x.dtype)
 
 

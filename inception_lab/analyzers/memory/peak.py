@@ -23,14 +23,14 @@ class PeakMemory:
     """The moment at which a pass or a step holds most.
 
     Attributes:
-        peak_bytes: Live bytes then.
-        operation: What ran.
-        phase: The part of the step.
-        layer: Where it ran.
+        peak_bytes: Live bytes right after the operation.
+        operation: Name of the operation, such as `aten.add.Tensor`; empty where none ran.
+        phase: The part of the step that it belongs to.
+        layer: Path of the module that ran it.
         by_kind: The bytes of each of `timeline.KINDS`.
-        tensors: What was alive, the largest first: `layer` that made it, `shape`, `dtype`, `kind`,
+        tensors: The tensors alive then, the largest first: `layer` that made it, `shape`, `dtype`, `kind`,
             `bytes`.
-        notes: Where a run on real tensors holds something else, because a fused kernel runs there.
+        notes: Parts whose real run holds something else, because a fused kernel runs there.
     """
 
     peak_bytes: int

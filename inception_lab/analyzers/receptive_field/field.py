@@ -39,6 +39,13 @@ class Field:
         axes: The map of each axis.
         spatial: True where each axis is a dimension of its own with several units, none of which sees
             everything; not so after flattening.
+
+    Example:
+        >>> import inception_lab as il, torch
+        >>> trace = il.trace(torch.nn.MaxPool2d(3, stride=2, padding=1), (1, 1, 8, 8))
+        >>> field = field_of(trace, "(model)")
+        >>> field.status, field.receptive_field, field.stride, field.padding, field.grid
+        ('exact', (3, 3), (2, 2), (1, 1), (4, 4))
     """
 
     status: Status
