@@ -108,6 +108,7 @@ def _smallest(model: nn.Module, first: Trace) -> tuple[int, ...]:
         if size == traced_size:  # an input by keyword, say, which a shape alone does not make
             return by_geometry
         size = tuple([min(n + 1, limit) for n, limit in zip(size, traced_size, strict=True)])
+    # then down, as what the geometry takes for granted may not hold at smaller sizes
     while smaller := next(filter(fits, _one_less(size)), None):
         size = smaller
     return size
@@ -274,6 +275,7 @@ def _with_batch(inputs: InputSizes, batch_size: int) -> Inputs:
     """The inputs as `trace` takes them, at a batch size."""
     if isinstance(inputs, Mapping):
         return {name: _batched(value, batch_size) for name, value in inputs.items()}
+    # (3, 224, 224) is one size, [(3, 224, 224), (10,)] are those of two inputs
     is_one = isinstance(inputs, Tensor) or not any(isinstance(part, (Tensor, Sequence)) for part in inputs)
     several = [inputs] if is_one else inputs
     return [_batched(cast("Size | Tensor", value), batch_size) for value in several]

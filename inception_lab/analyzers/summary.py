@@ -87,6 +87,7 @@ def _check_sums(analyzer: Analyzer, table: DataFrame, sums: Mapping[str, int]) -
         if column.isna().any():
             layer = table["layer"][column.isna()].iloc[0]
             raise InceptionLabError(f"{name!r} has no value for {layer!r}", where=where, hint="compute it")
+        # a column may be a metric without a total of its own
         if sums.get(name, column.sum()) != column.sum():
             raise InceptionLabError(
                 f"its total of {name!r} is {sums[name]}, but the rows add up to {column.sum()}",

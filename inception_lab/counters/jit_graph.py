@@ -44,6 +44,7 @@ def traceable(request: Request, backend: Backend) -> Iterator[tuple[nn.Module, t
     ):
         flat = _Flat(request.model, step.arguments)
         for path, module in step.model.modules.items():
+            # on the instance, from which it goes when the model is put back; the class is the user's
             module.__dict__["forward"] = _in_scope(module.forward, f"{_Flat.NAME}.{path}".rstrip("."))
         yield flat, tuple(leaf for leaf in flat.leaves if isinstance(leaf, Tensor))
 

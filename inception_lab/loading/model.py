@@ -84,6 +84,7 @@ def apply_without_weights(request: ModelRequest, task: Task[Result]) -> Result:
     try:
         return _apply(request, *_from_factory(request, factory, torch.device("meta")), task)
     except InceptionLabError as error:
+        # weights cost time and memory: they are built only where meta tensors may be to blame
         if error.exit_code != MODEL_FAILED or (isinstance(error, TraceError) and not error.blames_meta):
             raise
     return _apply(request, *_from_factory(request, factory, nullcontext()), task)

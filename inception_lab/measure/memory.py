@@ -182,6 +182,7 @@ class StorageTracker(torch_internals.TorchDispatchMode):
             address, size = storage._cdata, storage.nbytes()
             if address not in self._watches:
                 self.live_bytes += size
+                # a weak reference tells when the storage goes, and does not keep it
                 self._watches[address] = ref(storage, self._forget(address, size))
 
     def _forget(self, address: int, size: int) -> Callable[[object], None]:

@@ -70,6 +70,7 @@ class Probes:
             raise InceptionLabError("it never ran", where=absent, hint="name a layer that does")
         output, gradient = self.outputs[unit], None
         if output.requires_grad:
+            # one graph serves all units; a unit that sees only constants has none to the leaf
             (gradient,) = torch.autograd.grad(output, self.leaf, retain_graph=True, allow_unused=True)
         return torch.zeros_like(self.leaf) if gradient is None else gradient
 

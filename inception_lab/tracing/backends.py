@@ -65,6 +65,7 @@ def _onto_meta(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) ->
     if "device" in kwargs or (not tensors and _takes_device(func)):
         kwargs = kwargs | {"device": META_DEVICE}
     on_meta = [tensor.is_meta for tensor in tensors]
+    # PyTorch refuses to mix the two, unless one of them is a single number
     if all(on_meta) or not any(on_meta):
         return Adapted(args, kwargs, {})
     originals: dict[int, Tensor] = {}
@@ -122,6 +123,7 @@ def fake_backend(device: str = "cpu") -> Backend:
     They take several times as long as meta tensors. CUDA needs a PyTorch that was built with it, and the
     backward pass a GPU.
     """
+    # tensors that a model holds outside of its parameters and buffers still have data
     mode = torch_internals.FakeTensorMode(allow_non_fake_inputs=True)
 
     def fake_like(tensor: Tensor) -> Tensor:

@@ -114,6 +114,7 @@ def _owners(recorder: Recorder, step: Step, existing: Owners, outputs: Any) -> O
     returned = {storages.values[value].storage for value in storages.values_in((outputs,))}
     # What is returned outlives the step: its lifetime does not tell if it was saved for the backward pass.
     results: Owners = {s: ("saved" if s in read_backward else "activation", "") for s in returned}
+    # the last wins: what a model returns, or a gradient, may lie in a storage that was there before
     return gradients | results | existing
 
 

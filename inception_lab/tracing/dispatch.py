@@ -131,11 +131,13 @@ def _probe_layouts(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]
     collected at once, so that they are not seen in the tensors' lifetimes.
     """
     tensors = tensors_in((*args, *kwargs.values()))
+    # tensors with data: the model may read what comes of them, so that it has to be computed
     if tensors and not any(tensor.is_meta for tensor in tensors):
         return None
     probe_args = _meta_copies(args)
     probe_kwargs = dict(zip(kwargs, _meta_copies(tuple(kwargs.values())), strict=True))
     modules_before = len(sys.modules)
+    # before the kernel, whose meta version may take what those of real devices refuse
     if check := CHECKS.get(func):
         check(*probe_args, **probe_kwargs)
     layouts = _fresh_layouts(func(*probe_args, **probe_kwargs), (*probe_args, *probe_kwargs.values()))
@@ -167,6 +169,7 @@ def _describe(
 ) -> KnownOperation:
     cost = cost_of(func, args, kwargs, out)
     writes_to = _writes_to(func)
+    # on meta such a write changes neither data nor layout, so that from now on its argument is returned
     element_wise = writes_to and torch.Tag.pointwise in func.tags and bool(args)
     returns_first = bool(element_wise) and out is args[0] and isinstance(out, Tensor) and out.is_meta
     return KnownOperation(
@@ -191,7 +194,10 @@ def _fresh_layouts(out: Any, args: Sequence[Any]) -> OutputLayouts:
     storages = [t.untyped_storage() for t in tensors]
     addresses = {s._cdata for s in storages}
     inputs = {t.untyped_storage()._cdata for t in tensors_in(args)}
+    # From now on a tensor of this layout is made in place of running the kernel, in a storage as large as the
+    # layout: a part of a larger storage would then be counted with fewer bytes than it holds.
     exact = all(s.nbytes() == layout_of(t).nbytes for s, t in zip(storages, tensors, strict=True))
+    # made anew, outputs that share a storage, or an input's, would be counted twice
     if len(addresses) < len(tensors) or addresses & inputs or not exact:
         return None
     layouts = tuple(None if t is None else layout_of(t) for t in outputs)

@@ -52,6 +52,7 @@ def _pairs(sizes: Sequence[int], axes: int) -> list[int]:
 
 def _convolution(args: Sequence[Any]) -> OutputLayouts:
     x, weight, bias, stride, padding, dilation, transposed, _, groups = args
+    # a transposed weight has the channels of its input first; an input without a batch has an axis less
     if transposed or not _plain(x, weight, bias) or x.dim() != weight.dim() or x.dim() < 3:
         return None
     if x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
@@ -63,12 +64,14 @@ def _convolution(args: Sequence[Any]) -> OutputLayouts:
         *(_pairs(sizes, axes) for sizes in (stride, padding, dilation)),
         strict=True,
     )
+    # places, s apart, of a window that reaches over d (k - 1) + 1 positions of the padded input
     size = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in geometry]
     return dense_layout([x.shape[0], weight.shape[0], *size], x.dtype) if min(size) > 0 else None
 
 
 def _convolution_backward(args: Sequence[Any]) -> OutputLayouts:
     grad, x, weight, bias_sizes = args[:4]
+    # args[10] is the output mask; without sizes of the bias only the kernel can tell its gradient
     if not _plain(grad, x, weight) or (args[10][2] and min(bias_sizes or [0]) < 1):
         return None
     shapes = (x.shape, weight.shape, bias_sizes)
@@ -80,7 +83,9 @@ def _convolution_backward(args: Sequence[Any]) -> OutputLayouts:
 
 def _pooled(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) -> int:
     """Windows along one axis; rounding up, the last one must still begin inside the padded input."""
+    # pooling_output_shape in aten/src/ATen/native/Pool.h: stride - 1 more rounds the quotient up
     out = (size + 2 * padding - kernel + (stride - 1 if ceil_mode else 0)) // stride + 1
+    # such a window would read nothing but trailing padding
     return out - 1 if ceil_mode and (out - 1) * stride >= size + padding else out
 
 
@@ -93,6 +98,7 @@ def _pool(
     s = _pairs(stride, axes) if stride else k
     if min(k) < 1 or min(s) < 1 or any(not 0 <= 2 * pad <= window for pad, window in zip(p, k, strict=True)):
         return None
+    # whether padding makes up for it is for the kernel to say, which words the refusal too
     if any(window > size for window, size in zip(k, x.shape[2:], strict=True)):
         return None
     size = [_pooled(*axis, ceil) for axis in zip(x.shape[2:], k, s, p, strict=True)]
@@ -108,6 +114,7 @@ def _defaults(args: Sequence[Any], *defaults: Any) -> list[Any]:
 def _max_pool(axes: int) -> Rule:
     def rule(args: Sequence[Any]) -> OutputLayouts:
         x, kernel, stride, padding, dilation, ceil = _defaults(args, None, None, [], [0], [1], False)
+        # `_pooled` takes a window to be as long as its kernel
         if list(dilation) not in ([1], [1] * axes):
             return None
         shape = _pool(axes, x, kernel, stride, padding, ceil)
@@ -136,6 +143,7 @@ def _elementwise(args: Sequence[Any]) -> OutputLayouts:
     """Two tensors of one shape, or a tensor and a Python number."""
     x, y = args[:2]
     if not isinstance(y, Tensor):
+        # a real number never changes the dtype of a floating tensor
         return layout_of(x) if isinstance(y, (int, float)) and _plain(x) else None
     return layout_of(x) if _plain(x, y) and x.shape == y.shape else None
 
@@ -155,6 +163,7 @@ def _cat(args: Sequence[Any]) -> OutputLayouts:
 
 def _addmm(args: Sequence[Any]) -> OutputLayouts:
     bias, a, b = args
+    # the second factor need not be contiguous: of a linear layer it is the transposed view of a weight
     if not _plain(bias, a) or a.dim() != 2 or b.dim() != 2 or b.dtype is not a.dtype or not b.is_meta:
         return None
     if a.shape[1] != b.shape[0] or tuple(bias.shape) != (b.shape[1],):
@@ -173,6 +182,7 @@ def _batch_norm(args: Sequence[Any]) -> OutputLayouts:
     x, weight, bias, mean, variance, training = args[:6]
     if not _per_channel(x, weight, bias, mean, variance):
         return None
+    # one value per channel has no variance; eval mode normalises by the running statistics alone
     if x.numel() == x.shape[1] if training else mean is None or variance is None:
         return None
     statistics = dense_layout(x.shape[1:2], x.dtype)
@@ -186,6 +196,7 @@ def _batch_norm_backward(args: Sequence[Any]) -> OutputLayouts:
     """
     grad, x, weight, *statistics, training = args[:8]
     mask = args[9]
+    # running mean and variance come first, then mean and inverse deviation as the forward pass saved them
     normalised_by = statistics[2:] if training else statistics[:2]
     if not _plain(grad, x) or grad.shape != x.shape or x.dim() < 2:
         return None
@@ -205,6 +216,7 @@ def _pad(args: Sequence[Any]) -> OutputLayouts:
     if not _plain(x) or min(pad) < 0 or not any(pad):
         return None
     shape = list(x.shape)
+    # pairs go from the last axis to the first
     for axis, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), start=1):
         shape[-axis] += before + after
     return dense_layout(shape, x.dtype)

@@ -90,6 +90,7 @@ def trace(
     try:
         return _trace_without_data(request, device)
     except TraceError as failure:
+        # a model that is itself on meta has no weights to run with
         if meta_only or not failure.blames_meta or not _has_data(model):
             raise
         reason = failure.reason
@@ -101,6 +102,7 @@ def _trace_without_data(request: Request, device: str) -> Trace:
     if request.autocast is None and device == "meta":
         try:
             return trace_on(META, request)
+        # meta tensors do not heed autocast, fake ones do
         except AutocastMet:
             pass
     return trace_on(fake_backend(), request)

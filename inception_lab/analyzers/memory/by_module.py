@@ -56,5 +56,6 @@ def _owner(name: str, kind: str) -> str:
     """The module that a tensor belongs to, by the name that it has in `PeakMemory.tensors`."""
     if kind == "inputs":
         return "(inputs)"
+    # other kinds already go by the path of a layer
     parts = _NAME_PARTS.get(kind, 0)
     return (name.rsplit(".", parts)[0] if name.count(".") >= parts else ROOT) if parts else name

@@ -282,6 +282,7 @@ def _workspace(trace: Trace, op: Op, processor: Processor) -> int | None:
     if c is None or events is None:
         return None
     changes = [c.copy_bytes, *events(c), -c.copy_bytes]
+    # the sum is what stays, such as the output, and is alive right after the operation anyway
     return max(accumulate(changes)) - sum(changes)
 
 

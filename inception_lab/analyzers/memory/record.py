@@ -57,6 +57,7 @@ class MemoryRecord:
     def to_dict(self) -> dict[str, Any]:
         """Return the record as the JSON that `inception-lab memory` writes."""
         data = self.summary.to_dict() | {"device": self.device}
+        # rows have a place and a name of their own, behind all that is said about the step
         del data["layers"]
         if note := "; ".join(filter(None, [data.get("note"), *self.notes])):
             data["note"] = note

@@ -72,6 +72,7 @@ def _live_bytes(storages: Sequence[Storage], op_count: int) -> Bytes:
     """Bytes of storages alive after each of so many operations."""
     change = np.zeros(op_count + 1, dtype=np.int64)
     for s in storages:
+        # what exists before the first operation is alive in the first row
         change[s.born or 0] += s.bytes
         # released after operation `dies`, whose own row still has it: the next row is the first without it
         change[op_count if s.dies is None else s.dies + 1] -= s.bytes

@@ -116,7 +116,9 @@ class Geometry(NamedTuple):
         dim %= len(self.dims)
         axes = self.axes_in([dim])
         if not axes:
+            # the dimension may hold channels, of which a window reads some
             return (self.of_some_channels() if self.dims[dim] else self).with_dim(dim, plain_dim(out))
+        # along a part of an axis, neighbours in the dimension are not neighbours in the source
         if len(axes) > 1 or self._is_outside(axes[0], dim):
             whole = self.collapse([dim]).with_dim(dim, plain_dim(out))
             return whole.as_bound("an axis is spread over dimensions")
@@ -270,6 +272,7 @@ def _merge_as_bound(parts: Sequence[Geometry], shape: Sequence[int]) -> Geometry
 
     Dimensions that they carry differently are reduced over, all dimensions where that is not enough.
     """
+    # reducing over a dimension makes each position see all of it: too much, but nothing is left out
     differing = [d for d in range(len(shape)) if len({_axis_digits(part.dims[d]) for part in parts}) > 1]
     collapsed_parts = [part.collapse(differing) for part in parts]
     dims = _common_dims(collapsed_parts, shape)

@@ -87,6 +87,7 @@ class Propagation:
         output_shape = values[op.writes[0]].shape if op.writes else ()
         try:
             return rule(RuleContext(op.base_name, dict(op.args), geometries, shapes, output_shape))
+        # arguments that a rule does not foresee make the field unknown, never wrong
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             return Unknown(f"{op.name} on these arguments: {error}")
 

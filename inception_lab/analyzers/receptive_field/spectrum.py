@@ -59,6 +59,7 @@ def _spectrum(trace: Trace) -> DataFrame:
     for call in _modules(trace):
         output = call.outputs[0]
         geometry = routes.get(output)
+        # both spectra are of one value: where either cannot be told, a row would have half a meaning
         if _has_extent(by_value.get(output)) and channels.get(output) and isinstance(geometry, Geometry):
             for axis in range(len(axes)):
                 rows += _rows(call, axis, channels[output], geometry.maps[axis])

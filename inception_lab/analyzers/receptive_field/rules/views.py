@@ -76,6 +76,7 @@ def pixel_shuffle(op: RuleContext) -> Dependence:
     r = op.args["upscale_factor"]
     k = len(batch)
     digits = op.first.reshape([*batch, c // r**2, r, r, h, w])
+    # channels are c x r x r: the first r becomes the fast digit of the height, the second that of the width
     return digits.permute([*range(k), k, k + 3, k + 1, k + 4, k + 2]).reshape(op.output_shape)
 
 
@@ -85,6 +86,7 @@ def pixel_unshuffle(op: RuleContext) -> Dependence:
     r = op.args["downscale_factor"]
     k = len(batch)
     digits = op.first.reshape([*batch, c, h // r, r, w // r, r])
+    # the other way round: the fast digits of height and width become digits of the channels
     return digits.permute([*range(k), k, k + 2, k + 4, k + 1, k + 3]).reshape(op.output_shape)
 
 
@@ -118,6 +120,7 @@ def slice_of(op: RuleContext) -> Dependence:
     step = op.args.get("step", 1)
     if (start, step) == (0, 1) and stop == size:
         return op.first
+    # a slice that ends before it begins is empty
     make_op = partial(axis_ops.axis_slice, start=start, stop=max(stop, start), stride=step)
     return _source_of_part(op.first, dim).along(dim, make_op, op.output_shape[dim])
 

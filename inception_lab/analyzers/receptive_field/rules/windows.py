@@ -29,10 +29,12 @@ def convolution(op: RuleContext) -> Dependence:
     if source is None or any(weight is not None for weight in op.inputs[1:]):
         return Unknown("a convolution by weights that depend on the input")
     groups = op.args.get("groups", 1)
+    # each output channel sums over input channels, and so over an axis that a view wrote among them
     geometry = source.collapse([1]).with_dim(1, plain_dim(op.output_shape[1]))
     if groups > 1 and source.axes_in([1]):
         geometry = geometry.as_bound("an axis lies among the channels of groups")
     geometry = _along_each_axis(op, geometry)
+    # without groups every output channel sees the union of all input channels
     return geometry._replace(channels_differ=geometry.channels_differ and groups > 1)
 
 
@@ -94,6 +96,7 @@ def adaptive_pool(axes: int) -> Rule:
         geometry = op.first
         for dim in range(-axes, 0):
             out = op.output_shape[dim]
+            # one window over the whole axis, whatever its size: all units are one
             if out == 1:
                 geometry = geometry.collapse([dim])
             else:
