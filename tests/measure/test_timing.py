@@ -268,11 +268,12 @@ class TestNothingIsChanged:
     def test_a_model_that_raises_is_named_with_the_layer_and_left_as_it_was(self):
         model = Net()
         model.block.append(nn.Linear(7, 7))
-        before = fingerprint(model)
+        before, threads = fingerprint(model), torch.get_num_threads()
         with pytest.raises(InceptionLabError, match=r"net: cannot run: RuntimeError in block\.2: ") as raised:
             times_of(model, name="net", threads=torch.get_num_threads() + 1)
         assert raised.value.exit_code == 3
         assert same(before, fingerprint(model))
+        assert torch.get_num_threads() == threads
 
     def test_a_model_without_data_is_refused(self):
         with pytest.raises(InceptionLabError, match="a model on meta cannot run for real"):
