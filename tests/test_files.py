@@ -1,0 +1,86 @@
+"""Files are written whole or not at all."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.files import write_bytes, write_text
+
+
+@pytest.mark.parametrize(
+    ("text", "content"), [("a", b"a\n"), ("a\n\n", b"a\n"), ("", b"\n"), ("é\nb", b"\xc3\xa9\nb\n")]
+)
+def test_a_text_ends_in_one_line_break(tmp_path, text, content):
+    write_text(tmp_path / "file", text)
+    assert (tmp_path / "file").read_bytes() == content
+
+
+def test_missing_folders_are_made_and_nothing_else_is_left(tmp_path):
+    write_bytes(tmp_path / "a" / "b" / "file", b"\x00\r\n")
+    write_bytes(tmp_path / "a" / "b" / "file", b"new")
+    assert (tmp_path / "a" / "b" / "file").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "b", "file"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_interruption_leaves_the_old_file_alone(tmp_path, monkeypatch, error):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises((InceptionLabError, KeyboardInterrupt)) as failure:
+        write_text(path, "new")
+    if isinstance(error, OSError):
+        line = f"{path}: cannot be written: No space left on device; name another file"
+        assert (str(failure.value), failure.value.exit_code) == (line, 2)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o000, 0o666)])
+def test_permissions_are_those_of_any_new_file(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "file", "")
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+
+
+def test_a_link_stays_and_its_file_is_written(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / "file")
+    write_text(tmp_path / "link", "a")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "folder" / "file").read_text() == "a\n"
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_text(pipe, "a")
+        assert os.read(reader, 10) == b"a\n"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("place", ["folder", "file/within", "loop"])
+def test_what_cannot_be_written_is_one_line(tmp_path, place):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InceptionLabError, match=r"cannot be written: .+; name another file") as refusal:
+        write_text(tmp_path / place, "a")
+    assert refusal.value.where.endswith(place)
+    assert sorted(tmp_path.rglob("*")) == before
