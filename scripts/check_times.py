@@ -76,6 +76,14 @@ INTRODUCTION = (
     "[layers.csv](layers.csv)."
 )
 
+PAGES = (
+    "Memory that the C library hands back to the system after one step is faulted in anew by the next one, in "
+    "layers that differ from process to process. With `MALLOC_TRIM_THRESHOLD_=4000000000` and "
+    "`MALLOC_MMAP_THRESHOLD_=4000000000` in the environment glibc keeps it: steps are faster then, and shares "
+    "repeat better."
+)
+"""Why shares of one process differ from those of another one on a quiet machine."""
+
 
 def run_profiled(model: nn.Module, shape: tuple[int, ...]) -> float:
     """The share of convolutions in percent by torch.profiler's own table, the median of several steps."""
@@ -173,6 +181,7 @@ def page(checks: pd.DataFrame, layers: pd.DataFrame, context: str) -> str:
             checks_table(checks),
             Heading("The largest shares"),
             shares_table(layers),
+            PAGES,
             context,
         ],
     )
