@@ -193,7 +193,7 @@ def _answer_of(
     tracing: TracingOptions,
     options: MemoryOptions,
 ) -> Result:
-    """What a function of the library answers about the step that the options describe."""
+    """Return the answer of a function of the library about the step that the options describe."""
     options.convert(model)
     return function(
         model,
