@@ -79,6 +79,7 @@ FUNCTIONS = {
     "effective_field": lambda model: il.effective_field(model, SHAPE, layer="norm", seeds=[0], samples=2),
     "check_fields": lambda model: il.check_fields(model, SHAPE, ["norm"]),
     "smallest_input": lambda model: il.smallest_input(model, SHAPE),
+    "tried_resolution_fit": lambda model: il.tried_resolution_fit(model, il.trace(model, SHAPE)),
     "largest_batch": lambda model: il.largest_batch(model, SHAPE[1:], limit="128 KiB"),
     "create_model": lambda _: {p.dtype for p in il.create_model("googlenet_cifar10").parameters()},
     "forward": own_forward,
