@@ -24,6 +24,14 @@ def is_private(name):
     return name.startswith("_") and not name.endswith("__")
 
 
+OF_MODULES = {name for name in [*dir(torch.nn.Module), *vars(torch.nn.Module())] if is_private(name)}
+
+
+def is_private_string(text):
+    """True for the name of a private attribute of modules, and of the hooks of all modules, or its start."""
+    return text in OF_MODULES - ATTRIBUTES.keys() or text.startswith("_global")
+
+
 def chain(node):
     """The names of `a.b.c`, from the left; empty where it does not begin with a name."""
     names = []
@@ -66,6 +74,8 @@ def private_uses(tree, own):
             yield from (".".join(path) for part in path if is_private(part))
         elif isinstance(node, ast.Import):
             yield from (n.name for n in node.names if n.name.startswith("torch.") and "._" in n.name)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from [node.value] * is_private_string(node.value)
         elif isinstance(node, ast.Attribute):
             names = chain(node)
             # operators of ATen may begin with an underscore: they are no names of Python's
@@ -94,6 +104,12 @@ def test_no_other_file_uses_a_private_name_of_torch():
             "if TYPE_CHECKING:\n    from torch._ops import OpOverload\nelse:\n    import torch._ops",
             "torch._ops",
         ),
+        ("getattr(module, '_non_persistent_buffers_set')", "_non_persistent_buffers_set"),
+        ("vars(module)['_is_full_backward_hook']", "_is_full_backward_hook"),
+        ("HOOKS = ('_forward_hooks_with_kwargs',)", "_forward_hooks_with_kwargs"),
+        ("vars(nn.modules.module).get(f'_global{name}')", "_global"),
+        ("'_global' + name", "_global"),
+        ("'_global_forward_hooks'", "_global_forward_hooks"),
     ],
 )
 def test_a_private_name_is_found(line, use):
@@ -106,6 +122,8 @@ def test_a_private_name_is_found(line, use):
         "if TYPE_CHECKING:\n    from torch._ops import OpOverload",
         "torch.ops.aten._softmax.default",
         "func._schema",
+        "attributes.get('_forward_hooks')",
+        "'forward', '_mine', 'a _global name', '__call__'",
         "torch.nn.Module.__call__",
         "row._replace(a=1)",
     ],
