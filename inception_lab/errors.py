@@ -39,11 +39,11 @@ MOST_NAMES = 30
 """The most names that a hint lists."""
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
+def nearest(name: object, choices: Iterable[str]) -> str:
     """Return a hint that offers the choices nearest to a name, or the first of all where none is near.
 
     Args:
-        name: A name that is not a choice.
+        name: A value that is not a choice; of any type, as users pass anything.
         choices: The names that there are.
 
     Example:
@@ -53,7 +53,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
         'known: googlenet, vgg16'
     """
     names = sorted(choices)
-    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    close = get_close_matches(str(name), names, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""

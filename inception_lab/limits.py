@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from math import inf
+from numbers import Integral, Real
 from typing import cast
 
 import torch
@@ -182,8 +183,9 @@ def largest_batch(
         start: A batch size that the model takes; smaller ones are tried only where it does not fit.
 
     Raises:
-        InceptionLabError: The limit is not a quantity of bytes, `start` is not a batch size, or no batch
-            reaches the limit (exit code 2); the model cannot run on such inputs (3).
+        InceptionLabError: The limit is not a quantity of bytes, `start` is not a batch size, `inputs` holds
+            what is neither a size nor a tensor, or no batch reaches the limit (exit code 2); the model
+            cannot run on such inputs (3).
 
     Example:
         >>> net = nn.Linear(10, 20)  # 880 bytes of parameters, 120 for each row in and out
@@ -226,15 +228,20 @@ def largest_batch(
 def _limit_in_bytes(limit: str | float) -> float:
     limit_bytes = parse_quantity(limit, "bytes") if isinstance(limit, str) else limit
     # NaN is in no range, so that this refuses it too
-    if not 0 <= limit_bytes < inf:
+    if not _is_number(limit_bytes) or not 0 <= limit_bytes < inf:
         raise InceptionLabError(
             f"limit {limit!r} is not a number of bytes", hint='give bytes, or text such as "80 GiB"'
         )
     return limit_bytes
 
 
+def _is_number(value: object) -> bool:
+    """True for a number, which a bool is to Python alone."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def _check_start(start: int) -> None:
-    if not isinstance(start, int) or start < 1:
+    if not isinstance(start, int) or isinstance(start, bool) or start < 1:
         raise InceptionLabError(f"start={start!r} is not a batch size", hint="give a whole number from 1 on")
 
 
@@ -275,14 +282,31 @@ def _with_batch(inputs: InputSizes, batch_size: int) -> Inputs:
     """The inputs as `trace` takes them, at a batch size."""
     if isinstance(inputs, Mapping):
         return {name: _batched(value, batch_size) for name, value in inputs.items()}
-    # (3, 224, 224) is one size, [(3, 224, 224), (10,)] are those of two inputs
-    is_one = isinstance(inputs, Tensor) or not any(isinstance(part, (Tensor, Sequence)) for part in inputs)
-    several = [inputs] if is_one else inputs
-    return [_batched(cast("Size | Tensor", value), batch_size) for value in several]
+    several = inputs if _are_several(inputs) else [inputs]
+    return [_batched(value, batch_size) for value in cast("Sequence[Size | Tensor]", several)]
+
+
+def _are_several(inputs: object) -> bool:
+    """True for a list of inputs: (3, 224, 224) is one size, [(3, 224, 224), (10,)] are two."""
+    if isinstance(inputs, str) or not isinstance(inputs, Sequence):
+        return False
+    return any(isinstance(part, (Tensor, Sequence)) for part in inputs)
+
+
+def _is_size(value: object) -> bool:
+    """True for a row of integers; if they are sizes that a tensor may have, `trace` checks."""
+    return isinstance(value, Sequence) and all(
+        isinstance(size, Integral) and not isinstance(size, bool) for size in value
+    )
 
 
 def _batched(value: Size | Tensor, batch_size: int) -> tuple[int, ...] | Tensor:
     if not isinstance(value, Tensor):
+        if not _is_size(value):
+            raise InceptionLabError(
+                f"{value!r} is not the size of an input",
+                hint="give it without the batch, such as (3, 224, 224), or an example tensor",
+            )
         return (batch_size, *value)
     if not value.dim():
         raise InceptionLabError("an example of no axes has no batch", hint="give it a first axis")

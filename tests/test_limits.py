@@ -56,17 +56,38 @@ class TestLargestBatch:
         with pytest.raises(InceptionLabError, match="40 MiB"):
             il.largest_batch(net, (10,), limit="7 lightyears")
 
-    @pytest.mark.parametrize("limit", [float("nan"), float("inf"), -1, -0.5, "1e999 GiB"])
+    @pytest.mark.parametrize("limit", [float("nan"), float("inf"), -1, -0.5, "1e999 GiB", None, [1], True])
     def test_a_limit_that_is_not_a_number_of_bytes(self, limit):
         with pytest.raises(InceptionLabError) as caught:
             il.largest_batch(nn.Linear(2, 2), (2,), limit)
         message = f'limit {limit!r} is not a number of bytes; give bytes, or text such as "80 GiB"'
         assert (str(caught.value), caught.value.exit_code) == (message, 2)
 
-    @pytest.mark.parametrize("start", [0, -3, 1.5])
+    @pytest.mark.parametrize("start", [0, -3, 1.5, True])
     def test_a_start_that_is_not_a_batch_size(self, start):
         with pytest.raises(InceptionLabError, match=f"start={start} is not a batch size"):
             il.largest_batch(nn.Linear(2, 2), (2,), 1000, start=start)
+
+    @pytest.mark.parametrize(
+        ("inputs", "value"),
+        [
+            (10, 10),
+            (None, None),
+            ("10", "10"),
+            ([torch.zeros(3, 2), 5], 5),
+            ((10.5,), (10.5,)),
+            ([None], [None]),
+            ({"input": 2}, 2),
+            ((True,), (True,)),
+        ],
+    )
+    def test_an_input_that_is_neither_a_size_nor_a_tensor(self, inputs, value):
+        with pytest.raises(InceptionLabError) as caught:
+            il.largest_batch(nn.Linear(2, 2), inputs, 1000)
+        assert str(caught.value).startswith(
+            f"{value!r} is not the size of an input; give it without the batch"
+        )
+        assert caught.value.exit_code == 2
 
     @pytest.mark.parametrize("autocast", [None, torch.bfloat16])
     @pytest.mark.parametrize(("mode", "optimizer"), [("eval", None), ("train", None), ("train", "adamw")])

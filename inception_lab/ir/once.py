@@ -8,6 +8,7 @@ from inspect import signature
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 from weakref import ref
 
+from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 
 
@@ -30,6 +31,9 @@ def once_per_trace(analysis: Callable[Arguments, Result]) -> Callable[Arguments,
 
     Args:
         analysis: A pure function of a trace, its first parameter, and of hashable options.
+
+    Raises:
+        InceptionLabError: The function returned is called with what is not a trace (exit code 2).
 
     Example:
         >>> import inception_lab as il, torch
@@ -54,10 +58,19 @@ def once_per_trace(analysis: Callable[Arguments, Result]) -> Callable[Arguments,
             choice = tuple(options)
         key = id(trace)  # a Trace is compared by value, which would read all of it
         if key not in results:
+            if not isinstance(trace, Trace):
+                raise InceptionLabError(
+                    f"a {type(trace).__name__} is not a trace",
+                    hint="pass that of il.trace(model, shape)",
+                )
             # the callback runs before another object can take the same id
             results[key] = ref(trace, lambda _: results.pop(key, None)), {}
         by_options = results[key][1]
-        if choice not in by_options:
+        try:
+            is_new = choice not in by_options
+        except TypeError:  # cannot be hashed: the analysis may refuse it in words of its own
+            return analysis(*args, **kwargs)
+        if is_new:
             by_options[choice] = analysis(*args, **kwargs)
         return by_options[choice]
 

@@ -118,7 +118,7 @@ def measure_memory(
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, TypeError):  # no such name; not a name
         device = torch.device("meta")
     if device.type not in _MEASURES:
         raise InceptionLabError(f"memory cannot be measured on {name!r}", hint="use 'cpu' or 'cuda'")

@@ -11,9 +11,8 @@ import torch
 from torch import nn
 
 from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
-from inception_lab.analyzers.memory.devices import DEVICES
+from inception_lab.analyzers.memory.devices import DEVICES, check_device
 from inception_lab.analyzers.memory.peak import allocator_peak, decomposed_on_meta, peak_memory
-from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.hardware import this_processor
 from inception_lab.measure.memory import MeasuredMemory, measure_memory
@@ -68,8 +67,7 @@ def trace_for_device(
         >>> fused.context.device, trace(lstm, (5, 1, 8)).context.device
         ('fake', 'meta')
     """
-    if device not in DEVICES:
-        raise InceptionLabError(f"no memory rules for device {device!r}", hint=nearest(str(device), DEVICES))
+    check_device(device)
     defaults = DEVICES[device].optimizer_options
     trace_on = partial(
         trace,

@@ -85,3 +85,17 @@ def test_each_reader_of_a_table_has_a_copy_of_its_own():
     assert table(trace)["path"].tolist() == [call.path for call in trace.calls]
     assert list(table(trace)) == ["path"]
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("value", [None, 5, "trace", [1]])
+def test_only_a_trace_is_analysed(counting_analysis, value):
+    analysis, calls = counting_analysis
+    with pytest.raises(il.InceptionLabError, match=f"^a {type(value).__name__} is not a trace; pass that"):
+        analysis(value)
+    assert calls == []
+
+
+def test_an_option_that_cannot_be_hashed_reaches_the_analysis(counting_analysis):
+    analysis, calls = counting_analysis
+    assert analysis(small(), device=["cpu"]) == [1, ["cpu"]]
+    assert len(calls) == 1

@@ -85,6 +85,7 @@ class TestAround:
         [
             ({"device": "tpu"}, "cannot be measured on 'tpu'"),
             ({"device": "meta"}, "use 'cpu' or 'cuda'"),
+            ({"device": None}, "cannot be measured on None"),
             ({"mode": "test"}, "mode 'test'"),
             ({"optimizer": "sgd"}, "use mode='train'"),
             ({"mode": "train", "optimizer": "sdg"}, "did you mean sgd"),

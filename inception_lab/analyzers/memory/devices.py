@@ -46,6 +46,16 @@ class Device(NamedTuple):
     omissions: str = ""
 
 
+def check_device(device: object) -> None:
+    """Refuse a device without rules, and any value that is not the name of one.
+
+    Raises:
+        InceptionLabError: It is not a key of `DEVICES` (exit code 2).
+    """
+    if device not in tuple(DEVICES):  # which, unlike a mapping, takes what cannot be hashed
+        raise InceptionLabError(f"no memory rules for device {device!r}", hint=nearest(device, DEVICES))
+
+
 @once_per_trace
 def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
     """Return the trace with each storage as large as on a device.
@@ -64,8 +74,7 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
         >>> sum(s.bytes for s in trace.storages) - sum(s.bytes for s in on_device(trace, "cpu").storages)
         58240
     """
-    if device not in DEVICES:
-        raise InceptionLabError(f"no memory rules for device {device!r}", hint=nearest(device, DEVICES))
+    check_device(device)
     block = DEVICES[device].block if rounding is None else rounding
     if block < 1:
         raise InceptionLabError(f"no multiples of {block} bytes", hint="rounding is 1 or more")

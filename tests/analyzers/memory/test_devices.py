@@ -127,3 +127,12 @@ class TestBesideCudasOwnOperations:
         model, shape = il.create_model(name, device="meta"), small_image(name, batch=2)
         here, there = self.both(model, shape, "train", optimizer)
         assert here.peak_bytes == there.peak_bytes
+
+
+@pytest.mark.parametrize("device", ["mps", None, 5, ["cpu"], torch.device("cpu")], ids=str)
+def test_a_device_without_rules_is_named(device):
+    trace = il.trace(nn.Linear(2, 2), (1, 2))
+    with pytest.raises(il.InceptionLabError) as caught:
+        il.peak_memory(trace, device)
+    assert str(caught.value).startswith(f"no memory rules for device {device!r}; ")
+    assert "cpu" in caught.value.hint
