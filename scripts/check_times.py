@@ -77,12 +77,11 @@ INTRODUCTION = (
 )
 
 PAGES = (
-    "Memory that the C library hands back to the system after one step is faulted in anew by the next one, in "
-    "layers that differ from process to process. With `MALLOC_TRIM_THRESHOLD_=4000000000` and "
-    "`MALLOC_MMAP_THRESHOLD_=4000000000` in the environment glibc keeps it: steps are faster then, and shares "
-    "repeat better."
+    "Memory that the C library hands back to the system after one step is faulted in anew by the next one, "
+    "and the layers that touch it first pay for that. With `MALLOC_TRIM_THRESHOLD_=4000000000` and "
+    "`MALLOC_MMAP_THRESHOLD_=4000000000` in the environment glibc keeps it, and such layers are faster."
 )
-"""Why shares of one process differ from those of another one on a quiet machine."""
+"""A part of the times that depends on the process and not on the model."""
 
 
 def run_profiled(model: nn.Module, shape: tuple[int, ...]) -> float:
