@@ -21,6 +21,11 @@ class Batch:
     late: Any = field(init=False)
 
 
+@dataclass
+class Preset:
+    scale: Any = torch.tensor(3)  # noqa: RUF009 - which no tests change
+
+
 def numbers(item):
     return [tensor.item() for tensor in tensors_within(item)]
 
@@ -41,6 +46,8 @@ def t(number):
         (UserDict(a=t(1), b={"c": t(2)}), [1, 2]),
         (Batch(t(1), Batch([t(2)])), [1, 2]),
         (Batch, []),
+        (Preset(), [3]),
+        (Preset, []),
         ("text", []),
         (b"bytes", []),
         (None, []),

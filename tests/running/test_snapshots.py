@@ -24,6 +24,11 @@ class Cache:
         self.items, self.length = [], 0
 
 
+class Callable(Cache):
+    def __call__(self):
+        self.length += 1
+
+
 class OwnConv(nn.Conv2d):
     """Code of one's own, which may keep whatever it likes."""
 
@@ -153,7 +158,7 @@ class TestContainers:
     def test_tensors_functions_and_objects_of_libraries_are_left_alone(self):
         module, before = nn.Module(), list(containers_of(nn.Module()))
         module.tensor, module.function, module.array = torch.ones(1), print, np.ones(1)
-        module.random, module.kind = random.Random(0), Cache
+        module.random, module.kind, module.callable = random.Random(0), Cache, Callable()
         assert list(containers_of(module)) == before
 
     def test_modules_that_are_not_registered(self):
