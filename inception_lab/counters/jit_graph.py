@@ -92,6 +92,8 @@ def _in_scope(forward: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     def forward_in_scope(*args: Any, **kwargs: Any) -> Any:
         graph = torch_internals.jit_tracing_state()
+        if graph is None:  # a call in another thread, which is not traced
+            return forward(*args, **kwargs)
         graph.push_scope(name)
         try:
             return forward(*args, **kwargs)

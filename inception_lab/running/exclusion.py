@@ -8,9 +8,12 @@ that lock: it waits at a gate, and a call that is under way is waited for.
 
 from __future__ import annotations
 
+import copy
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from threading import Event, RLock, get_ident
 from time import monotonic, sleep
 from types import FrameType
@@ -31,11 +34,20 @@ PATIENCE = 60.0
 _GLANCE = 0.002
 """Seconds between two looks at the other threads."""
 
-GATED = ("forward", "state_dict", "load_state_dict", *torch_internals.MODULE_TENSORS)
-"""The methods of a module that calls, reads or changes its tensors go through."""
+IDLE = 0.5
+"""Seconds without work after which the owner is taken to wait for somebody."""
 
-_FRAMES = (*GATED, *torch_internals.MODULE_CALLS)
-"""Functions whose frames tell that a thread is inside."""
+STUCK = 10.0
+"""Seconds after which an owner without work is taken to wait for the very thread that waits at a gate."""
+
+GATED = (
+    torch_internals.MODULE_CALL, "forward", "state_dict", "load_state_dict", "zero_grad", "__reduce_ex__",
+    *torch_internals.MODULE_TENSORS,
+)  # fmt: skip
+"""The methods through which a module is called and its tensors are read, changed or copied."""
+
+_FRAMES = (*GATED, "parameters", "named_parameters", "buffers", "named_buffers")
+"""Methods of a module whose frames tell that a thread is inside."""
 
 _MISSING = object()
 
@@ -62,6 +74,7 @@ class Gates:
         self._closed = False
         self._open_again = Event()
         self._before: list[tuple[dict[str, Any], str, Any]] = []
+        self._by_gate: dict[int, Any] = {}
 
     def close(self) -> None:
         """Let no other thread in, and wait until none is inside.
@@ -75,9 +88,8 @@ class Gates:
         self._ids = set(map(id, self._modules))
         for module in self._modules:
             for name in GATED:
-                attributes = module.__dict__
-                self._before.append((attributes, name, attributes.get(name, _MISSING)))
-                attributes[name] = self._gate(module, getattr(module, name))
+                self._put(module, name, self._gate(module, name))
+            self._put(module, "__deepcopy__", self._copy_gate(module))
         deadline = monotonic() + PATIENCE
         while self._others_inside():
             if monotonic() > deadline:
@@ -88,6 +100,13 @@ class Gates:
                 )
             sleep(_GLANCE)
         self._closed = True
+
+    def _put(self, module: nn.Module, name: str, gate: Method) -> None:
+        attributes = module.__dict__
+        method = attributes.get(name, _MISSING)
+        self._before.append((attributes, name, method))
+        self._by_gate[id(gate)] = method
+        attributes[name] = gate
 
     def open(self) -> None:
         """Take the gates away, and let those who wait go on."""
@@ -108,31 +127,73 @@ class Gates:
                 its stand-ins hold none.
         """
         self._waiting.add(get_ident())
-        while not self._open_again.wait(10 * _GLANCE):
-            if self._closed and _waits_for_a_thread(self._owner) and self._may_be_inner(arguments):
+        inner, owner = self._is_inner(arguments), _Idleness(self._owner)
+        while not inner and not self._open_again.wait(10 * _GLANCE):
+            idle = owner.seconds() if self._closed else 0.0
+            if inner is None and (idle > IDLE or (self._closed and _waits_for_a_thread(self._owner))):
                 return False
-        return True
+            if idle > STUCK:
+                raise InceptionLabError(
+                    "the model is being run for its analysis, and that run waits for this thread",
+                    hint="release what it waits for before the model is called",
+                    exit_code=MODEL_FAILED,
+                )
+        return not inner
 
-    def _may_be_inner(self, arguments: object) -> bool:
+    def _is_inner(self, arguments: object) -> bool | None:
+        """Tell if a thread that the model's own forward has started makes a call; None if it may or may not.
+
+        Its tensors have no data where those of the run have none; a user's own have.
+        """
         stand_in = next(self._parameters(), None)
-        if stand_in is None or _has_data(stand_in):
-            return True
         tensors = list(tensors_within(arguments))
-        return not tensors or not all(map(_has_data, tensors))
+        if stand_in is None or _has_data(stand_in) or not tensors:
+            return None
+        return not all(map(_has_data, tensors))
 
     def _parameters(self) -> Iterator[Tensor]:
         registered = (module._parameters.values() for module in self._modules)
         return (parameter for parameters in registered for parameter in parameters if parameter is not None)
 
-    def _gate(self, module: nn.Module, method: Method) -> Method:
-        owner = self._owner
+    def _gate(self, module: nn.Module, name: str) -> Method:
+        owner, method = self._owner, getattr(module, name)
+        is_iteration = name in torch_internals.MODULE_TENSORS
 
         def gated(*args: Any, **kwargs: Any) -> Any:
-            if get_ident() != owner and not self._may_pass(module):
+            if get_ident() == owner:
+                return method(*args, **kwargs)
+            if not self._may_pass(module):
                 self.wait((args, kwargs))
-            return method(*args, **kwargs)
+            out = method(*args, **kwargs)
+            if name == "__reduce_ex__":
+                return self._without_gates(out)
+            # At once, so that no gate closes between two steps of an iteration over tensors.
+            return iter(list(out)) if is_iteration and isinstance(out, Iterator) else out
 
         return gated
+
+    def _without_gates(self, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The parts of which a copy is made, for a copy that was under way before the gates closed."""
+        function, args, state, *rest = (*reduced, None)[: max(3, len(reduced))]
+        if isinstance(state, dict):
+            before = {key: self._by_gate.get(id(value), value) for key, value in state.items()}
+            state = {key: value for key, value in before.items() if value is not _MISSING}
+        return function, args, state, *rest
+
+    def _copy_gate(self, module: nn.Module) -> Method:
+        owner = self._owner
+
+        def gated_copy(memo: dict[int, Any]) -> Any:
+            if get_ident() != owner and not self._may_pass(module):
+                self.wait(())
+            gate = module.__dict__.pop("__deepcopy__", _MISSING)  # else the copy would come back here
+            try:
+                return copy.deepcopy(module, memo)
+            finally:
+                if gate is not _MISSING:
+                    module.__dict__["__deepcopy__"] = gate
+
+        return gated_copy
 
     def _may_pass(self, module: nn.Module) -> bool:
         """True in a thread of PyTorch's own, and in one that was inside before the gates closed."""
@@ -158,8 +219,10 @@ class Gates:
 
 
 def _entered_module(frame: FrameType) -> object:
-    """The module of whose call or gated method a frame is, None where it is of neither."""
+    """The module of whose call, gated method or copy a frame is, None where it is of none."""
     code = frame.f_code
+    if code.co_filename == copy.__file__ and code.co_name == "deepcopy":
+        return frame.f_locals.get("x")
     if code.co_name not in _FRAMES or code.co_varnames[:1] != ("self",):
         return None
     return frame.f_locals.get("self")
@@ -167,6 +230,24 @@ def _entered_module(frame: FrameType) -> object:
 
 def _has_data(tensor: Tensor) -> bool:
     return not tensor.is_meta and not isinstance(tensor, torch_internals.FakeTensor)
+
+
+class _Idleness:
+    """Time for which a thread has not worked, by its own CPU clock; 0 where the system has no such clock."""
+
+    def __init__(self, ident: int) -> None:
+        has_clock = hasattr(time, "pthread_getcpuclockid")
+        self._clock = time.pthread_getcpuclockid(ident) if has_clock else None
+        self._since, self._worked = monotonic(), -inf
+
+    def seconds(self) -> float:
+        """Seconds since it last worked for a millisecond."""
+        if self._clock is None:
+            return 0.0
+        worked = time.clock_gettime(self._clock)
+        if worked > self._worked + 1e-3:
+            self._since, self._worked = monotonic(), worked
+        return monotonic() - self._since
 
 
 def _waits_for_a_thread(ident: int) -> bool:

@@ -54,7 +54,8 @@ class Snapshot:
     def restore(self) -> None:
         """Put every attribute back, and the contents of every container."""
         attributes = self.module.__dict__
-        attributes.clear()
+        if list(attributes) != list(self.attributes):
+            attributes.clear()  # else another thread may read what is not there for a moment
         attributes.update(self.attributes)
         for container, content in self.contents:
             if container:

@@ -67,17 +67,17 @@ ATTRIBUTES: Mapping[str, str] = MappingProxyType(
         "_named_members": "torch.nn:Module",
         "_overloadname": "torch._ops:OpOverload",
         "_parameters": "torch.nn:Module",
+        "_qualified_op_name": "torch._ops:OpOverloadPacket",
         "_schema": "torch._ops:OpOverload",
         "_sequence_nr": "torch.autograd.graph:Node",
         "_use_count": "torch:Tensor",
-        "_wrapped_call_impl": "torch.nn:Module",
     }
 )
 """Private attributes of torch's objects, with the class that has them. They are read where they are needed,
 some of them for every operation, so that they are looked for once, before the first run."""
 
-MODULE_CALLS = ("_wrapped_call_impl", "_call_impl")
-"""The functions through which a module is called, the outer one first."""
+MODULE_CALL = "_call_impl"
+"""The method through which a module is called, its hooks in it."""
 
 MODULE_TENSORS = ("_named_members", "_apply")
 """The functions through which `parameters`, `buffers` and conversions reach the tensors of a module."""
@@ -96,7 +96,7 @@ def require_attributes() -> None:
     with torch.enable_grad():
         node = (torch.zeros(1, requires_grad=True) + 1).grad_fn
     tensor, overload = torch.empty(0), torch.ops.aten.add.Tensor
-    instances = (nn.Module(), tensor, tensor.untyped_storage(), node, overload)
+    instances = (nn.Module(), tensor, tensor.untyped_storage(), node, overload, overload.overloadpacket)
     for attribute, home in ATTRIBUTES.items():
         kind = resolve_name(home)
         if not any(isinstance(each, kind) and hasattr(each, attribute) for each in instances):

@@ -51,12 +51,14 @@ class Calls:
     Attributes:
         states: The calls, by id.
         stack: Those under way, the innermost last.
+        refused: Name of a layer whose call in another thread was refused, so that its operations are missing.
     """
 
     def __init__(self, values_in: ValuesIn, differentiable: bool, heeds_autocast: bool) -> None:
         self.values_in, self.differentiable, self.heeds_autocast = values_in, differentiable, heeds_autocast
         self.states: list[CallState] = []
         self.stack: list[CallState] = []
+        self.refused = ""
         self._boundaries: list[int] = []
         self._boundary_calls: list[int] = []
 
@@ -84,7 +86,7 @@ class Calls:
 
         def reported(*args: Any, **kwargs: Any) -> Any:
             if get_ident() != thread:
-                return _elsewhere(function, path or kind, gates, args, kwargs)
+                return self._elsewhere(function, path or kind, gates, args, kwargs)
             if not self.heeds_autocast and torch.is_autocast_enabled("cpu"):
                 raise AutocastMet
             inputs = values_in((*args, *kwargs.values()) if kwargs else args)
@@ -116,24 +118,39 @@ class Calls:
         last = bisect_right(self._boundaries, sequence_number) - 1
         return self._boundary_calls[last] if last >= 0 else NO_CALL
 
+    def _elsewhere(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        gates: Gates | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """A call in another thread: a user's own waits for the end of the trace, the model's is refused."""
+        if gates is not None and gates.wait((args, kwargs)):
+            return function(*args, **kwargs)
+        self.refused = name
+        raise other_thread_error(name)
+
+    def check_threads(self) -> None:
+        """Refuse a run in which a layer was called in another thread, be its error passed on or not.
+
+        Raises:
+            InceptionLabError: One was (exit code 3).
+        """
+        if self.refused:
+            raise other_thread_error(self.refused)
+
     def release(self) -> None:
         """Untie what refers to the model."""
         self.states.clear()
         self.stack.clear()
 
 
-def _elsewhere(
-    function: Callable[..., Any],
-    name: str,
-    gates: Gates | None,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    """A call in another thread: a user's own waits until the trace is over, one of the model's is refused."""
-    if gates is None or not gates.wait((args, kwargs)):
-        raise InceptionLabError(
-            f"{name} runs in another thread, where operations are not seen",
-            hint="call it in the thread of the model's forward",
-            exit_code=MODEL_FAILED,
-        )
-    return function(*args, **kwargs)
+def other_thread_error(name: str) -> InceptionLabError:
+    """The error of a layer that runs in another thread than the model's forward."""
+    return InceptionLabError(
+        f"{name} runs in another thread, where operations are not seen",
+        hint="call it in the thread of the model's forward",
+        exit_code=MODEL_FAILED,
+    )

@@ -205,7 +205,9 @@ def _record(backend: Backend, step: Step, fallback: str) -> Trace:
 
 def _run(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> StepResult:
     with backend.placement.mode, recorder:
-        return step.run(_Observer(recorder, step, existing))
+        result = step.run(_Observer(recorder, step, existing))
+    recorder.calls.check_threads()
+    return result
 
 
 def _adopt(recorder: Recorder, step: Step) -> Owners:

@@ -1,10 +1,13 @@
 """Threads beside a run: they take turns, wait at the gates of a model, and find everything as it was."""
 
+import asyncio
+import pickle
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from time import sleep
 
 import pytest
@@ -12,6 +15,7 @@ import torch
 from support.fingerprints import fingerprint, same
 from torch import nn
 
+import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.running import exclusion
 from inception_lab.running.exclusion import Gates
@@ -140,6 +144,133 @@ class TestGates:
             gates.close()
             assert "forward" in vars(model)
             gates.open()
+
+
+class Counting(nn.Linear):
+    """A layer whose hook counts its calls, as weights that are computed anew before each one are."""
+
+    def __init__(self):
+        super().__init__(3, 3)
+        self.calls = 0
+        self.register_forward_pre_hook(lambda module, _: setattr(module, "calls", module.calls + 1))
+
+
+class TestOtherWays:
+    """To a model's tensors and attributes, from another thread during a run."""
+
+    def test_hooks_run_behind_the_gate(self):
+        model = nn.Sequential(Counting())
+        with another_thread() as pool:
+            with substituted(model, False, meta_twin):
+                answer = pool.submit(model, torch.ones(1, 3))
+                sleep(0.1)
+            answer.result(TIMEOUT)
+        assert model[0].calls == 1
+
+    def test_a_copy_is_one_of_the_models_own(self):
+        model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        with another_thread() as pool:
+            with substituted(model, False, meta_twin):
+                copies = pool.submit(deepcopy, model), pool.submit(pickle.dumps, model)
+                sleep(0.1)
+                assert not any(made.done() for made in copies)
+            copied = [copies[0].result(TIMEOUT), pickle.loads(copies[1].result(TIMEOUT))]
+        for copied_model in copied:
+            assert [vars(layer).keys() for layer in copied_model] == [vars(layer).keys() for layer in model]
+            pairs = zip(copied_model.parameters(), model.parameters(), strict=True)
+            assert all(torch.equal(one, other) for one, other in pairs)
+
+    def test_copies_beside_many_runs_have_nothing_of_ours(self):
+        model = nn.Sequential(*[nn.Linear(3, 3) for _ in range(20)])
+        expected = {"forward", "__deepcopy__", "_call_impl", "state_dict"}
+        with another_thread() as pool:
+            copies = pool.submit(lambda: [deepcopy(model) for _ in range(20)])
+            while not copies.done():
+                with substituted(model, False, meta_twin):
+                    pass
+        for copied_model in copies.result(TIMEOUT):
+            assert not any(parameter.is_meta for parameter in copied_model.parameters())
+            assert all(expected.isdisjoint(vars(layer)) for layer in copied_model)
+
+    def test_gradients_are_taken_off_the_models_own_parameters(self):
+        model = nn.Linear(3, 3)
+        model(torch.ones(1, 3)).sum().backward()
+        with another_thread() as pool:
+            with substituted(model, True, meta_twin):
+                done = pool.submit(model.zero_grad)
+                sleep(0.1)
+                assert not done.done()
+            done.result(TIMEOUT)
+        assert all(parameter.grad is None for parameter in model.parameters())
+
+
+class Threaded(nn.Module):
+    """A layer in a thread of the forward's own, whose result is thrown away."""
+
+    def __init__(self, joins):
+        super().__init__()
+        self.inner, self.outer, self.joins = nn.Linear(3, 3), nn.Linear(3, 3), joins
+
+    def forward(self, x):
+        thread = threading.Thread(target=self.inner, args=(x,))
+        thread.start()
+        if self.joins:
+            thread.join()
+        return self.outer(x)
+
+
+class InLoop(nn.Module):
+    """A layer that an event loop has another thread run."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(3, 3)
+
+    def forward(self, x):
+        async def run():
+            return await asyncio.to_thread(self.inner, x)
+
+        return asyncio.run(run())
+
+
+class TestThreadsOfAModel:
+    """Their operations are not seen, so that a trace without them would look complete."""
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    @pytest.mark.parametrize("joins", [True, False])
+    @pytest.mark.parametrize("options", [{}, {"device": "cpu"}, {"mode": "train"}])
+    def test_a_trace_is_refused_although_the_error_is_lost(self, joins, options):
+        with pytest.raises(InceptionLabError, match="inner runs in another thread"):
+            il.trace(Threaded(joins), (1, 3), **options)
+
+    @pytest.mark.parametrize("model_device", ["cpu", "meta"])
+    def test_an_event_loop_does_not_hang(self, model_device):
+        with another_thread(), pytest.raises(InceptionLabError, match="inner runs in another thread"):
+            il.trace(InLoop().to(model_device), (1, 3))
+
+    def test_a_real_run_has_them_run(self):
+        with another_thread():
+            assert il.measure_memory(InLoop(), (1, 3)).tracked_bytes > 0
+
+    def test_a_thread_that_holds_what_the_run_waits_for_is_told(self, monkeypatch):
+        monkeypatch.setattr(exclusion, "STUCK", 0.3)
+        lock, model = threading.Lock(), nn.Linear(3, 3)
+        own_forward = model.forward
+
+        def locked(x):
+            with lock:
+                return own_forward(x)
+
+        with another_thread() as pool:
+            model.forward = locked
+            lock.acquire()
+            tracing = pool.submit(il.trace, model, (1, 3))
+            while "state_dict" not in vars(model):
+                sleep(0.001)
+            with pytest.raises(InceptionLabError, match="waits for this thread; release what it waits for"):
+                model(torch.ones(1, 3))
+            lock.release()
+            tracing.result(TIMEOUT)
 
 
 class TestTurns:
