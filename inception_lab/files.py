@@ -9,6 +9,21 @@ from tempfile import NamedTemporaryFile
 from inception_lab.errors import InceptionLabError
 
 
+def path_from(value: object) -> Path:
+    """Return a value that users pass as a path as one.
+
+    Raises:
+        InceptionLabError: It is not a path, or text that no path can be.
+    """
+    try:
+        path = Path(value)  # type: ignore[arg-type]
+    except TypeError:
+        path = Path("\0")
+    if "\0" in str(path):
+        raise InceptionLabError(f"{value!r} is not a path", hint="pass text such as 'folder/name'")
+    return path
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file at once or not at all.
 

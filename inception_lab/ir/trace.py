@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.files import write_text
+from inception_lab.files import path_from, write_text
 from inception_lab.ir.operation_name import parse_operation_name
 
 Phase = Literal["forward", "loss", "backward", "optimizer"]
@@ -209,7 +209,7 @@ class Trace:
         """Make a trace of the data that `to_dict` returned.
 
         Raises:
-            InceptionLabError: The data is not a trace of this schema.
+            InceptionLabError: The data is not a trace of this schema, or an id leads nowhere.
         """
         try:
             if data["schema"] != SCHEMA:
@@ -218,7 +218,9 @@ class Trace:
                 )
             context = {f.name: _tuples(data["context"][f.name]) for f in fields(Context)}
             parts = {name: _rows(part, data[name]) for name, part in _PARTS.items()}
-        except (KeyError, TypeError) as error:
+            _check_ids(**parts)
+            _check_amounts(context["uncounted_ops"], parts)
+        except (KeyError, TypeError, RecursionError) as error:
             raise InceptionLabError(f"not a trace: {error!r}", hint="trace the model again") from error
         return cls(Context(**context), **parts)
 
@@ -228,7 +230,7 @@ class Trace:
         Raises:
             InceptionLabError: The file cannot be written.
         """
-        write_text(Path(path), json.dumps(self.to_dict()))
+        write_text(path_from(path), json.dumps(self.to_dict()))
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:
@@ -237,12 +239,15 @@ class Trace:
         Raises:
             InceptionLabError: The file cannot be read, or is not a trace of this schema.
         """
+        file = path_from(path)
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            if isinstance(error, InceptionLabError):
-                raise
-            raise InceptionLabError(f"cannot be read as a trace: {error}", where=str(path)) from error
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InceptionLabError(f"cannot be read as a trace: {error}", where=str(file)) from error
+        try:
+            return cls.from_dict(data)
+        except InceptionLabError as error:
+            raise InceptionLabError(error.what, where=str(file), hint=error.hint) from error
 
 
 _PARTS: Mapping[str, Any] = {"ops": Op, "values": Value, "storages": Storage, "calls": Call}
@@ -256,6 +261,49 @@ def _rows(part: Any, table: Mapping[str, Any]) -> tuple[Any, ...]:
     if tuple(table["columns"]) != part._fields:
         raise TypeError(f"columns of {part.__name__}: {table['columns']}")
     return tuple(part(*map(_tuples, row)) for row in table["rows"])
+
+
+def _damage(what: str) -> InceptionLabError:
+    return InceptionLabError(f"damaged trace: {what}", hint="trace the model again")
+
+
+def _check_ids(
+    ops: Sequence[Op], values: Sequence[Value], storages: Sequence[Storage], calls: Sequence[Call]
+) -> None:
+    """Refuse rows that are not in the order of their ids, and ids that lead to no row."""
+    tables: Mapping[str, Sequence[Any]] = {
+        "ops": ops, "values": values, "storages": storages, "calls": calls
+    }  # fmt: skip
+    for name, rows in tables.items():
+        if [row.id for row in rows] != list(range(len(rows))):
+            raise _damage(f"{name} are not in order")
+    links: Mapping[str, set[Any]] = {
+        "ops": {value.op for value in values} | {op for s in storages for op in (s.born, s.dies)},
+        "values": {id for op in ops for id in (*op.reads, *op.writes)}
+        | {id for call in calls for id in (*call.inputs, *call.outputs)},
+        "storages": {value.storage for value in values},
+        "calls": {op.call for op in ops} | {call.parent for call in calls},
+    }
+    # what stands for no row: before the first operation or after the last, outside of any call
+    nowhere: Mapping[str, set[Any]] = {"ops": {None}, "calls": {None, -1}}
+    for name, ids in links.items():
+        for id in ids - nowhere.get(name, set()):
+            if type(id) is not int or not 0 <= id < len(tables[name]):
+                raise _damage(f"{name} have no row {id!r}")
+
+
+def _check_amounts(uncounted_ops: object, parts: Mapping[str, Any]) -> None:
+    """Refuse amounts that are not whole numbers, and uncounted operations that are not by name."""
+    amounts = [
+        *[amount for op in parts["ops"] for amount in (op.macs, op.other_flops)],
+        *[storage.bytes for storage in parts["storages"]],
+        *[call.params for call in parts["calls"]],
+    ]
+    wrong = [amount for amount in amounts if type(amount) is not int]
+    if wrong:
+        raise _damage(f"{wrong[0]!r} is not a whole number")
+    if not isinstance(uncounted_ops, Mapping):
+        raise TypeError(f"uncounted_ops: {uncounted_ops!r}")
 
 
 def _tuples(data: Any) -> Any:

@@ -114,6 +114,7 @@ class TestFile:
 
     def test_a_file_of_another_schema(self, step, tmp_path):
         message = self.message_about({**step.to_dict(), "schema": 99}, tmp_path)
+        assert "trace.json" in message
         assert "schema 99" in message
         assert str(SCHEMA) in message
 
@@ -138,12 +139,48 @@ class TestFile:
             lambda d: d.update(values=[]),
             lambda d: d["context"].pop("loss"),
             lambda d: d.update(context=None),
+            lambda d: d["context"].update(uncounted_ops=[1]),
         ],
     )
     def test_a_part_damaged(self, step, tmp_path, damage):
         data = json.loads(json.dumps(step.to_dict()))
         damage(data)
-        self.message_about(data, tmp_path)
+        assert "trace.json: not a trace: " in self.message_about(data, tmp_path)
+
+    @pytest.mark.parametrize(
+        ("part", "column", "entry", "line"),
+        [
+            ("ops", "call", 9999, "calls have no row 9999"),
+            ("ops", "call", -2, "calls have no row -2"),
+            ("ops", "reads", [-1], "values have no row -1"),
+            ("ops", "writes", [0, 10**6], "values have no row 1000000"),
+            ("values", "storage", 10**6, "storages have no row 1000000"),
+            ("values", "storage", None, "storages have no row None"),
+            ("values", "op", "3", "ops have no row '3'"),
+            ("storages", "dies", 10**6, "ops have no row 1000000"),
+            ("calls", "parent", 1.5, "calls have no row 1.5"),
+            ("calls", "outputs", [10**6], "values have no row 1000000"),
+            ("calls", "id", 7, "calls are not in order"),
+            ("ops", "macs", "abc", "'abc' is not a whole number"),
+        ],
+    )
+    def test_an_entry_damaged(self, step, tmp_path, part, column, entry, line):
+        data = json.loads(json.dumps(step.to_dict()))
+        data[part]["rows"][3][data[part]["columns"].index(column)] = entry
+        message = f"{tmp_path / 'trace.json'}: damaged trace: {line}; trace the model again"
+        assert self.message_about(data, tmp_path) == message
+
+    @pytest.mark.parametrize("depth", [500, 10**5])
+    def test_lists_too_deep(self, step, tmp_path, depth):
+        text = json.dumps({**step.to_dict(), "context": 5}).replace('"context": 5', "[" * depth)
+        assert "trace.json: cannot be read as a trace" in self.message_about(text, tmp_path)
+
+    @pytest.mark.parametrize("path", [None, 5, "a\0b"])
+    def test_what_is_not_a_path(self, step, path):
+        with pytest.raises(InceptionLabError, match="is not a path; pass text"):
+            Trace.load(path)
+        with pytest.raises(InceptionLabError, match="is not a path; pass text"):
+            step.save(path)
 
     @pytest.mark.parametrize("content", ["[]", "5", "null", '"text"', "{}"])
     def test_json_that_is_not_a_trace(self, tmp_path, content):
