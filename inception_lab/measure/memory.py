@@ -110,9 +110,14 @@ def measure_memory(
         raise InceptionLabError(
             f"cannot run on {device}: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
             where=request.name,
-            hint="try a smaller batch",
+            hint="try a smaller batch" if _out_of_memory(error) else "",
             exit_code=MODEL_FAILED,
         ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """True where memory ran out; on the CPU its allocator's message alone tells."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
 
 
 def _device(name: str) -> torch.device:

@@ -108,9 +108,30 @@ class TestAround:
         with pytest.raises(InceptionLabError, match="RuntimeError: mat1 and mat2") as raised:
             measure_memory(two_layers(), (4, 11))
         assert raised.value.exit_code == 3
+        assert raised.value.hint == ""
         assert "\n" not in str(raised.value)
         with pytest.raises(InceptionLabError, match="build it on cpu"):
             measure_memory(two_layers().to("meta"), (4, 10))
+
+
+@pytest.mark.parametrize(
+    ("raise_it", "hint"),
+    [
+        (lambda x: x.new_empty(2**55), "try a smaller batch"),
+        (lambda _: bytearray(2**62), "try a smaller batch"),
+        (lambda x: x.bool() - x.bool(), ""),
+    ],
+    ids=["torch", "python", "dtype"],
+)
+def test_a_smaller_batch_is_advised_where_memory_ran_out(raise_it, hint):
+    class Raising(nn.Module):
+        def forward(self, x):
+            raise_it(x)
+            return x
+
+    with pytest.raises(InceptionLabError, match="cannot run on cpu") as raised:
+        measure_memory(Raising(), (2, 3))
+    assert (raised.value.hint, raised.value.exit_code) == (hint, 3)
 
 
 def test_an_optimizer_keeps_nothing_for_what_no_gradient_reaches():
