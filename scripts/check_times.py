@@ -35,7 +35,7 @@ from inception_lab.running.step import request_of
 from shared import REPORTS, ROOT, add_output, context_line, write_csv, write_text
 
 Times = Mapping[str, Any]
-"""What `inception-lab time --format json` writes."""
+"""The output of `inception-lab time --format json`."""
 
 PROFILED_STEPS = 6
 CONVOLUTION = "aten::conv2d"
@@ -101,7 +101,7 @@ def run_profiled(model: nn.Module, shape: tuple[int, ...]) -> float:
 
 
 def run_timed(name: str, shape: Sequence[int], seconds: float) -> Times:
-    """What `inception-lab time` answers in a process of its own, where memory is as fresh as for a user."""
+    """The answer of `inception-lab time` in a process of its own, where memory is as fresh as for a user."""
     size = "x".join(map(str, shape[1:]))
     options = {"--input-size": size, "--batch-size": shape[0], "--seconds": seconds, "--threads": 1}
     words = [str(word) for option in options.items() for word in option]

@@ -94,7 +94,7 @@ def test_own_times_are_those_of_each_node_and_add_up_to_the_last_nanosecond(mode
 
 
 def count_calls(node, path="", times=1):
-    """How often each node that is called at all is called."""
+    """The number of calls of each node that is called at all."""
     calls = {path: times} if times else {}
     for place, (count, child) in enumerate(zip(node.calls, node.inner, strict=True)):
         calls |= count_calls(child, f"{path}.inner.{place}".lstrip("."), times * count[0])
