@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 from pathlib import Path
+from sys import float_info
 from typing import TYPE_CHECKING, Any
 
 from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.files import path_from
 from inception_lab.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -101,14 +102,15 @@ class Record:
         Raises:
             InceptionLabError: The file cannot be read, or holds no record of this schema.
         """
+        file = path_from(path)
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise InceptionLabError(f"cannot be read: {error}", where=str(path)) from error
+            raise InceptionLabError(f"cannot be read: {error}", where=str(file)) from error
         try:
             return cls.from_dict(data)
         except InceptionLabError as error:
-            raise InceptionLabError(error.what, where=str(path), hint=error.hint) from error
+            raise InceptionLabError(error.what, where=str(file), hint=error.hint) from error
 
     def frame(self) -> DataFrame:
         """Return the layers as a DataFrame, with `call` in every row."""
@@ -119,7 +121,8 @@ class Record:
 
 def _is_plain_number(value: object) -> bool:
     """True for an integer and a finite float; a bool is an integer too, and JSON has no numbers of numpy."""
-    return type(value) is int or (type(value) is float and isfinite(value))
+    # an integer beyond all floats can be neither drawn nor written with a unit
+    return (type(value) is int or type(value) is float) and abs(value) <= float_info.max
 
 
 _PARTS: Mapping[str, type] = {
@@ -128,16 +131,41 @@ _PARTS: Mapping[str, type] = {
 """Fields beside the context, and what each is in JSON."""
 
 
+_FACTS: Mapping[str, tuple[Any, str]] = {
+    "model": (str, "text"),
+    "input_shapes": ((list, tuple), "a list"),
+    "mode": (str, "text"),
+    "complete": (bool, "true or false"),
+}
+"""Facts of the context without which no table shows a record: their types, and these in words."""
+
+
 def _check_parts(data: Mapping[str, Any]) -> None:
     """Refuse parts that are missing or of another type than `to_dict` writes."""
     for name, kind in _PARTS.items():
         if not isinstance(data.get(name), kind):
             noun = "an object" if kind is Mapping else "a list"
             raise InceptionLabError(f"damaged record: {name} is not {noun}", hint="write it again")
+    check_context(data)
     rows = [*data["layers"], *data["uncounted_ops"]]
-    texts = [data.get("model"), *data["unexecuted_modules"]]
+    texts = data["unexecuted_modules"]
     if not (all(isinstance(row, Mapping) for row in rows) and all(isinstance(text, str) for text in texts)):
         raise InceptionLabError("damaged record", hint="write it again")
+
+
+def check_context(context: Mapping[str, Any]) -> None:
+    """Refuse a context without a fact that tables of models show.
+
+    Raises:
+        InceptionLabError: `model`, `mode`, `complete` or `input_shapes` is missing, or of another type than
+            `summarise` writes.
+    """
+    for name, (kind, noun) in _FACTS.items():
+        if not isinstance(context.get(name), kind):
+            raise InceptionLabError(f"damaged record: {name} is not {noun}", hint="write it again")
+    shapes = context["input_shapes"]
+    if not all(isinstance(shape, (list, tuple)) and all(type(n) is int for n in shape) for shape in shapes):
+        raise InceptionLabError("damaged record: input_shapes are not lists of sizes", hint="write it again")
 
 
 def _json(data: Mapping[str, Any]) -> str:

@@ -101,9 +101,16 @@ NOT_FINITE = "total 'macs' is not a finite number"
             {"macs": float("nan")},
             "total 'macs' is not a finite number: nan; give an int or a float",
         ),
+        ("totals", {"macs": 10**400}, f"{NOT_FINITE}: {10**400}; give an int or a float"),
         ("totals", [], "damaged record: totals is not an object; write it again"),
         ("layers", {}, "damaged record: layers is not a list; write it again"),
         ("unexecuted_modules", [1], "damaged record; write it again"),
+        ("model", 5, "damaged record: model is not text; write it again"),
+        ("mode", None, "damaged record: mode is not text; write it again"),
+        ("complete", 1, "damaged record: complete is not true or false; write it again"),
+        ("input_shapes", 5, "damaged record: input_shapes is not a list; write it again"),
+        ("input_shapes", [5], "damaged record: input_shapes are not lists of sizes; write it again"),
+        ("input_shapes", [[1, "3"]], "damaged record: input_shapes are not lists of sizes; write it again"),
         ("schema", 2, "not a record of schema 1: 2; write it again"),
     ],
 )
@@ -126,6 +133,7 @@ PARTS = st.fixed_dictionaries(
     optional={
         "schema": st.just(1) | JSON, "model": JSON, "totals": JSON | TOTALS, "layers": JSON,
         "uncounted_ops": JSON, "unexecuted_modules": JSON | st.lists(st.text()), "more": JSON,
+        "input_shapes": JSON | st.lists(st.lists(st.integers())), "mode": JSON, "complete": JSON,
     },
 )  # fmt: skip
 
@@ -134,7 +142,8 @@ PARTS = st.fixed_dictionaries(
 @given(PARTS)
 def test_any_data_is_a_record_or_one_clear_line(parts):
     lists = {name: [] for name in ("uncounted_ops", "unexecuted_modules", "layers")}
-    data = {"schema": 1, "model": "", "totals": {}, **lists, **parts}
+    context = {"model": "", "input_shapes": [[1, 2]], "mode": "eval", "complete": True}
+    data = {"schema": 1, **context, "totals": {}, **lists, **parts}
     try:
         line, answer = "", il.Record.from_dict(data).to_dict()
     except InceptionLabError as error:
@@ -148,6 +157,23 @@ def test_a_total_is_checked_where_it_is_made(record):
         replace(record, totals={**record.totals, "energy": 1})
     with pytest.raises(InceptionLabError, match="is not a finite number"):
         replace(record, totals={"macs": np.int64(1)})  # JSON has no such number
+
+
+@pytest.mark.parametrize("name", ["model", "input_shapes", "mode", "complete"])
+def test_a_record_without_a_fact_is_damaged(record, name, tmp_path):
+    data = record.to_dict()
+    del data[name]
+    with pytest.raises(InceptionLabError, match=f"^damaged record: {name} is not"):
+        il.Record.from_dict(data)
+    context = {key: fact for key, fact in record.context.items() if key != name}
+    with pytest.raises(InceptionLabError, match=f"^damaged record: {name} is not"):
+        il.write_comparison([record, replace(record, context=context)], tmp_path / "comparison")
+
+
+@pytest.mark.parametrize("path", [None, 5, "a\0b"])
+def test_what_is_not_a_path(path):
+    with pytest.raises(InceptionLabError, match="is not a path; pass text"):
+        il.Record.load(path)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from inception_lab import __version__
 from inception_lab.errors import InceptionLabError
-from inception_lab.record import SCHEMA, Record, Row
+from inception_lab.files import path_from
+from inception_lab.record import SCHEMA, Record, Row, check_context
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.folder import MARKERS, replacing
 from inception_lab.report.page import comparison_page, report_page
@@ -51,7 +52,8 @@ def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent)
         The page that shows everything, `README.md` in the folder.
 
     Raises:
-        InceptionLabError: The folder holds something else, or it cannot be written.
+        InceptionLabError: What is passed is not a trace or not a path, the folder holds something else, or
+            it cannot be written.
 
     Example:
         >>> import inception_lab as il, tempfile, torch
@@ -64,7 +66,8 @@ def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent)
     # brings torch, which writing contents that are there already does not need
     from inception_lab.report.collect import collect
 
-    return write_contents(collect(trace), Path(folder), progress)
+    path = path_from(folder)  # before the analysis, which takes longer
+    return write_contents(collect(trace), path, progress)
 
 
 def write_contents(contents: ReportContents, folder: Path, progress: Progress = _silent) -> Path:
@@ -90,7 +93,7 @@ def write_contents(contents: ReportContents, folder: Path, progress: Progress = 
     return folder / PAGE
 
 
-def write_comparison(records: Sequence[Record], folder: str | Path, progress: Progress = _silent) -> Path:
+def write_comparison(records: Iterable[Record], folder: str | Path, progress: Progress = _silent) -> Path:
     """Write several models side by side: a table, their totals as JSON, plots, and a page.
 
     Args:
@@ -103,7 +106,8 @@ def write_comparison(records: Sequence[Record], folder: str | Path, progress: Pr
         The page that shows everything, `README.md` in the folder.
 
     Raises:
-        InceptionLabError: There are no records, the folder holds something else, or it cannot be written.
+        InceptionLabError: There are no records, one of them is not a record or lacks a fact that the table
+            shows, the folder holds something else, or it cannot be written.
 
     Example:
         >>> import inception_lab as il, tempfile, torch
@@ -114,15 +118,32 @@ def write_comparison(records: Sequence[Record], folder: str | Path, progress: Pr
         ...     sorted(path.name for path in page.parent.iterdir())
         ['README.md', 'comparison.csv', 'comparison.json', 'comparison.png', 'comparison.svg']
     """
-    if not records:
-        raise InceptionLabError("no models to compare", hint="name one or more")
-    folder = Path(folder)
+    records, folder = _checked_records(records), path_from(folder)
     with replacing(folder, OURS) as new:
         files = [_write_table(new, COMPARISON, comparison_rows(records), progress)]
         files.append(_write_text(new, COMPARISON_FILE, comparison_json(records)))
         captions = _write_plots(new, COMPARISON_PLOTS, records, progress)
         _write_text(new, PAGE, comparison_page(records, captions, files))
     return folder / PAGE
+
+
+def _checked_records(records: object) -> list[Record]:
+    """The records as a list, each with what a comparison shows."""
+    if not isinstance(records, Iterable):
+        raise _refusal(records, "a list of records")
+    several = [*records]
+    if not several:
+        raise InceptionLabError("no models to compare", hint="name one or more")
+    for record in several:
+        if not isinstance(record, Record):
+            raise _refusal(record, "a record")
+        check_context(record.context)
+    return several
+
+
+def _refusal(value: object, noun: str) -> InceptionLabError:
+    hint = "pass a list such as [il.summarise(trace)]"
+    return InceptionLabError(f"a {type(value).__name__} is not {noun}", hint=hint)
 
 
 def comparison_json(records: Sequence[Record]) -> str:

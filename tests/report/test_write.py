@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -179,6 +180,46 @@ def test_writing_a_report_needs_no_torch() -> None:
 def test_no_model_is_no_comparison(tmp_path: Path) -> None:
     with pytest.raises(InceptionLabError):
         write_comparison([], tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda _, record: record, "a Record is not a list of records"),
+        (lambda trace, _: trace, "a Trace is not a list of records"),
+        (lambda trace, record: [record, trace], "a Trace is not a record"),
+        (lambda *_: None, "a NoneType is not a list of records"),
+        (lambda *_: [5], "a int is not a record"),
+    ],
+)
+def test_only_records_are_compared(tmp_path: Path, make: Any, line: str) -> None:
+    trace = il.trace(torch.nn.Linear(3, 2), (1, 3))
+    with pytest.raises(InceptionLabError) as refusal:
+        write_comparison(make(trace, il.summarise(trace)), tmp_path / "none")
+    assert str(refusal.value) == f"{line}; pass a list such as [il.summarise(trace)]"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_records_may_come_one_by_one(tmp_path: Path) -> None:
+    record = il.summarise(il.trace(torch.nn.Linear(3, 2), (1, 3)))
+    pages = [write_comparison(records, tmp_path / "a") for records in ([record, record], iter([record] * 2))]
+    assert _bytes(pages[0].parent) == _bytes(pages[1].parent)
+
+
+@pytest.mark.parametrize("value", [None, 5, "a\0b"])
+def test_a_folder_that_is_not_a_path(value: Any) -> None:
+    trace = il.trace(torch.nn.Linear(3, 2), (1, 3))
+    for write, subject in ((il.write_report, trace), (write_comparison, [il.summarise(trace)])):
+        with pytest.raises(InceptionLabError) as refusal:
+            write(subject, value)
+        assert str(refusal.value) == f"{value!r} is not a path; pass text such as 'folder/name'"
+
+
+def test_only_a_trace_is_reported(tmp_path: Path) -> None:
+    for subject in (None, il.summarise(il.trace(torch.nn.Linear(3, 2), (1, 3)))):
+        with pytest.raises(InceptionLabError, match=f"a {type(subject).__name__} is not a trace; pass"):
+            il.write_report(subject, tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
 
 
