@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from math import isclose, isnan
 from typing import Any, NamedTuple
 
-from pandas import DataFrame
+from pandas import NA, DataFrame, NaT
 
 from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.analyzers.cost import COST
@@ -28,7 +30,7 @@ class _Claim(NamedTuple):
     data: Any
 
 
-def summarise(trace: Trace, analyzers: Sequence[Analyzer] = ANALYZERS) -> Record:
+def summarise(trace: Trace, analyzers: Iterable[Analyzer] = ANALYZERS) -> Record:
     """Run analyzers over a trace and set their columns beside one another.
 
     Args:
@@ -36,9 +38,9 @@ def summarise(trace: Trace, analyzers: Sequence[Analyzer] = ANALYZERS) -> Record
         analyzers: Those whose columns and totals the record holds, in this order.
 
     Raises:
-        InceptionLabError: Two analyzers claim one column or one total; the rows of a table are not the
-            layer calls of the trace; a metric lacks a value, or its column does not add up to its total; a
-            total is not a metric.
+        InceptionLabError: An analyzer raises, or gives no table or no totals; two claim one column or one
+            total; the rows of a table are not the layer calls of the trace; a metric lacks a value, or its
+            column does not add up to its total; a total is not a metric.
 
     Example:
         >>> import inception_lab as il
@@ -46,18 +48,25 @@ def summarise(trace: Trace, analyzers: Sequence[Analyzer] = ANALYZERS) -> Record
         >>> record.totals["macs"], record.layers[1]["layer"]
         (1582671872, 'conv1.conv')
     """
+    if not isinstance(analyzers, Iterable):
+        raise InceptionLabError(
+            f"{analyzers!r} is not a list of analyzers", hint="leave it out for all of them"
+        )
     calls = layer_calls(trace)
     keys: dict[str, list[Any]] = {"layer": [layer_name(c) for c in calls], "call": [c.number for c in calls]}
     columns: dict[str, _Claim] = {}
     totals: dict[str, _Claim] = {}
     for analyzer in analyzers:
-        # rows go by their place: by an index of its own, pandas would sort a table's rows differently
-        table = analyzer.layers(trace).reset_index(drop=True)
-        _check_keys(analyzer, table, keys)
-        _claim(columns, "column", analyzer, table.drop(columns=list(keys)).items())
-        sums = analyzer.totals(trace, table)
-        _check_sums(analyzer, table, sums)
-        _claim(totals, "total", analyzer, sums.items())
+        if not isinstance(analyzer, Analyzer):
+            raise InceptionLabError(f"{analyzer!r} is not an analyzer", hint="pass an Analyzer")
+        with _faults_of(analyzer):
+            # rows go by their place: by an index of its own, pandas would sort a table's rows differently
+            table = _table(analyzer, trace).reset_index(drop=True)
+            _check_keys(analyzer, table, keys)
+            _claim(columns, "column", analyzer, table.drop(columns=list(keys)).items())
+            sums = _sums(analyzer, trace, table)
+            _check_sums(analyzer, table, sums)
+            _claim(totals, "total", analyzer, sums.items())
     return Record(
         context=_context(trace),
         totals={name: total.data for name, total in totals.items()},
@@ -69,31 +78,69 @@ def summarise(trace: Trace, analyzers: Sequence[Analyzer] = ANALYZERS) -> Record
     )
 
 
+@contextmanager
+def _faults_of(analyzer: Analyzer) -> Iterator[None]:
+    """Turn what an analyzer raises, other than a refusal, into one line with its name."""
+    try:
+        yield
+    except InceptionLabError:
+        raise
+    except Exception as error:
+        raise InceptionLabError(
+            f"raised {type(error).__name__}: {error}", where=f"analyzer {analyzer.name!r}"
+        ) from error
+
+
+def _table(analyzer: Analyzer, trace: Trace) -> DataFrame:
+    table: object = analyzer.layers(trace)
+    if not isinstance(table, DataFrame):
+        raise _refusal(analyzer, f"its layers gave {table!r}", "return a DataFrame")
+    return table
+
+
+def _sums(analyzer: Analyzer, trace: Trace, table: DataFrame) -> Mapping[str, int]:
+    sums: object = analyzer.totals(trace, table)
+    if not isinstance(sums, Mapping):
+        raise _refusal(analyzer, f"its totals gave {sums!r}", "return a dictionary, {} for none")
+    return sums
+
+
+def _refusal(analyzer: Analyzer, what: str, hint: str) -> InceptionLabError:
+    return InceptionLabError(what, where=f"analyzer {analyzer.name!r}", hint=hint)
+
+
 def _check_keys(analyzer: Analyzer, table: DataFrame, keys: Mapping[str, list[Any]]) -> None:
     """Refuse a table whose rows are not the layer calls of the trace, in their order."""
     for name, key in keys.items():
-        if name not in table or table[name].tolist() != key:
-            raise InceptionLabError(
+        if list(table.columns).count(name) != 1 or table[name].tolist() != key:
+            raise _refusal(
+                analyzer,
                 f"its column {name!r} is not that of the layer calls",
-                where=f"analyzer {analyzer.name!r}",
-                hint="make a row for each of structure.layer_calls, in that order",
+                "make a row for each of structure.layer_calls, in that order",
             )
 
 
 def _check_sums(analyzer: Analyzer, table: DataFrame, sums: Mapping[str, int]) -> None:
     """Refuse a metric without a value in some row, and a total that is not the sum of its column."""
     for name in [name for name in table.columns if name in METRICS]:
-        column, where = table[name], f"analyzer {analyzer.name!r}"
+        column = table[name]
         if column.isna().any():
             layer = table["layer"][column.isna()].iloc[0]
-            raise InceptionLabError(f"{name!r} has no value for {layer!r}", where=where, hint="compute it")
+            raise _refusal(analyzer, f"{name!r} has no value for {layer!r}", "compute it")
         # a column may be a metric without a total of its own
-        if sums.get(name, column.sum()) != column.sum():
-            raise InceptionLabError(
+        if not _is_sum(sums.get(name, column.sum()), column.sum()):
+            raise _refusal(
+                analyzer,
                 f"its total of {name!r} is {sums[name]}, but the rows add up to {column.sum()}",
-                where=where,
-                hint="let each row hold its own share",
+                "let each row hold its own share",
             )
+
+
+def _is_sum(total: Any, row_sum: Any) -> bool:
+    """True for the same integers, and for floats that differ by rounding alone."""
+    if isinstance(total, float) or isinstance(row_sum, float):  # those of numpy are Python's too
+        return isclose(total, row_sum)
+    return bool(total == row_sum)
 
 
 def _claim(
@@ -102,10 +149,10 @@ def _claim(
     """Add an analyzer's columns or totals to the others; refuse a name that is claimed already."""
     for name, data in named_data:
         if name in claims:
-            raise InceptionLabError(
+            raise _refusal(
+                analyzer,
                 f"{kind} {name!r} belongs to analyzer {claims[name].analyzer!r} already",
-                where=f"analyzer {analyzer.name!r}",
-                hint="give it another name",
+                "give it another name",
             )
         claims[str(name)] = _Claim(analyzer.name, data)
 
@@ -128,8 +175,15 @@ def _context(trace: Trace) -> dict[str, Any]:
 
 def _rows(layers: DataFrame) -> tuple[dict[str, Any], ...]:
     """A dictionary per row, without what does not hold there; `call` only where a module is called again."""
-    rows = [{str(k): _plain(v) for k, v in row.items() if v is not None} for row in layers.to_dict("records")]
+    rows = [
+        {str(k): _plain(v) for k, v in row.items() if not _is_missing(v)} for row in layers.to_dict("records")
+    ]
     return tuple({k: v for k, v in row.items() if k != "call" or v} for row in rows)
+
+
+def _is_missing(value: object) -> bool:
+    """True for None and what pandas has in its place, such as NaN, which JSON has not."""
+    return value is None or value is NaT or value is NA or (isinstance(value, float) and isnan(value))
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,9 @@
 """Columns and totals of all analyzers in one record, and what is refused where they meet."""
 
+import json
+
 import pytest
-from pandas import DataFrame
+from pandas import NA, DataFrame, NaT
 from torch import nn
 
 import inception_lab as il
@@ -89,3 +91,65 @@ def test_a_column_adds_up_to_its_total(trace):
 def test_a_total_is_a_metric(trace):
     with pytest.raises(il.InceptionLabError, match="'peak_byte' is not a metric; did you mean peak_bytes"):
         il.summarise(trace, [analyzer(KEYS, {"peak_byte": 1})])
+
+
+def raising(*_):
+    raise KeyError("macs")
+
+
+@pytest.mark.parametrize(
+    ("layers", "totals", "line"),
+    [
+        (lambda _: None, dict, "its layers gave None; return a DataFrame"),
+        (lambda _: 5, dict, "its layers gave 5; return a DataFrame"),
+        (
+            lambda _: DataFrame(KEYS),
+            lambda *_: None,
+            "its totals gave None; return a dictionary, {} for none",
+        ),
+        (raising, dict, "raised KeyError: 'macs'"),
+        (lambda _: DataFrame(KEYS), raising, "raised KeyError: 'macs'"),
+        (lambda _: DataFrame(KEYS | {"self_ms": ["a", 1, 2]}), lambda *_: {}, "raised TypeError: "),
+    ],
+)
+def test_a_faulty_analyzer_is_named(trace, layers, totals, line):
+    with pytest.raises(il.InceptionLabError) as caught:
+        il.summarise(trace, [COST, Analyzer("mine", layers, totals)])
+    assert str(caught.value).startswith(f"analyzer 'mine': {line}")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("analyzers", "line"),
+    [
+        (None, "None is not a list of analyzers; leave it out"),
+        ([5], "5 is not an analyzer; pass an Analyzer"),
+    ],
+)
+def test_what_is_not_an_analyzer(trace, analyzers, line):
+    with pytest.raises(il.InceptionLabError) as caught:
+        il.summarise(trace, analyzers)
+    assert str(caught.value).startswith(line)
+
+
+def test_a_column_of_floats_adds_up_but_for_rounding(trace):
+    times = KEYS | {"self_ms": [0.1, 0.2, 0.0]}  # 0.1 + 0.2 is not 0.3 in floats
+    assert il.summarise(trace, [analyzer(times, {"self_ms": 0.3})]).totals == {"self_ms": 0.3}
+    with pytest.raises(il.InceptionLabError, match=r"total of 'self_ms' is 0\.31, but"):
+        il.summarise(trace, [analyzer(times, {"self_ms": 0.31})])
+
+
+def test_a_column_of_integers_adds_up_exactly(trace):
+    large = KEYS | {"macs": [10**15, 1, 0]}
+    assert il.summarise(trace, [analyzer(large, {"macs": 10**15 + 1})]).totals == {"macs": 10**15 + 1}
+    with pytest.raises(il.InceptionLabError, match="total of 'macs' is 1000000000000000, but"):
+        il.summarise(trace, [analyzer(large, {"macs": 10**15})])
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), NaT, NA])
+def test_a_field_without_a_value_is_left_out(trace, missing):
+    record = il.summarise(trace, [analyzer(KEYS | {"extent": [missing, (0, 3), missing]})])
+    assert [row.get("extent") for row in record.layers] == [None, [0, 3], None]
+    assert "extent" not in record.layers[0]
+    numbers = il.summarise(trace, [analyzer(KEYS | {"extent": [1.5, missing, 2.5]})])
+    assert [row.get("extent") for row in json.loads(numbers.to_json())["layers"]] == [1.5, None, 2.5]
