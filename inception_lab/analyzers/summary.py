@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import isclose, isnan
@@ -39,8 +40,8 @@ def summarise(trace: Trace, analyzers: Iterable[Analyzer] = ANALYZERS) -> Record
 
     Raises:
         InceptionLabError: An analyzer raises, or gives no table or no totals; two claim one column or one
-            total; the rows of a table are not the layer calls of the trace; a metric lacks a value, or its
-            column does not add up to its total; a total is not a metric.
+            total; a column holds what JSON has not; the rows of a table are not the layer calls of the trace;
+            a metric lacks a value, or its column does not add up to its total; a total is not a metric.
 
     Example:
         >>> import inception_lab as il
@@ -63,6 +64,7 @@ def summarise(trace: Trace, analyzers: Iterable[Analyzer] = ANALYZERS) -> Record
             # rows go by their place: by an index of its own, pandas would sort a table's rows differently
             table = _table(analyzer, trace).reset_index(drop=True)
             _check_keys(analyzer, table, keys)
+            _check_json(analyzer, table)
             _claim(columns, "column", analyzer, table.drop(columns=list(keys)).items())
             sums = _sums(analyzer, trace, table)
             _check_sums(analyzer, table, sums)
@@ -118,6 +120,17 @@ def _check_keys(analyzer: Analyzer, table: DataFrame, keys: Mapping[str, list[An
                 f"its column {name!r} is not that of the layer calls",
                 "make a row for each of structure.layer_calls, in that order",
             )
+
+
+def _check_json(analyzer: Analyzer, table: DataFrame) -> None:
+    """Refuse a column that a record cannot be written with: infinity, sets, arrays."""
+    for name, column in table.items():
+        try:
+            # unlike tolist(), to_dict() makes Python's numbers of those of numpy
+            json.dumps([v for v in column.to_dict().values() if not _is_missing(v)], allow_nan=False)
+        except (TypeError, ValueError) as error:
+            what = f"its column {name!r} cannot be written: {error}"
+            raise _refusal(analyzer, what, "use finite numbers, text, and lists of them") from error
 
 
 def _check_sums(analyzer: Analyzer, table: DataFrame, sums: Mapping[str, int]) -> None:

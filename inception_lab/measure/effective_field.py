@@ -110,16 +110,15 @@ def effective_field(
         device: `cpu` or `cuda`.
 
     Raises:
-        InceptionLabError: The net does not run there, the layer has no spatial axes, or its centre unit has
-            no gradient.
+        InceptionLabError: The device is not a name or not there, the net does not run on it, the layer has
+            no spatial axes, or its centre unit has no gradient.
 
     Example:
         >>> field = effective_field(nn.Conv2d(3, 8, 3), (1, 3, 9, 9), samples=1)
         >>> field.theoretical, field.theoretical_area.pixels
         (((3, 5), (3, 5)), 9)
     """
-    if device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
-        raise InceptionLabError("there is no CUDA device here", hint="use device='cpu'")
+    device = _device(device)
     shape = tuple(input_shape)
     ((layer, field),) = fields_of_layers(trace(model, shape), [layer] if layer else []).items()
     unit = Unit(layer, field.middle)
@@ -132,6 +131,15 @@ def effective_field(
     weight = _shares(total, layer)
     areas = tuple(area(weight, share) for share in SHARES)
     return EffectiveField(unit, weight, areas, field.extent(unit.position), len(inputs), name)
+
+
+def _device(value: object) -> str:
+    """Return the name of a device that is there as far as CUDA goes, of a name or a `torch.device`."""
+    if not isinstance(value, (str, torch.device)):
+        raise InceptionLabError(f"device {value!r} is not a name", hint="use device='cpu' or 'cuda'")
+    if str(value).partition(":")[0] == "cuda" and not torch.cuda.is_available():
+        raise InceptionLabError("there is no CUDA device here", hint="use device='cpu'")
+    return str(value)
 
 
 def _shares(total: NDArray[np.float64], layer: str) -> NDArray[np.float64]:

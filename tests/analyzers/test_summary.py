@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from pandas import NA, DataFrame, NaT
 from torch import nn
@@ -153,3 +154,14 @@ def test_a_field_without_a_value_is_left_out(trace, missing):
     assert "extent" not in record.layers[0]
     numbers = il.summarise(trace, [analyzer(KEYS | {"extent": [1.5, missing, 2.5]})])
     assert [row.get("extent") for row in json.loads(numbers.to_json())["layers"]] == [1.5, None, 2.5]
+
+
+@pytest.mark.parametrize("value", [float("inf"), {1, 2}, np.arange(2), object()], ids=str)
+def test_a_column_that_json_has_not_is_refused(trace, value):
+    with pytest.raises(il.InceptionLabError, match="its column 'extent' cannot be written: "):
+        il.summarise(trace, [analyzer(KEYS | {"extent": [value, None, value]})])
+
+
+def test_numbers_of_numpy_are_written(trace):
+    record = il.summarise(trace, [analyzer(KEYS | {"extent": [np.int64(3), "a", np.float64(0.5)]})])
+    assert [row["extent"] for row in json.loads(record.to_json())["layers"]] == [3, "a", 0.5]

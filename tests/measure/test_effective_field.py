@@ -123,6 +123,8 @@ def test_a_layer_in_between_and_three_axes():
     [
         ({"layer": "nose"}, "no layer 'nose'"),
         ({"device": "tpu"}, "tpu"),
+        ({"device": None}, "device None is not a name; use device='cpu' or 'cuda'"),
+        ({"device": 5}, "device 5 is not a name"),
         ({"samples": 0}, "no inputs"),
         ({"seeds": []}, "no inputs"),
     ],
