@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from math import isclose, isnan
 from typing import Any, NamedTuple
 
-from pandas import NA, DataFrame, NaT
+from pandas import NA, DataFrame, NaT, StringDtype
 
 from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.analyzers.cost import COST
@@ -125,6 +125,8 @@ def _check_keys(analyzer: Analyzer, table: DataFrame, keys: Mapping[str, list[An
 def _check_json(analyzer: Analyzer, table: DataFrame) -> None:
     """Refuse a column that a record cannot be written with: infinity, sets, arrays."""
     for name, column in table.items():
+        if isinstance(column.dtype, StringDtype) or column.dtype.kind in "biu":
+            continue  # text and whole numbers always can be
         try:
             # unlike tolist(), to_dict() makes Python's numbers of those of numpy
             json.dumps([v for v in column.to_dict().values() if not _is_missing(v)], allow_nan=False)
