@@ -156,7 +156,9 @@ def test_a_field_without_a_value_is_left_out(trace, missing):
     assert [row.get("extent") for row in json.loads(numbers.to_json())["layers"]] == [1.5, None, 2.5]
 
 
-@pytest.mark.parametrize("value", [float("inf"), {1, 2}, np.arange(2), object()], ids=str)
+@pytest.mark.parametrize(
+    "value", [float("inf"), {1, 2}, np.arange(2), object()], ids=lambda value: type(value).__name__
+)
 def test_a_column_that_json_has_not_is_refused(trace, value):
     with pytest.raises(il.InceptionLabError, match="its column 'extent' cannot be written: "):
         il.summarise(trace, [analyzer(KEYS | {"extent": [value, None, value]})])
