@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from inception_lab.measure.prediction import trace_for_device as trace_for_device
     from inception_lab.measure.profile.profile import Profile as Profile
     from inception_lab.measure.profile.profile import read_profile as read_profile
-    from inception_lab.measure.timing import LayerTimes as LayerTimes
-    from inception_lab.measure.timing import TimesComparison as TimesComparison
-    from inception_lab.measure.timing import compare_times as compare_times
-    from inception_lab.measure.timing import layer_times as layer_times
+    from inception_lab.measure.timing.results import LayerTimes as LayerTimes
+    from inception_lab.measure.timing.results import TimesComparison as TimesComparison
+    from inception_lab.measure.timing.timing import compare_times as compare_times
+    from inception_lab.measure.timing.timing import layer_times as layer_times
     from inception_lab.models.registry import create_model as create_model
     from inception_lab.models.registry import list_models as list_models
     from inception_lab.models.weights import load_timm_state_dict as load_timm_state_dict
@@ -63,17 +63,17 @@ _HOME = {
     "Field": "analyzers.receptive_field.field",
     "InceptionLabError": "errors",
     "LargestBatch": "limits",
-    "LayerTimes": "measure.timing",
+    "LayerTimes": "measure.timing.results",
     "MemoryComparison": "measure.prediction",
     "MemoryRecord": "analyzers.memory.record",
     "Profile": "measure.profile.profile",
     "Record": "record",
-    "TimesComparison": "measure.timing",
+    "TimesComparison": "measure.timing.results",
     "Trace": "ir.trace",
     "branch_costs": "analyzers.cost",
     "check_fields": "measure.field_gradients",
     "compare_memory": "measure.prediction",
-    "compare_times": "measure.timing",
+    "compare_times": "measure.timing.timing",
     "create_model": "models.registry",
     "crosscheck": "counters.comparison",
     "effective_field": "measure.effective_field",
@@ -81,7 +81,7 @@ _HOME = {
     "field_spectrum": "analyzers.receptive_field.spectrum",
     "largest_batch": "limits",
     "layer_costs": "analyzers.cost",
-    "layer_times": "measure.timing",
+    "layer_times": "measure.timing.timing",
     "list_models": "models.registry",
     "load_timm_state_dict": "models.weights",
     "load_torchvision_state_dict": "models.weights",

@@ -23,7 +23,7 @@ import torch
 import inception_lab as il
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.hardware import device_name
-from inception_lab.measure.memory import prepared_on
+from inception_lab.measure.real_runs import prepared_on
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.report.document import Table, document
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of

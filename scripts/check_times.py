@@ -26,8 +26,8 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 import inception_lab as il
-from inception_lab.measure.memory import SILENT, prepared_on
-from inception_lab.measure.timing import NOISY
+from inception_lab.measure.real_runs import SILENT, prepared_on
+from inception_lab.measure.timing.results import NOISY
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.report.document import Heading, Table, document
 from inception_lab.running.exclusion import one_run_at_a_time

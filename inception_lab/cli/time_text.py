@@ -14,7 +14,7 @@ from inception_lab.report.text import render, shape_text
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from inception_lab.measure.timing import LayerTimes, TimesComparison
+    from inception_lab.measure.timing.results import LayerTimes, TimesComparison
 
 LONGEST = 25
 """Rows in the table for a terminal."""

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import accumulate
 from typing import Any
 from weakref import ref
@@ -20,6 +16,7 @@ from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.hardware import device_name
+from inception_lab.measure.real_runs import prepared_on, quiet_profiler
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.gradient_accumulation import SumsInPlace
@@ -27,8 +24,7 @@ from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer
 from inception_lab.running.pytree import tensors_within
-from inception_lab.running.stand_ins import cpu_copy, cpu_input
-from inception_lab.running.step import Placement, Request, Step, prepared, request_of, settled_by_running
+from inception_lab.running.step import Request, Step, request_of
 
 CONVOLUTIONS = (
     "convolution",
@@ -39,10 +35,6 @@ CONVOLUTIONS = (
     "cudnn_convolution_add_relu",
 )
 """Whose workspaces are measured, by base name."""
-
-LOG_LEVEL, SILENT = "KINETO_LOG_LEVEL", "99"
-"""Above the levels of the profiler's own log on standard error. One line of it has no level: that of a first
-profile in another thread than the one that imported torch."""
 
 
 @dataclass(frozen=True)
@@ -132,26 +124,6 @@ def _device(name: str) -> torch.device:
     return device
 
 
-@contextmanager
-def prepared_on(request: Request, device: torch.device) -> Iterator[Step]:
-    """A step on copies of weights and inputs on a device, ready to be measured."""
-    devices = [device] if device.type == "cuda" else []
-    placement = Placement(device.type, partial(_weight, device), partial(_example, device))
-    with torch.random.fork_rng(devices), prepared(request, placement, settled_by_running) as step:
-        gc.collect()
-        yield step
-
-
-def _weight(device: torch.device, tensor: Tensor) -> Tensor:
-    copy = cpu_copy(tensor)
-    copy.data = copy.data.to(device)
-    return copy
-
-
-def _example(device: torch.device, example: Tensor) -> Tensor:
-    return cpu_input(example).detach().to(device).requires_grad_(example.requires_grad)
-
-
 def existing_tensors(step: Step) -> list[Tensor]:
     """The tensors that are there before the first operation."""
     return [tensor for _, tensors in step.tensors for tensor in tensors.values()]
@@ -211,22 +183,10 @@ def _on_cpu(request: Request, device: torch.device) -> MeasuredMemory:
     tracked_bytes = _tracked_peak(request, device)
     with prepared_on(request, device) as step:
         before = StorageTracker(existing_tensors(step)).live_bytes
-        with _quiet_profiler(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
+        with quiet_profiler(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
             step.run()
         changes = _changes(events)
     return MeasuredMemory(device_name("cpu"), tracked_bytes, before + max(accumulate(changes, initial=0)))
-
-
-@contextmanager
-def _quiet_profiler() -> Iterator[None]:
-    """The profiler without its log, unless the user has chosen a level."""
-    level = os.environ.get(LOG_LEVEL)
-    os.environ.setdefault(LOG_LEVEL, SILENT)
-    try:
-        yield
-    finally:
-        if level is None:
-            del os.environ[LOG_LEVEL]
 
 
 def _changes(events: Any) -> list[int]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from support.typed import typed
 
-from inception_lab.measure.clock import OUTSIDE
+from inception_lab.measure.timing.clock import OUTSIDE
 
 SMALL = ("--input-size", "3x64x64", "--seconds", "0")
 

@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 
 import inception_lab as il
 from inception_lab.analyzers.memory.peak import decomposed_on_meta, peak_memory
-from inception_lab.measure.memory import StorageTracker, existing_tensors, prepared_on
+from inception_lab.measure.memory import StorageTracker, existing_tensors
+from inception_lab.measure.real_runs import prepared_on
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
 from inception_lab.running.step import Request

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from threading import get_ident
 from typing import Any, NamedTuple, TypeVar
 
 from inception_lab.ir.trace import Phase
+from inception_lab.measure.real_runs import calls_reported
 from inception_lab.running.step import Step, StepResult
 from inception_lab.tracing.calls import FAILED_IN
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Clock = Callable[[], int]
 """Nanoseconds since some moment."""
-
-_ABSENT = object()
 
 
 class Frame(NamedTuple):
@@ -119,27 +117,6 @@ class CallClock:
 
         return reported  # type: ignore[return-value]
 
-    @contextmanager
-    def watching(self, step: Step) -> Iterator[None]:
-        """Have every module of a step report its calls; each has its own `forward` back afterwards.
-
-        As in a trace, the reporting function shadows `forward` in the module's own attributes, so that no
-        class and no other model is touched.
-        """
-        modules = step.model.modules
-        before = [(module.__dict__, module.__dict__.get("forward", _ABSENT)) for module in modules.values()]
-        try:
-            for path, module in modules.items():
-                forward, kind = module.forward, type(module).__name__
-                module.__dict__["forward"] = self.reporting(forward, path, kind)
-            yield
-        finally:
-            for attributes, forward in before:
-                if forward is _ABSENT:
-                    attributes.pop("forward", None)
-                else:
-                    attributes["forward"] = forward
-
     def times(self) -> RoundTimes:
         """The own times between the first reading and the last one."""
         own: dict[Cell, list[int]] = defaultdict(lambda: [0, 0])
@@ -154,7 +131,7 @@ class CallClock:
 
 def run_clocked(step: Step, clock: CallClock) -> StepResult:
     """Run a step once with a clock at every call boundary."""
-    with clock.watching(step):
+    with calls_reported(step, clock):
         clock.read()
         result = step.run(clock)
         clock.read()

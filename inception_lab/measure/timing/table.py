@@ -12,8 +12,8 @@ from torch import nn
 
 from inception_lab.ir.structure import ROOT
 from inception_lab.ir.trace import Phase
-from inception_lab.measure.clock import OUTSIDE, Cell, Elapsed, Frame, RoundTimes
-from inception_lab.measure.statistics import apportion
+from inception_lab.measure.timing.clock import OUTSIDE, Cell, Elapsed, Frame, RoundTimes
+from inception_lab.measure.timing.statistics import apportion
 
 NS_PER_MS = 10**6
 NOTHING = Elapsed(0, 0)

@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import torch
 
-from inception_lab.errors import MODEL_FAILED, InceptionLabError
-from inception_lab.measure.clock import CallClock, Elapsed, RoundTimes, run_clocked, run_plain
-from inception_lab.measure.module_state import ModuleState
+from inception_lab.measure.real_runs import failure_named
+from inception_lab.measure.timing.clock import CallClock, Elapsed, RoundTimes, run_clocked, run_plain
+from inception_lab.measure.timing.module_state import ModuleState
 from inception_lab.running.step import Step
-from inception_lab.tracing.calls import FAILED_IN
 
 FEWEST, MOST = 6, 1000
 """Rounds that are made however long they take, which an interval of 95% needs; and the most."""
@@ -130,21 +129,3 @@ class _Runner:
         torch.default_generator.manual_seed(0)
         with failure_named(self.step.request.name):
             yield
-
-
-@contextmanager
-def failure_named(name: str) -> Iterator[None]:
-    """Turn what a model raises into one line that names the model and the layer.
-
-    Raises:
-        InceptionLabError: The model raised (exit code 3).
-    """
-    try:
-        yield
-    except InceptionLabError:
-        raise
-    except Exception as error:
-        path = error.__dict__.get(FAILED_IN, "")
-        lines = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}{f' in {path}' if path else ''}" + (f": {lines[0]}" if lines else "")
-        raise InceptionLabError(f"cannot run: {reason}", where=name, exit_code=MODEL_FAILED) from error

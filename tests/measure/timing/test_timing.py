@@ -13,12 +13,20 @@ from torch import nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
-from inception_lab.measure import rounds, timing
-from inception_lab.measure.clock import OUTSIDE, CallClock, Elapsed, Frame, RoundTimes, run_clocked, run_plain
-from inception_lab.measure.rounds import FEWEST
-from inception_lab.measure.statistics import Interval
-from inception_lab.measure.time_table import layer_table, medians_part
-from inception_lab.measure.timing import NOISY, TimeRatio
+from inception_lab.measure.timing import results, rounds, timing
+from inception_lab.measure.timing.clock import (
+    OUTSIDE,
+    CallClock,
+    Elapsed,
+    Frame,
+    RoundTimes,
+    run_clocked,
+    run_plain,
+)
+from inception_lab.measure.timing.results import NOISY, TimeRatio
+from inception_lab.measure.timing.rounds import FEWEST
+from inception_lab.measure.timing.statistics import Interval
+from inception_lab.measure.timing.table import layer_table, medians_part
 from inception_lab.metrics import METRICS
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
 from inception_lab.running.step import Placement, prepared, request_of, settled_by_running
@@ -172,8 +180,8 @@ class TestResult:
 
     def test_rounds_that_differ_too_much_are_said_to(self, monkeypatch):
         noisy, quiet = (
-            timing.LayerTimes({}, None, spread, timing.Spread(10, 10, 10), 1, None, None, 1)
-            for spread in (timing.Spread(10, 9, 10 + 10 * NOISY), timing.Spread(10, 10, 10 + 10 * NOISY))
+            results.LayerTimes({}, None, spread, results.Spread(10, 10, 10), 1, None, None, 1)
+            for spread in (results.Spread(10, 9, 10 + 10 * NOISY), results.Spread(10, 10, 10 + 10 * NOISY))
         )
         assert "too noisy to judge" in noisy.note
         assert quiet.note == ""
@@ -351,7 +359,7 @@ class TestComparison:
             speed[0] += 1
             return Elapsed(speed[0] // 2 * (3 if step.request.name == "b" else 1) * 10**6, 1), None
 
-        monkeypatch.setattr("inception_lab.measure.rounds.run_plain", run)
+        monkeypatch.setattr("inception_lab.measure.timing.rounds.run_plain", run)
         nets = [nn.Linear(2, 2), nn.Linear(2, 2)]
         comparison = il.compare_times(nets, [(1, 2)] * 2, seconds=0, names=["a", "b"])
         (ratio,) = comparison.to_dict()["ratios"]

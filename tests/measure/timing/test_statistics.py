@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inception_lab.measure.statistics import apportion, median_interval, spread_of
+from inception_lab.measure.timing.statistics import apportion, median_interval, spread_of
 
 VALUES = st.lists(st.integers(0, 10**12), min_size=2, max_size=40)
 WEIGHTS = st.lists(st.integers(0, 10**12), min_size=1, max_size=30)

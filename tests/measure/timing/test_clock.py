@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from inception_lab.measure.clock import BACKWARD, OUTSIDE, CallClock, run_clocked
+from inception_lab.measure.timing.clock import BACKWARD, OUTSIDE, CallClock, run_clocked
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
 from inception_lab.running.step import Placement, prepared, request_of, settled_by_running
 

@@ -2,173 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from math import inf
-from typing import Any, cast
 
 import torch
-from pandas import DataFrame
 from torch import nn
 
-from inception_lab import __version__
 from inception_lab.errors import InceptionLabError
-from inception_lab.ir.structure import module_at_depth
 from inception_lab.ir.trace import Mode
-from inception_lab.measure.hardware import device_name
-from inception_lab.measure.memory import prepared_on
-from inception_lab.measure.rounds import Progress, Samples, failure_named, measure_rounds
-from inception_lab.measure.statistics import CONFIDENCE, Interval, Spread, median_interval, spread_of
-from inception_lab.measure.time_table import NS_PER_MS, layer_table, medians_part
-from inception_lab.record import SCHEMA
+from inception_lab.measure.real_runs import failure_named, prepared_on
+from inception_lab.measure.timing.context import run_context
+from inception_lab.measure.timing.results import LayerTimes, TimeRatio, TimesComparison
+from inception_lab.measure.timing.rounds import Progress, Samples, measure_rounds
+from inception_lab.measure.timing.statistics import Interval, Spread, median_interval, spread_of
+from inception_lab.measure.timing.table import NS_PER_MS, layer_table, medians_part
 from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
 from inception_lab.running.step import Request, Step, request_of
 
-NOISY = 0.1
-"""Interquartile range of the rounds, as a part of their median, above which they are too noisy to judge."""
-
 SECONDS = 5.0
 """Default time budget for a model."""
-
-
-@dataclass(frozen=True, eq=False)
-class LayerTimes:
-    """Times of a step and of its layers, on one machine.
-
-    Attributes:
-        context: What ran, how and where: `model`, `input_shapes`, `mode`, `dtype`, `memory_format`,
-            `machine`, `threads`, `torch`, `rounds` and more.
-        layers: A row per module call in order of execution, then modules that were never called; rows
-            `(loss)`, `(backward)` and `(optimizer)`; and `(outside)` for what belongs to none of these, such
-            as the model's own hooks. Columns `layer`, `call`, `type`, `executed`, `self_ms` (in the call
-            itself, its children apart), `share` (percent of the step), `self_cpu_ms` (by the CPU clock of
-            the thread); in train mode `forward_ms`, `loss_ms`, `backward_ms`, `optimizer_ms`.
-        step: Milliseconds of a step with a clock at every call; `self_ms` adds up to its median.
-        plain: Milliseconds of the same step without them.
-        cpu_ms: Median of the thread's CPU time in a step with clocks; `self_cpu_ms` adds up to it. Under
-            several threads those of PyTorch's other ones are not in it.
-        overhead: The cost of measuring: time with the clocks over that of the round beside it without.
-        cpu_overhead: The same by the thread's CPU time, which other programs on the machine disturb less.
-        medians_part: Sum of the layers' medians as a part of the median step; each is divided by it in
-            `layers`, so that they add up.
-    """
-
-    context: Mapping[str, Any]
-    layers: DataFrame
-    step: Spread
-    plain: Spread
-    cpu_ms: float
-    overhead: Interval
-    cpu_overhead: Interval
-    medians_part: float
-
-    @property
-    def step_ms(self) -> float:
-        """The median step, which the rows add up to."""
-        return self.step.median
-
-    @property
-    def note(self) -> str:
-        """Says where rounds differ by too much; empty where they do not."""
-        spread = max(self.step.relative, self.plain.relative)
-        if spread <= NOISY:
-            return ""
-        return f"too noisy to judge: the middle half of the rounds spans {spread:.0%}, above {NOISY:.0%}"
-
-    @property
-    def totals(self) -> Mapping[str, float]:
-        """The figures of the whole step, by metric."""
-        return {
-            "step_ms": self.step.median,
-            "step_iqr_ms": round(self.step.iqr, 6),
-            "step_cpu_ms": self.cpu_ms,
-            "plain_step_ms": round(self.plain.median, 6),
-            "plain_step_iqr_ms": round(self.plain.iqr, 6),
-            "overhead_percent": 100 * (self.overhead.median - 1),
-            "cpu_overhead_percent": 100 * (self.cpu_overhead.median - 1),
-        }
-
-    def by_module(self, depth: int = 1) -> DataFrame:
-        """Return the times of whole modules.
-
-        Args:
-            depth: Levels below the model at which a module may stand; deeper layers count towards it.
-
-        Returns:
-            A row per module in order of execution: `module`, then the sums of `layers`.
-
-        Raises:
-            InceptionLabError: The depth is below 1 (exit code 2).
-        """
-        modules = [module_at_depth(layer, depth) for layer in self.layers["layer"]]
-        columns = [name for name in self.layers.columns if name.endswith("_ms") or name == "share"]
-        # Sums of milliseconds as binary fractions would be off in the last digit; nanoseconds are whole.
-        sums = self.layers[columns].groupby(modules, sort=False).sum().round(6)
-        return sums.rename_axis("module").reset_index()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the times as the JSON that other programs read."""
-        rows = cast("list[dict[str, Any]]", self.layers.to_dict("records"))
-        return {
-            "schema": SCHEMA,
-            **self.context,
-            **({"note": self.note} if self.note else {}),
-            "totals": dict(self.totals),
-            "layers": [{k: v for k, v in row.items() if k != "call" or v} for row in rows],
-        }
-
-
-@dataclass(frozen=True)
-class TimeRatio:
-    """Time of a model over that of another one, round by round.
-
-    Attributes:
-        model: Name of the first.
-        baseline: Name of the other.
-        ratio: The median of the rounds' ratios, with its interval.
-    """
-
-    model: str
-    baseline: str
-    ratio: Interval
-
-    @property
-    def verdict(self) -> str:
-        """The answer in words."""
-        if self.ratio.confidence < CONFIDENCE:
-            return "too few rounds to judge"
-        if self.ratio.low <= 1 <= self.ratio.high:
-            wide = self.ratio.high - self.ratio.low > NOISY * self.ratio.median
-            return "too noisy to judge" if wide else "no difference"
-        return "faster" if self.ratio.high < 1 else "slower"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the ratio as plain data."""
-        return {"model": self.model, "baseline": self.baseline, **_interval_data("ratio", self.ratio)} | {
-            "verdict": self.verdict
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class TimesComparison:
-    """Times of several models whose rounds took turns in one process.
-
-    Attributes:
-        models: The times of each.
-        ratios: Of each model after the first one, to the first one; of steps without clocks.
-    """
-
-    models: tuple[LayerTimes, ...]
-    ratios: tuple[TimeRatio, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as the JSON that other programs read: `models` without layers, `ratios`."""
-        models = [{k: v for k, v in times.to_dict().items() if k != "layers"} for times in self.models]
-        return {"schema": SCHEMA, "models": models, "ratios": [ratio.to_dict() for ratio in self.ratios]}
 
 
 def layer_times(
@@ -341,7 +197,7 @@ def _layer_times(step: Step, samples: Samples, warm_up: int) -> LayerTimes:
     total = round(sum(layers["self_ms"]), 6)
     spread = _milliseconds(clocked)
     return LayerTimes(
-        context=_context(step, len(clocked), warm_up),
+        context=run_context(step, len(clocked), warm_up),
         layers=layers,
         step=spread._replace(median=total),
         plain=_milliseconds(plain),
@@ -358,44 +214,3 @@ def _milliseconds(nanoseconds: Sequence[int]) -> Spread:
 
 def _ratio(times: Sequence[int], others: Sequence[int]) -> Interval:
     return median_interval([one / (other or 1) for one, other in zip(times, others, strict=True)])
-
-
-def _context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
-    request = step.request
-    facts = {
-        "tool": f"inception_lab {__version__}",
-        "torch": torch.__version__.partition("+")[0],
-        "model": request.name,
-        "input_shapes": [list(tensor.shape) for tensor in step.arguments.tensors.values()],
-        "mode": request.mode,
-        "dtype": str(step.dtype).removeprefix("torch."),
-        "memory_format": _memory_format(step),
-        "execution": "eager",
-        "device": "cpu",
-        "machine": device_name("cpu"),
-        "threads": torch.get_num_threads(),
-        "rounds": rounds,
-        "warm_up_rounds": warm_up,
-    }
-    if request.optimizer is not None:
-        facts["optimizer"] = request.optimizer.name
-    if request.autocast is not None:
-        facts["autocast"] = str(request.autocast).removeprefix("torch.")
-    return facts
-
-
-def _memory_format(step: Step) -> str:
-    """`channels_last` where a weight or an input of four axes is so and not contiguous too."""
-    tensors = [*step.model.parameters.values(), *step.arguments.tensors.values()]
-    last = (t.is_contiguous(memory_format=torch.channels_last) for t in tensors if t.dim() == 4
-            and not t.is_contiguous())  # fmt: skip
-    return "channels_last" if any(last) else "contiguous"
-
-
-def _interval_data(name: str, interval: Interval) -> dict[str, float]:
-    return {
-        name: interval.median,
-        f"{name}_low": interval.low,
-        f"{name}_high": interval.high,
-        "confidence": interval.confidence,
-    }

@@ -1,0 +1,95 @@
+"""Real runs of a step: on copies on a device, calls reported, failures in one line, the profiler quiet."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.running.stand_ins import cpu_copy, cpu_input
+from inception_lab.running.step import Observer, Placement, Request, Step, prepared, settled_by_running
+from inception_lab.tracing.calls import FAILED_IN
+
+LOG_LEVEL, SILENT = "KINETO_LOG_LEVEL", "99"
+"""Above the levels of the profiler's own log on standard error. One line of it has no level: that of a first
+profile in another thread than the one that imported torch."""
+
+_ABSENT = object()
+
+
+@contextmanager
+def prepared_on(request: Request, device: torch.device) -> Iterator[Step]:
+    """A step on copies of weights and inputs on a device, ready to be measured."""
+    devices = [device] if device.type == "cuda" else []
+    placement = Placement(device.type, partial(_weight, device), partial(_example, device))
+    with torch.random.fork_rng(devices), prepared(request, placement, settled_by_running) as step:
+        gc.collect()
+        yield step
+
+
+def _weight(device: torch.device, tensor: Tensor) -> Tensor:
+    copy = cpu_copy(tensor)
+    copy.data = copy.data.to(device)
+    return copy
+
+
+def _example(device: torch.device, example: Tensor) -> Tensor:
+    return cpu_input(example).detach().to(device).requires_grad_(example.requires_grad)
+
+
+@contextmanager
+def calls_reported(step: Step, observer: Observer) -> Iterator[None]:
+    """Have every module of a step report its calls; each has its own `forward` back afterwards.
+
+    As in a trace, the reporting function shadows `forward` in the module's own attributes, so that no
+    class and no other model is touched.
+    """
+    modules = step.model.modules
+    before = [(module.__dict__, module.__dict__.get("forward", _ABSENT)) for module in modules.values()]
+    try:
+        for path, module in modules.items():
+            forward, kind = module.forward, type(module).__name__
+            module.__dict__["forward"] = observer.reporting(forward, path, kind)
+        yield
+    finally:
+        for attributes, forward in before:
+            if forward is _ABSENT:
+                attributes.pop("forward", None)
+            else:
+                attributes["forward"] = forward
+
+
+@contextmanager
+def failure_named(name: str) -> Iterator[None]:
+    """Turn what a model raises into one line that names the model and the layer.
+
+    Raises:
+        InceptionLabError: The model raised (exit code 3).
+    """
+    try:
+        yield
+    except InceptionLabError:
+        raise
+    except Exception as error:
+        path = error.__dict__.get(FAILED_IN, "")
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}{f' in {path}' if path else ''}" + (f": {lines[0]}" if lines else "")
+        raise InceptionLabError(f"cannot run: {reason}", where=name, exit_code=MODEL_FAILED) from error
+
+
+@contextmanager
+def quiet_profiler() -> Iterator[None]:
+    """The profiler without its log, unless the user has chosen a level."""
+    level = os.environ.get(LOG_LEVEL)
+    os.environ.setdefault(LOG_LEVEL, SILENT)
+    try:
+        yield
+    finally:
+        if level is None:
+            del os.environ[LOG_LEVEL]
