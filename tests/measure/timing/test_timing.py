@@ -185,7 +185,7 @@ class TestResult:
         )
         assert "too noisy to judge" in noisy.note
         assert quiet.note == ""
-        monkeypatch.setattr(timing, "NOISY", -1.0)
+        monkeypatch.setattr(results, "NOISY", -1.0)
         assert times_of().to_dict()["note"].startswith("too noisy")
 
     def test_progress_comes_to_an_end(self):
