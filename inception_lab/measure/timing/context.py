@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
         rounds: That count.
         warm_up: Rounds before these.
     """
-    request = step.request
+    request, device = step.request, step.placement.device
     facts = {
         "tool": f"inception_lab {__version__}",
         "torch": torch.__version__.partition("+")[0],
@@ -29,17 +30,35 @@ def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
         "dtype": str(step.dtype).removeprefix("torch."),
         "memory_format": _memory_format(step),
         "execution": "eager",
-        "device": "cpu",
-        "machine": device_name("cpu"),
+        "device": device,
+        "machine": device_name(device),
         "threads": torch.get_num_threads(),
         "rounds": rounds,
         "warm_up_rounds": warm_up,
+        **_SOFTWARE.get(device, dict)(),
     }
     if request.optimizer is not None:
         facts["optimizer"] = request.optimizer.name
     if request.autocast is not None:
         facts["autocast"] = str(request.autocast).removeprefix("torch.")
     return facts
+
+
+def _cuda_software() -> dict[str, Any]:
+    """Versions of CUDA and cuDNN, and the settings that choose among their kernels."""
+    return {
+        "cuda": torch.version.cuda or f"hip {torch.version.hip}",
+        "cudnn": torch.backends.cudnn.version(),
+        # `allow_tf32` raises where somebody has set one of the newer settings
+        "matmul_tf32": torch.backends.cuda.matmul.fp32_precision == "tf32",
+        "convolution_tf32": torch.backends.cudnn.conv.fp32_precision == "tf32",
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+    }
+
+
+_SOFTWARE: Mapping[str, Callable[[], dict[str, Any]]] = {"cuda": _cuda_software}
+"""The facts about the libraries of a kind of device, where it has libraries of its own."""
 
 
 def _memory_format(step: Step) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
-from inception_lab.measure.timing import results, rounds, timing
+from inception_lab.measure.timing import results, rounds
 from inception_lab.measure.timing.clock import (
     OUTSIDE,
     CallClock,
