@@ -48,10 +48,10 @@ def _cuda_software() -> dict[str, Any]:
     """Versions of CUDA and cuDNN, and the settings that choose among their kernels."""
     return {
         "cuda": torch.version.cuda or f"hip {torch.version.hip}",
-        "cudnn": torch.backends.cudnn.version(),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         # `allow_tf32` raises where somebody has set one of the newer settings
         "matmul_tf32": torch.backends.cuda.matmul.fp32_precision == "tf32",
-        "convolution_tf32": torch.backends.cudnn.conv.fp32_precision == "tf32",
+        "convolution_tf32": torch.backends.cudnn.conv.fp32_precision == "tf32",  # type: ignore[attr-defined]
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
     }
