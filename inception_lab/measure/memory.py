@@ -16,7 +16,7 @@ from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.hardware import device_name
-from inception_lab.measure.real_runs import prepared_on, quiet_profiler
+from inception_lab.measure.real_runs import device_of, prepared_on, quiet_profiler
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.gradient_accumulation import SumsInPlace
@@ -92,7 +92,7 @@ def measure_memory(
         True
     """
     request = request_of(model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast)
-    place = _device(device)
+    place = device_of(device, _MEASURES, "memory cannot be measured")
     try:
         with one_run_at_a_time:  # the profiler and the allocator's figures are those of the process
             return _MEASURES[place.type](request, place)
@@ -110,18 +110,6 @@ def measure_memory(
 def _out_of_memory(error: Exception) -> bool:
     """True where memory ran out; on the CPU its allocator's message alone tells."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError):  # no such name; not a name
-        device = torch.device("meta")
-    if device.type not in _MEASURES:
-        raise InceptionLabError(f"memory cannot be measured on {name!r}", hint="use 'cpu' or 'cuda'")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InceptionLabError("this machine has no CUDA device", hint="use device='cpu'")
-    return device
 
 
 def existing_tensors(step: Step) -> list[Tensor]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -23,12 +23,36 @@ profile in another thread than the one that imported torch."""
 _ABSENT = object()
 
 
+def device_of(name: str, kinds: Collection[str], refusal: str) -> torch.device:
+    """The device of a real run, which is there.
+
+    Args:
+        name: As torch names devices.
+        kinds: Those on which such runs can be made.
+        refusal: Says of others what is not done on them.
+
+    Raises:
+        InceptionLabError: It is of another kind, or not there (exit code 2).
+    """
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):  # no such name; not a name
+        device = torch.device("meta")
+    if device.type not in kinds:
+        hint = " or ".join(f"device={kind!r}" for kind in kinds)
+        raise InceptionLabError(f"{refusal} on {name!r}", hint=f"use {hint}")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InceptionLabError("this machine has no CUDA device", hint="use device='cpu'")
+    return device
+
+
 @contextmanager
 def prepared_on(request: Request, device: torch.device) -> Iterator[Step]:
     """A step on copies of weights and inputs on a device, ready to be measured."""
     devices = [device] if device.type == "cuda" else []
+    current = torch.cuda.device(device) if devices else nullcontext()
     placement = Placement(device.type, partial(_weight, device), partial(_example, device))
-    with torch.random.fork_rng(devices), prepared(request, placement, settled_by_running) as step:
+    with current, torch.random.fork_rng(devices), prepared(request, placement, settled_by_running) as step:
         gc.collect()
         yield step
 

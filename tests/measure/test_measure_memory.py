@@ -84,7 +84,7 @@ class TestAround:
         ("options", "words"),
         [
             ({"device": "tpu"}, "cannot be measured on 'tpu'"),
-            ({"device": "meta"}, "use 'cpu' or 'cuda'"),
+            ({"device": "meta"}, "use device='cpu' or device='cuda'"),
             ({"device": None}, "cannot be measured on None"),
             ({"mode": "test"}, "mode 'test'"),
             ({"optimizer": "sgd"}, "use mode='train'"),

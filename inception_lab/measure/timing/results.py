@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pandas import DataFrame
 
 from inception_lab.ir.structure import module_at_depth
-from inception_lab.measure.timing.statistics import CONFIDENCE, Interval, Spread
+from inception_lab.measure.timing.statistics import CONFIDENCE, Interval, Spread, spread_of
+from inception_lab.measure.timing.table import NS_PER_MS
 from inception_lab.record import SCHEMA
 
 NOISY = 0.1
@@ -17,35 +19,24 @@ NOISY = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class LayerTimes:
-    """Times of a step and of its layers, on one machine.
+class LayerTimes(ABC):
+    """Times of a step and of its layers, on one machine; see its two kinds, `CpuTimes` and `CudaTimes`.
 
     Attributes:
         context: What ran, how and where: `model`, `input_shapes`, `mode`, `dtype`, `memory_format`,
             `machine`, `threads`, `torch`, `rounds` and more.
-        layers: A row per module call in order of execution, then modules that were never called; rows
-            `(loss)`, `(backward)` and `(optimizer)`; and `(outside)` for what belongs to none of these, such
-            as the model's own hooks. Columns `layer`, `call`, `type`, `executed`, `self_ms` (in the call
-            itself, its children apart), `share` (percent of the step), `self_cpu_ms` (by the CPU clock of
-            the thread); in train mode `forward_ms`, `loss_ms`, `backward_ms`, `optimizer_ms`.
-        step: Milliseconds of a step with a clock at every call; `self_ms` adds up to its median.
-        plain: Milliseconds of the same step without them.
-        cpu_ms: Median of the thread's CPU time in a step with clocks; `self_cpu_ms` adds up to it. Under
-            several threads those of PyTorch's other ones are not in it.
-        overhead: The cost of measuring: time with the clocks over that of the round beside it without.
-        cpu_overhead: The same by the thread's CPU time, which other programs on the machine disturb less.
-        medians_part: Sum of the layers' medians as a part of the median step; each is divided by it in
-            `layers`, so that they add up.
+        layers: A row per module call in order of execution, then modules that were never called, then rows
+            in parentheses for what belongs to no module. Columns `layer`, `call`, `type`, `executed`,
+            `self_ms` (in the call itself, its children apart), `share` (percent of the step), and those of
+            the kind of device; in train mode `forward_ms`, `loss_ms`, `backward_ms`, `optimizer_ms`.
+        step: Milliseconds of a step; `self_ms` adds up to its median.
+        plain: Milliseconds of the same step without anything that measures layers.
     """
 
     context: Mapping[str, Any]
     layers: DataFrame
     step: Spread
     plain: Spread
-    cpu_ms: float
-    overhead: Interval
-    cpu_overhead: Interval
-    medians_part: float
 
     @property
     def step_ms(self) -> float:
@@ -61,17 +52,9 @@ class LayerTimes:
         return f"too noisy to judge: the middle half of the rounds spans {spread:.0%}, above {NOISY:.0%}"
 
     @property
+    @abstractmethod
     def totals(self) -> Mapping[str, float]:
         """The figures of the whole step, by metric."""
-        return {
-            "step_ms": self.step.median,
-            "step_iqr_ms": round(self.step.iqr, 6),
-            "step_cpu_ms": self.cpu_ms,
-            "plain_step_ms": round(self.plain.median, 6),
-            "plain_step_iqr_ms": round(self.plain.iqr, 6),
-            "overhead_percent": 100 * (self.overhead.median - 1),
-            "cpu_overhead_percent": 100 * (self.cpu_overhead.median - 1),
-        }
 
     def by_module(self, depth: int = 1) -> DataFrame:
         """Return the times of whole modules.
@@ -101,6 +84,54 @@ class LayerTimes:
             "totals": dict(self.totals),
             "layers": [{k: v for k, v in row.items() if k != "call" or v} for row in rows],
         }
+
+
+@dataclass(frozen=True, eq=False)
+class CpuTimes(LayerTimes):
+    """Times on the CPU, by a clock at every call.
+
+    The rows in parentheses are `(loss)`, `(backward)` and `(optimizer)`, and `(outside)` for what belongs to
+    none of these, such as the model's own hooks. `layers` has `self_cpu_ms` too, by the CPU clock of the
+    thread.
+
+    Attributes:
+        cpu_ms: Median of the thread's CPU time in a step with clocks; `self_cpu_ms` adds up to it. Under
+            several threads those of PyTorch's other ones are not in it.
+        overhead: The cost of measuring: time with the clocks over that of the round beside it without.
+        cpu_overhead: The same by the thread's CPU time, which other programs on the machine disturb less.
+        medians_part: Sum of the layers' medians as a part of the median step; each is divided by it in
+            `layers`, so that they add up.
+    """
+
+    cpu_ms: float
+    overhead: Interval
+    cpu_overhead: Interval
+    medians_part: float
+
+    @property
+    def totals(self) -> Mapping[str, float]:
+        """The figures of the whole step, by metric."""
+        return {
+            "step_ms": self.step.median,
+            "step_iqr_ms": round(self.step.iqr, 6),
+            "step_cpu_ms": self.cpu_ms,
+            "plain_step_ms": round(self.plain.median, 6),
+            "plain_step_iqr_ms": round(self.plain.iqr, 6),
+            "overhead_percent": 100 * (self.overhead.median - 1),
+            "cpu_overhead_percent": 100 * (self.cpu_overhead.median - 1),
+        }
+
+
+class Measurement(NamedTuple):
+    """The result of one of several steps whose rounds took turns.
+
+    Attributes:
+        times: Of the step and of its layers.
+        plain: Nanoseconds of its plain rounds; those of all steps at one place were made one after the other.
+    """
+
+    times: LayerTimes
+    plain: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -159,3 +190,8 @@ def _interval_data(name: str, interval: Interval) -> dict[str, float]:
         f"{name}_high": interval.high,
         "confidence": interval.confidence,
     }
+
+
+def milliseconds_of(nanoseconds: Sequence[int]) -> Spread:
+    """Return median and quartiles of times in milliseconds."""
+    return spread_of([value / NS_PER_MS for value in nanoseconds])

@@ -63,24 +63,37 @@ def measure_rounds(steps: Sequence[Step], seconds: float, progress: Progress | N
         seconds: The time budget for all, warm-up included.
         progress: Told how far it is after each round.
     """
+    runners = [_Runner(step, ModuleState(step.model.modules.values())) for step in steps]
+    samples = [Samples() for _ in steps]
+    warm_up = 0
+    for number, counts in enumerate(paced(seconds, progress)):
+        _make_round(runners, samples if counts else [Samples() for _ in steps], number)
+        warm_up += not counts
+    return Rounds(samples, warm_up)
+
+
+def paced(seconds: float, progress: Progress | None = None) -> Iterator[bool]:
+    """Yield once for each round until a time budget is spent: False to warm up, then True where it counts.
+
+    Args:
+        seconds: The time budget, warm-up included.
+        progress: Told how far it is after each round that counts.
+    """
     began = monotonic()
 
     def spent() -> float:
         return (monotonic() - began) / seconds if seconds else 1.0
 
-    runners = [_Runner(step, ModuleState(step.model.modules.values())) for step in steps]
     warm_up = 0
     while not warm_up or (spent() < WARM_UP and warm_up < MOST):
-        _make_round(runners, [Samples() for _ in steps], warm_up)
+        yield False
         warm_up += 1
-    samples = [Samples() for _ in steps]
     count = 0
     while count < FEWEST or (spent() < 1 and count < MOST):
-        _make_round(runners, samples, count)
+        yield True
         count += 1
         if progress is not None:
             progress(min(1.0, count / FEWEST, max(spent(), count / MOST)))
-    return Rounds(samples, warm_up)
 
 
 def _make_round(runners: Sequence[_Runner], samples: Sequence[Samples], number: int) -> None:
@@ -108,24 +121,25 @@ class _Runner:
     def add_clocked(self, samples: Samples) -> None:
         """Run the step with a clock at every call."""
         clock = CallClock()
-        with self._fresh():
+        with fresh(self.step, self.state):
             run_clocked(self.step, clock)
         samples.clocked.append(clock.times())
 
     def add_plain(self, samples: Samples) -> None:
         """Run the step without clocks."""
-        with self._fresh():
+        with fresh(self.step, self.state):
             elapsed, _ = run_plain(self.step)
         samples.plain.append(elapsed)
 
-    @contextmanager
-    def _fresh(self) -> Iterator[None]:
-        """No gradients, the same random numbers, nothing kept by the last round, and no garbage of it."""
-        for tensor in (*self.step.model.parameters.values(), *self.step.arguments.tensors.values()):
-            tensor.grad = None
-        self.state.restore()
-        # Automatic collection is off; the young generation is enough for cycles of the last round.
-        gc.collect(0)
-        torch.default_generator.manual_seed(0)
-        with failure_named(self.step.request.name):
-            yield
+
+@contextmanager
+def fresh(step: Step, state: ModuleState) -> Iterator[None]:
+    """No gradients, the same random numbers, nothing kept by the last round, and no garbage of it."""
+    for tensor in (*step.model.parameters.values(), *step.arguments.tensors.values()):
+        tensor.grad = None
+    state.restore()
+    # Automatic collection is off; the young generation is enough for cycles of the last round.
+    gc.collect(0)
+    torch.default_generator.manual_seed(0)
+    with failure_named(step.request.name):
+        yield

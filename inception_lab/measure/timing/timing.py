@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from math import inf
 
@@ -11,12 +11,19 @@ from torch import nn
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode
-from inception_lab.measure.real_runs import failure_named, prepared_on
+from inception_lab.measure.real_runs import device_of, failure_named, prepared_on
 from inception_lab.measure.timing.context import run_context
-from inception_lab.measure.timing.results import LayerTimes, TimeRatio, TimesComparison
+from inception_lab.measure.timing.results import (
+    CpuTimes,
+    LayerTimes,
+    Measurement,
+    TimeRatio,
+    TimesComparison,
+    milliseconds_of,
+)
 from inception_lab.measure.timing.rounds import Progress, Samples, measure_rounds
-from inception_lab.measure.timing.statistics import Interval, Spread, median_interval, spread_of
-from inception_lab.measure.timing.table import NS_PER_MS, layer_table, medians_part
+from inception_lab.measure.timing.statistics import median_ratio
+from inception_lab.measure.timing.table import layer_table, medians_part
 from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
@@ -74,8 +81,8 @@ def layer_times(
     request = request_of(
         model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, name=name
     )
-    (times,), _ = _measure([request], device, threads, seconds, progress)
-    return times
+    (measurement,) = _measure([request], device, threads, seconds, progress)
+    return measurement.times
 
 
 def compare_times(
@@ -125,13 +132,13 @@ def compare_times(
         request_of(model, one, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, name=name)
         for model, one, name in zip(models, inputs, names, strict=True)
     ]
-    times, samples = _measure(requests, device, threads, seconds * len(requests), progress)
-    baseline = [elapsed.wall for elapsed in samples[0].plain]
+    measurements = _measure(requests, device, threads, seconds * len(requests), progress)
+    first, *others = (measurement.plain for measurement in measurements)
     ratios = [
-        TimeRatio(name, names[0], _ratio([elapsed.wall for elapsed in other.plain], baseline))
-        for name, other in zip(names[1:], samples[1:], strict=True)
+        TimeRatio(name, names[0], median_ratio(other, first))
+        for name, other in zip(names[1:], others, strict=True)
     ]
-    return TimesComparison(times, tuple(ratios))
+    return TimesComparison(tuple(measurement.times for measurement in measurements), tuple(ratios))
 
 
 def _check_models(models: Sequence[nn.Module], inputs: Sequence[Inputs], names: Sequence[str]) -> None:
@@ -150,29 +157,24 @@ def _check_models(models: Sequence[nn.Module], inputs: Sequence[Inputs], names: 
 
 def _measure(
     requests: Sequence[Request], device: str, threads: int | None, seconds: float, progress: Progress | None
-) -> tuple[tuple[LayerTimes, ...], Sequence[Samples]]:
-    _check_options(device, threads, seconds)
+) -> Sequence[Measurement]:
+    place = device_of(device, _MEASURES, "layers are not timed")
+    _check_options(threads, seconds)
     with one_run_at_a_time, _threads(threads), ExitStack() as stack:
-        steps = [_enter(stack, request) for request in requests]
-        rounds = measure_rounds(steps, seconds, progress)
-        return tuple(
-            _layer_times(step, samples, rounds.warm_up)
-            for step, samples in zip(steps, rounds.samples, strict=True)
-        ), rounds.samples
+        steps = [_enter(stack, request, place) for request in requests]
+        return _MEASURES[place.type](steps, seconds, progress)
 
 
-def _check_options(device: str, threads: int | None, seconds: float) -> None:
-    if device != "cpu":
-        raise InceptionLabError(f"layers are not timed on {device!r} yet", hint="use device='cpu'")
+def _check_options(threads: int | None, seconds: float) -> None:
     if threads is not None and (type(threads) is not int or threads < 1):
         raise InceptionLabError(f"{threads!r} threads", hint="use threads=1 or more")
     if not 0 <= seconds < inf:
         raise InceptionLabError(f"a time budget of {seconds} seconds", hint="use seconds=5")
 
 
-def _enter(stack: ExitStack, request: Request) -> Step:
+def _enter(stack: ExitStack, request: Request, device: torch.device) -> Step:
     with failure_named(request.name):
-        return stack.enter_context(prepared_on(request, torch.device("cpu")))
+        return stack.enter_context(prepared_on(request, device))
 
 
 @contextmanager
@@ -189,28 +191,33 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _layer_times(step: Step, samples: Samples, warm_up: int) -> LayerTimes:
+def _on_cpu(steps: Sequence[Step], seconds: float, progress: Progress | None) -> Sequence[Measurement]:
+    rounds = measure_rounds(steps, seconds, progress)
+    return [
+        Measurement(_cpu_times(step, samples, rounds.warm_up), [elapsed.wall for elapsed in samples.plain])
+        for step, samples in zip(steps, rounds.samples, strict=True)
+    ]
+
+
+def _cpu_times(step: Step, samples: Samples, warm_up: int) -> CpuTimes:
     clocked, clocked_cpu = zip(*(times.total for times in samples.clocked), strict=True)
     plain, plain_cpu = zip(*samples.plain, strict=True)
     layers = layer_table(samples.clocked, step.model.modules, step.request.training)
     # The rows add up to this median in whole nanoseconds, so that it is the sum of theirs.
     total = round(sum(layers["self_ms"]), 6)
-    spread = _milliseconds(clocked)
-    return LayerTimes(
+    return CpuTimes(
         context=run_context(step, len(clocked), warm_up),
         layers=layers,
-        step=spread._replace(median=total),
-        plain=_milliseconds(plain),
+        step=milliseconds_of(clocked)._replace(median=total),
+        plain=milliseconds_of(plain),
         cpu_ms=round(sum(layers["self_cpu_ms"]), 6),
-        overhead=_ratio(clocked, plain),
-        cpu_overhead=_ratio(clocked_cpu, plain_cpu),
+        overhead=median_ratio(clocked, plain),
+        cpu_overhead=median_ratio(clocked_cpu, plain_cpu),
         medians_part=medians_part(samples.clocked),
     )
 
 
-def _milliseconds(nanoseconds: Sequence[int]) -> Spread:
-    return spread_of([value / NS_PER_MS for value in nanoseconds])
-
-
-def _ratio(times: Sequence[int], others: Sequence[int]) -> Interval:
-    return median_interval([one / (other or 1) for one, other in zip(times, others, strict=True)])
+_MEASURES: Mapping[str, Callable[[Sequence[Step], float, Progress | None], Sequence[Measurement]]] = {
+    "cpu": _on_cpu,
+}
+"""The functions that measure prepared steps in turns, by kind of device."""
