@@ -45,6 +45,7 @@ class Owner(NamedTuple):
         launched_by: The outermost operator around the launch, autograd's own wrapper of a node only where it
             is the one; the call of the runtime or driver where there is none.
         operator: The innermost operator around the launch; empty where there is none.
+        call: Index of the range of the layer's call; None where it belongs to none.
     """
 
     layer: str
@@ -52,6 +53,7 @@ class Owner(NamedTuple):
     route: str
     launched_by: str
     operator: str
+    call: int | None = None
 
 
 @dataclass(frozen=True)
@@ -164,16 +166,17 @@ class _Surroundings:
         operators = [item.name for item in chain if item.kind == "operator"]
         # within a node's wrapper lie the node and the sums of gradients, which are not the node's
         callers = [name for name in operators if not name.startswith(EVALUATE)] or operators or [call]
-        layer, route = self._layer(innermost)
+        layer_call, route = self._layer_call(innermost)
         return Owner(
-            layer=layer,
+            layer="" if layer_call is None else self.nesting.ranges[layer_call].name,
             phase=self._phase(innermost),
             route=route or OUTSIDE.format(self.layer_kind),
             launched_by=callers[-1].removeprefix(EVALUATE),
             operator=operators[0] if operators else "",
+            call=layer_call,
         )
 
-    def _layer(self, innermost: int | None) -> tuple[str, str]:
+    def _layer_call(self, innermost: int | None) -> tuple[int | None, str]:
         """The nearest layer around a range or around the forward of its operator, and the route to it."""
         ranges, chain = self.nesting.ranges, list(self.nesting.outwards(innermost))
         nearest = next((index for index in chain if ranges[index].kind == self.layer_kind), None)
@@ -183,10 +186,10 @@ class _Surroundings:
             if index == nearest and self.layer_kind != "operator":
                 break
             if index in self.forward_of:
-                layer, route = self._layer(self.forward_of[index])
+                layer_call, route = self._layer_call(self.forward_of[index])
                 if route:
-                    return layer, BY_FLOW
-        return ("", "") if nearest is None else (ranges[nearest].name, WITHIN)
+                    return layer_call, BY_FLOW
+        return (None, "") if nearest is None else (nearest, WITHIN)
 
     def _phase(self, innermost: int | None) -> str:
         """The phase that the nearest range tells which tells one; forward where none does."""
