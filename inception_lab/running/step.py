@@ -25,6 +25,9 @@ from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, opti
 from inception_lab.running.stand_ins import StandIn
 from inception_lab.running.substitution import Substituted, substituted
 
+LOSS, OPTIMIZER = "(loss)", "(optimizer)"
+"""The paths under which their calls are reported."""
+
 AUTOCAST_DTYPES = (None, torch.bfloat16, torch.float16)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -190,7 +193,7 @@ class Step:
             loss.backward()  # type: ignore[no-untyped-call]
         if self.optimizer is not None:
             observer.begin("optimizer")
-            observer.reporting(self.optimizer.step, "(optimizer)", type(self.optimizer).__name__)()
+            observer.reporting(self.optimizer.step, OPTIMIZER, type(self.optimizer).__name__)()
         return StepResult(outputs, loss_name, loss)  # alive to the end, as in a training loop
 
     def _loss(self, outputs: Any, observer: Observer) -> tuple[str, Tensor]:
@@ -199,7 +202,7 @@ class Step:
         name = getattr(function, "__name__", type(function).__name__)
         if function is None:
             name, function = default_loss(outputs)
-        value = observer.reporting(function, "(loss)", name)(outputs)
+        value = observer.reporting(function, LOSS, name)(outputs)
         if not isinstance(value, Tensor) or value.dim():
             kind = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
             raise InceptionLabError(f"the loss {name} gave {kind}", hint="return a scalar tensor")

@@ -30,8 +30,22 @@ class Hands:
         return self.now
 
 
+class Spends(torch.autograd.Function):
+    """Takes no time forward, and some backward."""
+
+    @staticmethod
+    def forward(context, x, move, by):
+        context.spend = lambda: move(by)
+        return x * 1
+
+    @staticmethod
+    def backward(context, gradient):
+        context.spend()
+        return gradient, None, None
+
+
 class Node(nn.Module):
-    """Takes some time, then calls each child a number of times, with some more time after each call."""
+    """Takes some time, backward twice that, and calls each child so often, with more time after each call."""
 
     def __init__(self, move, before, children):
         super().__init__()
@@ -41,6 +55,7 @@ class Node(nn.Module):
 
     def forward(self, x):
         self.move(self.before)
+        x = Spends.apply(x, self.move, 2 * self.before) if x.requires_grad else x
         for (calls, after), child in zip(self.calls, self.inner, strict=True):
             for _ in range(calls):
                 x = child(x)
@@ -109,6 +124,79 @@ def test_whatever_the_clock_shows_own_times_add_up(ticks):
     assert sum(elapsed.wall for elapsed in times.own.values()) == times.total.wall
 
 
+@settings(deadline=None, max_examples=60)
+@given(trees(HANDS.move))
+def test_the_backward_pass_of_each_call_is_its_own(model):
+    chain = nn.Sequential(nn.Linear(3, 3), model)
+    times = own_times(chain, CallClock(HANDS.read, HANDS.read), mode="train")
+    assert sum(elapsed.wall for elapsed in times.own.values()) == times.total.wall
+    backward = {frame: e.wall for (frame, phase), e in times.own.items() if phase == "backward" and e.wall}
+    nodes = {path: node for path, node in chain.named_modules() if isinstance(node, Node)}
+    frames = [frame for frame, phase in times.own if phase == "forward" and frame.path in nodes]
+    assert backward == {f: 2 * nodes[f.path].before for f in frames if nodes[f.path].before}
+
+
+def test_a_graph_made_before_the_step_and_one_in_a_layer_belong_to_no_layer_and_to_that_one():
+    hands = Hands()
+
+    class Penalised(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 3)
+
+        def forward(self, x):
+            y = Spends.apply(self.linear(x), hands.move, 7)
+            (gradient,) = torch.autograd.grad(y.sum(), self.linear.weight, create_graph=True)
+            return y + gradient.sum()
+
+    times = own_times(Penalised(), CallClock(hands.read, lambda: 0), mode="train")
+    assert {(f.path, phase): e.wall for (f, phase), e in times.own.items() if e.wall} == {
+        ("", "forward"): 7,
+        ("", "backward"): 7,
+    }
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointed_layers_spend_their_backward_pass_in_themselves_or_in_the_one_around(reentrant):
+    hands = Hands()
+
+    class Checkpointed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.node = nn.Linear(3, 3), Node(hands.move, 50, [])
+
+        def forward(self, x):
+            return checkpoint(lambda y: self.node(y).relu(), self.linear(x), use_reentrant=reentrant)
+
+    times = own_times(Checkpointed(), CallClock(hands.read, lambda: 0), mode="train")
+    backward = {(f.path, f.number): e.wall for (f, p), e in times.own.items() if p == "backward" and e.wall}
+    # again forward, which is the second call; a reentrant one has a graph that is made while another runs
+    assert backward == {("node", 1): 50, (("", 0) if reentrant else ("node", 0)): 100}
+
+
+def test_nodes_that_several_threads_made_are_not_told_apart():
+    hands = Hands()
+
+    class Threaded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.node = nn.Linear(3, 3), Node(hands.move, 5, [])
+
+        def forward(self, x):
+            outputs = []
+            x = self.linear(x)
+            thread = Thread(target=lambda: outputs.append(self.node(x)))
+            thread.start()
+            thread.join()
+            return outputs[0]
+
+    times = own_times(Threaded(), CallClock(hands.read, lambda: 0), mode="train")
+    assert {(f.path, phase): e.wall for (f, phase), e in times.own.items() if e.wall} == {
+        ("", "forward"): 5,
+        ("(backward)", "backward"): 10,
+    }
+
+
 def test_calls_of_one_module_are_told_apart():
     hands = Hands()
     leaf = Node(hands.move, 5, [])
@@ -121,19 +209,9 @@ def test_calls_of_one_module_are_told_apart():
 def test_each_phase_has_its_own_time():
     hands = Hands()
 
-    class Spends(torch.autograd.Function):
-        @staticmethod
-        def forward(_ctx, x):
-            return x * 1
-
-        @staticmethod
-        def backward(_ctx, gradient):
-            hands.move(1000)
-            return gradient
-
     def loss(outputs):
         hands.move(100)
-        return Spends.apply(outputs).sum()
+        return Spends.apply(outputs, hands.move, 1000).sum()
 
     class Optimizer(torch.optim.SGD):
         def step(self, closure=None):
@@ -152,7 +230,7 @@ def test_each_phase_has_its_own_time():
         ("0", "forward"): 1,
         ("(outside)", "forward"): 20,  # a hook of the model itself
         ("(loss)", "loss"): 100,
-        ("(backward)", "backward"): 1000,
+        ("(loss)", "backward"): 1000,
         ("(optimizer)", "optimizer"): 10_000,
     }
 
@@ -170,7 +248,8 @@ def test_what_is_computed_again_in_the_backward_pass_belongs_to_its_layer():
 
     times = own_times(Checkpointed(), CallClock(hands.read, lambda: 0), mode="train")
     found = {(f.path, f.number, phase): e.wall for (f, phase), e in times.own.items() if f.path == "node"}
-    assert found == {("node", 0, "forward"): 50, ("node", 1, "backward"): 50}
+    again, own = ("node", 1, "backward"), ("node", 0, "backward")
+    assert found == {("node", 0, "forward"): 50, again: 50, own: 100}
     assert BACKWARD in {frame for frame, _ in times.own}
 
 
