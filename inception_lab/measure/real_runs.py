@@ -69,12 +69,12 @@ def _example(device: torch.device, example: Tensor) -> Tensor:
 
 @contextmanager
 def calls_reported(step: Step, observer: Observer) -> Iterator[None]:
-    """Have every module of a step report its calls; each has its own `forward` back afterwards.
+    """Have every layer of a step report its calls; each has its own `forward` back afterwards.
 
     As in a trace, the reporting function shadows `forward` in the module's own attributes, so that no
     class and no other model is touched.
     """
-    modules = step.model.modules
+    modules = step.layers
     before = [(module.__dict__, module.__dict__.get("forward", _ABSENT)) for module in modules.values()]
     try:
         for path, module in modules.items():

@@ -18,6 +18,7 @@ from threading import Event, RLock, get_ident
 from time import monotonic, sleep
 from types import FrameType
 from typing import Any
+from weakref import WeakSet
 
 from torch import Tensor, nn
 
@@ -51,7 +52,28 @@ _FRAMES = (*GATED, "parameters", "named_parameters", "buffers", "named_buffers")
 
 _MISSING = object()
 
+_PRIVATE: WeakSet[nn.Module] = WeakSet()
+"""Modules of copies that this package has made, which no other thread can reach."""
+
 Method = Callable[..., Any]
+
+
+def private_copy(model: nn.Module) -> nn.Module:
+    """Return a copy of a model that needs no gates, as nobody else knows it.
+
+    Raises:
+        InceptionLabError: It cannot be copied (exit code 3).
+    """
+    try:
+        own = copy.deepcopy(model)
+    except Exception as error:
+        raise InceptionLabError(
+            f"cannot be copied: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
+            where=type(model).__name__,
+            exit_code=MODEL_FAILED,
+        ) from error
+    _PRIVATE.update(own.modules())
+    return own
 
 
 class Gates:
@@ -63,11 +85,11 @@ class Gates:
     by whoever follows the operations of one thread.
 
     Args:
-        modules: Each module once.
+        modules: Each module once; private copies have no gates.
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
-        self._modules = modules
+        self._modules = [module for module in modules if module not in _PRIVATE]
         self._ids: set[int] = set()
         self._owner = get_ident()
         self._waiting: set[int] = set()
@@ -82,7 +104,9 @@ class Gates:
         Raises:
             InceptionLabError: A call in another thread goes on for too long (exit code 3).
         """
-        if threading.active_count() == 1:  # nobody is there to come in, but for threads of the model's own
+        if (
+            not self._modules or threading.active_count() == 1
+        ):  # nobody is there to come in, but for threads of the model's own
             self._closed = True
             return
         self._ids = set(map(id, self._modules))

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Kind, Mode, Phase
 from inception_lab.running import torch_internals
+from inception_lab.running.exclusion import one_run_at_a_time, private_copy
 from inception_lab.running.inputs import Arguments, Inputs, arguments
 from inception_lab.running.losses import Loss, default_loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of, state_of, steady
@@ -27,6 +28,8 @@ from inception_lab.running.substitution import Substituted, substituted
 
 LOSS, OPTIMIZER = "(loss)", "(optimizer)"
 """The paths under which their calls are reported."""
+
+Execution = Literal["eager", "compiled"]
 
 AUTOCAST_DTYPES = (None, torch.bfloat16, torch.float16)
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -44,6 +47,7 @@ class Request:
         optimizer: Ends a training step; None for a step that ends with the backward pass.
         autocast: The dtype in which autocast runs forward and loss, None without it.
         name: Name of the model; its class where none is given.
+        execution: `eager` runs operation by operation, `compiled` what torch.compile makes of the model.
 
     Raises:
         InceptionLabError: It is not a module, or one of the options is not known, or makes no sense beside
@@ -57,6 +61,7 @@ class Request:
     optimizer: NamedOptimizer | None = None
     autocast: torch.dtype | None = None
     name: str = ""
+    execution: Execution = "eager"
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, nn.Module):
@@ -71,6 +76,8 @@ class Request:
             )
         if self.optimizer is not None and self.mode != "train":
             raise InceptionLabError("an optimizer takes no step in eval mode", hint="use mode='train'")
+        if self.execution not in get_args(Execution):
+            raise InceptionLabError(f"unknown execution {self.execution!r}", hint="use 'eager' or 'compiled'")
         object.__setattr__(self, "name", self.name or type(self.model).__name__)
 
     @property
@@ -88,6 +95,7 @@ def request_of(
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
     autocast: torch.dtype | None = None,
     name: str = "",
+    execution: Execution = "eager",
 ) -> Request:
     """A request with the optimizer by its name, or as the user's own function.
 
@@ -99,12 +107,13 @@ def request_of(
         optimizer: `sgd`, `momentum`, `adam`, `adamw`, or a function that takes the parameters.
         autocast: See `Request`.
         name: See `Request`.
+        execution: See `Request`.
 
     Raises:
         InceptionLabError: See `Request`; or there is no optimizer of this name.
     """
     make = optimizer_of(optimizer) if optimizer is not None else None
-    return Request(model, inputs, mode, loss, make, autocast, name)
+    return Request(model, inputs, mode, loss, make, autocast, name, execution)
 
 
 class Placement(NamedTuple):
@@ -220,6 +229,13 @@ class Step:
         )
 
     @property
+    def layers(self) -> Mapping[str, nn.Module]:
+        """The modules whose calls can be told apart, by path; a compiled model is one."""
+        if self.request.execution == "compiled":
+            return {"": self.request.model}
+        return self.model.modules
+
+    @property
     def dtype(self) -> torch.dtype:
         """That of the first floating or complex parameter."""
         return floating_dtype(self.model)
@@ -283,8 +299,10 @@ def prepared(
         settle: Brings the optimizer into steady state, where there is one.
     """
     others = [request.loss] if isinstance(request.loss, nn.Module) else []
+    request, execution = _EXECUTIONS[request.execution](request)
     with (
         guarded(request.model, request.training, placement.weight, others) as model,
+        execution,
         no_collection(),
         torch.set_grad_enabled(request.training),
     ):
@@ -292,6 +310,32 @@ def prepared(
         call_arguments = arguments(request.inputs, floating_dtype(model), placement.example)
         step = Step(request, placement, model, call_arguments)
         yield step if request.optimizer is None else settle(step)
+
+
+def _eager(request: Request) -> tuple[Request, AbstractContextManager[object]]:
+    return request, nullcontext()
+
+
+def _compiled(request: Request) -> tuple[Request, AbstractContextManager[object]]:
+    """The same for a copy, as gates in front of the modules would keep the compiler out too."""
+    with one_run_at_a_time:
+        copy = private_copy(request.model)
+    return replace(request, model=copy), _compiled_forward(copy)
+
+
+_EXECUTIONS: Mapping[Execution, Callable[[Request], tuple[Request, AbstractContextManager[object]]]] = {
+    "eager": _eager,
+    "compiled": _compiled,
+}
+"""The model that runs, and what makes it run so."""
+
+
+@contextmanager
+def _compiled_forward(model: nn.Module) -> Iterator[None]:
+    """Compile a model's forward when it is first called; the model is dropped afterwards."""
+    with torch.compiler.set_stance("default"):
+        model.__dict__["forward"] = torch.compile(model.forward)
+        yield
 
 
 def floating_dtype(model: Substituted) -> torch.dtype:

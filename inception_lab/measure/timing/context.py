@@ -29,7 +29,7 @@ def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
         "mode": request.mode,
         "dtype": str(step.dtype).removeprefix("torch."),
         "memory_format": _memory_format(step),
-        "execution": "eager",
+        "execution": request.execution,
         "device": device,
         "machine": device_name(device),
         "threads": torch.get_num_threads(),

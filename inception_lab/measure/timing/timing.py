@@ -28,7 +28,7 @@ from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
-from inception_lab.running.step import Request, Step, request_of
+from inception_lab.running.step import Execution, Request, Step, request_of
 
 SECONDS = 5.0
 """Default time budget for a model."""
@@ -42,6 +42,7 @@ def layer_times(
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
     autocast: torch.dtype | None = None,
+    execution: Execution = "eager",
     device: str = "cpu",
     threads: int | None = None,
     seconds: float = SECONDS,
@@ -64,6 +65,8 @@ def layer_times(
         loss: A function of the model's outputs that gives a scalar, in place of the default.
         optimizer: As for `trace`; train mode only.
         autocast: The dtype in which autocast runs the model, none by default.
+        execution: `eager`, or `compiled` for what torch.compile makes of the model, whose layers then have
+            no times of their own.
         device: `cpu`.
         threads: PyTorch's threads within an operation; as they are by default, and restored.
         seconds: Time budget for warm-up and rounds; six rounds are made however long they take.
@@ -79,7 +82,14 @@ def layer_times(
         (['(model)', '0', '1', '(outside)'], True)
     """
     request = request_of(
-        model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, name=name
+        model,
+        inputs,
+        mode=mode,
+        loss=loss,
+        optimizer=optimizer,
+        autocast=autocast,
+        name=name,
+        execution=execution,
     )
     (measurement,) = _measure([request], device, threads, seconds, progress)
     return measurement.times
@@ -93,6 +103,7 @@ def compare_times(
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
     autocast: torch.dtype | None = None,
+    execution: Execution = "eager",
     device: str = "cpu",
     threads: int | None = None,
     seconds: float = SECONDS,
@@ -111,6 +122,7 @@ def compare_times(
         loss: For all models.
         optimizer: For all models.
         autocast: For all models.
+        execution: For all models.
         device: `cpu`.
         threads: PyTorch's threads within an operation.
         seconds: Time budget for each model.
@@ -129,7 +141,16 @@ def compare_times(
     names = names or [type(model).__name__ for model in models]
     _check_models(models, inputs, names)
     requests = [
-        request_of(model, one, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, name=name)
+        request_of(
+            model,
+            one,
+            mode=mode,
+            loss=loss,
+            optimizer=optimizer,
+            autocast=autocast,
+            name=name,
+            execution=execution,
+        )
         for model, one, name in zip(models, inputs, names, strict=True)
     ]
     measurements = _measure(requests, device, threads, seconds * len(requests), progress)
@@ -202,7 +223,7 @@ def _on_cpu(steps: Sequence[Step], seconds: float, progress: Progress | None) ->
 def _cpu_times(step: Step, samples: Samples, warm_up: int) -> CpuTimes:
     clocked, clocked_cpu = zip(*(times.total for times in samples.clocked), strict=True)
     plain, plain_cpu = zip(*samples.plain, strict=True)
-    layers = layer_table(samples.clocked, step.model.modules, step.request.training)
+    layers = layer_table(samples.clocked, step.layers, step.request.training)
     # The rows add up to this median in whole nanoseconds, so that it is the sum of theirs.
     total = round(sum(layers["self_ms"]), 6)
     return CpuTimes(
