@@ -64,11 +64,13 @@ class Attribution:
         layer_kind: The ranges that are its layers.
         nesting: Its ranges, and those around its launches.
         owners: One for each piece of work, in the order of the events.
+        launches: The index of the launch of each piece of work, None where it is not in the trace.
     """
 
     layer_kind: LayerKind
     nesting: Nesting
     owners: Sequence[Owner]
+    launches: Sequence[int | None]
 
 
 def attribute(events: Events) -> Attribution:
@@ -86,19 +88,20 @@ def attribute(events: Events) -> Attribution:
     moments += [Moment(item.thread, item.time, item.time) for item in flow_ends]
     nesting = nest(events.ranges, moments)
     surroundings = _Surroundings(nesting, layer_kind, _forward_ranges(events, nesting))
-    launches = _LaunchTable(events.launches)
+    table = _LaunchTable(events.launches)
+    launches = [table.find(work) for work in events.work]
 
     @cache  # all kernels of a CUDA graph share the one launch of the graph
     def owner_of_launch(index: int) -> Owner:
         return surroundings.owner(nesting.around[index], events.launches[index].name)
 
-    def owner(work: Work) -> Owner:
-        index = launches.find(work)
-        if index is not None:
-            return owner_of_launch(index)
+    def owner(work: Work, launch: int | None) -> Owner:
+        if launch is not None:
+            return owner_of_launch(launch)
         return Owner("", "", NO_LAUNCH if work.correlation else NO_CORRELATION, "", "")
 
-    return Attribution(layer_kind, nesting, [owner(work) for work in events.work])
+    owners = [owner(work, launch) for work, launch in zip(events.work, launches, strict=True)]
+    return Attribution(layer_kind, nesting, owners, launches)
 
 
 class _LaunchTable:

@@ -133,10 +133,18 @@ def read_profile(path: str | Path) -> Profile:
         0  aten::relu  forward     0.0015  100.0        1
     """
     path = Path(path)
-    return _profile(_events(path), path.name)
+    return _profile(read_events(path), path.name)
 
 
-def _events(path: Path) -> Events:
+def read_events(path: Path) -> Events:
+    """Return the events of a trace that attribution needs.
+
+    Args:
+        path: As for `read_profile`.
+
+    Raises:
+        InceptionLabError: As of `read_profile`.
+    """
     events = Events()
     for name, value in members(path):
         try:
