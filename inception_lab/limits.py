@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from math import inf
-from numbers import Integral, Real
-from typing import cast
+from numbers import Real
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory, reserved_memory
 from inception_lab.analyzers.memory.peak import peak_memory
@@ -25,19 +24,13 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.prediction import Device, trace_for_device
 from inception_lab.metrics import parse_quantity
-from inception_lab.running.inputs import Inputs, of_shape
+from inception_lab.running.batches import InputSizes, with_batch
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
 from inception_lab.tracing.tracer import takes, trace
 
 BATCH_LIMIT = 2**31
 """The search for a batch that does not fit ends here."""
-
-Size = Sequence[int]
-"""The size of one input without its batch, such as `(3, 224, 224)`."""
-
-InputSizes = Size | Tensor | Sequence[Size | Tensor] | Mapping[str, Size | Tensor]
-"""The inputs of a model at any batch size; see `largest_batch`."""
 
 
 def smallest_input(model: nn.Module, shape: Sequence[int], *, mode: Mode = "eval") -> tuple[int, ...]:
@@ -207,7 +200,7 @@ def largest_batch(
     )
 
     def step(batch_size: int) -> Trace:
-        return trace_step(_with_batch(inputs, batch_size))
+        return trace_step(with_batch(inputs, batch_size))
 
     @cache
     def peak(batch_size: int) -> int:
@@ -276,45 +269,3 @@ def _reservable(step: Callable[[int], Trace], bound: int, limit: float) -> tuple
         with suppress(OutOfMemory):
             return batch_size, reserved_memory(step(batch_size), limit)
     return 0, None
-
-
-def _with_batch(inputs: InputSizes, batch_size: int) -> Inputs:
-    """The inputs as `trace` takes them, at a batch size."""
-    if isinstance(inputs, Mapping):
-        return {name: _batched(value, batch_size) for name, value in inputs.items()}
-    several = inputs if _are_several(inputs) else [inputs]
-    return [_batched(value, batch_size) for value in cast("Sequence[Size | Tensor]", several)]
-
-
-def _are_several(inputs: object) -> bool:
-    """True for a list of inputs: (3, 224, 224) is one size, [(3, 224, 224), (10,)] are two."""
-    if isinstance(inputs, str) or not isinstance(inputs, Sequence):
-        return False
-    return any(isinstance(part, (Tensor, Sequence)) for part in inputs)
-
-
-def _is_size(value: object) -> bool:
-    """True for a row of integers; if they are sizes that a tensor may have, `trace` checks."""
-    return isinstance(value, Sequence) and all(
-        isinstance(size, Integral) and not isinstance(size, bool) for size in value
-    )
-
-
-def _batched(value: Size | Tensor, batch_size: int) -> tuple[int, ...] | Tensor:
-    if not isinstance(value, Tensor):
-        if not _is_size(value):
-            raise InceptionLabError(
-                f"{value!r} is not the size of an input",
-                hint="give it without the batch, such as (3, 224, 224), or an example tensor",
-            )
-        return (batch_size, *value)
-    if not value.dim():
-        raise InceptionLabError("an example of no axes has no batch", hint="give it a first axis")
-    # Strides decide what an operation allocates, so that the axes keep their order in memory.
-    strides = value.stride()
-    order = sorted(range(value.dim()), key=strides.__getitem__, reverse=True)
-    shape = (batch_size, *value.shape[1:])
-    example = of_shape([shape[axis] for axis in order], value.dtype)
-    return example.permute([order.index(axis) for axis in range(value.dim())]).requires_grad_(
-        value.requires_grad
-    )

@@ -1,0 +1,60 @@
+"""The inputs of a model at any batch size, from their sizes without the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import cast
+
+from torch import Tensor
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.running.inputs import Inputs, of_shape
+
+Size = Sequence[int]
+"""The size of one input without its batch, such as `(3, 224, 224)`."""
+
+InputSizes = Size | Tensor | Sequence[Size | Tensor] | Mapping[str, Size | Tensor]
+"""The inputs of a model at any batch size; see `largest_batch`."""
+
+
+def with_batch(inputs: InputSizes, batch_size: int) -> Inputs:
+    """The inputs as `trace` takes them, at a batch size."""
+    if isinstance(inputs, Mapping):
+        return {name: _batched(value, batch_size) for name, value in inputs.items()}
+    several = inputs if _are_several(inputs) else [inputs]
+    return [_batched(value, batch_size) for value in cast("Sequence[Size | Tensor]", several)]
+
+
+def _are_several(inputs: object) -> bool:
+    """True for a list of inputs: (3, 224, 224) is one size, [(3, 224, 224), (10,)] are two."""
+    if isinstance(inputs, str) or not isinstance(inputs, Sequence):
+        return False
+    return any(isinstance(part, (Tensor, Sequence)) for part in inputs)
+
+
+def _is_size(value: object) -> bool:
+    """True for a row of integers; if they are sizes that a tensor may have, `trace` checks."""
+    return isinstance(value, Sequence) and all(
+        isinstance(size, Integral) and not isinstance(size, bool) for size in value
+    )
+
+
+def _batched(value: Size | Tensor, batch_size: int) -> tuple[int, ...] | Tensor:
+    if not isinstance(value, Tensor):
+        if not _is_size(value):
+            raise InceptionLabError(
+                f"{value!r} is not the size of an input",
+                hint="give it without the batch, such as (3, 224, 224), or an example tensor",
+            )
+        return (batch_size, *value)
+    if not value.dim():
+        raise InceptionLabError("an example of no axes has no batch", hint="give it a first axis")
+    # Strides decide what an operation allocates, so that the axes keep their order in memory.
+    strides = value.stride()
+    order = sorted(range(value.dim()), key=strides.__getitem__, reverse=True)
+    shape = (batch_size, *value.shape[1:])
+    example = of_shape([shape[axis] for axis in order], value.dtype)
+    return example.permute([order.index(axis) for axis in range(value.dim())]).requires_grad_(
+        value.requires_grad
+    )
