@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from inception_lab.measure.prediction import trace_for_device as trace_for_device
     from inception_lab.measure.profile.profile import Profile as Profile
     from inception_lab.measure.profile.profile import read_profile as read_profile
+    from inception_lab.measure.timing.batches import BatchTimes as BatchTimes
+    from inception_lab.measure.timing.batches import times_by_batch as times_by_batch
     from inception_lab.measure.timing.results import LayerTimes as LayerTimes
     from inception_lab.measure.timing.results import TimesComparison as TimesComparison
     from inception_lab.measure.timing.timing import compare_times as compare_times
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from inception_lab.tracing.tracer import trace as trace
 
 _HOME = {
+    "BatchTimes": "measure.timing.batches",
     "Cost": "formulas.registry",
     "Crosscheck": "counters.comparison",
     "Field": "analyzers.receptive_field.field",
@@ -100,6 +103,7 @@ _HOME = {
     "resolution_fit": "analyzers.receptive_field.resolution",
     "smallest_input": "limits",
     "summarise": "analyzers.summary",
+    "times_by_batch": "measure.timing.batches",
     "trace": "tracing.tracer",
     "trace_for_device": "measure.prediction",
     "tried_resolution_fit": "limits",

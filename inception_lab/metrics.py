@@ -81,6 +81,7 @@ _ALL = (
     Metric("step_cpu_ms", "CPU time", "milliseconds", "lower", "median CPU time of the thread in a step"),
     Metric("plain_step_ms", "Step without clocks", "milliseconds", "lower", "median time of a plain step"),
     Metric("plain_step_iqr_ms", "Interquartile range", "milliseconds", "lower", "of plain_step_ms"),
+    Metric("sample_ms", "Per sample", "milliseconds", "lower", "plain_step_ms by the batch size"),
     Metric("overhead_percent", "Cost of measuring", "percent", "lower", "time with clocks over that without"),
     Metric("cpu_overhead_percent", "Cost in CPU time", "percent", "lower", "the same by the CPU clock"),
 )  # fmt: skip

@@ -76,6 +76,9 @@ FUNCTIONS = {
     "compare_times": lambda model: list(
         map(timed_layers, il.compare_times([model, RIVAL], [SHAPE, (1, 3)], seconds=0).models)
     ),
+    "times_by_batch": lambda model: list(
+        map(timed_layers, il.times_by_batch(model, SHAPE[1:], [2, 3], seconds=0).times)
+    ),
     "effective_field": lambda model: il.effective_field(model, SHAPE, layer="norm", seeds=[0], samples=2),
     "check_fields": lambda model: il.check_fields(model, SHAPE, ["norm"]),
     "smallest_input": lambda model: il.smallest_input(model, SHAPE),

@@ -41,8 +41,8 @@ class TracingOptions:
 
     kwargs: dict[str, Any]
     input_sizes: tuple[InputSize, ...]
-    batch_size: int
-    mode: Mode
+    batch_size: int = 1
+    mode: Mode = "eval"
     strict: bool = False
     meta_only: bool = False
     traceback: bool = False
@@ -101,37 +101,33 @@ def typed_options(kind: type, parameter: str, options: Sequence[Decorator]) -> C
     return decorate
 
 
-_STEP_OPTIONS: tuple[Decorator, ...] = (
-    click.option(
-        "--kwargs",
-        multiple=True,
-        type=KeywordType(),
-        callback=lambda _context, _parameter, pairs: unique_keywords(pairs),
-        help="Keyword of the model; repeatable.",
-    ),
-    click.option(
-        "--input-size",
-        "input_sizes",
-        multiple=True,
-        type=SizeType(),
-        help="Size of an input without the batch, and its element type where it is not the model's, "
-        "such as 128:int64; repeatable.  [default: the card's]",
-    ),
-    click.option(
-        "--batch-size",
-        type=click.IntRange(1, 2**31),
-        default=1,
-        show_default=True,
-        help="Images in a batch.",
-    ),
-    click.option(
-        "--mode",
-        type=click.Choice(["eval", "train"]),
-        default="eval",
-        show_default=True,
-        help="One inference pass, or forward, loss and backward.",
-    ),
+_KWARGS = click.option(
+    "--kwargs",
+    multiple=True,
+    type=KeywordType(),
+    callback=lambda _context, _parameter, pairs: unique_keywords(pairs),
+    help="Keyword of the model; repeatable.",
 )
+_INPUT_SIZE = click.option(
+    "--input-size",
+    "input_sizes",
+    multiple=True,
+    type=SizeType(),
+    help="Size of an input without the batch, and its element type where it is not the model's, "
+    "such as 128:int64; repeatable.  [default: the card's]",
+)
+_BATCH_SIZES = click.IntRange(1, 2**31)
+_BATCH_SIZE = click.option(
+    "--batch-size", type=_BATCH_SIZES, default=1, show_default=True, help="Images in a batch."
+)
+_MODE = click.option(
+    "--mode",
+    type=click.Choice(["eval", "train"]),
+    default="eval",
+    show_default=True,
+    help="One inference pass, or forward, loss and backward.",
+)
+_STEP_OPTIONS: tuple[Decorator, ...] = (_KWARGS, _INPUT_SIZE, _BATCH_SIZE, _MODE)
 _TRACEBACK = click.option("--traceback", is_flag=True, help="Show where a model raised.")
 
 tracing_options = typed_options(
@@ -150,6 +146,19 @@ tracing_options = typed_options(
 
 step_options = typed_options(TracingOptions, "tracing", (*_STEP_OPTIONS, _TRACEBACK))
 """The same for a command that runs models for real, which counts nothing."""
+
+batches_step_options = typed_options(TracingOptions, "tracing", (_KWARGS, _INPUT_SIZE, _MODE, _TRACEBACK))
+"""The same for a command that has `batch_sizes_option` in place of a batch size."""
+
+batch_sizes_option = click.option(
+    "--batch-size",
+    "batch_sizes",
+    multiple=True,
+    type=_BATCH_SIZES,
+    default=(1,),
+    show_default="1",
+    help="Images in a batch; repeatable.",
+)
 
 optimizer_option = click.option(
     "--optimizer",

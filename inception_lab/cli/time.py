@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,11 @@ import click
 from inception_lab.cli.model import traceback_shown
 from inception_lab.cli.options import (
     TracingOptions,
+    batch_sizes_option,
+    batches_step_options,
     emit,
     format_options,
     optimizer_option,
-    step_options,
     typed_options,
 )
 from inception_lab.cli.time_text import comparison_text, times_text
@@ -42,6 +43,8 @@ class TimeOptions:
 
     Attributes:
         device: Where models run.
+        batch_sizes: One, or several to be set side by side.
+        compiled: Run what torch.compile makes of the models.
         threads: PyTorch's threads within an operation, None for its own number.
         seconds: Time budget for each model.
         dtype: Name of the dtype that models are converted to, None for their own.
@@ -51,6 +54,8 @@ class TimeOptions:
     """
 
     device: str
+    batch_sizes: tuple[int, ...]
+    compiled: bool
     threads: int | None
     seconds: float
     dtype: str | None
@@ -78,6 +83,8 @@ time_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options
             show_default=True,
             help="Where models run; the CPU alone so far.",
         ),
+        batch_sizes_option,
+        click.option("--compile", "compiled", is_flag=True, help="Run what torch.compile makes of MODEL."),
         click.option("--threads", type=click.IntRange(1, 1024), help="Threads within an operation."),
         click.option(
             "--seconds",
@@ -101,7 +108,7 @@ time_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options
 
 @click.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
-@step_options
+@batches_step_options
 @optimizer_option
 @time_options
 @format_options
@@ -110,13 +117,16 @@ def command(
 ) -> None:
     """Time of each layer of MODEL in itself, in real runs; the rows add up to the step.
 
-    Of several models, whose rounds take turns, the times of whole steps and their ratios to the first one.
+    Of several models, whose rounds take turns, the times of whole steps and their ratios to the first one;
+    of several batch sizes likewise, by the time that a sample takes.
     MODEL is an entry of the zoo, or package.module:factory.
     """
     _check(models, options)
+    tracing = replace(tracing, batch_size=options.batch_sizes[0])
     with _progress_bar(f"timing {', '.join(models)}") as progress:
         keywords = _keywords(tracing, options) | {"progress": progress}
-        run = _time_one if len(models) == 1 else _time_several
+        run = _time_several if len(models) > 1 else _time_one
+        run = _time_batches if len(options.batch_sizes) > 1 else run
         with traceback_shown(models[0], tracing):
             text = run(models, tracing, options, keywords, form)
     emit(text, output)
@@ -125,16 +135,21 @@ def command(
 def _check(models: Sequence[str], options: TimeOptions) -> None:
     if options.device != "cpu":  # known before anything is built
         raise InceptionLabError("layers are not timed on 'cuda' yet", hint="use device='cpu'")
-    if options.depth and len(models) > 1:
-        raise InceptionLabError("--depth is of the layers of one model", hint="leave it out")
+    if len(models) > 1 and len(options.batch_sizes) > 1:
+        raise InceptionLabError("several models at several batch sizes", hint="name one model or one size")
+    if options.depth and len(models) + len(options.batch_sizes) > 2:
+        raise InceptionLabError(
+            "--depth is of the layers of one model at one batch size", hint="leave it out"
+        )
 
 
 def _keywords(tracing: TracingOptions, options: TimeOptions) -> dict[str, Any]:
-    """The keywords that `layer_times` and `compare_times` have in common."""
+    """The keywords that the functions which measure times have in common."""
     return {
         "mode": tracing.mode,
         "optimizer": tracing.optimizer,
         "autocast": _dtype(options.autocast),
+        "execution": "compiled" if options.compiled else "eager",
         "device": options.device,
         "threads": options.threads,
         "seconds": options.seconds,
@@ -162,6 +177,21 @@ def _time_several(
         nets, inputs = zip(*models, strict=True)
         comparison = compare_times(nets, inputs, names=names, **keywords)
         return comparison_text(comparison, form)
+
+    return _with_models(names, tracing, options, run)
+
+
+def _time_batches(
+    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], form: str
+) -> str:
+    from inception_lab import times_by_batch
+
+    def run(models: Sequence[ModelWithInputs]) -> str:
+        ((model, inputs),) = models
+        sizes = [size[1:] if isinstance(size, tuple) else size for size in inputs]
+        return comparison_text(
+            times_by_batch(model, sizes, options.batch_sizes, name=names[0], **keywords), form
+        )
 
     return _with_models(names, tracing, options, run)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from inception_lab.metrics import METRICS, format_quantity
@@ -14,13 +14,13 @@ from inception_lab.report.text import render, shape_text
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from inception_lab.measure.timing.batches import BatchTimes
     from inception_lab.measure.timing.results import LayerTimes, TimesComparison
 
 LONGEST = 25
 """Rows in the table for a terminal."""
 
 _IN_CSV_ALONE = ("executed",)
-_RATIO_COLUMNS = ("ratio", "ratio_low", "ratio_high", "confidence", "verdict")
 
 
 def times_text(times: LayerTimes, depth: int | None, form: str) -> str:
@@ -72,43 +72,35 @@ def _totals(times: LayerTimes) -> Iterator[str]:
 
 def _context(times: LayerTimes) -> Iterator[str]:
     """The run and the machine, and if its rounds tell anything."""
-    facts = times.context
-    threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
-    step = ", ".join(filter(None, [facts["mode"], facts.get("optimizer"), _autocast(facts)]))
-    shapes, tensors = shape_text(facts["input_shapes"]), f"{facts['dtype']}, {facts['memory_format']}"
-    yield f"{'Run':<20} {shapes}, {step}, {tensors}, {facts['execution']}"
-    yield f"{'Machine':<20} {facts['machine']}, {threads}, torch {facts['torch']}"
-    yield f"{'Rounds':<20} {facts['rounds']}"
+    yield from _run_lines(times.context)
     if times.note:
         yield f"{'Note':<20} {times.note}"
+
+
+def _run_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
+    step = ", ".join(filter(None, [facts["mode"], facts.get("optimizer"), _autocast(facts)]))
+    shapes = [shape_text(facts["input_shapes"])] if "input_shapes" in facts else []
+    parts = [*shapes, step, facts["dtype"], facts["memory_format"], facts["execution"]]
+    yield f"{'Run':<20} {', '.join(parts)}"
+    yield f"{'Machine':<20} {facts['machine']}, {threads}, torch {facts['torch']}"
+    yield f"{'Rounds':<20} {facts['rounds']}"
 
 
 def _autocast(facts: Any) -> str:
     return f"autocast to {facts['autocast']}" if "autocast" in facts else ""
 
 
-def comparison_text(comparison: TimesComparison, form: str) -> str:
-    """A row per model with its ratio to the first one, and the machine.
+def comparison_text(comparison: TimesComparison | BatchTimes, form: str) -> str:
+    """A row per model or batch size with its ratio to the first one, and the machine.
 
     Args:
-        comparison: Of two models or more.
+        comparison: Of two or more.
         form: `json`, or a name from `report.text.FORMATS`.
     """
     if form == "json":
         return json.dumps(comparison.to_dict(), indent=2)
-    ratios: list[Row] = [{}, *(ratio.to_dict() for ratio in comparison.ratios)]
-    rows = [
-        {
-            "model": times.context["model"],
-            "plain_step_ms": times.totals["plain_step_ms"],
-            "plain_step_iqr_ms": times.totals["plain_step_iqr_ms"],
-            **{name: ratio.get(name) for name in _RATIO_COLUMNS},
-        }
-        for times, ratio in zip(comparison.models, ratios, strict=True)
-    ]
-    table = render(rows, columns_of(rows), form)
+    table = render(comparison.rows, columns_of(comparison.rows), form)
     if form == "csv":
         return table
-    notes = [f"{times.context['model']}: {times.note}" for times in comparison.models if times.note]
-    lines = [line for line in _context(comparison.models[0]) if not line.startswith("Note")]
-    return "\n".join([table, *lines, *notes]) + "\n"
+    return "\n".join([table, *_run_lines(comparison.context), *comparison.notes]) + "\n"

@@ -19,7 +19,7 @@ InputSizes = Size | Tensor | Sequence[Size | Tensor] | Mapping[str, Size | Tenso
 
 
 def with_batch(inputs: InputSizes, batch_size: int) -> Inputs:
-    """The inputs as `trace` takes them, at a batch size."""
+    """Return the inputs as `trace` takes them, at a batch size."""
     if isinstance(inputs, Mapping):
         return {name: _batched(value, batch_size) for name, value in inputs.items()}
     several = inputs if _are_several(inputs) else [inputs]

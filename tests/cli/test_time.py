@@ -103,6 +103,29 @@ def test_several_models_have_ratios(capsys):
         assert ("ratio_low" if form == "csv" else "Ratio low") in out
 
 
+def test_several_batch_sizes_have_times_per_sample(capsys):
+    sizes = ("--batch-size", "2", "--batch-size", "1")
+    _, out, _ = run(capsys, "nin", *SMALL, *sizes, "--format", "json")
+    data = json.loads(out)
+    assert "input_shapes" not in data
+    first, second = data["batches"]
+    assert (first["batch_size"], second["batch_size"]) == (2, 1)
+    assert second["sample_ms"] == second["plain_step_ms"]
+    assert "ratio" not in first
+    assert second["ratio_low"] <= second["ratio"] <= second["ratio_high"]
+    _, out, _ = run(capsys, "nin", *SMALL, *sizes)
+    assert "Per sample (ms)" in out
+    assert "eval, float32, contiguous, eager" in out
+
+
+def test_a_compiled_model_is_said_to_be_one(capsys, monkeypatch):
+    monkeypatch.setattr("torch.compile", lambda forward: forward)
+    _, out, _ = run(capsys, "nin", *SMALL, "--compile", "--format", "json")
+    data = json.loads(out)
+    assert data["execution"] == "compiled"
+    assert [row["layer"] for row in data["layers"]] == ["(model)", "(outside)"]
+
+
 def test_a_model_of_ones_own_that_raises(capsys, tmp_path, monkeypatch):
     (tmp_path / "wrong_nets.py").write_text(
         "from torch import nn\n\n\ndef net():\n    return nn.Sequential(nn.Linear(4, 4), nn.Linear(5, 4))\n"

@@ -12,7 +12,7 @@ from pandas import DataFrame
 from inception_lab.ir.structure import module_at_depth
 from inception_lab.measure.timing.statistics import CONFIDENCE, Interval, Spread, spread_of
 from inception_lab.measure.timing.table import NS_PER_MS
-from inception_lab.record import SCHEMA
+from inception_lab.record import SCHEMA, Row
 
 NOISY = 0.1
 """Interquartile range of the rounds, as a part of their median, above which they are too noisy to judge."""
@@ -134,6 +134,9 @@ class Measurement(NamedTuple):
     plain: Sequence[int]
 
 
+RATIO_COLUMNS = ("ratio", "ratio_low", "ratio_high", "confidence", "verdict")
+
+
 @dataclass(frozen=True)
 class TimeRatio:
     """Time of a model over that of another one, round by round.
@@ -177,10 +180,52 @@ class TimesComparison:
     models: tuple[LayerTimes, ...]
     ratios: tuple[TimeRatio, ...]
 
+    @property
+    def context(self) -> Mapping[str, Any]:
+        """What is the same of all models: how and where they ran."""
+        return shared_context([times.context for times in self.models])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The models whose rounds differ by too much."""
+        return tuple(f"{times.context['model']}: {times.note}" for times in self.models if times.note)
+
+    @property
+    def rows(self) -> list[Row]:
+        """A row per model: its step without clocks, and the ratio of that to the first model's."""
+        columns = ratio_columns(self.ratios)
+        steps = (step_columns(times) for times in self.models)
+        names = (times.context["model"] for times in self.models)
+        return [
+            {"model": name, **step, **ratio} for name, step, ratio in zip(names, steps, columns, strict=True)
+        ]
+
+    @property
+    def table(self) -> DataFrame:
+        """The rows as a DataFrame."""
+        return DataFrame(self.rows)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as the JSON that other programs read: `models` without layers, `ratios`."""
         models = [{k: v for k, v in times.to_dict().items() if k != "layers"} for times in self.models]
         return {"schema": SCHEMA, "models": models, "ratios": [ratio.to_dict() for ratio in self.ratios]}
+
+
+def shared_context(contexts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the facts that are the same of several runs."""
+    first, *others = contexts
+    return {k: v for k, v in first.items() if all(k in other and other[k] == v for other in others)}
+
+
+def step_columns(times: LayerTimes) -> Row:
+    """Return the columns of a table that tell how long a plain step takes."""
+    return {name: times.totals[name] for name in ("plain_step_ms", "plain_step_iqr_ms")}
+
+
+def ratio_columns(ratios: Sequence[TimeRatio]) -> list[Row]:
+    """Return the columns of a table that tell ratios to its first row, empty in that one."""
+    data: list[dict[str, Any]] = [{}, *(ratio.to_dict() for ratio in ratios)]
+    return [{name: ratio.get(name) for name in RATIO_COLUMNS} for ratio in data]
 
 
 def _interval_data(name: str, interval: Interval) -> dict[str, float]:

@@ -76,16 +76,17 @@ def paced(seconds: float, progress: Progress | None = None) -> Iterator[bool]:
     """Yield once for each round until a time budget is spent: False to warm up, then True where it counts.
 
     Args:
-        seconds: The time budget, warm-up included.
+        seconds: The time budget, warm-up included but for its first round, which may have to compile.
         progress: Told how far it is after each round that counts.
     """
+    yield False
     began = monotonic()
 
     def spent() -> float:
         return (monotonic() - began) / seconds if seconds else 1.0
 
-    warm_up = 0
-    while not warm_up or (spent() < WARM_UP and warm_up < MOST):
+    warm_up = 1
+    while spent() < WARM_UP and warm_up < MOST:
         yield False
         warm_up += 1
     count = 0

@@ -89,7 +89,7 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
     return Interval(median(ordered), ordered[place], ordered[-1 - place], max(0.0, coverage))
 
 
-def median_ratio(values: Sequence[int], others: Sequence[int]) -> Interval:
+def median_ratio(values: Sequence[float], others: Sequence[float]) -> Interval:
     """Return the median ratio of values to those beside them, with its interval; to 1 where one is 0."""
     return median_interval([one / (other or 1) for one, other in zip(values, others, strict=True)])
 

@@ -54,8 +54,8 @@ def layer_times(
     A clock is read whenever a call of a module begins or ends. Rounds with and without these readings
     alternate, from the same random numbers, without gradients, and with the attributes that modules had; they
     differ by the cost of measuring. As in training, what is written into (copied) weights and buffers stays
-    from round to round. The backward pass has one row. Operations run one by one as in a trace, without
-    PyTorch's compiler and the fused fast path of its encoder layers: `execution` is `eager` in the context.
+    from round to round. A layer's backward pass is its own. Operations run one by one as in a trace, without
+    PyTorch's compiler, unless asked for, and the fused fast path of its encoder layers.
     Garbage collection is off, and the model is left as it was found.
 
     Args:
@@ -91,7 +91,7 @@ def layer_times(
         name=name,
         execution=execution,
     )
-    (measurement,) = _measure([request], device, threads, seconds, progress)
+    (measurement,) = measure_requests([request], device, threads, seconds, progress)
     return measurement.times
 
 
@@ -153,7 +153,7 @@ def compare_times(
         )
         for model, one, name in zip(models, inputs, names, strict=True)
     ]
-    measurements = _measure(requests, device, threads, seconds * len(requests), progress)
+    measurements = measure_requests(requests, device, threads, seconds * len(requests), progress)
     first, *others = (measurement.plain for measurement in measurements)
     ratios = [
         TimeRatio(name, names[0], median_ratio(other, first))
@@ -176,9 +176,10 @@ def _check_models(models: Sequence[nn.Module], inputs: Sequence[Inputs], names: 
         raise InceptionLabError("two of the models share a module", hint="pass a copy.deepcopy of one")
 
 
-def _measure(
+def measure_requests(
     requests: Sequence[Request], device: str, threads: int | None, seconds: float, progress: Progress | None
 ) -> Sequence[Measurement]:
+    """Measure passes or steps whose rounds take turns; see `layer_times` for what the arguments mean."""
     place = device_of(device, _MEASURES, "layers are not timed")
     _check_options(threads, seconds)
     with one_run_at_a_time, _threads(threads), ExitStack() as stack:
