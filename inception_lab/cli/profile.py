@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,9 +16,12 @@ from inception_lab.report.text import render
 
 LAYER_COLUMNS = ("layer", "phase", "device_ms", "share", "kernels")
 REASON_COLUMNS = ("reason", "launched_by")
-OPERATOR_COLUMNS = ("operator", "calls", "self_host_ms")
+HOST_COLUMN = "self_host_ms"
+HOST_LAYER_COLUMNS = ("layer", "phase", HOST_COLUMN)
+OPERATOR_COLUMNS = ("operator", "calls", HOST_COLUMN)
 MOST_OPERATORS = 30
 NO_GPU_EVENTS = "No GPU events in this trace; its operators by their own time on the CPU:"
+NO_GPU_LAYERS = "No GPU events in this trace; its layers by their own time on the CPU:"
 
 
 @click.command()
@@ -38,18 +42,22 @@ def command(file: Path | None, form: str, output: Path | None) -> None:
 
 def _text(profile: Profile, form: str) -> str:
     rows: list[Row] = [*profile.rows["layers"], *profile.rows["unattributed"]]
-    columns = LAYER_COLUMNS + REASON_COLUMNS * bool(profile.rows["unattributed"])
-    table = render(rows, columns, form)
+    reasons = REASON_COLUMNS * bool(profile.rows["unattributed"])
     if form == "csv":
-        return table
-    if not profile.totals["span_ms"]:
-        operators = render(_by_cpu_time(profile)[:MOST_OPERATORS], OPERATOR_COLUMNS, form)
+        return render(rows, (*LAYER_COLUMNS, *reasons, HOST_COLUMN), form)
+    if profile.totals["span_ms"]:
+        table = render([row for row in rows if row["kernels"]], LAYER_COLUMNS + reasons, form)
+    elif profile.context["layers_from"] == "operators":
+        operators = render(_by_host_time(profile.rows["operators"])[:MOST_OPERATORS], OPERATOR_COLUMNS, form)
         table = f"{NO_GPU_EVENTS}\n\n{operators}"
+    else:
+        layers = render(_by_host_time(rows), (*HOST_LAYER_COLUMNS, *reasons), form)
+        table = f"{NO_GPU_LAYERS}\n\n{layers}"
     return f"{table.rstrip()}\n\n{_totals(profile)}"
 
 
-def _by_cpu_time(profile: Profile) -> list[Row]:
-    return sorted(profile.rows["operators"], key=lambda row: -row["self_host_ms"])
+def _by_host_time(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: -row["self_host_ms"])
 
 
 def _quantity(value: float, unit: Unit) -> str:

@@ -56,6 +56,7 @@ def test_the_rows_of_csv_add_up_to_the_kernel_time(capsys, trace):
     _, out, _ = typed(capsys, "profile", "--read", str(trace), "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert sum(float(row["device_ms"]) for row in rows) == pytest.approx(0.006)
+    assert sum(float(row["self_host_ms"]) for row in rows) == pytest.approx(0.03)
     assert [row["reason"] for row in rows] == ["", "launched outside every module", "launch not in the trace"]
 
 
@@ -66,6 +67,17 @@ def test_without_gpu_events_the_operators_of_the_cpu_are_shown(capsys, tmp_path)
     assert out.startswith("No GPU events in this trace")
     assert re.search(r"aten::conv2d +1 +0\.007\n", out)
     assert re.search(r"^Kernel time +0\.000 ms ", out, re.MULTILINE)
+
+
+def test_without_gpu_events_layers_are_shown_by_their_time_on_the_cpu(capsys, tmp_path):
+    events = [module("Conv2d_0", 0, 10), module("ReLU_0", 20, 50), operator("aten::add", 60, 65)]
+    code, out, _ = typed(capsys, "profile", "--read", str(write_trace(tmp_path / "cpu.json", events)))
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "No GPU events in this trace; its layers by their own time on the CPU:"
+    assert [line.split()[0] for line in lines[4:6]] == ["ReLU_0", "Conv2d_0"]
+    assert re.search(r"forward +0\.005  launched outside every module  aten::add", lines[6])
+    assert re.search(r"^Host time +0\.045 ms ", out, re.MULTILINE)
 
 
 def test_a_file_is_written_with_output(capsys, trace, tmp_path):

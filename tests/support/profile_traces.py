@@ -57,3 +57,13 @@ def write_trace(path, events: list[Event], **header: Any):
     with opener(path, "wt", encoding="utf-8") as file:
         file.write(text)
     return path
+
+
+def memory(time: float, *, allocated: int, number: int, device=(0, -1), reserved=0, thread=MAIN) -> Event:
+    """An event of an allocator: so many bytes handed out, or taken back where the number is negative."""
+    kind, index = device
+    arguments = {"Total Allocated": allocated, "Total Reserved": reserved, "Bytes": number, "Addr": 1}
+    return {
+        "ph": "i", "cat": "cpu_instant_event", "s": "t", "name": "[memory]", "pid": thread[0],
+        "tid": thread[1], "ts": time, "args": arguments | {"Device Type": kind, "Device Id": index},
+    }  # fmt: skip

@@ -22,6 +22,12 @@ MODULE_PREFIX = "nn.Module: "
 OPTIMIZER_PREFIX = "Optimizer."
 """Prefix of the ranges in which torch's optimizers make their steps."""
 
+STEP_PREFIX = "ProfilerStep#"
+"""Prefix of the ranges that `profile.step` of torch.profiler records."""
+
+MEMORY = "[memory]"
+"""Name of the events that the allocators record."""
+
 NANOSECONDS = 1000
 """In the microsecond that is the unit of a trace."""
 
@@ -33,6 +39,8 @@ _WORK: Mapping[str, WorkKind] = {
 }  # fmt: skip
 # runtime and Runtime, cuda_runtime, cuda_driver, hip_runtime, xpu_driver
 _LAUNCH = re.compile(r"(?:\w+_)?(?:runtime|driver)")
+# c10::DeviceType
+_DEVICE_KINDS: Mapping[int | None, str] = {0: "cpu", 1: "cuda", 6: "hip", 12: "xpu"}
 _OPERATORS = ("cpu_op", "operator")
 _FLOWS = ("fwdbwd", "forward_backward")
 _MOST_MICROSECONDS = 2**63 // NANOSECONDS
@@ -79,6 +87,22 @@ class Work(NamedTuple):
     device: int | None
 
 
+class MemoryState(NamedTuple):
+    """The state of an allocator after it has handed out a block or taken one back.
+
+    Attributes:
+        time: Of the event.
+        device: Such as `cpu` or `cuda:0`.
+        allocated: Bytes in use.
+        reserved: Bytes that the allocator holds; 0 where it does not tell, as on the CPU.
+    """
+
+    time: int
+    device: str
+    allocated: int
+    reserved: int
+
+
 class FlowEnd(NamedTuple):
     """One end of an arrow from a forward operator to its backward operator."""
 
@@ -98,6 +122,7 @@ class Events:
         work: Everything that ran on GPUs.
         forward_ends: Starts of flows, in forward operators.
         backward_ends: Ends of flows, in backward operators.
+        memory: States of the allocators.
     """
 
     header: dict[str, Any] = field(default_factory=dict)
@@ -106,6 +131,7 @@ class Events:
     work: list[Work] = field(default_factory=list)
     forward_ends: list[FlowEnd] = field(default_factory=list)
     backward_ends: list[FlowEnd] = field(default_factory=list)
+    memory: list[MemoryState] = field(default_factory=list)
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Keep what attribution needs of an event of the trace.
@@ -114,6 +140,8 @@ class Events:
             InceptionLabError: It is of a kind that is needed, and has no time or duration.
         """
         phase, category = event.get("ph"), event.get("cat")
+        if phase == "i" and event.get("name") == MEMORY:  # in old traces without a category
+            _add_memory(self, event)
         if type(category) is not str:
             return
         role = _role(category)
@@ -138,6 +166,21 @@ def _role(category: str) -> str:
     return "operator" if name in _OPERATORS else name
 
 
+def _add_memory(events: Events, event: Mapping[str, Any]) -> None:
+    arguments = _arguments(event)
+    allocated, reserved = arguments.get("Total Allocated"), arguments.get("Total Reserved")
+    if type(allocated) is int:  # not in traces before PyTorch 1.11
+        device = _device_name(*(_integer_or_none(arguments.get(key)) for key in ("Device Type", "Device Id")))
+        reserved = reserved if type(reserved) is int else 0
+        events.memory.append(MemoryState(_nanoseconds(event, "ts"), device, allocated, reserved))
+
+
+@lru_cache(maxsize=256, typed=True)
+def _device_name(kind: int | None, number: int | None) -> str:
+    name = _DEVICE_KINDS.get(kind, f"device type {kind}")
+    return f"{name}:{number}" if number is not None and number >= 0 else name
+
+
 def _add_work(events: Events, event: Mapping[str, Any], category: str) -> None:
     start, duration = _nanoseconds(event, "ts"), _nanoseconds(event, "dur")
     if duration < 0:
@@ -151,7 +194,7 @@ def _add_work(events: Events, event: Mapping[str, Any], category: str) -> None:
             _WORK[category],
             _name(event),
             _integer(arguments.get("correlation")),
-            device if type(device) is int else None,
+            _integer_or_none(device),
         )
     )
 
@@ -167,7 +210,7 @@ def _add_operator(events: Events, event: Mapping[str, Any], category: str) -> No
     del category
     # before they had a category of their own, annotations were recorded as operators
     name = _name(event)
-    is_annotation = name.startswith((OPTIMIZER_PREFIX, "ProfilerStep#"))
+    is_annotation = name.startswith((OPTIMIZER_PREFIX, STEP_PREFIX))
     _add_range(events, event, "annotation" if is_annotation else "operator", name)
 
 
@@ -232,6 +275,10 @@ def _integer(value: object) -> int:
     if type(value) is str and value.isdecimal():
         return int(value)
     return value if type(value) is int and value > 0 else 0
+
+
+def _integer_or_none(value: object) -> int | None:
+    return value if type(value) is int else None
 
 
 def _name(event: Mapping[str, Any]) -> str:

@@ -1,16 +1,17 @@
-"""A profile: time of the GPU layer by layer, from a trace of torch.profiler."""
+"""A profile: time of GPU and CPU layer by layer, from a trace of torch.profiler."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inception_lab import __version__
 from inception_lab.errors import InceptionLabError
-from inception_lab.measure.profile import tables
+from inception_lab.measure.profile import overview, tables
 from inception_lab.measure.profile.attribution import NO_CORRELATION, NO_LAUNCH, attribute
 from inception_lab.measure.profile.events import Events
 from inception_lab.measure.profile.trace_file import EVENTS, members
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
 _LAYERS_FROM = {"layer": "ranges of inception_lab", "module": "nn.Module events", "operator": "operators"}
 _COLUMNS = {
-    "layers": ("layer", "phase", "device_ms", "share", "kernels"),
-    "unattributed": ("reason", "launched_by", "phase", "device_ms", "share", "kernels"),
+    "layers": ("layer", "phase", "device_ms", "share", "kernels", "self_host_ms"),
+    "unattributed": ("reason", "launched_by", "phase", "device_ms", "share", "kernels", "self_host_ms"),
     "routes": ("route", "device_ms", "kernels"),
     "operators": ("operator", "calls", "self_host_ms", "device_ms", "kernels"),
     "kernels": ("kernel", "device_ms", "kernels"),
+    "memory": ("time_ms", "device", "allocated_bytes", "reserved_bytes"),
+    "overview": overview.COLUMNS,
 }
 """The tables of a profile and their columns."""
 
@@ -37,17 +40,20 @@ _HEADER = (_DEVICES, _PROCESS_GROUP)
 
 @dataclass(frozen=True)
 class Profile:
-    """The time of GPU kernels by layer, and what belongs to none.
+    """The time of GPU kernels and of the CPU by layer, and what belongs to none.
 
     Times are milliseconds with six decimals, which is to the nanosecond. Every kernel is in one row of
     `layers` or of `unattributed`, so that their `device_ms` add up to `kernel_ms`; copies and memsets are in
-    `busy_ms` and `span_ms` alone.
+    `busy_ms` and `span_ms` alone. So is every moment of the CPU that a range of the trace covers: it belongs
+    to the innermost range of its thread, and `self_host_ms` of both tables adds up to `host_ms`. All are sums
+    over the steps that were recorded.
 
     Attributes:
         context: `tool`, the `file`, `layers_from` (ranges of this project, `nn.Module` events or operators),
             `devices` by name and `rank` where the trace tells them, `complete`: no launch is missing.
         totals: `kernels`, `kernel_ms`, `busy_ms` (the union over streams of kernels, copies and memsets),
-            `span_ms` (from the first start of these to the last end), `idle_share` in percent.
+            `span_ms` (from the first start of these to the last end), `idle_share` in percent, `host_ms`
+            (the time that ranges cover on threads of the CPU, those of several threads added up).
         rows: Tables by name, as plain data; each also as a DataFrame.
     """
 
@@ -57,12 +63,19 @@ class Profile:
 
     @property
     def layers(self) -> DataFrame:
-        """`layer`, `phase`, `device_ms`, `share` of the kernel time (percent), `kernels`; longest first."""
+        """A row per layer and phase, the longest first.
+
+        `layer`, `phase`, `device_ms`, `share` of the kernel time (percent), `kernels`, and `self_host_ms`:
+        time of the CPU in the layer itself, the layers within it apart, its backward operators with it.
+        """
         return self._frame("layers")
 
     @property
     def unattributed(self) -> DataFrame:
-        """Kernels of no layer: `reason`, `launched_by`, `phase`, `device_ms`, `share`, `kernels`."""
+        """Kernels and time of no layer: `reason`, `launched_by`, `phase`, then the columns of `layers`.
+
+        `launched_by` is the outermost operator; where there is none, the launching call or the range itself.
+        """
         return self._frame("unattributed")
 
     @property
@@ -80,6 +93,25 @@ class Profile:
         """`kernel` by name, `device_ms`, `kernels`: how many of this name ran."""
         return self._frame("kernels")
 
+    @property
+    def memory(self) -> DataFrame:
+        """The memory curve, a row for each block handed out or taken back; needs `profile_memory`.
+
+        `time_ms` since the first event of the trace, `device`, `allocated_bytes`, and on a GPU
+        `reserved_bytes`. The CPU's allocator counts from the beginning of the recording.
+        """
+        return self._frame("memory")
+
+    @property
+    def overview(self) -> DataFrame:
+        """A row per `step`: its `duration_ms`, and the parts that add up to it.
+
+        `kernel_part_ms`, `copy_part_ms`, `memset_part_ms`, `runtime_part_ms`, `data_loader_part_ms`,
+        `operator_part_ms`, `other_part_ms`. A moment counts to the first of these that is going on; the
+        step lasts until its last work on a GPU is over.
+        """
+        return self._frame("overview")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the profile as the JSON that other programs read: context, totals and tables."""
         rows = {name: [dict(row) for row in table] for name, table in self.rows.items()}
@@ -96,20 +128,20 @@ class Profile:
 
 
 def read_profile(path: str | Path) -> Profile:
-    """Read a trace of torch.profiler and give each GPU kernel to the layer that launched it.
+    """Read a trace of torch.profiler and give each GPU kernel and each moment of the CPU to a layer.
 
     A kernel belongs to the call of the runtime or driver with its correlation, and that to the innermost
     layer around it on its thread: a range that this project recorded, where the trace has some, else an
     `nn.Module` event (recorded by `with_stack`), else an operator. A backward operator belongs to the layer
-    of the forward operator that a flow leads from. A kernel that belongs to no layer is in `unattributed`,
-    with its reason.
+    of the forward operator that a flow leads from. Time of the CPU goes the same ways. What belongs to no
+    layer is in `unattributed`, with its reason.
 
     Args:
         path: A trace as `export_chrome_trace` or `tensorboard_trace_handler` writes it, from any machine:
             JSON, bare or packed with gzip. It is read in pieces.
 
     Returns:
-        The profile; all zeros where the trace has no GPU events, with its operators' time on the CPU.
+        The profile; without GPU events its device times are zeros, and layers have their time on the CPU.
 
     Raises:
         InceptionLabError: The file cannot be read, is damaged, or is not a trace (exit code 2).
@@ -129,8 +161,8 @@ def read_profile(path: str | Path) -> Profile:
         ...     file.flush()
         ...     profile = read_profile(file.name)
         >>> print(profile.layers)
-                layer    phase  device_ms  share  kernels
-        0  aten::relu  forward     0.0015  100.0        1
+                layer    phase  device_ms  share  kernels  self_host_ms
+        0  aten::relu  forward     0.0015  100.0        1         0.009
     """
     path = Path(path)
     return _profile(read_events(path), path.name)
@@ -171,14 +203,29 @@ def _profile(events: Events, file_name: str) -> Profile:
         **_device_facts(events),
         "complete": not any(owner.route in (NO_LAUNCH, NO_CORRELATION) for owner, _ in kernels),
     }
+    host = tables.host_times(attribution.range_owners, attribution.nesting.own_times)
     rows = {
-        "layers": tables.layer_rows(kernels),
-        "unattributed": tables.unattributed_rows(kernels),
+        "layers": tables.layer_rows(kernels, host),
+        "unattributed": tables.unattributed_rows(kernels, host),
         "routes": tables.route_rows(kernels),
         "operators": tables.operator_rows(kernels, attribution.nesting),
         "kernels": tables.kernel_rows(kernels),
+        "memory": tables.memory_rows(events.memory, _first_time(events)),
+        "overview": overview.overview_rows(events, attribution),
     }
-    return Profile(context, tables.totals(events.work), rows)
+    return Profile(context, tables.totals(events.work, host), rows)
+
+
+def _first_time(events: Events) -> int:
+    return min(
+        chain(
+            (item.start for item in events.ranges),
+            (item.start for item in events.launches),
+            (item.start for item in events.work),
+            (state.time for state in events.memory),
+        ),
+        default=0,
+    )
 
 
 def _device_facts(events: Events) -> dict[str, Any]:
