@@ -117,3 +117,17 @@ def quiet_profiler() -> Iterator[None]:
     finally:
         if level is None:
             del os.environ[LOG_LEVEL]
+
+
+@contextmanager
+def operation_threads(count: int | None) -> Iterator[None]:
+    """Run operations on so many of PyTorch's threads, and put the number back; as they are for None."""
+    before = torch.get_num_threads()
+    if count is None or count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

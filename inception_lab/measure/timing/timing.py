@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from math import inf
 
 import torch
@@ -11,7 +11,7 @@ from torch import nn
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode
-from inception_lab.measure.real_runs import device_of, failure_named, prepared_on
+from inception_lab.measure.real_runs import device_of, failure_named, operation_threads, prepared_on
 from inception_lab.measure.timing.context import run_context
 from inception_lab.measure.timing.results import (
     CpuTimes,
@@ -182,7 +182,7 @@ def measure_requests(
     """Measure passes or steps whose rounds take turns; see `layer_times` for what the arguments mean."""
     place = device_of(device, _MEASURES, "layers are not timed")
     _check_options(threads, seconds)
-    with one_run_at_a_time, _threads(threads), ExitStack() as stack:
+    with one_run_at_a_time, operation_threads(threads), ExitStack() as stack:
         steps = [_enter(stack, request, place) for request in requests]
         return _MEASURES[place.type](steps, seconds, progress)
 
@@ -197,20 +197,6 @@ def _check_options(threads: int | None, seconds: float) -> None:
 def _enter(stack: ExitStack, request: Request, device: torch.device) -> Step:
     with failure_named(request.name):
         return stack.enter_context(prepared_on(request, device))
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Run operations on so many threads, and put the number back."""
-    before = torch.get_num_threads()
-    if count is None or count == before:
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _on_cpu(steps: Sequence[Step], seconds: float, progress: Progress | None) -> Sequence[Measurement]:
