@@ -44,6 +44,12 @@ if TYPE_CHECKING:
     from inception_lab.measure.prediction import trace_for_device as trace_for_device
     from inception_lab.measure.profile.profile import Profile as Profile
     from inception_lab.measure.profile.profile import read_profile as read_profile
+    from inception_lab.measure.roofline.ceilings import measure_ceilings as measure_ceilings
+    from inception_lab.measure.roofline.limits import Ceilings as Ceilings
+    from inception_lab.measure.roofline.tables import macs_beside_time as macs_beside_time
+    from inception_lab.measure.roofline.tables import roofline as roofline
+    from inception_lab.measure.roofline.tables import roofline_by_module as roofline_by_module
+    from inception_lab.measure.roofline.tables import roofline_totals as roofline_totals
     from inception_lab.measure.timing.batches import BatchTimes as BatchTimes
     from inception_lab.measure.timing.batches import times_by_batch as times_by_batch
     from inception_lab.measure.timing.results import LayerTimes as LayerTimes
@@ -61,6 +67,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BatchTimes": "measure.timing.batches",
+    "Ceilings": "measure.roofline.limits",
     "Cost": "formulas.registry",
     "Crosscheck": "counters.comparison",
     "Field": "analyzers.receptive_field.field",
@@ -88,6 +95,8 @@ _HOME = {
     "list_models": "models.registry",
     "load_timm_state_dict": "models.weights",
     "load_torchvision_state_dict": "models.weights",
+    "macs_beside_time": "measure.roofline.tables",
+    "measure_ceilings": "measure.roofline.ceilings",
     "measure_memory": "measure.memory",
     "memory_by_module": "analyzers.memory.by_module",
     "memory_record": "analyzers.memory.record",
@@ -101,6 +110,9 @@ _HOME = {
     "register_formula": "formulas.registry",
     "reserved_memory": "analyzers.memory.cuda_allocator",
     "resolution_fit": "analyzers.receptive_field.resolution",
+    "roofline": "measure.roofline.tables",
+    "roofline_by_module": "measure.roofline.tables",
+    "roofline_totals": "measure.roofline.tables",
     "smallest_input": "limits",
     "summarise": "analyzers.summary",
     "times_by_batch": "measure.timing.batches",

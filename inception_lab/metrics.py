@@ -93,6 +93,12 @@ _ALL = (
     Metric("sample_ms", "Per sample", "milliseconds", "lower", "plain_step_ms by the batch size"),
     Metric("overhead_percent", "Cost of measuring", "percent", "lower", "time with clocks over that without"),
     Metric("cpu_overhead_percent", "Cost in CPU time", "percent", "lower", "the same by the CPU clock"),
+    Metric("launches", "Launches", "count", "lower", "operations that compute or move anything"),
+    Metric("compulsory_bytes", "Fewest bytes moved", "bytes", "lower", "bytes that must enter and leave"),
+    Metric("unfused_bytes", "Moved one by one", "bytes", "lower", "the same, each operation on its own"),
+    Metric("roof_share", "Share of the roof", "percent", "higher", "the roofline's least time over its own"),
+    Metric("critical_path_ms", "Critical path", "milliseconds", "lower", "longest path through the dataflow"),
+    Metric("macs_share", "Share of MACs", "percent", "", "a module's MACs as a part of the step's"),
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})

@@ -1,0 +1,1 @@
+"""Ceilings of a machine, and the times of layers beside what they allow."""

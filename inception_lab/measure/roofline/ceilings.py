@@ -1,0 +1,121 @@
+"""Ceilings of a machine: the fastest arithmetic and copy, and the least time of an operation."""
+
+from __future__ import annotations
+
+from math import inf
+
+import torch
+from torch import nn
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.measure.hardware import device_name
+from inception_lab.measure.real_runs import operation_threads
+from inception_lab.measure.roofline import cache, kernels
+from inception_lab.measure.roofline.limits import Ceilings
+from inception_lab.running.exclusion import one_run_at_a_time
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+SECONDS = 3.0
+"""Default time budget."""
+
+_FOR_PRODUCTS, _FOR_COPY, _FOR_OPERATION = 0.7, 0.2, 0.05
+"""Parts of the time budget; there are two kinds of operation."""
+
+
+def measure_ceilings(
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    threads: int | None = None,
+    seconds: float = SECONDS,
+    anew: bool = False,
+) -> Ceilings:
+    """Measure in this process what the machine does at most, or take what was measured before.
+
+    The highest rate of matrix products and 3x3 convolutions of several sizes, of a copy several times as
+    large as the last cache, and the least time of operations on one element; each the best of its runs, see
+    `kernels.least_seconds`. Kept by machine, device, PyTorch, threads, dtype and TF32 in the user's folder
+    for caches, for whoever asks with the same time budget or a smaller one. A damaged file is written anew.
+    Other programs that run meanwhile lower the ceilings. On CUDA this has never run.
+
+    Args:
+        device: `cpu` or `cuda`.
+        dtype: A floating one.
+        threads: PyTorch's threads within an operation; as they are by default, and restored.
+        seconds: Time budget; each kernel runs a few times in any case.
+        anew: Measure even where there are ceilings from before.
+
+    Raises:
+        InceptionLabError: An option is not known, or there is no such device (exit code 2).
+
+    Example:
+        >>> ceilings = measure_ceilings(threads=1, seconds=0)
+        >>> ceilings.flops_per_s > 1e6, ceilings.bytes_per_s > 1e6, ceilings.dtype
+        (True, True, 'float32')
+    """
+    _check_options(device, dtype, threads, seconds)
+    place = torch.device(device)
+    with one_run_at_a_time, operation_threads(threads):
+        key = _key(place, dtype)
+        earlier = None if anew else cache.load(key)
+        if earlier is not None and earlier.seconds >= seconds:
+            return earlier
+        # tensors of an inference keep no account of versions, and nothing is differentiated
+        with torch.inference_mode():
+            ceilings = _measure(key, place, dtype, float(seconds))
+    cache.save(ceilings)
+    return ceilings
+
+
+def _check_options(device: str, dtype: torch.dtype, threads: int | None, seconds: float) -> None:
+    if device not in ("cpu", "cuda"):
+        raise InceptionLabError(f"no ceilings of {device!r}", hint="use device='cpu' or 'cuda'")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InceptionLabError("CUDA is not available here", hint="use device='cpu'")
+    if dtype not in DTYPES:
+        raise InceptionLabError(f"no ceilings of {dtype}", hint="use dtype=torch.float32")
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise InceptionLabError(f"{threads!r} threads", hint="use threads=1 or more")
+    if not 0 <= seconds < inf:
+        raise InceptionLabError(f"a time budget of {seconds} seconds", hint="use seconds=3")
+
+
+def _key(device: torch.device, dtype: torch.dtype) -> tuple[object, ...]:
+    """The values of `cache.KEY`."""
+    # the settings that `context.py` tells too
+    precisions = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    return (
+        device_name(device.type),
+        device.type,
+        torch.__version__.partition("+")[0],
+        torch.get_num_threads(),
+        str(dtype).removeprefix("torch."),
+        device.type == "cuda" and "tf32" in precisions,
+    )
+
+
+def _measure(key: tuple[object, ...], device: torch.device, dtype: torch.dtype, seconds: float) -> Ceilings:
+    watch = kernels.stopwatch(device)
+    makers = kernels.product_kernels(device, dtype)
+    product = kernels.best_rate((make() for make in makers), len(makers), watch, _FOR_PRODUCTS * seconds)
+    copy = kernels.copy_kernel(device, dtype)
+    pixel = torch.ones(1, 1, 1, 1, device=device, dtype=dtype)
+    # a new convolution would draw its weight from the user's random numbers
+    convolution = nn.Conv2d(1, 1, 1, bias=False, device="meta", dtype=dtype).to_empty(device=device)
+    nn.init.ones_(convolution.weight)
+    operation_s, product_s = (
+        kernels.operation_seconds(module, pixel, watch, _FOR_OPERATION * seconds)
+        for module in (nn.ReLU(), convolution)
+    )
+    facts = dict(zip(cache.KEY, key, strict=True))
+    return Ceilings(
+        **facts,  # type: ignore[arg-type]
+        seconds=seconds,
+        flops_per_s=product.per_s,
+        fastest_product=product.name,
+        bytes_per_s=copy.work / kernels.least_seconds(copy.run, watch, _FOR_COPY * seconds),
+        copy_bytes=int(copy.work) // 2,
+        cache_bytes=kernels.cache_bytes(device),
+        operation_s=operation_s,
+        product_s=product_s,
+    )

@@ -1,0 +1,110 @@
+"""Bytes of a storage that a tensor covers, as sorted intervals that do not touch."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from inception_lab.ir.trace import Value
+
+Region = NDArray[np.int64]
+"""Rows of first byte and byte after the last, in order, with gaps between them."""
+
+NOTHING: Region = np.empty((0, 2), dtype=np.int64)
+
+
+def region_of(value: Value) -> Region:
+    """Return the bytes of its storage that a value covers, each once.
+
+    Example:
+        >>> whole = Value(0, 0, None, (2, 3), (3, 1), 0, "float32")
+        >>> left_column = whole._replace(shape=(2, 1))
+        >>> region_of(whole).tolist(), region_of(left_column).tolist()
+        ([[0, 24]], [[0, 4], [12, 16]])
+    """
+    return _region(value.shape, value.strides, value.offset, item_bytes(value.dtype))
+
+
+def item_bytes(dtype: str) -> int:
+    """Return the bytes of an element of a dtype by its name."""
+    size: int = getattr(torch, dtype).itemsize
+    return size
+
+
+@lru_cache(maxsize=4096)
+def _region(shape: tuple[int, ...], strides: tuple[int, ...], offset: int, item: int) -> Region:
+    if 0 in shape:
+        return NOTHING
+    length = 1
+    starts = np.array([offset], dtype=np.int64)
+    # Axes from the closest neighbours to the farthest: what continues the run so far makes it longer. An
+    # axis of stride 0 repeats the same elements.
+    for stride, count in sorted((abs(s), n) for s, n in zip(strides, shape, strict=True) if n > 1 and s):
+        if stride <= length:
+            length += stride * (count - 1)
+        else:
+            runs = stride * np.arange(count, dtype=np.int64)
+            starts = (runs[:, None] + starts[None, :]).ravel()
+    starts.sort()
+    region = _merged(item * np.stack([starts, starts + length], axis=1))
+    region.setflags(write=False)
+    return region
+
+
+def _merged(intervals: Region) -> Region:
+    """Sorted intervals, those that touch or overlap made one."""
+    if len(intervals) < 2:
+        return intervals
+    ends = np.maximum.accumulate(intervals[:, 1])
+    first = np.concatenate([[True], intervals[1:, 0] > ends[:-1]])
+    last = np.concatenate([first[1:], [True]])
+    return np.stack([intervals[first, 0], ends[last]], axis=1)
+
+
+def size_of(region: Region) -> int:
+    """Return the number of bytes of a region."""
+    return int((region[:, 1] - region[:, 0]).sum())
+
+
+def union(one: Region, other: Region) -> Region:
+    """Return the bytes in either region."""
+    if one is other or not len(other):
+        return one
+    if not len(one):
+        return other
+    both = np.concatenate([one, other])
+    return _merged(both[np.argsort(both[:, 0], kind="stable")])
+
+
+def intersection(one: Region, other: Region) -> Region:
+    """Return the bytes in both regions."""
+    return one if one is other else _covered(one, other, 1)
+
+
+def difference(one: Region, other: Region) -> Region:
+    """Return the bytes of the first region that are not in the other one."""
+    return NOTHING if one is other else _covered(one, other, -1)
+
+
+def _covered(one: Region, other: Region, sign: int) -> Region:
+    """The bytes of the first region within the other one (sign 1), or outside of it (sign -1)."""
+    if not len(one) or not len(other):
+        return one if sign < 0 else NOTHING
+    edges = np.concatenate([one.ravel(), other.ravel()])
+    steps = np.concatenate([np.tile([1, -1], len(one)), np.tile([sign, -sign], len(other))])
+    places, inverse = np.unique(edges, return_inverse=True)
+    depth = np.cumsum(np.bincount(inverse, weights=steps, minlength=len(places)))
+    # inside of both the depth is 2; inside of the first alone, where the other one counts down, it is 1
+    inside = depth[:-1] >= (2 if sign > 0 else 1)
+    return _merged(np.stack([places[:-1][inside], places[1:][inside]], axis=1))
+
+
+def prefix(region: Region, size: int) -> Region:
+    """Return the first bytes of a region, as many as `size` or all of them."""
+    before = np.concatenate([[0], np.cumsum(region[:, 1] - region[:, 0])])[:-1]
+    ends = np.minimum(region[:, 1], region[:, 0] + np.maximum(size - before, 0))
+    cut: Region = np.stack([region[:, 0], ends], axis=1)
+    return cut[cut[:, 1] > cut[:, 0]]
