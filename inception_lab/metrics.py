@@ -85,7 +85,7 @@ _ALL = (
     Metric("self_ms", "Own time", "milliseconds", "lower", "median time in a layer, its children apart"),
     Metric("share", "Share", "percent", "", "a layer's own time as a part of the step's"),
     Metric("self_cpu_ms", "Own CPU time", "milliseconds", "lower", "the same by the thread's CPU clock"),
-    Metric("step_ms", "Step", "milliseconds", "lower", "median time of a step with a clock at every call"),
+    Metric("step_ms", "Step", "milliseconds", "lower", "median time of a step, timed layer by layer"),
     Metric("step_iqr_ms", "Interquartile range", "milliseconds", "lower", "of step_ms"),
     Metric("step_cpu_ms", "CPU time", "milliseconds", "lower", "median CPU time of the thread in a step"),
     Metric("plain_step_ms", "Step without clocks", "milliseconds", "lower", "median time of a plain step"),
@@ -99,6 +99,11 @@ _ALL = (
     Metric("roof_share", "Share of the roof", "percent", "higher", "the roofline's least time over its own"),
     Metric("critical_path_ms", "Critical path", "milliseconds", "lower", "longest path through the dataflow"),
     Metric("macs_share", "Share of MACs", "percent", "", "a module's MACs as a part of the step's"),
+    Metric("kernel_launches", "Kernel launches", "count", "lower", "calls that launch a kernel on a GPU"),
+    Metric("graph_launches", "Graph launches", "count", "lower", "calls that launch a graph of kernels"),
+    Metric("attributed_percent", "Attributed", "percent", "higher", "part of the kernel time that calls own"),
+    Metric("graph_step_ms", "Replay of a graph", "milliseconds", "lower", "a step from a CUDA graph"),
+    Metric("launch_overhead_ms", "Launch overhead", "milliseconds", "lower", "step_ms less graph_step_ms"),
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})

@@ -81,7 +81,7 @@ time_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options
             type=click.Choice(["cpu", "cuda"]),
             default="cpu",
             show_default=True,
-            help="Where models run; the CPU alone so far.",
+            help="Where models run.",
         ),
         batch_sizes_option,
         click.option("--compile", "compiled", is_flag=True, help="Run what torch.compile makes of MODEL."),
@@ -133,8 +133,10 @@ def command(
 
 
 def _check(models: Sequence[str], options: TimeOptions) -> None:
-    if options.device != "cpu":  # known before anything is built
-        raise InceptionLabError("layers are not timed on 'cuda' yet", hint="use device='cpu'")
+    if options.device != "cpu":  # else there is nothing to look for, and torch may be imported later
+        from inception_lab.measure.timing.timing import timed_device
+
+        timed_device(options.device)  # before anything is built
     if len(models) > 1 and len(options.batch_sizes) > 1:
         raise InceptionLabError("several models at several batch sizes", hint="name one model or one size")
     if options.depth and len(models) + len(options.batch_sizes) > 2:

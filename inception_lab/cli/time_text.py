@@ -84,7 +84,20 @@ def _run_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     parts = [*shapes, step, facts["dtype"], facts["memory_format"], facts["execution"]]
     yield f"{'Run':<20} {', '.join(parts)}"
     yield f"{'Machine':<20} {facts['machine']}, {threads}, torch {facts['torch']}"
+    if "cuda" in facts:
+        yield f"{'Libraries':<20} {', '.join(_cuda_facts(facts))}"
     yield f"{'Rounds':<20} {facts['rounds']}"
+
+
+def _cuda_facts(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"CUDA {facts['cuda']}"
+    if "cudnn" in facts:
+        yield f"cuDNN {facts['cudnn']}"
+    users = [name for name in ("matmul", "convolution") if facts[f"{name}_tf32"]]
+    yield f"TF32 in {' and '.join(users)}" if users else "no TF32"
+    yield from (name.replace("_", " ") for name in ("cudnn_benchmark", "cudnn_deterministic") if facts[name])
+    if not facts.get("l2_flushed", True):
+        yield "L2 cache not flushed"
 
 
 def _autocast(facts: Any) -> str:

@@ -138,10 +138,17 @@ def test_a_model_of_ones_own_that_raises(capsys, tmp_path, monkeypatch):
     assert "--traceback shows where" in err
 
 
+def test_without_a_gpu_nothing_is_built(capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("inception_lab.loading.model.apply_with_weights", None)
+    code, out, err = run(capsys, "nin", "--device", "cuda")
+    assert (code, out) == (2, "")
+    assert err == "inception-lab: this machine has no CUDA device; use --device cpu\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nin", "--device", "cuda"], "use --device cpu"),
         (["nin", "--optimizer", "sgd"], "use --mode train"),
         (["nin", "alexnet", "--depth", "1"], "--depth is of the layers of one model"),
         (["nni"], "did you mean nin"),

@@ -46,7 +46,7 @@ def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
 
 def _cuda_software() -> dict[str, Any]:
     """Versions of CUDA and cuDNN, and the settings that choose among their kernels."""
-    return {
+    facts = {
         "cuda": torch.version.cuda or f"hip {torch.version.hip}",
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         # `allow_tf32` raises where somebody has set one of the newer settings
@@ -55,6 +55,7 @@ def _cuda_software() -> dict[str, Any]:
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
     }
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 _SOFTWARE: Mapping[str, Callable[[], dict[str, Any]]] = {"cuda": _cuda_software}

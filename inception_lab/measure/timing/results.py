@@ -17,6 +17,9 @@ from inception_lab.record import SCHEMA, Row
 NOISY = 0.1
 """Interquartile range of the rounds, as a part of their median, above which they are too noisy to judge."""
 
+_SUMMED = ("share", "kernels")
+"""Columns that are sums over layers for a module, besides those of times."""
+
 
 @dataclass(frozen=True, eq=False)
 class LayerTimes(ABC):
@@ -69,7 +72,9 @@ class LayerTimes(ABC):
             InceptionLabError: The depth is below 1 (exit code 2).
         """
         modules = [module_at_depth(layer, depth) for layer in self.layers["layer"]]
-        columns = [name for name in self.layers.columns if name.endswith("_ms") or name == "share"]
+        columns = [
+            name for name in self.layers.columns if name.endswith("_ms") or name in ("share", "kernels")
+        ]
         # Sums of milliseconds as binary fractions would be off in the last digit; nanoseconds are whole.
         sums = self.layers[columns].groupby(modules, sort=False).sum().round(6)
         return sums.rename_axis("module").reset_index()

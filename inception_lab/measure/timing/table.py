@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median_low
 from typing import Any, get_args
 
@@ -76,13 +76,17 @@ def medians_part(rounds: Sequence[RoundTimes]) -> float:
 def _frames(rounds: Sequence[RoundTimes], modules: Mapping[str, nn.Module]) -> list[Frame]:
     """The calls in order of execution, then the modules that were never called, then what is outside."""
     ran = list(dict.fromkeys(frame for times in rounds for frame, _ in times.own if frame != OUTSIDE))
-    paths = {frame.path for frame in ran}
-    never = [
+    return [*ran, *uncalled_frames(modules, ran), OUTSIDE]
+
+
+def uncalled_frames(modules: Mapping[str, nn.Module], called: Iterable[Frame]) -> list[Frame]:
+    """Return frames for the modules with work of their own that were never called."""
+    paths = {frame.path for frame in called}
+    return [
         Frame(path, 0, type(module).__name__)
         for path, module in modules.items()
         if path not in paths and _has_work(module)
     ]
-    return [*ran, *never, OUTSIDE]
 
 
 def _has_work(module: nn.Module) -> bool:

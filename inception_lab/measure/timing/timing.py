@@ -13,6 +13,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.real_runs import device_of, failure_named, operation_threads, prepared_on
 from inception_lab.measure.timing.context import run_context
+from inception_lab.measure.timing.cuda import measure_on_cuda
 from inception_lab.measure.timing.results import (
     CpuTimes,
     LayerTimes,
@@ -51,12 +52,14 @@ def layer_times(
 ) -> LayerTimes:
     """Run what `trace` would trace for real, on copies, and time every layer so that they add up to the step.
 
-    A clock is read whenever a call of a module begins or ends. Rounds with and without these readings
-    alternate, from the same random numbers, without gradients, and with the attributes that modules had; they
-    differ by the cost of measuring. As in training, what is written into (copied) weights and buffers stays
-    from round to round. A layer's backward pass is its own. Operations run one by one as in a trace, without
-    PyTorch's compiler, unless asked for, and the fused fast path of its encoder layers.
-    Garbage collection is off, and the model is left as it was found.
+    On the CPU a clock is read whenever a call of a module begins or ends. Rounds with and without these
+    readings alternate, from the same random numbers, without gradients, and with the attributes that modules
+    had; they differ by the cost of measuring. On CUDA events time the step, each round from an idle GPU with
+    a cold cache; torch.profiler then tells in steps of its own which kernels each call launched, see
+    `CudaTimes`; and where the step can be captured, it is replayed from a CUDA graph. As in training, what is
+    written into (copied) weights and buffers stays from round to round. A layer's backward pass is its own.
+    Operations run one by one as in a trace, without PyTorch's compiler, unless asked for, and the fused fast
+    path of its encoder layers. Garbage collection is off, and the model is left as it was found.
 
     Args:
         model: Any module that has data.
@@ -67,14 +70,15 @@ def layer_times(
         autocast: The dtype in which autocast runs the model, none by default.
         execution: `eager`, or `compiled` for what torch.compile makes of the model, whose layers then have
             no times of their own.
-        device: `cpu`.
+        device: `cpu` or `cuda`, with its number where it is not the current one.
         threads: PyTorch's threads within an operation; as they are by default, and restored.
         seconds: Time budget for warm-up and rounds; six rounds are made however long they take.
         name: Name of the model in the result; its class by default.
         progress: Told after each round the part of the work that is done, from 0 to 1.
 
     Raises:
-        InceptionLabError: An option is not known (exit code 2), or the model raised or has no data (3).
+        InceptionLabError: An option is not known or the device not there (exit code 2), or the model raised
+            or has no data (3).
 
     Example:
         >>> times = layer_times(nn.Sequential(nn.Linear(8, 8), nn.ReLU()), (4, 8), seconds=0)
@@ -123,7 +127,7 @@ def compare_times(
         optimizer: For all models.
         autocast: For all models.
         execution: For all models.
-        device: `cpu`.
+        device: As for `layer_times`.
         threads: PyTorch's threads within an operation.
         seconds: Time budget for each model.
         names: Of the models, if given of all; their classes by default.
@@ -180,11 +184,20 @@ def measure_requests(
     requests: Sequence[Request], device: str, threads: int | None, seconds: float, progress: Progress | None
 ) -> Sequence[Measurement]:
     """Measure passes or steps whose rounds take turns; see `layer_times` for what the arguments mean."""
-    place = device_of(device, _MEASURES, "layers are not timed")
+    place = timed_device(device)
     _check_options(threads, seconds)
     with one_run_at_a_time, operation_threads(threads), ExitStack() as stack:
         steps = [_enter(stack, request, place) for request in requests]
         return _MEASURES[place.type](steps, seconds, progress)
+
+
+def timed_device(name: str) -> torch.device:
+    """The device on which layers are timed.
+
+    Raises:
+        InceptionLabError: They are not timed on such a device, or it is not there (exit code 2).
+    """
+    return device_of(name, _MEASURES, "layers are not timed")
 
 
 def _check_options(threads: int | None, seconds: float) -> None:
@@ -227,5 +240,6 @@ def _cpu_times(step: Step, samples: Samples, warm_up: int) -> CpuTimes:
 
 _MEASURES: Mapping[str, Callable[[Sequence[Step], float, Progress | None], Sequence[Measurement]]] = {
     "cpu": _on_cpu,
+    "cuda": measure_on_cuda,
 }
 """The functions that measure prepared steps in turns, by kind of device."""

@@ -40,6 +40,7 @@ def test_the_cpu_has_no_facts_of_cudas_libraries():
 def test_cuda_names_its_libraries_and_the_gpu(monkeypatch):
     monkeypatch.setattr(context, "device_name", lambda device: f"a GPU, as {device}")
     monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
     facts = context_on("cuda")
     assert facts.keys() >= SOFTWARE
     assert (facts["machine"], facts["device"], facts["cuda"]) == ("a GPU, as cuda", "cuda", "13.0")

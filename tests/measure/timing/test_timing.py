@@ -310,7 +310,7 @@ def test_hostile_nets_have_a_time_for_every_row_of_costs_and_are_left_as_found(c
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"device": "cuda"}, "use device='cpu'"),
+        ({"device": "cuda"}, "no CUDA device; use device='cpu'"),
         ({"device": "tpu"}, "not timed on 'tpu'"),
         ({"threads": 0}, "threads"),
         ({"threads": 1.5}, "threads"),
@@ -320,7 +320,8 @@ def test_hostile_nets_have_a_time_for_every_row_of_costs_and_are_left_as_found(c
         ({"autocast": torch.float64}, "autocast"),
     ],
 )
-def test_options_that_make_no_sense_are_refused_in_one_line(options, message):
+def test_options_that_make_no_sense_are_refused_in_one_line(monkeypatch, options, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InceptionLabError, match=message) as raised:
         times_of(**options)
     assert len(str(raised.value).splitlines()) == 1
