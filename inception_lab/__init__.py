@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from inception_lab.measure.profile.profile import read_profile as read_profile
     from inception_lab.measure.roofline.ceilings import measure_ceilings as measure_ceilings
     from inception_lab.measure.roofline.limits import Ceilings as Ceilings
+    from inception_lab.measure.roofline.result import Roofline as Roofline
+    from inception_lab.measure.roofline.result import measure_roofline as measure_roofline
     from inception_lab.measure.roofline.tables import macs_beside_time as macs_beside_time
     from inception_lab.measure.roofline.tables import roofline as roofline
     from inception_lab.measure.roofline.tables import roofline_by_module as roofline_by_module
@@ -78,6 +80,7 @@ _HOME = {
     "MemoryRecord": "analyzers.memory.record",
     "Profile": "measure.profile.profile",
     "Record": "record",
+    "Roofline": "measure.roofline.result",
     "TimesComparison": "measure.timing.results",
     "Trace": "ir.trace",
     "branch_costs": "analyzers.cost",
@@ -98,6 +101,7 @@ _HOME = {
     "macs_beside_time": "measure.roofline.tables",
     "measure_ceilings": "measure.roofline.ceilings",
     "measure_memory": "measure.memory",
+    "measure_roofline": "measure.roofline.result",
     "memory_by_module": "analyzers.memory.by_module",
     "memory_record": "analyzers.memory.record",
     "memory_timeline": "analyzers.memory.timeline",

@@ -10,15 +10,18 @@ import os
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
 import torch
 from support.fingerprints import fingerprint, same
+from support.made_times import CEILINGS
 from torch import nn
 
 import inception_lab as il
+from inception_lab.measure.hardware import device_name
 
 SHAPE = (2, 3, 12, 12)
 ROUNDS = int(os.environ.get("INCEPTION_LAB_THREAD_ROUNDS", "1"))
@@ -73,6 +76,9 @@ FUNCTIONS = {
     ),
     "compare_memory": lambda model: il.compare_memory(model, SHAPE).errors["tracked_bytes"],
     "layer_times": lambda model: timed_layers(il.layer_times(model, SHAPE, seconds=0)),
+    "measure_roofline": lambda model: traffic(
+        il.measure_roofline(model, SHAPE, seconds=0, ceilings=limits())
+    ),
     "compare_times": lambda model: list(
         map(timed_layers, il.compare_times([model, RIVAL], [SHAPE, (1, 3)], seconds=0).models)
     ),
@@ -113,6 +119,17 @@ def settings(draws=False):
 def timed_layers(times):
     """The layers of a run that was timed, without their times."""
     return times.layers[["layer", "type", "executed"]].to_dict("list")
+
+
+def traffic(result):
+    """The figures of a roofline that are of no time."""
+    return result.layers[["layer", "macs", "launches", "compulsory_bytes"]].to_dict("list")
+
+
+def limits():
+    """Ceilings of this machine, made by hand."""
+    version, threads = torch.__version__.partition("+")[0], torch.get_num_threads()
+    return replace(CEILINGS, machine=device_name("cpu"), torch=version, threads=threads)
 
 
 RIVAL = nn.Linear(3, 3)

@@ -59,8 +59,15 @@ def bound_of(least: LeastTimes, self_ms: float) -> Bound:
     return bound if explains else "none"  # type: ignore[return-value]
 
 
-def roofline_columns(work: Work, self_ms: float, ceilings: Ceilings) -> dict[str, Any]:
-    """Return the columns of the roofline for some work and the time that it took."""
+def roofline_columns(work: Work, self_ms: float, ceilings: Ceilings, all_macs: int) -> dict[str, Any]:
+    """Return the columns of the roofline for some work and the time that it took.
+
+    Args:
+        work: Of a layer or a module.
+        self_ms: Its time.
+        ceilings: Of the machine.
+        all_macs: Those of the whole step.
+    """
     least = least_times(work, ceilings)
     intensity = work.flops / work.compulsory_bytes if work.compulsory_bytes else None
     attainable = ceilings.flops_per_s
@@ -70,6 +77,7 @@ def roofline_columns(work: Work, self_ms: float, ceilings: Ceilings) -> dict[str
     bound = bound_of(least, self_ms)
     return {
         "macs": work.macs,
+        "macs_share": 100 * work.macs / (all_macs or 1),
         "other_flops": work.other_flops,
         "launches": work.launches,
         "compulsory_bytes": work.compulsory_bytes,

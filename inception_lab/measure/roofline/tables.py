@@ -38,9 +38,10 @@ def roofline(times: LayerTimes, trace: Trace, ceilings: Ceilings) -> DataFrame:
 
     Returns:
         `layer`, `call`, `type`, `executed`, `self_ms`, `share` as in `times.layers`, then `macs`,
-        `other_flops`, `launches` (operations that compute or move anything), `compulsory_bytes`,
-        `unfused_bytes` (the same, operation by operation), `intensity` (FLOPs, which is 2 x macs +
-        other_flops, per compulsory byte), `gflops_per_s`, `attainable_gflops_per_s` (at this intensity),
+        `macs_share` (percent of the step), `other_flops`, `launches` (operations that compute or move
+        anything), `compulsory_bytes`, `unfused_bytes` (the same, operation by operation), `intensity`
+        (FLOPs, which is 2 x macs + other_flops, per compulsory byte), `gflops_per_s`,
+        `attainable_gflops_per_s` (at this intensity),
         `roof_share` (percent; the roof's time over the layer's), `bound` (`compute`, `memory` or `launch`:
         the limit that explains most of the time, if that is half of it; else `none`) and `note`, which
         flags shares above 100%.
@@ -59,10 +60,11 @@ def roofline(times: LayerTimes, trace: Trace, ceilings: Ceilings) -> DataFrame:
     """
     work = work_by_row(trace, rows_of_operations(times, trace))
     _check_machine(times, ceilings)
+    macs = sum(op.macs for op in trace.ops)
     rows = _plain_rows(times.layers[["layer", "call", "type", "executed", "self_ms", "share"]])
     return DataFrame(
         [
-            row | roofline_columns(work.get(place, Work()), row["self_ms"], ceilings)
+            row | roofline_columns(work.get(place, Work()), row["self_ms"], ceilings, macs)
             for place, row in enumerate(rows)
         ]
     )
@@ -105,13 +107,13 @@ def roofline_by_module(times: LayerTimes, trace: Trace, ceilings: Ceilings, dept
     names = [module_at_depth(layer, depth) for layer in times.layers["layer"]]
     place_of = {name: place for place, name in enumerate(modules["module"])}
     work = work_by_row(trace, {op: place_of[names[row]] for op, row in row_of.items()})
-    paths = _Paths(times, trace, row_of, names)
+    paths, macs = _Paths(times, trace, row_of, names), sum(op.macs for op in trace.ops)
     columns = modules[["module", "self_ms", "share"]].copy()
     if "kernels" in times.layers:
         columns["kernels"] = list(times.layers.groupby(names, sort=False)["kernels"].sum())
     return DataFrame(
         [
-            row | roofline_columns(work.get(place, Work()), row["self_ms"], ceilings)
+            row | roofline_columns(work.get(place, Work()), row["self_ms"], ceilings, macs)
             | paths.columns(row["module"], row["self_ms"])
             for place, row in enumerate(_plain_rows(columns))
         ]
