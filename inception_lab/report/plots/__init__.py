@@ -19,10 +19,12 @@ from inception_lab.report.plots import (
     effective,
     field_depth,
     field_spectrum,
+    macs_and_time,
     memory_timeline,
     saving,
 )
 from inception_lab.report.plots.effective import Effective
+from inception_lab.report.plots.macs_and_time import MacsAndTime
 from inception_lab.report.plots.style import image, plot_style
 
 KINDS = ("svg", "png")
@@ -86,3 +88,22 @@ def effective_field_plot(field: Effective) -> dict[str, bytes]:
         what = f"a gradient of {field.weight.ndim} spatial axes, or of zeros, cannot be drawn"
         raise InceptionLabError(what, where=field.layer, hint="leave out the plot")
     return EFFECTIVE_PLOT.images(field)
+
+
+MACS_AND_TIME_PLOT = Plot(macs_and_time.draw, macs_and_time.caption, macs_and_time.has_content)
+"""The plot of times beside a trace, which is in no report either."""
+
+
+def macs_and_time_plot(subject: MacsAndTime) -> dict[str, bytes]:
+    """Each module's share of the MACs beside its share of the time, as files by their endings.
+
+    Args:
+        subject: The shares, and the run that they are of.
+
+    Raises:
+        InceptionLabError: There are no MACs, or no time.
+    """
+    if not MACS_AND_TIME_PLOT.has_content(subject):
+        what = "a step without MACs or without time cannot be drawn"
+        raise InceptionLabError(what, where=subject.context["model"], hint="leave out the plot")
+    return MACS_AND_TIME_PLOT.images(subject)
