@@ -21,6 +21,7 @@ from inception_lab.cli.options import (
     optimizer_option,
     typed_options,
 )
+from inception_lab.cli.roofline import check_plot, time_beside_trace
 from inception_lab.cli.time_text import comparison_text, times_text
 from inception_lab.errors import InceptionLabError
 
@@ -51,6 +52,8 @@ class TimeOptions:
         channels_last: Convert models and inputs to this memory format.
         autocast: Name of the dtype of autocast, None without.
         depth: Levels below the model at which modules have rows, None for layers.
+        roofline: Set the times beside what the machine allows.
+        plot: File for the plot of each module's MACs beside its time.
     """
 
     device: str
@@ -62,6 +65,13 @@ class TimeOptions:
     channels_last: bool
     autocast: str | None
     depth: int | None
+    roofline: bool
+    plot: Path | None
+
+    @property
+    def beside_trace(self) -> bool:
+        """True where an answer needs a trace of the model too."""
+        return self.roofline or self.plot is not None
 
     def convert(self, model: nn.Module, inputs: ModelInputs) -> ModelWithInputs:
         """The model and its inputs in dtype and memory format."""
@@ -101,6 +111,12 @@ time_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options
             "--autocast", type=click.Choice(DTYPES[1:]), help="Run forward and loss under autocast."
         ),
         click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this."),
+        click.option("--roofline", is_flag=True, help="Set the times beside what the machine allows."),
+        click.option(
+            "--plot",
+            type=click.Path(path_type=Path),
+            help="Draw each module's MACs beside its time into a .svg or .png file.",
+        ),
     ),
 )
 """Adds the options of this command alone, which arrive as `options`."""
@@ -139,6 +155,15 @@ def _check(models: Sequence[str], options: TimeOptions) -> None:
         timed_device(options.device)  # before anything is built
     if len(models) > 1 and len(options.batch_sizes) > 1:
         raise InceptionLabError("several models at several batch sizes", hint="name one model or one size")
+    check_plot(options.plot)
+    if options.beside_trace and len(models) + len(options.batch_sizes) > 2:
+        raise InceptionLabError(
+            "--roofline and --plot are of one model at one batch size", hint="leave them out"
+        )
+    if options.beside_trace and options.compiled:
+        raise InceptionLabError(
+            "--roofline and --plot are of the operations that --compile fuses", hint="leave it out"
+        )
     if options.depth and len(models) + len(options.batch_sizes) > 2:
         raise InceptionLabError(
             "--depth is of the layers of one model at one batch size", hint="leave it out"
@@ -165,6 +190,11 @@ def _time_one(
 
     def run(models: Sequence[ModelWithInputs]) -> str:
         ((model, inputs),) = models
+        if options.beside_trace:
+            eager = {k: v for k, v in keywords.items() if k != "execution"} | {"name": names[0]}
+            return time_beside_trace(
+                model, inputs, eager, options.depth, form, options.roofline, options.plot
+            )
         return times_text(layer_times(model, inputs, name=names[0], **keywords), options.depth, form)
 
     return _with_models(names, tracing, options, run)

@@ -14,6 +14,7 @@ from inception_lab.report.text import render, shape_text
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from inception_lab.measure.roofline.result import Roofline
     from inception_lab.measure.timing.batches import BatchTimes
     from inception_lab.measure.timing.results import LayerTimes, TimesComparison
 
@@ -36,7 +37,7 @@ def times_text(times: LayerTimes, depth: int | None, form: str) -> str:
         return _json(times, rows if depth is not None else None)
     if form == "csv":
         return render(rows, columns_of(rows), form)
-    return "\n".join([*_table(rows, form), *_totals(times), *_context(times)]) + "\n"
+    return "\n".join([*longest_lines(rows, form), *total_lines(times), *context_lines(times)]) + "\n"
 
 
 def _json(times: LayerTimes, modules: Sequence[Row] | None) -> str:
@@ -51,7 +52,7 @@ def _rows(table: DataFrame) -> list[Row]:
     return cast("list[Row]", table.to_dict("records"))
 
 
-def _table(rows: Sequence[Row], form: str) -> Iterator[str]:
+def longest_lines(rows: Sequence[Row], form: str) -> Iterator[str]:
     """The longest rows, and how much the others make up."""
     ordered = sorted((row for row in rows if row["self_ms"]), key=lambda row: -row["self_ms"])
     longest = ordered[:LONGEST] if form == "table" else ordered
@@ -65,13 +66,14 @@ def _table(rows: Sequence[Row], form: str) -> Iterator[str]:
     yield ""
 
 
-def _totals(times: LayerTimes) -> Iterator[str]:
+def total_lines(times: LayerTimes | Roofline) -> Iterator[str]:
+    """A line for each figure of the whole step."""
     for name, value in times.totals.items():
         yield f"{METRICS[name].label:<20} {format_quantity(value, METRICS[name].unit):>10}"
 
 
-def _context(times: LayerTimes) -> Iterator[str]:
-    """The run and the machine, and if its rounds tell anything."""
+def context_lines(times: LayerTimes) -> Iterator[str]:
+    """Lines of the run and the machine, and if its rounds tell anything."""
     yield from _run_lines(times.context)
     if times.note:
         yield f"{'Note':<20} {times.note}"
