@@ -21,7 +21,7 @@ from inception_lab.measure.profile.attribution import (
     Owner,
     attribute,
 )
-from inception_lab.measure.profile.events import Events, Launch, Range, Work
+from inception_lab.measure.profile.events import PHASE_RANGE, Events, Launch, Range, Work
 from inception_lab.measure.profile.ranges import run_with_ranges
 from inception_lab.measure.timing.clock import BACKWARD, OUTSIDE, Cell, Frame
 from inception_lab.measure.timing.cuda_rounds import CudaRunner, PhaseEvents
@@ -35,6 +35,7 @@ PROFILED_STEPS = 5
 UNLAUNCHED = Frame("(no launch)", 0, "")
 """Kernels whose launch the trace does not have."""
 
+_BACKWARD_RANGE = f"{PHASE_RANGE}backward"
 _KERNEL_LAUNCH = re.compile(r"(?:cuda|cu|hip)\w*Launch\w*Kernel\w*")
 _GRAPH_LAUNCH = re.compile(r"(?:cuda|cu|hip)GraphLaunch\w*")
 
@@ -177,7 +178,7 @@ class _Trace:
         items = [item for item in self._items() if step.start <= self._moment(item) <= step.end]
         items.sort(key=lambda item: (item.work.start, item.work.end))
         calls = self._calls(step, kinds)
-        first_moments = {frame: self.events.ranges[index].start for index, frame in calls.items()}
+        first_moments = self._first_moments(step, calls)
         busy: dict[Cell, int] = defaultdict(int)
         kernel_times: dict[Frame, int] = defaultdict(int)
         kernels: Counter[Frame] = Counter()
@@ -194,6 +195,15 @@ class _Trace:
                 kernels[frame] += 1
         frames = sorted(first_moments, key=lambda frame: first_moments[frame])
         return StepWork(frames, busy, kernel_times, kernels, self._counts(step, items))
+
+    def _first_moments(self, step: Range, calls: Mapping[int, Frame]) -> dict[Frame, int]:
+        """The beginning of each call, and of the backward pass, which has a row in any case."""
+        ranges = self.events.ranges
+        moments = {frame: ranges[index].start for index, frame in calls.items()}
+        for item in ranges:
+            if item.name == _BACKWARD_RANGE and step.start <= item.start <= step.end:
+                moments[BACKWARD] = item.start
+        return moments
 
     def _items(self) -> Iterator[_Item]:
         owners, launches = self.attribution.owners, self.attribution.launches

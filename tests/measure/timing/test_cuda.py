@@ -124,6 +124,12 @@ class TestWorkOfAStep:
         assert busy(work) == {("a", "forward"): 1, ("a", "backward"): 2 + 3, ("(backward)", "backward"): 4}
         assert work.frames == [A, BACKWARD]
 
+    def test_the_backward_pass_has_a_row_even_where_calls_own_all_of_it(self, tmp_path):
+        (work,) = works_of(
+            tmp_path, step(0, 9), layer("a", 1, 2), phase("backward", 3, 4), layer("(optimizer)", 6, 7)
+        )
+        assert [frame.path for frame in work.frames] == ["a", "(backward)", "(optimizer)"]
+
     def test_calls_of_one_module_are_told_apart_in_each_step(self, tmp_path):
         def one(at, number):
             yield step(at, at + 100, number)
