@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from inception_lab.errors import InceptionLabError
 
@@ -69,6 +71,56 @@ def write_bytes(path: Path, content: bytes) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_together(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder, whose files move into `folder` when all went well.
+
+    Where anything is raised, Ctrl-C included, nothing of them is left, and `folder` is as it was. Files in it
+    of other names stay.
+
+    Args:
+        folder: The place of the files; it and missing folders above it are made.
+
+    Raises:
+        InceptionLabError: It cannot be written.
+    """
+    made: list[Path] = []
+    try:
+        target = _resolved(folder)
+        made += [place for place in (target, *target.parents) if not place.exists()]
+        target.mkdir(parents=True, exist_ok=True)
+        # within it, and so on the same file system, where a file moves at once or not at all
+        with TemporaryDirectory(dir=target, prefix=".inception_lab-") as place:
+            yield Path(place)
+            _move_files(Path(place), target)
+    except BaseException as error:
+        # the innermost first: rmdir takes none that holds something, as another program may have written
+        for empty in made:
+            with suppress(OSError):
+                empty.rmdir()
+        if isinstance(error, OSError):
+            raise InceptionLabError(
+                f"cannot be written: {error.strerror or error}", where=str(folder), hint="name another folder"
+            ) from error
+        raise
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # before Python 3.13 a loop of links
+        raise OSError(str(error)) from error
+
+
+def _move_files(source: Path, target: Path) -> None:
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            path.replace(place)
 
 
 def _umask() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.files import write_bytes, write_text
+from inception_lab.files import write_bytes, write_text, written_together
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,48 @@ def test_what_cannot_be_written_is_one_line(tmp_path, place):
         write_text(tmp_path / place, "a")
     assert refusal.value.where.endswith(place)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_files_of_a_folder_come_together_beside_others(tmp_path):
+    folder = tmp_path / "a" / "folder"
+    folder.mkdir(parents=True)
+    (folder / "old").write_text("old")
+    (folder / "other").write_text("other")
+    with written_together(folder) as new:
+        (new / "old").write_text("new")
+        (new / "inner").mkdir()
+        (new / "inner" / "file").write_text("file")
+        assert (folder / "old").read_text() == "old"
+    assert {p.name: p.read_text() for p in folder.rglob("*") if p.is_file()} == {
+        "old": "new", "other": "other", "file": "file"
+    }  # fmt: skip
+    assert sorted(path.name for path in folder.iterdir()) == ["inner", "old", "other"]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(28, "No space left")])
+@pytest.mark.parametrize("existed", [False, True])
+def test_an_interruption_leaves_nothing_of_a_folder(tmp_path, error, existed):
+    folder = tmp_path / "a" / "folder"
+    if existed:
+        folder.mkdir(parents=True)
+
+    def write_half():
+        with written_together(folder) as new:
+            (new / "file").write_text("half")
+            raise error
+
+    with pytest.raises((InceptionLabError, ValueError, KeyboardInterrupt)) as failure:
+        write_half()
+    if isinstance(error, OSError):
+        assert str(failure.value) == f"{folder}: cannot be written: No space left; name another folder"
+    else:
+        assert failure.value is error
+    assert [path.name for path in tmp_path.rglob("*")] == (["a", "folder"] if existed else [])
+
+
+@pytest.mark.parametrize("place", ["file", "file/folder", "loop"])
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InceptionLabError, match="cannot be written"), written_together(tmp_path / place):
+        pytest.fail("entered")
