@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from inception_lab.measure.prediction import trace_for_device as trace_for_device
     from inception_lab.measure.profile.profile import Profile as Profile
     from inception_lab.measure.profile.profile import read_profile as read_profile
+    from inception_lab.measure.profile.record import record_profile as record_profile
+    from inception_lab.measure.profile.tensorboard import tensorboard_copy as tensorboard_copy
     from inception_lab.measure.roofline.ceilings import measure_ceilings as measure_ceilings
     from inception_lab.measure.roofline.limits import Ceilings as Ceilings
     from inception_lab.measure.roofline.result import Roofline as Roofline
@@ -110,6 +112,7 @@ _HOME = {
     "projective_field": "analyzers.receptive_field.projective",
     "read_profile": "measure.profile.profile",
     "receptive_field": "analyzers.receptive_field.table",
+    "record_profile": "measure.profile.record",
     "reduction_saving": "analyzers.reductions",
     "register_formula": "formulas.registry",
     "reserved_memory": "analyzers.memory.cuda_allocator",
@@ -120,6 +123,7 @@ _HOME = {
     "smallest_input": "limits",
     "summarise": "analyzers.summary",
     "times_by_batch": "measure.timing.batches",
+    "tensorboard_copy": "measure.profile.tensorboard",
     "trace": "tracing.tracer",
     "trace_for_device": "measure.prediction",
     "tried_resolution_fit": "limits",

@@ -144,18 +144,18 @@ class Events:
             _add_memory(self, event)
         if type(category) is not str:
             return
-        role = _role(category)
+        role = role_of(category)
         if phase == "X" and role in _ADDERS:
             _ADDERS[role](self, event, category.lower())
         elif role == "flow" and phase in ("s", "f"):
             ends = self.forward_ends if phase == "s" else self.backward_ends
             flow = f"{event.get('pid')} {event.get('id')}"
-            ends.append(FlowEnd(_thread(event), _nanoseconds(event, "ts"), flow))
+            ends.append(FlowEnd(_thread(event), nanoseconds(event, "ts"), flow))
 
 
 @lru_cache(maxsize=256)
-def _role(category: str) -> str:
-    """The part that events of a category play; categories of old traces are capitalised."""
+def role_of(category: str) -> str:
+    """Return the part that events of a category play; categories of old traces are capitalised."""
     name = category.lower()
     if name in _WORK:
         return "work"
@@ -167,12 +167,12 @@ def _role(category: str) -> str:
 
 
 def _add_memory(events: Events, event: Mapping[str, Any]) -> None:
-    arguments = _arguments(event)
+    arguments = arguments_of(event)
     allocated, reserved = arguments.get("Total Allocated"), arguments.get("Total Reserved")
     if type(allocated) is int:  # not in traces before PyTorch 1.11
         device = _device_name(*(_integer_or_none(arguments.get(key)) for key in ("Device Type", "Device Id")))
         reserved = reserved if type(reserved) is int else 0
-        events.memory.append(MemoryState(_nanoseconds(event, "ts"), device, allocated, reserved))
+        events.memory.append(MemoryState(nanoseconds(event, "ts"), device, allocated, reserved))
 
 
 @lru_cache(maxsize=256, typed=True)
@@ -182,10 +182,10 @@ def _device_name(kind: int | None, number: int | None) -> str:
 
 
 def _add_work(events: Events, event: Mapping[str, Any], category: str) -> None:
-    start, duration = _nanoseconds(event, "ts"), _nanoseconds(event, "dur")
+    start, duration = nanoseconds(event, "ts"), nanoseconds(event, "dur")
     if duration < 0:
         raise InceptionLabError(f"event {_name(event)!r} has a negative duration", hint="record it again")
-    arguments = _arguments(event)
+    arguments = arguments_of(event)
     device = arguments.get("device")
     events.work.append(
         Work(
@@ -193,7 +193,7 @@ def _add_work(events: Events, event: Mapping[str, Any], category: str) -> None:
             start + duration,
             _WORK[category],
             _name(event),
-            _integer(arguments.get("correlation")),
+            integer(arguments.get("correlation")),
             _integer_or_none(device),
         )
     )
@@ -201,7 +201,7 @@ def _add_work(events: Events, event: Mapping[str, Any], category: str) -> None:
 
 def _add_launch(events: Events, event: Mapping[str, Any], category: str) -> None:
     del category
-    correlation = _integer(_arguments(event).get("correlation"))
+    correlation = integer(arguments_of(event).get("correlation"))
     if correlation:
         events.launches.append(Launch(_thread(event), *_interval(event), _name(event), correlation))
 
@@ -241,23 +241,27 @@ _ADDERS = {
 
 
 def _add_range(events: Events, event: Mapping[str, Any], kind: RangeKind, name: str) -> None:
-    arguments = _arguments(event)
-    number = _integer(arguments.get("External id", arguments.get("Python id")))
+    arguments = arguments_of(event)
+    number = integer(arguments.get("External id", arguments.get("Python id")))
     events.ranges.append(Range(_thread(event), *_interval(event), kind, number, intern(name)))
 
 
 def _interval(event: Mapping[str, Any]) -> tuple[int, int]:
-    start = _nanoseconds(event, "ts")
+    start = nanoseconds(event, "ts")
     # an unfinished range of the CPU is recorded with -1
-    return start, start + max(_nanoseconds(event, "dur"), 0)
+    return start, start + max(nanoseconds(event, "dur"), 0)
 
 
-def _nanoseconds(event: Mapping[str, Any], key: str) -> int:
-    """A time of an event as whole nanoseconds, exactly as its digits say."""
+def nanoseconds(event: Mapping[str, Any], key: str) -> int:
+    """Return a time of an event as whole nanoseconds, exactly as its digits say.
+
+    Raises:
+        InceptionLabError: It has none.
+    """
     value = event.get(key)
     if type(value) is int and abs(value) < _MOST_MICROSECONDS:
         return value * NANOSECONDS
-    if type(value) is str:
+    if isinstance(value, str):
         whole, _, fraction = value.partition(".")
         if len(fraction) == 3 and whole.isdecimal() and fraction.isdecimal():
             return int(whole + fraction)
@@ -270,8 +274,8 @@ def _nanoseconds(event: Mapping[str, Any], key: str) -> int:
     raise InceptionLabError(f"event {_name(event)!r} has no valid {key!r}: {value!r}", hint="record it again")
 
 
-def _integer(value: object) -> int:
-    """An id as a number; 0 for none."""
+def integer(value: object) -> int:
+    """Return an id as a number; 0 for none."""
     if type(value) is str and value.isdecimal():
         return int(value)
     return value if type(value) is int and value > 0 else 0
@@ -289,6 +293,7 @@ def _thread(event: Mapping[str, Any]) -> str:
     return intern(f"{event.get('pid')} {event.get('tid')}")
 
 
-def _arguments(event: Mapping[str, Any]) -> Mapping[str, Any]:
+def arguments_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of an event; none where they are not an object."""
     arguments = event.get("args")
     return arguments if isinstance(arguments, dict) else {}

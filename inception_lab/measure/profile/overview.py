@@ -21,7 +21,7 @@ WHOLE_TRACE = "(trace)"
 Interval = tuple[int, int]
 """Start and end in nanoseconds."""
 
-_LOADERS = ("enumerate(DataLoader)#", "enumerate(DataPipe)#")
+LOADERS = ("enumerate(DataLoader)#", "enumerate(DataPipe)#")
 """Prefixes of the ranges in which a program waits for its next batch."""
 
 
@@ -37,7 +37,7 @@ def _runtime(events: Events, _: Nesting) -> Iterator[Interval]:
 
 
 def _data_loader(events: Events, _: Nesting) -> Iterator[Interval]:
-    return ((item.start, item.end) for item in events.ranges if item.name.startswith(_LOADERS))
+    return ((item.start, item.end) for item in events.ranges if item.name.startswith(LOADERS))
 
 
 def _operators(events: Events, nesting: Nesting) -> Iterator[Interval]:

@@ -23,7 +23,13 @@ TRUNCATED = "is truncated"
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def members(path: Path) -> Iterator[tuple[str, Any]]:
+class Number(str):
+    """A number with a fraction as the text that stands in a file, told from text in quotation marks."""
+
+    __slots__ = ()
+
+
+def members(path: Path, number: type[str] = str) -> Iterator[tuple[str, Any]]:
     """Yield the members of a trace's outer object, with one pair `(EVENTS, event)` for each event.
 
     Numbers with a fraction are given as text, digit by digit as they stand in the file: a double does not
@@ -31,6 +37,7 @@ def members(path: Path) -> Iterator[tuple[str, Any]]:
 
     Args:
         path: A file of JSON, bare or packed with gzip, whatever its name ends in.
+        number: The type of that text; `Number` where it has to be told from other text.
 
     Raises:
         InceptionLabError: The file cannot be read, is truncated or damaged, or has no events.
@@ -42,7 +49,7 @@ def members(path: Path) -> Iterator[tuple[str, Any]]:
             raw = gzip.GzipFile(fileobj=file) if magic == GZIP_MAGIC else file
             # names of kernels are not always UTF-8, and no figure depends on them
             text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
-            yield from _Window(text, path).members()
+            yield from _Window(text, path, number).members()
     except EOFError as error:
         raise InceptionLabError("is truncated: it ends before its gzip stream", where=str(path)) from error
     except (OSError, zlib.error) as error:
@@ -53,11 +60,11 @@ def members(path: Path) -> Iterator[tuple[str, Any]]:
 class _Window:
     """A window that slides over the text of a file, and the values that begin in it."""
 
-    def __init__(self, file: IO[str], path: Path) -> None:
+    def __init__(self, file: IO[str], path: Path, number: type[str]) -> None:
         self._file, self._path = file, path
         self._text, self._position = "", 0
         self._events = 0
-        self._decoder = json.JSONDecoder(strict=False, parse_float=str)
+        self._decoder = json.JSONDecoder(strict=False, parse_float=number)
 
     def members(self) -> Iterator[tuple[str, Any]]:
         """Yield the members of the outer object; see the function of this name."""
