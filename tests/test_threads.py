@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import combinations_with_replacement
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -85,6 +86,7 @@ FUNCTIONS = {
     "times_by_batch": lambda model: list(
         map(timed_layers, il.times_by_batch(model, SHAPE[1:], [2, 3], seconds=0).times)
     ),
+    "record_profile": lambda model: recorded_layers(il.record_profile, model),
     "effective_field": lambda model: il.effective_field(model, SHAPE, layer="norm", seeds=[0], samples=2),
     "check_fields": lambda model: il.check_fields(model, SHAPE, ["norm"]),
     "smallest_input": lambda model: il.smallest_input(model, SHAPE),
@@ -130,6 +132,13 @@ def limits():
     """Ceilings of this machine, made by hand."""
     version, threads = torch.__version__.partition("+")[0], torch.get_num_threads()
     return replace(CEILINGS, machine=device_name("cpu"), torch=version, threads=threads)
+
+
+def recorded_layers(record_profile, model):
+    """The layers of a profile, without their times."""
+    with TemporaryDirectory() as folder:
+        profile = record_profile(model, SHAPE, folder=folder, active=1)
+    return sorted(profile.layers["layer"])
 
 
 RIVAL = nn.Linear(3, 3)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _LAYERS_FROM = {"layer": "ranges of inception_lab", "module": "nn.Module events", "operator": "operators"}
-_COLUMNS = {
+COLUMNS = {
     "layers": ("layer", "phase", "device_ms", "share", "kernels", "self_host_ms"),
     "unattributed": ("reason", "launched_by", "phase", "device_ms", "share", "kernels", "self_host_ms"),
     "routes": ("route", "device_ms", "kernels"),
@@ -124,7 +124,7 @@ class Profile:
     def _frame(self, name: str) -> DataFrame:
         from pandas import DataFrame
 
-        return DataFrame(tables.frame_columns(self.rows[name], _COLUMNS[name]))
+        return DataFrame(tables.frame_columns(self.rows[name], COLUMNS[name]))
 
 
 def read_profile(path: str | Path) -> Profile:

@@ -135,12 +135,22 @@ class _Runner:
 
 @contextmanager
 def fresh(step: Step, state: ModuleState) -> Iterator[None]:
-    """No gradients, the same random numbers, nothing kept by the last round, and no garbage of it."""
+    """What `renew` does, and what the model raises in one line."""
+    renew(step, state)
+    with failure_named(step.request.name):
+        yield
+
+
+def renew(step: Step, state: ModuleState) -> None:
+    """Drop gradients, what modules kept of the last round, and its garbage; begin random numbers anew.
+
+    Args:
+        step: Prepared.
+        state: What its modules kept before the first round.
+    """
     for tensor in (*step.model.parameters.values(), *step.arguments.tensors.values()):
         tensor.grad = None
     state.restore()
     # Automatic collection is off; the young generation is enough for cycles of the last round.
     gc.collect(0)
     torch.default_generator.manual_seed(0)
-    with failure_named(step.request.name):
-        yield
