@@ -92,6 +92,7 @@ _ALL = (
     Metric("plain_step_iqr_ms", "Interquartile range", "milliseconds", "lower", "of plain_step_ms"),
     Metric("sample_ms", "Per sample", "milliseconds", "lower", "plain_step_ms by the batch size"),
     Metric("overhead_percent", "Cost of measuring", "percent", "lower", "time with clocks over that without"),
+    Metric("page_faults", "Page faults", "count", "lower", "pages of memory that a plain step gets anew"),
     Metric("cpu_overhead_percent", "Cost in CPU time", "percent", "lower", "the same by the CPU clock"),
     Metric("launches", "Launches", "count", "lower", "operations that compute or move anything"),
     Metric("compulsory_bytes", "Fewest bytes moved", "bytes", "lower", "bytes that must enter and leave"),

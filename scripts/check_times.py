@@ -1,7 +1,7 @@
 """Check what `time` claims on this machine: that times add up, cost little to measure and repeat.
 
-A model runs twice through `inception-lab time`, each time in a process of its own, and between the two under
-torch.profiler. Checked are the own times
+In inference and in training, a model runs twice through `inception-lab time`, each time in a process of its
+own, and between the two under torch.profiler. Checked are the own times
 against the step and against a plain run, the cost of measuring, the shares of the first run against those of
 the second, and the share of convolutions against the profiler's own table of the same step.
 
@@ -26,8 +26,11 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 import inception_lab as il
+from inception_lab.ir.trace import Mode
 from inception_lab.measure.real_runs import SILENT, prepared_on
+from inception_lab.measure.timing.module_state import ModuleState
 from inception_lab.measure.timing.results import NOISY
+from inception_lab.measure.timing.rounds import fresh
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.report.document import Heading, Table, document
 from inception_lab.running.exclusion import one_run_at_a_time
@@ -38,7 +41,10 @@ Times = Mapping[str, Any]
 """The output of `inception-lab time --format json`."""
 
 PROFILED_STEPS = 6
-CONVOLUTION = "aten::conv2d"
+HEADINGS: Mapping[Mode, str] = {"eval": "Inference", "train": "A training step"}
+CONVOLUTIONS = ("aten::conv2d", "aten::convolution_backward")
+MODES: Mapping[Mode, str | None] = {"eval": None, "train": "momentum"}
+"""The optimizer of the step in each mode."""
 LEAST_SHARE = 1.0
 """Percent of the step from which on the share of a layer is to repeat."""
 
@@ -84,26 +90,29 @@ PAGES = (
 """A part of the times that depends on the process and not on the model."""
 
 
-def run_profiled(model: nn.Module, shape: tuple[int, ...]) -> float:
+def run_profiled(model: nn.Module, shape: tuple[int, ...], mode: Mode = "eval") -> float:
     """The share of convolutions in percent by torch.profiler's own table, the median of several steps."""
     os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)
     shares: list[float] = []
-    with one_run_at_a_time, prepared_on(request_of(model, shape), torch.device("cpu")) as step:
+    request = request_of(model, shape, mode=mode, optimizer=MODES[mode])
+    with one_run_at_a_time, prepared_on(request, torch.device("cpu")) as step:
+        state = ModuleState(step.model.modules.values())
         step.run()
         for _ in range(PROFILED_STEPS):
-            with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            with fresh(step, state), profile(activities=[ProfilerActivity.CPU]) as profiler:
                 step.run()
             table = profiler.key_averages()
             whole = float(sum(row.self_cpu_time_total for row in table))
-            convolutions = float(sum(row.cpu_time_total for row in table if row.key == CONVOLUTION))
+            convolutions = float(sum(row.cpu_time_total for row in table if row.key in CONVOLUTIONS))
             shares.append(100 * convolutions / whole)
     return median(shares)
 
 
-def run_timed(name: str, shape: Sequence[int], seconds: float) -> Times:
+def run_timed(name: str, shape: Sequence[int], mode: Mode, seconds: float) -> Times:
     """The answer of `inception-lab time` in a process of its own, where memory is as fresh as for a user."""
     size = "x".join(map(str, shape[1:]))
     options = {"--input-size": size, "--batch-size": shape[0], "--seconds": seconds, "--threads": 1}
+    options |= {"--mode": mode} | ({"--optimizer": MODES[mode]} if MODES[mode] else {})
     words = [str(word) for option in options.items() for word in option]
     command = [sys.executable, "-m", "inception_lab", "time", name, *words, "--format", "json"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)
@@ -145,6 +154,7 @@ def check_rows(first: Times, second: Times, layers: pd.DataFrame, profiled_share
         "convolutions": convolutions - profiled_share,
     }
     about = {
+        "mode": first["mode"],
         "model": first["model"],
         "input": "x".join(map(str, first["input_shapes"][0])),
         "rounds": f"{first['rounds']} and {second['rounds']}",
@@ -170,20 +180,27 @@ def verdict(row: Mapping[Any, Any]) -> str:
 
 def page(checks: pd.DataFrame, layers: pd.DataFrame, context: str) -> str:
     """Return the verdicts in Markdown, and the largest shares."""
+    parts = [part for mode in MODES for part in mode_parts(mode, *of_mode(mode, checks, layers))]
+    return document("Times of layers, checked", [INTRODUCTION, *parts, PAGES, context])
+
+
+def of_mode(mode: Mode, *tables: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of a mode in each table."""
+    return [table[table["mode"] == mode] for table in tables]
+
+
+def mode_parts(mode: Mode, checks: pd.DataFrame, layers: pd.DataFrame) -> list[str | Heading | Table]:
+    """The part of the page that tells of one mode."""
     about = checks.iloc[0]
-    return document(
-        "Times of layers, checked",
-        [
-            INTRODUCTION,
-            f"{about['model']} on {about['input']}, inference, {about['rounds']} rounds; the middle half of "
-            f"the plain rounds spans {about['spread_percent']:.1f}% of their median.",
-            checks_table(checks),
-            Heading("The largest shares"),
-            shares_table(layers),
-            PAGES,
-            context,
-        ],
-    )
+    step = f"a training step with {MODES[mode]}" if MODES[mode] else "inference"
+    return [
+        Heading(HEADINGS[mode]),
+        f"{about['model']} on {about['input']}, {step}, {about['rounds']} rounds; the middle half of "
+        f"the plain rounds spans {about['spread_percent']:.1f}% of their median.",
+        checks_table(checks),
+        "The largest shares:",
+        shares_table(layers),
+    ]
 
 
 def checks_table(checks: pd.DataFrame) -> Table:
@@ -214,9 +231,21 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--model", choices=list(CARDS), default="googlenet", metavar="MODEL", help="default: googlenet")
     add("--batch-size", type=int, default=8, metavar="N", help="default: 8")
     add("--side", type=int, metavar="N", help="side of the input; default: the model's own")
-    add("--seconds", type=float, default=60.0, metavar="S", help="budget of each of two runs; default: 60")
+    add("--seconds", type=float, default=60.0, metavar="S", help="budget of each of four runs; default: 60")
     add_output(parser, REPORTS / "times")
     return parser.parse_args(arguments)
+
+
+def check_mode(
+    name: str, shape: tuple[int, ...], mode: Mode, seconds: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Run a model three times in a mode; the rows of the checks, and those of the layers."""
+    first = run_timed(name, shape, mode, seconds)
+    profiled_share = run_profiled(il.create_model(name), shape, mode)
+    second = run_timed(name, shape, mode, seconds)
+    layers = layer_rows(first, second)
+    layers.insert(0, "mode", mode)
+    return check_rows(first, second, layers, profiled_share), layers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -225,11 +254,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     channels, *sides = get_card(options.model).input_size
     shape = (options.batch_size, channels, *(options.side or side for side in sides))
-    first = run_timed(options.model, shape, options.seconds)
-    profiled_share = run_profiled(il.create_model(options.model), shape)
-    second = run_timed(options.model, shape, options.seconds)
-    layers = layer_rows(first, second)
-    checks = check_rows(first, second, layers, profiled_share)
+    pairs = [check_mode(options.model, shape, mode, options.seconds) for mode in MODES]
+    checks, layers = (pd.concat(tables, ignore_index=True) for tables in zip(*pairs, strict=True))
     write_csv(options.output, "checks.csv", checks, "%.6g")
     write_csv(options.output, "layers.csv", layers, "%.6g")
     text = page(checks, layers, context_line(f"{torch.get_num_threads()} thread"))

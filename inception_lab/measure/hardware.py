@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from pathlib import Path
 
 import torch
@@ -17,6 +18,15 @@ def device_name(device: str) -> str:
     lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
+
+
+def count_page_faults() -> int:
+    """Pages of memory that the system has given to this process so far; 0 where it does not tell."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 _BLOCKS = {"AVX512": 16, "AVX2": 8}

@@ -22,12 +22,13 @@ def test_a_run_writes_every_check_and_every_layer(tmp_path):
     arguments = ["--model", "nin", "--side", "64", "--batch-size", "1", "--seconds", "0", "-o", str(tmp_path)]
     code = check_times.main(arguments)
     checks, rows = (pd.read_csv(tmp_path / name) for name in ("checks.csv", "layers.csv"))
-    assert list(checks["check"]) == list(check_times.CHECKS)
-    assert checks.set_index("check").loc["sum", "figure"] == 0
+    assert list(checks["check"]) == 2 * list(check_times.CHECKS)
+    assert set(checks.set_index("check").loc["sum", "figure"]) == {0}
     for column in ("share_first", "share_second", "cpu_share_first", "cpu_share_second"):
-        assert rows[column].sum() == pytest.approx(100, abs=1e-3)
+        assert rows.groupby("mode")[column].sum().to_list() == pytest.approx([100, 100], abs=1e-3)
     page = (tmp_path / "README.md").read_text()
-    assert "nin on 1x3x64x64" in page
+    assert "nin on 1x3x64x64, inference" in page
+    assert "nin on 1x3x64x64, a training step with momentum" in page
     verdicts = [check_times.verdict(check) for check in checks.to_dict("records")]
     assert code == (0 if set(verdicts) == {"reached"} else 1)
 
@@ -59,6 +60,8 @@ def test_the_profiler_counts_convolutions_with_all_that_they_call():
 
     assert 50 < check_times.run_profiled(Waits(), (1, 64, 40, 40)) <= 100
     assert check_times.run_profiled(nn.ReLU(), (1, 3, 8, 8)) == 0
+    wide = nn.Sequential(nn.Conv2d(64, 64, 5), nn.Flatten(), nn.AdaptiveAvgPool1d(4))
+    assert 50 < check_times.run_profiled(wide, (1, 64, 40, 40), "train") <= 100
 
 
 def test_the_committed_page_is_that_of_the_committed_rows():

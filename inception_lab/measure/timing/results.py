@@ -106,12 +106,15 @@ class CpuTimes(LayerTimes):
         cpu_overhead: The same by the thread's CPU time, which other programs on the machine disturb less.
         medians_part: Sum of the layers' medians as a part of the median step; each is divided by it in
             `layers`, so that they add up.
+        page_faults: Median number of pages of memory that the system gave to the process in a plain step.
+            Layers that touch a page first pay for it; the C library decides which ones it hands back.
     """
 
     cpu_ms: float
     overhead: Interval
     cpu_overhead: Interval
     medians_part: float
+    page_faults: float
 
     @property
     def totals(self) -> Mapping[str, float]:
@@ -124,6 +127,7 @@ class CpuTimes(LayerTimes):
             "plain_step_iqr_ms": round(self.plain.iqr, 6),
             "overhead_percent": 100 * (self.overhead.median - 1),
             "cpu_overhead_percent": 100 * (self.cpu_overhead.median - 1),
+            "page_faults": self.page_faults,
         }
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from inception_lab.measure.hardware import count_page_faults
 from inception_lab.measure.real_runs import failure_named
 from inception_lab.measure.timing.clock import CallClock, Elapsed, RoundTimes, run_clocked, run_plain
 from inception_lab.measure.timing.module_state import ModuleState
@@ -34,10 +35,12 @@ class Samples:
     Attributes:
         clocked: With a clock at every call.
         plain: Those beside them, without one.
+        page_faults: Pages of memory that the system gave to the process in each of the latter.
     """
 
     clocked: list[RoundTimes] = field(default_factory=list)
     plain: list[Elapsed] = field(default_factory=list)
+    page_faults: list[int] = field(default_factory=list)
 
 
 class Rounds(NamedTuple):
@@ -129,7 +132,9 @@ class _Runner:
     def add_plain(self, samples: Samples) -> None:
         """Run the step without clocks."""
         with fresh(self.step, self.state):
+            before = count_page_faults()
             elapsed, _ = run_plain(self.step)
+            samples.page_faults.append(count_page_faults() - before)
         samples.plain.append(elapsed)
 
 

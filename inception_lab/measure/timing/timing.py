@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from math import inf
+from statistics import median
 
 import torch
 from torch import nn
@@ -235,6 +236,7 @@ def _cpu_times(step: Step, samples: Samples, warm_up: int) -> CpuTimes:
         overhead=median_ratio(clocked, plain),
         cpu_overhead=median_ratio(clocked_cpu, plain_cpu),
         medians_part=medians_part(samples.clocked),
+        page_faults=median(samples.page_faults),
     )
 
 

@@ -39,6 +39,7 @@ def made(monkeypatch, plain):
                     results.Interval(1, 1, 1, 1),
                     results.Interval(1, 1, 1, 1),
                     1.0,
+                    0,
                 ),
                 times,
             )

@@ -1,5 +1,6 @@
 """Times of layers: they add up, they are complete, and nothing is changed by them."""
 
+import sys
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -180,7 +181,7 @@ class TestResult:
 
     def test_rounds_that_differ_too_much_are_said_to(self, monkeypatch):
         noisy, quiet = (
-            results.CpuTimes({}, None, spread, results.Spread(10, 10, 10), 1, None, None, 1)
+            results.CpuTimes({}, None, spread, results.Spread(10, 10, 10), 1, None, None, 1, 0)
             for spread in (results.Spread(10, 9, 10 + 10 * NOISY), results.Spread(10, 10, 10 + 10 * NOISY))
         )
         assert "too noisy to judge" in noisy.note
@@ -398,3 +399,12 @@ class TestComparison:
         ]:
             with pytest.raises(InceptionLabError, match=message):
                 il.compare_times(models, inputs, names=names, seconds=0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system does not tell")
+def test_memory_that_each_step_gets_anew_shows_in_its_page_faults():
+    class Large(nn.Module):
+        def forward(self, x):
+            return x + torch.ones(2**24).sum()  # 64 MiB, which the C library maps and hands back each time
+
+    assert il.layer_times(Large(), (2,), seconds=0).page_faults >= 2**26 // 2**21  # of pages at most 2 MiB
