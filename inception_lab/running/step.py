@@ -31,6 +31,9 @@ LOSS, OPTIMIZER = "(loss)", "(optimizer)"
 
 Execution = Literal["eager", "compiled"]
 
+FRAMES_PER_FRAME = 3
+"""Frames on the stack, at most, for each frame of a model's own."""
+
 AUTOCAST_DTYPES = (None, torch.bfloat16, torch.float16)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -278,6 +281,7 @@ def guarded(
     """
     with (
         _no_modes(),
+        _deep_stack(),
         torch.inference_mode(False),  # tensors made in inference mode could not be differentiated
         substituted(model, training, stand_in, others) as substitutes,
         operation_by_operation(substitutes.modules),
@@ -376,6 +380,17 @@ def no_collection() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+@contextmanager
+def _deep_stack() -> Iterator[None]:
+    """Room for the frames of gates and observers around each module of a model as deep as Python lets it be."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(FRAMES_PER_FRAME * limit)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _no_modes() -> AbstractContextManager[object]:

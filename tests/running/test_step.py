@@ -1,7 +1,9 @@
 """A prepared and guarded run: its guards, its steady state, its phases in order, and what it refuses."""
 
 import gc
+import sys
 from dataclasses import FrozenInstanceError
+from threading import Event, Thread
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ import torch.nn.functional as F
 from support.fingerprints import fingerprint, same
 from torch import nn
 
+import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.running.optimizers import OPTIMIZERS, state_of
 from inception_lab.running.stand_ins import cpu_copy, cpu_input, meta_input, meta_twin
@@ -453,3 +456,24 @@ class TestStep:
         with prepared(Request(model, (2, 3)), META) as step:
             assert step.dtype == dtype
             assert step.arguments.args[0].dtype == dtype
+
+
+def test_a_model_as_deep_as_python_lets_it_be_runs_with_gates_and_clocks():
+    """Beside another thread, each call of a module has two gates and the clock around it."""
+    model = nn.Linear(2, 2)
+    for _ in range(250):
+        model = nn.Sequential(model)
+    stop = Event()
+    thread = Thread(target=stop.wait)
+    thread.start()
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)  # Python's own
+    try:
+        assert len(il.layer_times(model, (1, 2), seconds=0).layers) == 251 + 1
+        assert il.summarise(il.trace(model, (1, 2))).totals["params"] == 6
+    finally:
+        stop.set()
+        thread.join()
+        deepest = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit)
+    assert deepest == 1000
