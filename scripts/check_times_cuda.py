@@ -179,8 +179,8 @@ def count_differences(request: Request) -> int:
     finally:
         torch.backends.cudnn.deterministic = before
     return sum(
-        torch.equal(plain, again) and not torch.equal(plain, recorded)
-        for plain, again, recorded in zip(*runs, strict=True)
+        torch.equal(plain, repeat) and not torch.equal(plain, with_ranges)
+        for plain, repeat, with_ranges in zip(*runs, strict=True)
     )
 
 

@@ -43,6 +43,8 @@ def device_of(name: str, kinds: Collection[str], refusal: str) -> torch.device:
         raise InceptionLabError(f"{refusal} on {name!r}", hint=f"use {hint}")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InceptionLabError("this machine has no CUDA device", hint="use device='cpu'")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InceptionLabError(f"this machine has no CUDA device {device.index}", hint="use device='cuda'")
     return device
 
 

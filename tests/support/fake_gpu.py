@@ -63,7 +63,7 @@ class FakeGpu:
         self.log.append("synchronize")
 
     @contextmanager
-    def recorded(self, path: Path) -> Iterator[None]:
+    def recording(self, path: Path) -> Iterator[None]:
         with quiet_profiler(), profile(activities=[ProfilerActivity.CPU]) as session:
             yield
         session.export_chrome_trace(str(path))
@@ -75,7 +75,7 @@ class FakeGpu:
         return nullcontext()
 
     @contextmanager
-    def captured(self):
+    def capture(self):
         self.log.append("capture")
         if self.capture_error is not None:
             raise self.capture_error

@@ -51,7 +51,7 @@ def measure_on_cuda(
     gpu = make_gpu()
     runners = [CudaRunner(step, ModuleState(step.model.modules.values()), gpu) for step in steps]
     rounds = measure_cuda_rounds(runners, ROUNDS * seconds, _part_of(progress))
-    profiles = [_profiled(runner) for runner in runners]
+    profiles = [_profile(runner) for runner in runners]
     # captures come last: one that fails may leave the device in disorder
     replays = [replay_step(runner, REPLAYS * seconds / len(steps)) for runner in runners]
     return [
@@ -76,7 +76,7 @@ class _Profile(NamedTuple):
     works: Sequence[StepWork]
 
 
-def _profiled(runner: CudaRunner) -> _Profile:
+def _profile(runner: CudaRunner) -> _Profile:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         recording = record_steps(runner, path)
@@ -97,7 +97,7 @@ def _times(
         layers=layers,
         step=spread,
         plain=spread,
-        profiled=milliseconds_of(profile.times),
+        profiled_step=milliseconds_of(profile.times),
         counts=[work.counts for work in profile.works],
         replay=milliseconds_of(replay.times) if replay.times else None,
         reason=replay.reason,

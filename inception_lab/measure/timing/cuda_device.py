@@ -51,13 +51,13 @@ class Gpu(Protocol):
     def synchronize(self) -> None:
         """Wait until it is idle."""
 
-    def recorded(self, path: Path) -> AbstractContextManager[None]:
+    def recording(self, path: Path) -> AbstractContextManager[None]:
         """Have torch.profiler record what runs within, and write its trace to a file."""
 
     def side_stream(self) -> AbstractContextManager[None]:
         """Launch what runs within into another stream, as needed before a capture."""
 
-    def captured(self) -> AbstractContextManager[Graph]:
+    def capture(self) -> AbstractContextManager[Graph]:
         """Capture what would be launched within; nothing runs."""
 
 
@@ -84,7 +84,7 @@ class Cuda:
         torch.cuda.synchronize()
 
     @contextmanager
-    def recorded(self, path: Path) -> Iterator[None]:
+    def recording(self, path: Path) -> Iterator[None]:
         """Record operators, calls of the runtime and driver, and kernels."""
         activities = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
         with quiet_profiler(), profile(activities=activities) as session:
@@ -102,7 +102,7 @@ class Cuda:
         current.wait_stream(stream)
 
     @contextmanager
-    def captured(self) -> Iterator[Graph]:
+    def capture(self) -> Iterator[Graph]:
         """Capture into a graph, on a stream of its own and with a memory pool of its own."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):

@@ -14,6 +14,7 @@ from torch.profiler import record_function
 from inception_lab.ir.structure import ROOT
 from inception_lab.ir.trace import Phase
 from inception_lab.measure.profile.attribution import (
+    BY_FLOW,
     EVALUATE,
     NO_CORRELATION,
     NO_LAUNCH,
@@ -95,7 +96,7 @@ def record_steps(runner: CudaRunner, path: Path) -> Recording:
         runner: Of the step.
         path: Of the trace.
     """
-    with runner.gpu.recorded(path):
+    with runner.gpu.recording(path):
         # the first kernels of a session are lost after idle time (pytorch#192021)
         _, loss_name = _run_recorded(runner, "inception_lab.throwaway")
         times = [_run_recorded(runner, f"{STEP_RANGE}{number}")[0] for number in range(PROFILED_STEPS)]
@@ -138,8 +139,11 @@ def _calls_of_sums(attribution: Attribution) -> Mapping[int, int]:
     """
     calls: dict[int, int] = {}
     for owner, launch in zip(attribution.owners, attribution.launches, strict=True):
-        wrapper = None if launch is None else _wrapper(attribution, launch)
-        if wrapper is not None and owner.call is not None:
+        # what a checkpoint runs again within the node is launched within its own calls
+        if owner.route != BY_FLOW or owner.call is None or launch is None:
+            continue
+        wrapper = _wrapper(attribution, launch)
+        if wrapper is not None:
             calls.setdefault(wrapper, owner.call)
     return calls
 

@@ -26,13 +26,13 @@ class CudaTimes(LayerTimes):
     kernels alone, and `kernels` too. `plain` is the same as `step`: nothing measures layers in it.
 
     Attributes:
-        profiled: Milliseconds of the steps under the profiler, by events.
+        profiled_step: Milliseconds of the steps under the profiler, by events.
         counts: Launches and kernels of each of these steps.
         replay: Milliseconds of the same step replayed from a CUDA graph; None where it cannot be captured.
         reason: Says why it cannot.
     """
 
-    profiled: Spread
+    profiled_step: Spread
     counts: Sequence[LaunchCounts]
     replay: Spread | None
     reason: str
@@ -66,7 +66,10 @@ class CudaTimes(LayerTimes):
 
     @property
     def totals(self) -> Mapping[str, float]:
-        """The figures of the whole step, by metric; those of graphs are absent where there are none."""
+        """The figures of the whole step, by metric; those of graphs are absent where there are none.
+
+        `overhead_percent` is of the steps under the profiler, from which shares come and the step does not.
+        """
         kernel_ms = self._sum("device_ms")
         unattributed = self.layers["layer"].isin(_NOT_ATTRIBUTED)
         totals = {
@@ -78,7 +81,7 @@ class CudaTimes(LayerTimes):
             "kernel_ms": kernel_ms,
             "kernels": int(self.layers["kernels"].sum()),
             "kernel_launches": max(counts.launches for counts in self.counts),
-            "overhead_percent": 100 * (self.profiled.median / (self.step.median or 1) - 1),
+            "overhead_percent": 100 * (self.profiled_step.median / (self.step.median or 1) - 1),
         }
         if kernel_ms:
             elsewhere = float(self.layers.loc[unattributed, "device_ms"].sum())

@@ -169,7 +169,7 @@ def _capture(runner: CudaRunner) -> Any:
     # what is set up at first use must not be captured, nor gradients be added to those of another pass
     with runner.ready(), runner.gpu.side_stream():
         runner.step.run()
-    with runner.ready(), runner.gpu.captured() as graph:
+    with runner.ready(), runner.gpu.capture() as graph:
         runner.step.run()
     return graph
 
@@ -186,7 +186,7 @@ def _time_replay(runner: CudaRunner, graph: Any) -> int:
 
 def _reason(error: BaseException) -> str:
     """The first error of a chain in one line: ending a capture that failed raises another one."""
-    while (earlier := error.__cause__ or error.__context__) is not None:
+    while earlier := error.__cause__ or (error.__context__ if not error.__suppress_context__ else None):
         error = earlier
     lines = str(error).strip().splitlines()
     return type(error).__name__ + (f": {lines[0]}" if lines else "")

@@ -79,9 +79,9 @@ def _frames(rounds: Sequence[RoundTimes], modules: Mapping[str, nn.Module]) -> l
     return [*ran, *uncalled_frames(modules, ran), OUTSIDE]
 
 
-def uncalled_frames(modules: Mapping[str, nn.Module], called: Iterable[Frame]) -> list[Frame]:
+def uncalled_frames(modules: Mapping[str, nn.Module], frames: Iterable[Frame]) -> list[Frame]:
     """Return frames for the modules with work of their own that were never called."""
-    paths = {frame.path for frame in called}
+    paths = {frame.path for frame in frames}
     return [
         Frame(path, 0, type(module).__name__)
         for path, module in modules.items()

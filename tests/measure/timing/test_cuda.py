@@ -20,6 +20,7 @@ from support.profile_traces import (
 )
 from torch import nn
 
+from inception_lab.errors import InceptionLabError
 from inception_lab.measure.profile.events import LAYER_RANGE, PHASE_RANGE
 from inception_lab.measure.profile.profile import read_events
 from inception_lab.measure.timing import cuda_device, timing
@@ -33,7 +34,7 @@ from inception_lab.measure.timing.cuda_profile import (
     steps_of,
 )
 from inception_lab.measure.timing.cuda_rounds import replay_step
-from inception_lab.measure.timing.cuda_table import GAPS, cuda_table
+from inception_lab.measure.timing.cuda_table import cuda_table
 from inception_lab.measure.timing.rounds import FEWEST
 from inception_lab.metrics import METRICS
 
@@ -123,6 +124,25 @@ class TestWorkOfAStep:
         )
         assert busy(work) == {("a", "forward"): 1, ("a", "backward"): 2 + 3, ("(backward)", "backward"): 4}
         assert work.frames == [A, BACKWARD]
+
+    def test_a_sum_after_a_checkpoint_belongs_to_the_node_and_not_to_what_ran_again_in_it(self, tmp_path):
+        (work,) = works_of(
+            tmp_path,
+            step(0, 100),
+            layer("a", 2, 9),
+            operator("aten::mul", 3, 8),
+            phase("backward", 20, 90),
+            operator("autograd::engine::evaluate_function: MulBackward0", 30, 60, AUTOGRAD),
+            operator("MulBackward0", 31, 50, AUTOGRAD),
+            layer("b", 32, 40, AUTOGRAD),
+            launch(1, 33, AUTOGRAD),
+            launch(2, 45, AUTOGRAD),
+            operator("aten::add_", 51, 55, AUTOGRAD),
+            launch(3, 52, AUTOGRAD),
+            *flow(1, 3, 31),
+            *(kernel(n, 60 + 10 * n, 60 + 10 * n + n) for n in (1, 2, 3)),
+        )
+        assert busy(work) == {("b", "backward"): 1, ("a", "backward"): 2 + 3}
 
     def test_the_backward_pass_has_a_row_even_where_calls_own_all_of_it(self, tmp_path):
         (work,) = works_of(
@@ -542,7 +562,7 @@ class TestCallsOfTorch:
 
     def test_a_capture_gives_its_graph(self, torch_calls):
         device = cuda_device.Cuda()
-        with device.captured() as graph:
+        with device.capture() as graph:
             torch_calls.append(("work", (), {}))
         graph.replay()
         order = names(torch_calls)
@@ -554,5 +574,7 @@ class TestCallsOfTorch:
 
 def test_cuda_is_in_the_table_of_device_kinds(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert timing.timed_device("cuda:1") == torch.device("cuda", 1)
-    assert GAPS.path == "(gaps)"
+    with pytest.raises(InceptionLabError, match="no CUDA device 2; use device='cuda'"):
+        timing.timed_device("cuda:2")
