@@ -4,7 +4,7 @@ Each run is one model as an inference pass or a training step. It is timed twice
 between the two by a wall clock alone. Checked are the own times against the step and against that plain run,
 kernels against launches, the kernel time that calls own, the time under the profiler, the shares of the first
 run against those of the second, the replay from a CUDA graph, and that a step with ranges computes what a
-plain one does. GPU time beside the roofline of the device is in a table of its own.
+plain one does. A profile is recorded too. Times beside the roofline of the device are in a table of their own.
 
 Usage: python scripts/check_times_cuda.py [--models MODEL ...] [--batch-size N] [--seconds S] [-o DIR]
 """
@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from math import isnan, nan
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
@@ -84,6 +85,7 @@ CHECKS: Mapping[str, Check] = {
     "repeat": Check(f"shares above {LEAST_SHARE:g}% against a second run, the worst layer", "%", 10),
     "replay": Check("replay from a CUDA graph against the step", "%", 2, -100),
     "equal": Check("outputs and gradients that differ under ranges", "tensors", 0, noise_free=True),
+    "profile": Check("kernel time of a recorded profile that layers own", "%", 100, 99, noise_free=True),
 }
 
 INTRODUCTION = (
@@ -108,6 +110,8 @@ def check(name: str, mode: Mode, shape: Shape, seconds: float) -> tuple[list[Row
     second = il.layer_times(model, shape, device=DEVICE, seconds=seconds, name=name, **options)
     layers = shares(first, second)
     figures = figures_of(first, plain_ms, worst_change(layers, "share"), different)
+    if mode == "eval":
+        figures = {**figures, "profile": profile_share(name, shape)}
     about = {
         "model": name,
         "mode": mode,
@@ -135,6 +139,14 @@ def figures_of(times: il.LayerTimes, plain_ms: float, repeat: float, different: 
         "replay": 100 * (totals.get("graph_step_ms", nan) / times.step_ms - 1),
         "equal": different,
     }
+
+
+def profile_share(name: str, shape: Shape) -> float:
+    """The kernel time in percent that a recorded profile gives to layers; not a number without kernels."""
+    with TemporaryDirectory() as folder:
+        profile = il.record_profile(il.create_model(name), shape, folder=folder, device=DEVICE)
+    kernel_ms = profile.totals["kernel_ms"]
+    return 100 * float(profile.layers["device_ms"].sum()) / kernel_ms if kernel_ms else nan
 
 
 def shares(first: il.LayerTimes, second: il.LayerTimes) -> pd.DataFrame:

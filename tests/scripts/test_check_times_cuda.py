@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from functools import partial
-from math import nan
+from math import isnan, nan
 
 import pandas as pd
 import pytest
@@ -13,9 +13,19 @@ from support.fake_gpu import FakeGpu
 
 import check_times_cuda
 import inception_lab as il
+from inception_lab.measure.profile.profile import Profile
 from inception_lab.measure.timing import timing
 from inception_lab.measure.timing.cuda import measure_on_cuda
 from shared import ROOT
+
+SHARE_OF_LAYERS = 75.0
+"""Of the kernel time in the profile that stands for a recorded one."""
+
+
+PROFILE = Profile({}, {"kernel_ms": 4.0}, {"layers": [
+    {"layer": "0", "phase": "forward", "device_ms": 3.0, "share": 75.0, "kernels": 1, "self_host_ms": 0}
+]})  # fmt: skip
+"""Has kernels, as no profile of the CPU does."""
 
 
 @pytest.fixture
@@ -26,6 +36,7 @@ def script(monkeypatch):
     monkeypatch.setattr(check_times_cuda, "DEVICE", "cpu")
     monkeypatch.setattr(check_times_cuda, "FLUSH_BYTES", 2)
     monkeypatch.setattr(check_times_cuda, "PLAIN_STEPS", 2)
+    monkeypatch.setattr(il, "record_profile", lambda *_, **__: PROFILE, raising=False)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     return check_times_cuda
@@ -51,7 +62,8 @@ def test_a_run_writes_every_check_every_layer_and_the_roofline(script, tmp_path)
     code = script.main(arguments)
     names = ("times.csv", "layers.csv", "roofline.csv")
     checks, layers, roofline = (pd.read_csv(tmp_path / name) for name in names)
-    assert list(checks["check"]) == list(script.CHECKS) * 2
+    assert list(checks["check"]) == [*script.CHECKS, *list(script.CHECKS)[:-1]]
+    assert checks.set_index("check").loc["profile", "figure"] == SHARE_OF_LAYERS
     for _, run in checks.groupby("mode"):
         figures = run.set_index("check")["figure"]
         assert figures[["sum", "launches", "repeat", "equal"]].tolist() == [0, 0, 0, 0]
@@ -75,6 +87,12 @@ def test_a_step_that_computes_something_else_under_ranges_is_counted(script, mon
     monkeypatch.setattr(script, "run_with_ranges", run)
     assert script.count_differences(request) == 1
     assert not torch.backends.cudnn.deterministic
+
+
+def test_a_recorded_profile_without_kernels_has_no_figure(monkeypatch):
+    monkeypatch.setattr(check_times_cuda, "DEVICE", "cpu")
+    assert isnan(check_times_cuda.profile_share("nin", (1, 3, 64, 64)))
+    assert check_times_cuda.verdict(row("profile", nan)) == "missed"
 
 
 def test_what_was_not_captured_has_no_figure_and_misses(script):
