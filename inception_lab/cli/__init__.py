@@ -20,7 +20,7 @@ COMMANDS = {
     "crosscheck": "MACs beside fvcore's and torch's, layer by layer.",
     "memory": "Peak memory of a pass or step, and what makes it up.",
     "models": "The zoo: name, paper, year, input size, parameters, MACs.",
-    "profile": "GPU time by layer, from a trace of torch.profiler.",
+    "profile": "A torch.profiler trace of a model, and the tables of any.",
     "receptive-field": "What each layer sees, and the spectrum over branches.",
     "report": "Tables, plots and a page about each model, in folders.",
     "summary": "The layer table of a model, and its totals.",

@@ -2,81 +2,205 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from inception_lab.cli.options import emit, format_options
+from inception_lab.cli.model import traceback_shown
+from inception_lab.cli.options import (
+    TracingOptions,
+    emit,
+    optimizer_option,
+    step_options,
+    typed_options,
+)
+from inception_lab.cli.profile_text import profile_text
+from inception_lab.cli.progress import progress_bar
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.profile.profile import Profile, read_profile
-from inception_lab.metrics import METRICS, Unit, format_quantity
-from inception_lab.record import Row
-from inception_lab.report.text import render
+from inception_lab.measure.profile.tensorboard import tensorboard_copy, worker_name
 
-LAYER_COLUMNS = ("layer", "phase", "device_ms", "share", "kernels")
-REASON_COLUMNS = ("reason", "launched_by")
-HOST_COLUMN = "self_host_ms"
-HOST_LAYER_COLUMNS = ("layer", "phase", HOST_COLUMN)
-OPERATOR_COLUMNS = ("operator", "calls", HOST_COLUMN)
-MOST_OPERATORS = 30
-NO_GPU_EVENTS = "No GPU events in this trace; its operators by their own time on the CPU:"
-NO_GPU_LAYERS = "No GPU events in this trace; its layers by their own time on the CPU:"
+if TYPE_CHECKING:
+    from torch import nn
+
+    from inception_lab.loading.model import ModelInputs
+
+FOLDER = Path("profiles")
+"""The folder around those of profiles that have no other place."""
+
+WITH_A_TRACE = frozenset({"file", "tensorboard", "form", "output"})
+"""The parameters that go with `--read`; all others are of a recording."""
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """Options of a recording.
+
+    Attributes:
+        device: Where the model runs.
+        threads: PyTorch's threads within an operation, None for its own number.
+        autocast: Name of the dtype of autocast, None without.
+        channels_last: Convert model and inputs to this memory format.
+        wait: Steps before the profiler is told of anything.
+        warm_up: Steps whose events are thrown away.
+        active: Steps that are recorded.
+    """
+
+    device: str
+    threads: int | None
+    autocast: str | None
+    channels_last: bool
+    wait: int
+    warm_up: int
+    active: int
+
+    def keywords(self) -> dict[str, Any]:
+        """Those that `record_profile` takes."""
+        import torch
+
+        return {
+            "device": self.device,
+            "threads": self.threads,
+            "autocast": getattr(torch, self.autocast) if self.autocast else None,
+            "wait": self.wait,
+            "warm_up": self.warm_up,
+            "active": self.active,
+        }
+
+
+def _steps(name: str, default: int, least: int, help_text: str) -> Callable[[Callable[..., Any]], Any]:
+    return click.option(
+        name, type=click.IntRange(least, 1000), default=default, show_default=True, help=help_text
+    )
+
+
+record_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options(
+    RecordOptions,
+    "options",
+    (
+        click.option(
+            "--device",
+            type=click.Choice(["cpu", "cuda"]),
+            default="cpu",
+            show_default=True,
+            help="Where MODEL runs.",
+        ),
+        click.option("--threads", type=click.IntRange(1, 1024), help="Threads within an operation."),
+        click.option(
+            "--autocast", type=click.Choice(["bfloat16", "float16"]), help="Run forward and loss under it."
+        ),
+        click.option("--channels-last", is_flag=True, help="Run in channels-last memory format."),
+        _steps("--wait", 1, 0, "Steps before the profiler is told of anything."),
+        _steps("--warm-up", 1, 1, "Steps of the profiler whose events are thrown away."),
+        _steps("--active", 3, 1, "Steps that are recorded."),
+    ),
+)
+"""Adds the options of recordings alone, which arrive as `options`."""
 
 
 @click.command()
-@click.option("--read", "file", type=click.Path(path_type=Path), metavar="FILE", help="The trace.")
-@format_options
-def command(file: Path | None, form: str, output: Path | None) -> None:
-    """GPU time by layer, from a trace that torch.profiler recorded on any machine.
+@click.argument("model", metavar="[MODEL]", required=False)
+@click.option("--read", "file", type=click.Path(path_type=Path), metavar="FILE", help="Read this trace.")
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Copy the trace that is read into this folder, as TensorBoard's plugin shows it rightly.",
+)
+@step_options
+@optimizer_option
+@record_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "markdown"]),
+    default="table",
+    show_default=True,
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the recording, profiles/MODEL by default; with --read a file for the table.",
+)
+def command(
+    model: str | None,
+    file: Path | None,
+    tensorboard: Path | None,
+    tracing: TracingOptions,
+    options: RecordOptions,
+    form: str,
+    output: Path | None,
+) -> None:
+    """Run MODEL under torch.profiler and write what it recorded to a folder; or read a trace from elsewhere.
 
-    FILE is JSON, bare or packed with gzip, as export_chrome_trace and tensorboard_trace_handler write it.
-    Layers are nn.Module events, which are recorded with with_stack, else operators. Kernels that belong to
-    no layer have rows with the reason, so that all rows add up to the kernel time.
+    The folder gets the trace for Perfetto, a copy for TensorBoard, tables as CSV, and a summary. MODEL is an
+    entry of the zoo, or package.module:factory.
+
+    FILE is JSON, bare or packed with gzip, as export_chrome_trace and tensorboard_trace_handler write it, of
+    any machine. Its layers are nn.Module events, which are recorded with with_stack, else operators. Kernels
+    and time of no layer have rows with the reason, so that all rows add up.
     """
-    if file is None:
-        raise InceptionLabError("no trace to read", hint="add --read FILE; recording one is not built yet")
-    profile = read_profile(file)
-    emit(profile.to_json() if form == "json" else _text(profile, form), output)
-
-
-def _text(profile: Profile, form: str) -> str:
-    rows: list[Row] = [*profile.rows["layers"], *profile.rows["unattributed"]]
-    reasons = REASON_COLUMNS * bool(profile.rows["unattributed"])
-    if form == "csv":
-        return render(rows, (*LAYER_COLUMNS, *reasons, HOST_COLUMN), form)
-    if profile.totals["span_ms"]:
-        table = render([row for row in rows if row["kernels"]], LAYER_COLUMNS + reasons, form)
-    elif profile.context["layers_from"] == "operators":
-        operators = render(_by_host_time(profile.rows["operators"])[:MOST_OPERATORS], OPERATOR_COLUMNS, form)
-        table = f"{NO_GPU_EVENTS}\n\n{operators}"
+    if file is not None:
+        _check_for_reading(model)
+        profile = read_profile(file)
+        copy = tensorboard_copy(file, tensorboard) if tensorboard else None
+        emit(profile_text(profile, form), output)
+        if copy:
+            click.echo(f"TensorBoard      tensorboard --logdir {copy.parent}", err=True)
+    elif model is None:
+        raise InceptionLabError("nothing to profile", hint="name a MODEL, or a trace with --read FILE")
+    elif tensorboard is not None:
+        raise InceptionLabError(
+            "--tensorboard is of a trace that is read", hint="leave it out: a recording comes with its copy"
+        )
     else:
-        layers = render(_by_host_time(rows), (*HOST_LAYER_COLUMNS, *reasons), form)
-        table = f"{NO_GPU_LAYERS}\n\n{layers}"
-    return f"{table.rstrip()}\n\n{_totals(profile)}"
+        folder = output or FOLDER / worker_name(model)
+        click.echo(profile_text(_record(model, folder, tracing, options), form), nl=False)
+        # for a program that reads the table from standard output
+        click.echo(_places(folder, model), err=form in ("csv", "json"))
 
 
-def _by_host_time(rows: Sequence[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: -row["self_host_ms"])
+def _check_for_reading(model: str | None) -> None:
+    if model is not None:
+        raise InceptionLabError(f"both a model, {model!r}, and a trace", hint="leave out MODEL or --read")
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is ParameterSource.COMMANDLINE and parameter.name not in WITH_A_TRACE:
+            raise InceptionLabError(f"{parameter.opts[0]} is of a recording", hint="leave it out with --read")
 
 
-def _quantity(value: float, unit: Unit) -> str:
-    if unit == "milliseconds":
-        return f"{value:,.3f} ms"
-    return f"{value:,}" if unit == "count" else format_quantity(value, unit)
+def _record(model: str, folder: Path, tracing: TracingOptions, options: RecordOptions) -> Profile:
+    from inception_lab import record_profile
+    from inception_lab.loading.model import apply_with_weights, to_channels_last
+
+    def record(net: nn.Module, inputs: ModelInputs) -> Profile:
+        return record_profile(
+            net,
+            to_channels_last(net, inputs) if options.channels_last else inputs,
+            folder=folder,
+            mode=tracing.mode,
+            optimizer=tracing.optimizer,
+            name=model,
+            progress=progress,
+            **options.keywords(),
+        )
+
+    with progress_bar(f"profiling {model}") as progress, traceback_shown(model, tracing):
+        return apply_with_weights(tracing.request(model), record)
 
 
-def _totals(profile: Profile) -> str:
-    """A line per total, then what the figures come from."""
-    metrics = [METRICS[name] for name in profile.totals]
-    lines = [
-        f"{metric.label:<16} {_quantity(profile.totals[metric.name], metric.unit):>18}   {metric.meaning}"
-        for metric in metrics
-    ]
-    context = profile.context
-    lines.append(f"{'Layers':<16} {context['layers_from']}")
-    if "devices" in context:
-        lines.append(f"{'Device':<16} {', '.join(context['devices'])}")
-    if not context["complete"]:
-        lines.append("INCOMPLETE       the trace does not hold the launch of every kernel")
-    return "\n".join(lines) + "\n"
+def _places(folder: Path, model: str) -> str:
+    """Lines that say where the files are and what opens them."""
+    return "\n".join(
+        [
+            f"{'Tables':<16} {folder}",
+            f"{'Trace':<16} {folder / worker_name(model)}.trace.json.gz, for https://ui.perfetto.dev",
+            f"{'TensorBoard':<16} tensorboard --logdir {folder / 'tensorboard'}",
+        ]
+    )

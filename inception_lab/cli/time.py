@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +19,7 @@ from inception_lab.cli.options import (
     optimizer_option,
     typed_options,
 )
+from inception_lab.cli.progress import progress_bar
 from inception_lab.cli.roofline import check_plot, time_beside_trace
 from inception_lab.cli.time_text import comparison_text, times_text
 from inception_lab.errors import InceptionLabError
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     ModelWithInputs = tuple[nn.Module, ModelInputs]
 
 DTYPES = ("float32", "bfloat16", "float16")
-GLANCE = 0.1
-"""Least seconds between two drawings of the progress bar."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def command(
     """
     _check(models, options)
     tracing = replace(tracing, batch_size=options.batch_sizes[0])
-    with _progress_bar(f"timing {', '.join(models)}") as progress:
+    with progress_bar(f"timing {', '.join(models)}") as progress:
         keywords = _keywords(tracing, options) | {"progress": progress}
         run = _time_several if len(models) > 1 else _time_one
         run = _time_batches if len(options.batch_sizes) > 1 else run
@@ -251,25 +248,3 @@ def _dtype(name: str | None) -> torch.dtype | None:
     import torch
 
     return getattr(torch, name) if name else None
-
-
-@contextmanager
-def _progress_bar(description: str) -> Iterator[Callable[[float], None]]:
-    """A progress bar on a terminal, drawn between rounds, by no thread of its own; nothing in a pipe."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(
-        console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
-    ) as display:
-        task, last_drawing = display.add_task(description, total=1.0), monotonic()
-
-        def show(part: float) -> None:
-            nonlocal last_drawing
-            # drawing takes longer than the rounds of a small net
-            if monotonic() - last_drawing >= GLANCE:
-                display.update(task, completed=part, refresh=True)
-                last_drawing = monotonic()
-
-        yield show

@@ -1,6 +1,7 @@
 """`inception-lab profile --read`: its table adds up, and its mistakes are one line."""
 
 import csv
+import gzip
 import io
 import json
 import re
@@ -91,8 +92,21 @@ def test_a_file_is_written_with_output(capsys, trace, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "inception-lab: no trace to read; add --read FILE; recording one is not built yet"),
-        (["googlenet"], "unexpected extra argument"),
+        ([], "inception-lab: nothing to profile; name a MODEL, or a trace with --read FILE"),
+        (["a", "b"], "unexpected extra argument"),
+        (
+            ["googlenet", "--read", "{damaged}"],
+            "both a model, 'googlenet', and a trace; leave out MODEL or --read",
+        ),
+        (["--read", "{damaged}", "--threads", "2"], "--threads is of a recording; leave it out with --read"),
+        (["googlenet", "--tensorboard", "x"], "--tensorboard is of a trace that is read; leave it out"),
+        (["gogglenet"], "no model 'gogglenet'; did you mean googlenet"),
+        (["googlenet", "--warm-up", "0"], "0 is not in the range 1<=x<=1000"),
+        (
+            ["googlenet", "--optimizer", "sgd", "--input-size", "3x32x32"],
+            "takes no step in eval mode; use --mode train",
+        ),
+        (["googlenet", "-o", "{damaged}", "--input-size", "3x32x32"], "damaged.json: cannot be written"),
         (["--read", "missing.json"], "missing.json: cannot be read: No such file or directory"),
         (["--read", "{damaged}"], "is truncated or not JSON"),
     ],
@@ -104,6 +118,76 @@ def test_a_mistake_is_one_line(capsys, tmp_path, arguments, line):
     assert (code, out) == (2, "")
     assert line in err
     assert err.count("\n") == 1
+
+
+ARGUMENTS = ["googlenet_cifar10", "--batch-size", "2", "--active", "2"]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A folder, and the words of the command that wrote it."""
+    folder = tmp_path_factory.mktemp("profile") / "new"
+    words = [*ARGUMENTS, "--mode", "train", "--optimizer", "momentum", "--threads", "1", "-o", str(folder)]
+    code = f"from inception_lab.cli import main; main({['profile', *words]!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return folder, done
+
+
+def test_a_recording_shows_its_layers_and_where_its_files_are(recorded):
+    folder, done = recorded
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0] == "No GPU events in this trace; its layers by their own time on the CPU:"
+    for pattern in (
+        r"and \d+ shorter ones, [\d.]+ ms together, see --format csv",
+        r"Run +2x3x32x32, train, momentum, float32, contiguous",
+        r"Machine .*, 1 thread, torch [\d.]+",
+        r"Steps +2, after 2 that are not recorded",
+    ):
+        assert re.search(f"^{pattern}$", done.stdout, re.MULTILINE), pattern
+    assert lines[-3:] == [
+        f"Tables           {folder}",
+        f"Trace            {folder}/googlenet_cifar10.trace.json.gz, for https://ui.perfetto.dev",
+        f"TensorBoard      tensorboard --logdir {folder}/tensorboard",
+    ]
+    assert (folder / "tensorboard" / "googlenet_cifar10.pt.trace.json.gz").exists()
+    assert json.loads((folder / "summary.json").read_text())["model"] == "googlenet_cifar10"
+
+
+def test_a_recording_is_read_as_any_other_trace(capsys, recorded, tmp_path):
+    folder, done = recorded
+    trace = folder / "googlenet_cifar10.trace.json.gz"
+    arguments = ["--read", str(trace), "--tensorboard", str(tmp_path / "logs")]
+    code, out, err = typed(capsys, "profile", *arguments)
+    assert code == 0
+    assert set(out.splitlines()) < set(done.stdout.splitlines())
+    assert err == f"TensorBoard      tensorboard --logdir {tmp_path / 'logs'}\n"
+    copy = tmp_path / "logs" / "googlenet_cifar10.pt.trace.json.gz"
+    written = folder / "tensorboard" / copy.name
+    assert gzip.decompress(copy.read_bytes()) == gzip.decompress(written.read_bytes())
+
+
+def test_a_recording_as_json_and_csv(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = typed(capsys, "profile", *ARGUMENTS, "--format", "json")
+    data = json.loads(out)
+    assert (code, data["model"], data["mode"]) == (0, "googlenet_cifar10", "eval")
+    assert len(data["overview"]) == 2
+    assert err.startswith("Tables           profiles/googlenet_cifar10\n")
+    code, out, _ = typed(capsys, "profile", *ARGUMENTS, "--format", "csv")
+    assert code == 0
+    assert sum(float(row["self_host_ms"]) for row in csv.DictReader(io.StringIO(out))) > 0
+
+
+def test_a_model_that_raises_is_named_with_its_layer(capsys, tmp_path):
+    code, _, err = typed(
+        capsys, "profile", "torch.nn:Linear", "--kwargs", "in_features=4", "--kwargs", "out_features=2",
+        "--input-size", "5", "-o", str(tmp_path / "new"),
+    )  # fmt: skip
+    assert code == 3
+    assert err.startswith("inception-lab: torch.nn:Linear: cannot run: RuntimeError")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_reading_a_trace_imports_neither_torch_nor_pandas(trace):

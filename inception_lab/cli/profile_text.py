@@ -1,0 +1,96 @@
+"""The answer of `inception-lab profile` as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from inception_lab.measure.profile.profile import Profile
+from inception_lab.metrics import METRICS, Unit, format_quantity
+from inception_lab.record import Row
+from inception_lab.report.text import render, shape_text
+
+LAYER_COLUMNS = ("layer", "phase", "device_ms", "share", "kernels")
+REASON_COLUMNS = ("reason", "launched_by")
+HOST_COLUMN = "self_host_ms"
+HOST_LAYER_COLUMNS = ("layer", "phase", HOST_COLUMN)
+OPERATOR_COLUMNS = ("operator", "calls", HOST_COLUMN)
+LONGEST = 30
+"""Rows in the table for a terminal."""
+
+NO_GPU_EVENTS = "No GPU events in this trace; its operators by their own time on the CPU:"
+NO_GPU_LAYERS = "No GPU events in this trace; its layers by their own time on the CPU:"
+
+
+def profile_text(profile: Profile, form: str) -> str:
+    """The layers of a profile by their time on the GPU, or on the CPU where it has no other, and its totals.
+
+    Args:
+        profile: Read or recorded.
+        form: `json`, or a name from `report.text.FORMATS`; `csv` has all rows and columns.
+    """
+    if form == "json":
+        return profile.to_json()
+    rows: list[Row] = [*profile.rows["layers"], *profile.rows["unattributed"]]
+    reasons = REASON_COLUMNS * bool(profile.rows["unattributed"])
+    if form == "csv":
+        return render(rows, (*LAYER_COLUMNS, *reasons, HOST_COLUMN), form)
+    if profile.totals["span_ms"]:
+        table = render([row for row in rows if row["kernels"]], LAYER_COLUMNS + reasons, form)
+    elif profile.context["layers_from"] == "operators":
+        operators = render(_by_host_time(profile.rows["operators"])[:LONGEST], OPERATOR_COLUMNS, form)
+        table = f"{NO_GPU_EVENTS}\n\n{operators}"
+    else:
+        table = f"{NO_GPU_LAYERS}\n\n{_host_layers(rows, (*HOST_LAYER_COLUMNS, *reasons), form)}"
+    return f"{table.rstrip()}\n\n{_totals(profile)}"
+
+
+def _host_layers(rows: Sequence[Row], columns: Sequence[str], form: str) -> str:
+    """The longest rows, and how much the others make up."""
+    ordered = _by_host_time(rows)
+    longest = ordered[:LONGEST] if form == "table" else ordered
+    table = render(longest, columns, form)
+    if rest := ordered[len(longest) :]:
+        time = sum(row[HOST_COLUMN] for row in rest)
+        return f"{table.rstrip()}\nand {len(rest)} shorter ones, {time:,.3f} ms together, see --format csv"
+    return table
+
+
+def _by_host_time(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: -row["self_host_ms"])
+
+
+def _quantity(value: float, unit: Unit) -> str:
+    if unit == "milliseconds":
+        return f"{value:,.3f} ms"
+    return f"{value:,}" if unit == "count" else format_quantity(value, unit)
+
+
+def _totals(profile: Profile) -> str:
+    """A line per total, then what the figures come from."""
+    metrics = [METRICS[name] for name in profile.totals]
+    lines = [
+        f"{metric.label:<16} {_quantity(profile.totals[metric.name], metric.unit):>18}   {metric.meaning}"
+        for metric in metrics
+    ]
+    context = profile.context
+    lines.append(f"{'Layers':<16} {context['layers_from']}")
+    lines += _run(context)
+    if "devices" in context:
+        lines.append(f"{'Device':<16} {', '.join(context['devices'])}")
+    if not context["complete"]:
+        lines.append("INCOMPLETE       the trace does not hold the launch of every kernel")
+    return "\n".join(lines) + "\n"
+
+
+def _run(context: Mapping[str, Any]) -> Iterator[str]:
+    """What was recorded and where, of a profile that this tool recorded."""
+    if "machine" not in context:
+        return
+    options = [context["mode"], context.get("optimizer"), f"autocast to {context.get('autocast')}"]
+    step = ", ".join(filter(None, options if "autocast" in context else options[:2]))
+    threads = f"{context['threads']} thread{'s' * (context['threads'] != 1)}"
+    shapes = shape_text(context["input_shapes"])
+    yield f"{'Run':<16} {shapes}, {step}, {context['dtype']}, {context['memory_format']}"
+    yield f"{'Machine':<16} {context['machine']}, {threads}, torch {context['torch']}"
+    yield f"{'Steps':<16} {context['rounds']}, after {context['warm_up_rounds']} that are not recorded"
