@@ -4,7 +4,7 @@ Each run is one model as an inference pass or a training step. It is timed twice
 between the two by a wall clock alone. Checked are the own times against the step and against that plain run,
 kernels against launches, the kernel time that calls own, the time under the profiler, the shares of the first
 run against those of the second, the replay from a CUDA graph, and that a step with ranges computes what a
-plain one does. A profile is recorded too. Times beside the roofline of the device are in a table of their own.
+plain one does. A profile is recorded too. Times beside the device's roofline are in a table of their own.
 
 Usage: python scripts/check_times_cuda.py [--models MODEL ...] [--batch-size N] [--seconds S] [-o DIR]
 """
