@@ -384,7 +384,7 @@ def no_collection() -> Iterator[None]:
 
 @contextmanager
 def _deep_stack() -> Iterator[None]:
-    """Room for the frames of gates and observers around each module of a model as deep as Python lets it be."""
+    """Room for gates and observers around the modules of a model as deep as Python lets it be."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(FRAMES_PER_FRAME * limit)
     try:
