@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.ir.structure import layer_calls, layer_name
+from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Op, Trace
 from inception_lab.measure.roofline.dataflow import dataflow
 from inception_lab.measure.roofline.traffic import bytes_one_by_one, compulsory_bytes
@@ -106,10 +106,10 @@ def _rows_of_calls(times: LayerTimes, trace: Trace) -> Mapping[int, int]:
     keys = zip(layers["layer"], layers["call"], layers["type"], strict=True)
     row_of_key = dict(zip(keys, layers.index, strict=True))
     calls = {c.id: (layer_name(c), c.number, c.type) for c in trace.calls if c.executed}
-    needed = {calls[call.id] for call in layer_calls(trace) if call.executed}
-    missing = sorted(needed - row_of_key.keys())
-    # what autograd does around the layers is traced even where no clock saw it
-    missing = [key for key in missing if key[0] != BACKWARD.path]
+    launches = dataflow(trace).launches
+    # what autograd does around the layers need not have a row, nor what launches nothing on a GPU
+    needed = {op.call for op in trace.ops if op.id in launches and op.phase != "backward"}
+    missing = sorted({calls[call] for call in needed if call in calls} - row_of_key.keys())
     if missing:
         raise InceptionLabError(
             f"layer {missing[0][0]!r} of the trace has no time", hint="trace the model that was timed"

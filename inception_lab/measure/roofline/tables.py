@@ -21,6 +21,11 @@ _AGREED = ("machine", "device", "threads", "torch")
 """The facts in which times and ceilings have to agree."""
 
 
+_OF_LAYERS = ("layer", "call", "type", "executed", "self_ms", "share", "kernels")
+_OF_MODULES = ("module", "self_ms", "share", "kernels")
+"""Columns of the times that their rooflines have too; kernels are those of a GPU."""
+
+
 def roofline(times: LayerTimes, trace: Trace, ceilings: Ceilings) -> DataFrame:
     """Return each layer's time beside what the ceilings of the machine allow.
 
@@ -37,14 +42,13 @@ def roofline(times: LayerTimes, trace: Trace, ceilings: Ceilings) -> DataFrame:
         ceilings: Of the same machine, threads and dtype; under autocast of its dtype.
 
     Returns:
-        `layer`, `call`, `type`, `executed`, `self_ms`, `share` as in `times.layers`, then `macs`,
-        `macs_share` (percent of the step), `other_flops`, `launches` (operations that compute or move
-        anything), `compulsory_bytes`, `unfused_bytes` (the same, operation by operation), `intensity`
+        `layer`, `call`, `type`, `executed`, `self_ms`, `share`, on a GPU `kernels`, as in `times.layers`;
+        `macs`, `macs_share` (percent of the step), `other_flops`, `launches` (operations that compute or
+        move anything), `compulsory_bytes`, `unfused_bytes` (the same, operation by operation), `intensity`
         (FLOPs, which is 2 x macs + other_flops, per compulsory byte), `gflops_per_s`,
-        `attainable_gflops_per_s` (at this intensity),
-        `roof_share` (percent; the roof's time over the layer's), `bound` (`compute`, `memory` or `launch`:
-        the limit that explains most of the time, if that is half of it; else `none`) and `note`, which
-        flags shares above 100%.
+        `attainable_gflops_per_s` (at this intensity), `roof_share` (percent; the roof's time over the
+        layer's), `bound` (`compute`, `memory` or `launch`: the limit that explains most of the time, if that
+        is half of it; else `none`) and `note`, which flags shares above 100%.
 
     Raises:
         InceptionLabError: Times, trace and ceilings are not of one step on one machine (exit code 2).
@@ -61,7 +65,7 @@ def roofline(times: LayerTimes, trace: Trace, ceilings: Ceilings) -> DataFrame:
     work = work_by_row(trace, rows_of_operations(times, trace))
     _check_machine(times, ceilings)
     macs = sum(op.macs for op in trace.ops)
-    rows = _plain_rows(times.layers[["layer", "call", "type", "executed", "self_ms", "share"]])
+    rows = _plain_rows(times.layers[[name for name in _OF_LAYERS if name in times.layers]])
     return DataFrame(
         [
             row | roofline_columns(work.get(place, Work()), row["self_ms"], ceilings, macs)
@@ -108,9 +112,7 @@ def roofline_by_module(times: LayerTimes, trace: Trace, ceilings: Ceilings, dept
     place_of = {name: place for place, name in enumerate(modules["module"])}
     work = work_by_row(trace, {op: place_of[names[row]] for op, row in row_of.items()})
     paths, macs = _Paths(times, trace, row_of, names), sum(op.macs for op in trace.ops)
-    columns = modules[["module", "self_ms", "share"]].copy()
-    if "kernels" in times.layers:
-        columns["kernels"] = list(times.layers.groupby(names, sort=False)["kernels"].sum())
+    columns = modules[[name for name in _OF_MODULES if name in modules]]
     return DataFrame(
         [
             row | roofline_columns(work.get(place, Work()), row["self_ms"], ceilings, macs)

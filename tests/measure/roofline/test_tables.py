@@ -289,6 +289,22 @@ def test_times_of_another_model_are_refused():
         il.roofline(times, traced(), CEILINGS)
 
 
+def test_times_of_a_gpu_have_kernels():
+    """Made by hand, as none is at hand: what launches nothing there need not have a row."""
+    trace = traced()
+    times = times_of(trace, MS)
+    layers = times.layers[times.layers["layer"] != "drop"].reset_index(drop=True)
+    layers["kernels"] = range(len(layers))
+    on_gpu = dataclasses.replace(changed(times, device="cuda"), layers=layers)
+    ceilings = dataclasses.replace(CEILINGS, device="cuda")
+    table = il.roofline(on_gpu, trace, ceilings)
+    assert table["kernels"].tolist() == list(range(len(layers)))
+    assert table["macs"].sum() == sum(op.macs for op in trace.ops)
+    modules = il.roofline_by_module(on_gpu, trace, ceilings).set_index("module")
+    block = layers["kernels"][layers["layer"].str.startswith("block")]
+    assert modules.loc["block", "kernels"] == block.sum()
+
+
 def test_real_times_have_a_row_for_every_layer():
     """Without a claim about any time."""
     model = Net()
