@@ -19,11 +19,13 @@ from inception_lab.report.plots import (
     effective,
     field_depth,
     field_spectrum,
+    macs_and_latency,
     macs_and_time,
     memory_timeline,
     saving,
 )
 from inception_lab.report.plots.effective import Effective
+from inception_lab.report.plots.macs_and_latency import MacsAndLatency
 from inception_lab.report.plots.macs_and_time import MacsAndTime
 from inception_lab.report.plots.style import image, plot_style
 
@@ -107,3 +109,22 @@ def macs_and_time_plot(subject: MacsAndTime) -> dict[str, bytes]:
         what = "a step without MACs or without time cannot be drawn"
         raise InceptionLabError(what, where=subject.context["model"], hint="leave out the plot")
     return MACS_AND_TIME_PLOT.images(subject)
+
+
+LATENCY_PLOT = Plot(macs_and_latency.draw, macs_and_latency.caption, macs_and_latency.has_content)
+"""The plot of times of several models, which is in no report either."""
+
+
+def macs_and_latency_plot(subject: MacsAndLatency) -> dict[str, bytes]:
+    """The MACs and the time of several models beside those of one, as files by their endings.
+
+    Args:
+        subject: The ratios, and the runs that they are of.
+
+    Raises:
+        InceptionLabError: There is no model beside the baseline, or one without MACs or time.
+    """
+    if not LATENCY_PLOT.has_content(subject):
+        what = "models without MACs or without time cannot be drawn"
+        raise InceptionLabError(what, where=subject.baseline, hint="leave out the plot")
+    return LATENCY_PLOT.images(subject)

@@ -173,6 +173,8 @@ def _write_ratios(canvas: Canvas, pairs: Sequence[Pair], top: float) -> None:
     right = WIDTH - MARGIN
     canvas.text(right, top - 0.12, "time \N{DIVISION SIGN} MACs", weight="bold", ha="right")
     for row, pair in enumerate(pairs):
+        if pair.is_rest:
+            continue
         text, colour = (ratio_text(pair.ratio), INK) if pair.macs else ("no MACs", MUTED)
         # a baseline so far below the middle of the row centres the digits
         canvas.text(right, top + 0.05 + _PITCH * (row + 0.5) + 0.045, text, color=colour, ha="right")
