@@ -34,6 +34,11 @@ def context_line(threads: str) -> str:
     return f"{device_name('cpu')}, {threads}, {versions}."
 
 
+def threads_text(count: int) -> str:
+    """A number of threads in words."""
+    return f"{count} thread{'s' * (count != 1)}"
+
+
 def add_output(parser: argparse.ArgumentParser, default: Path) -> None:
     """Add the option `--output DIR`, which is shown relative to the repository."""
     shown_default = f"default: {default.relative_to(ROOT)}"
