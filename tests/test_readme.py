@@ -28,8 +28,9 @@ def test_the_python_example_runs(capsys):
 
 
 @pytest.mark.parametrize(("command", "rest"), CLAIMED_COMMANDS)
-def test_the_commands_run(command, rest, capsys, tmp_path):
+def test_the_commands_run(command, rest, capsys, tmp_path, monkeypatch):
     assert command in COMMANDS
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     arguments = [command, *rest.split()]
     for option in {"-o", "--plot"} & set(arguments):
         place = arguments.index(option) + 1
