@@ -2,7 +2,8 @@
 
 Per trace: kernels, their time, busy time and span in microseconds, the share of kernel time whose launch is
 in the trace, the share launched within a layer and that led to one by the backward of its operator, seconds
-and peak memory of reading it in a process of its own.
+and peak memory of reading it in a process of its own; and the views of TensorBoard's plugin, made by its own
+loader from a copy, that show something else.
 
 Usage: python scripts/check_profiles.py FOLDER
        python scripts/check_profiles.py --synthetic MB
@@ -24,14 +25,16 @@ from typing import Any
 from inception_lab.measure.profile.attribution import BY_FLOW, NO_CORRELATION, NO_LAUNCH, WITHIN
 from inception_lab.measure.profile.profile import Profile, read_profile
 from inception_lab.report.text import render
+from tensorboard_views import INSTALL, disagreements, plugin_is_there, views_of_copy
 
-ROW_FLAG = "--row"
+ROW_FLAG, VIEWS_FLAG = "--row", "--views"
+NONE = "none"
 KIBIBYTES = 1024 if sys.platform == "darwin" else 1
 """Units of the peak memory that the system tells in one KiB."""
 
 COLUMNS = (
     "trace", "MB", "kernels", "kernel_us", "busy_us", "span_us", "linked_percent", "within_percent",
-    "by_flow_percent", "layers_from", "closes", "seconds", "peak_MiB", "fault",
+    "by_flow_percent", "layers_from", "closes", "seconds", "peak_MiB", "differing_views", "fault",
 )  # fmt: skip
 
 
@@ -41,24 +44,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", nargs="?", type=Path, help="traces, .json or .json.gz")
     parser.add_argument("--synthetic", type=int, metavar="MB", help="read a made trace of this size instead")
     parser.add_argument(ROW_FLAG, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument(VIEWS_FLAG, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.row:
-        print(json.dumps(check(options.row)))
+        row = check(options.row)  # before the plugin takes memory
+        views = {"differing_views": differing_views(options.row)} if options.views else {}
+        print(json.dumps(row | views))
         return 0
     if options.synthetic:
         rows = [synthetic_row(options.synthetic)]
     elif options.folder:
+        if not plugin_is_there():
+            parser.exit(2, f"check_profiles: TensorBoard's plugin is missing; {INSTALL}\n")
         paths = sorted(p for p in options.folder.iterdir() if p.name.endswith((".json", ".json.gz")))
-        rows = [row_of(path) for path in paths]
+        rows = [row_of(path, VIEWS_FLAG) for path in paths]
     else:
         parser.error("name a folder, or --synthetic MB")
     print(render(rows, COLUMNS, "table"), end="")
-    return 0 if rows and all(row["closes"] for row in rows) else 1
+    fine = [row["closes"] and row.get("differing_views", NONE) == NONE for row in rows]
+    return 0 if rows and all(fine) else 1
 
 
-def row_of(path: Path) -> dict[str, Any]:
+def row_of(path: Path, *flags: str) -> dict[str, Any]:
     """Read a trace in a process of its own, which has nothing else in memory."""
-    command = [sys.executable, __file__, ROW_FLAG, str(path)]
+    command = [sys.executable, __file__, ROW_FLAG, str(path), *flags]
     reading = subprocess.run(command, capture_output=True, text=True, check=False)
     if reading.returncode:
         return {"trace": path.name, "closes": False, "fault": reading.stderr.strip().splitlines()[-1]}
@@ -86,6 +95,11 @@ def check(path: Path) -> dict[str, Any]:
         "seconds": seconds,
         "peak_MiB": peak,
     }
+
+
+def differing_views(path: Path) -> str:
+    """The names of the views that TensorBoard shows otherwise; `none` where there are none."""
+    return ", ".join(disagreements(read_profile(path), views_of_copy(path))) or NONE
 
 
 def route_percent(profile: Profile, *routes: str) -> float:

@@ -9,5 +9,5 @@ mkdir -p build
 grep -v '^torch==' constraints.txt > build/constraints-newest.txt
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --constraint build/constraints-newest.txt --editable ".[test,bench]" "torch==${TORCH:-2.14.1}"
+    --constraint build/constraints-newest.txt --editable ".[test,bench,tensorboard]" "torch==${TORCH:-2.14.1}"
 OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} exec "$venv/bin/python" -m pytest --doctest-modules --numprocesses auto "$@"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +152,7 @@ def command(
         copy = tensorboard_copy(file, tensorboard) if tensorboard else None
         emit(profile_text(profile, form), output)
         if copy:
-            click.echo(f"TensorBoard      tensorboard --logdir {copy.parent}", err=True)
+            click.echo(_tensorboard_line(copy.parent), err=True)
     elif model is None:
         raise InceptionLabError("nothing to profile", hint="name a MODEL, or a trace with --read FILE")
     elif tensorboard is not None:
@@ -201,6 +202,12 @@ def _places(folder: Path, model: str) -> str:
         [
             f"{'Tables':<16} {folder}",
             f"{'Trace':<16} {folder / worker_name(model)}.trace.json.gz, for https://ui.perfetto.dev",
-            f"{'TensorBoard':<16} tensorboard --logdir {folder / 'tensorboard'}",
+            _tensorboard_line(folder / "tensorboard"),
         ]
     )
+
+
+def _tensorboard_line(folder: Path) -> str:
+    missing = find_spec("torch_tb_profiler") is None
+    install = 'pip install "inception_lab[tensorboard]", then ' if missing else ""
+    return f"{'TensorBoard':<16} {install}tensorboard --logdir {folder}"

@@ -145,11 +145,11 @@ def test_a_recording_shows_its_layers_and_where_its_files_are(recorded):
         r"Steps +2, after 2 that are not recorded",
     ):
         assert re.search(f"^{pattern}$", done.stdout, re.MULTILINE), pattern
-    assert lines[-3:] == [
+    assert lines[-3:-1] == [
         f"Tables           {folder}",
         f"Trace            {folder}/googlenet_cifar10.trace.json.gz, for https://ui.perfetto.dev",
-        f"TensorBoard      tensorboard --logdir {folder}/tensorboard",
     ]
+    assert lines[-1].endswith(f"tensorboard --logdir {folder}/tensorboard")
     assert (folder / "tensorboard" / "googlenet_cifar10.pt.trace.json.gz").exists()
     assert json.loads((folder / "summary.json").read_text())["model"] == "googlenet_cifar10"
 
@@ -161,10 +161,18 @@ def test_a_recording_is_read_as_any_other_trace(capsys, recorded, tmp_path):
     code, out, err = typed(capsys, "profile", *arguments)
     assert code == 0
     assert set(out.splitlines()) < set(done.stdout.splitlines())
-    assert err == f"TensorBoard      tensorboard --logdir {tmp_path / 'logs'}\n"
+    assert err.endswith(f"tensorboard --logdir {tmp_path / 'logs'}\n")
     copy = tmp_path / "logs" / "googlenet_cifar10.pt.trace.json.gz"
     written = folder / "tensorboard" / copy.name
     assert gzip.decompress(copy.read_bytes()) == gzip.decompress(written.read_bytes())
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_without_the_plugin_the_line_says_what_to_install(capsys, trace, tmp_path, monkeypatch, missing):
+    monkeypatch.setattr("inception_lab.cli.profile.find_spec", lambda _: None if missing else object())
+    _, _, err = typed(capsys, "profile", "--read", str(trace), "--tensorboard", str(tmp_path))
+    install = 'pip install "inception_lab[tensorboard]", then ' if missing else ""
+    assert err == f"TensorBoard      {install}tensorboard --logdir {tmp_path}\n"
 
 
 def test_a_recording_as_json_and_csv(capsys, tmp_path, monkeypatch):

@@ -2,9 +2,11 @@
 
 import json
 
-from support.profile_traces import kernel, launch, operator, write_trace
+import pytest
+from support.profile_traces import cuda_like, kernel, launch, operator, write_late, write_trace
 
 import check_profiles
+import tensorboard_views
 
 
 def test_a_folder_is_read_file_by_file(tmp_path, capsys):
@@ -17,6 +19,42 @@ def test_a_folder_is_read_file_by_file(tmp_path, capsys):
     assert first.split()[:6] == ["a.json.gz", "0.00", "2", "9.000", "9.000", "14.500"]
     assert first.split()[6] == "50.00"  # the launch of one of two is in the trace
     assert second.split()[0] == "b.json"
+
+
+def test_the_views_of_tensorboard_are_those_of_the_profile(tmp_path, capsys):
+    pytest.importorskip("torch_tb_profiler")
+    write_late(tmp_path / "made.json", cuda_like())
+    assert check_profiles.main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[-1] == "none"
+
+
+def test_a_view_that_shows_something_else_is_named(tmp_path):
+    pytest.importorskip("torch_tb_profiler")
+    path = write_late(tmp_path / "made.json", cuda_like())
+    views = tensorboard_views.views_of_copy(path)
+    profile = check_profiles.read_profile(path)
+    assert tensorboard_views.disagreements(profile, views) == []
+    changes = {
+        "overview": [row | {"kernel_part_ms": 1.0} for row in profile.rows["overview"]],
+        "operators": profile.rows["operators"][1:],
+        "kernels": profile.rows["kernels"][1:],
+        "memory": profile.rows["memory"][:-2],
+    }
+    for name, rows in changes.items():
+        other = type(profile)(profile.context, profile.totals, profile.rows | {name: rows})
+        assert tensorboard_views.disagreements(other, views) == [name], name
+    bare = type(profile)({**profile.context, "layers_from": "operators"}, profile.totals, profile.rows)
+    assert tensorboard_views.disagreements(bare, views) == ["modules"]
+
+
+def test_without_the_plugin_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(check_profiles, "plugin_is_there", lambda: False)
+    with pytest.raises(SystemExit) as left:
+        check_profiles.main([str(tmp_path)])
+    assert left.value.code == 2
+    assert capsys.readouterr().err == (
+        'check_profiles: TensorBoard\'s plugin is missing; pip install "inception_lab[tensorboard]"\n'
+    )
 
 
 def test_a_damaged_trace_is_named_and_fails(tmp_path, capsys):

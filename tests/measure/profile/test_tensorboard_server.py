@@ -136,7 +136,8 @@ def test_memory(server, run, name, device):
     ask, profiles = server
     curve = ask(run, "memory_curve", time_metric="ms", memory_metric="B")
     assert curve["metadata"]["default_device"] == name
-    table = profiles[run].memory.query("device == @device")
+    table = profiles[run].memory
+    table = table[table["device"] == device]
     assert max(row[1] for row in curve["rows"][name]) == table["allocated_bytes"].max() > 0
     assert ask(run, "memory", memory_metric="B")["rows"][name]
     assert ask(run, "memory_events")["rows"][name]
