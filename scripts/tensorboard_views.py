@@ -15,7 +15,7 @@ from inception_lab.measure.profile.tensorboard import tensorboard_copy
 
 INSTALL = 'pip install "inception_lab[tensorboard]"'
 TOLERANCE = 1.0
-"""Microseconds by which sums may differ: the plugin adds doubles, of times that are rounded to a nanosecond."""
+"""Microseconds by which sums may differ: the plugin adds doubles, of times rounded to a nanosecond."""
 
 PARTS = {
     "Kernel": "kernel_part_ms", "Memcpy": "copy_part_ms", "Memset": "memset_part_ms",
@@ -128,7 +128,8 @@ def _memory_agrees(profile: Profile, views: Views) -> bool:
 
 
 def _modules_are_there(profile: Profile, views: Views) -> bool:
-    return bool(views.run.module_stats) == (profile.context["layers_from"] != "operators")
+    has_layers = bool(profile.context["layers_from"] != "operators")
+    return bool(views.run.module_stats) == has_layers
 
 
 _VIEWS: Mapping[str, Callable[[Profile, Views], bool]] = {
