@@ -48,12 +48,15 @@ BRANCHES = (
 def ceilings_table(facts: Facts) -> Table:
     """The limits of the machine, and what reached them."""
     limits = facts["ceilings"]
-    copied = _bytes(limits["copy_bytes"])
     return Table(
         ("ceiling", "highest", "reached by"),
         [
             ("compute", f"{limits['flops_per_s'] / 1e9:.1f} GFLOP/s", limits["fastest_product"]),
-            ("memory", f"{limits['bytes_per_s'] / 1e9:.1f} GB/s, read and written", f"copy of {copied}"),
+            (
+                "memory",
+                f"{limits['bytes_per_s'] / 1e9:.1f} GB/s, read and written",
+                f"copy of {_bytes(limits['copy_bytes'])}",
+            ),
             ("launch", f"{1e6 * limits['operation_s']:.2f} us", "an activation of one element"),
             ("launch", f"{1e6 * limits['product_s']:.2f} us", "a convolution of one element"),
         ],

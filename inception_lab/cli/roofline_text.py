@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from inception_lab.measure.roofline.limits import Ceilings
     from inception_lab.measure.roofline.result import Roofline
 
-_SHOWN_OF_LAYERS = (
+_LAYER_COLUMNS = (
     "layer", "call", "type", "self_ms", "share", "intensity", "gflops_per_s", "attainable_gflops_per_s",
     "roof_share", "bound", "note",
 )  # fmt: skip
-_SHOWN_OF_MODULES = (
+_MODULE_COLUMNS = (
     "module", "self_ms", "share", "macs_share", "launches", "kernels", "compulsory_bytes", "roof_share",
     "bound", "critical_path_ms", "side_by_side_gain", "note",
 )  # fmt: skip
@@ -41,12 +41,12 @@ def roofline_text(roofline: Roofline, depth: int | None, form: str) -> str:
     rows: Sequence[Row] = rows_of(roofline.layers if depth is None else roofline.by_module(depth))
     if form == "csv":
         return render(rows, columns_of(rows), form)
-    columns = _SHOWN_OF_LAYERS if depth is None else _SHOWN_OF_MODULES
+    columns = _LAYER_COLUMNS if depth is None else _MODULE_COLUMNS
     has_notes = any(row["note"] for row in rows)
-    shown = [
+    visible_rows = [
         {name: row[name] for name in columns if name in row and (name != "note" or has_notes)} for row in rows
     ]
-    lines = [*longest_lines(shown, form), *_bound_lines(rows), *_ceiling_lines(roofline.ceilings)]
+    lines = [*longest_lines(visible_rows, form), *_bound_lines(rows), *_ceiling_lines(roofline.ceilings)]
     return "\n".join([*lines, *total_lines(roofline), *context_lines(roofline.times)]) + "\n"
 
 

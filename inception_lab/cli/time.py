@@ -20,7 +20,8 @@ from inception_lab.cli.options import (
     typed_options,
 )
 from inception_lab.cli.progress import progress_bar
-from inception_lab.cli.roofline import check_plot, time_beside_trace
+from inception_lab.cli.roofline_text import roofline_text
+from inception_lab.cli.time_plot import check_plot, draw_macs_beside_time
 from inception_lab.cli.time_text import comparison_text, times_text
 from inception_lab.errors import InceptionLabError
 
@@ -138,7 +139,8 @@ def command(
     tracing = replace(tracing, batch_size=options.batch_sizes[0])
     with progress_bar(f"timing {', '.join(models)}") as progress:
         keywords = _keywords(tracing, options) | {"progress": progress}
-        run = _time_several if len(models) > 1 else _time_one
+        run = _time_beside_trace if options.beside_trace else _time_one
+        run = _time_several if len(models) > 1 else run
         run = _time_batches if len(options.batch_sizes) > 1 else run
         with traceback_shown(models[0], tracing):
             text = run(models, tracing, options, keywords, form)
@@ -187,12 +189,26 @@ def _time_one(
 
     def run(models: Sequence[ModelWithInputs]) -> str:
         ((model, inputs),) = models
-        if options.beside_trace:
-            eager = {k: v for k, v in keywords.items() if k != "execution"} | {"name": names[0]}
-            return time_beside_trace(
-                model, inputs, eager, options.depth, form, options.roofline, options.plot
-            )
         return times_text(layer_times(model, inputs, name=names[0], **keywords), options.depth, form)
+
+    return _with_models(names, tracing, options, run)
+
+
+def _time_beside_trace(
+    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], form: str
+) -> str:
+    from inception_lab import measure_roofline
+
+    eager = {name: value for name, value in keywords.items() if name != "execution"}
+
+    def run(models: Sequence[ModelWithInputs]) -> str:
+        ((model, inputs),) = models
+        roofline = measure_roofline(model, inputs, name=names[0], **eager)
+        if options.plot is not None:
+            draw_macs_beside_time(roofline, options.depth or 1, options.plot)
+        if options.roofline:
+            return roofline_text(roofline, options.depth, form)
+        return times_text(roofline.times, options.depth, form)
 
     return _with_models(names, tracing, options, run)
 

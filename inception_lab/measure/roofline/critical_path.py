@@ -83,9 +83,9 @@ def _runs(trace: Trace, row_of: Mapping[int, int]) -> list[_Run]:
 
 
 def _weights(trace: Trace, runs: Sequence[_Run]) -> list[float]:
-    moved = bytes_one_by_one(trace)
+    op_bytes = bytes_one_by_one(trace)
     # views take time too, but where anything computes they are next to nothing
-    costs = {op.id: 2 * op.macs + op.other_flops + moved.get(op.id, 0) or 1e-6 for op in trace.ops}
+    costs = {op.id: 2 * op.macs + op.other_flops + op_bytes.get(op.id, 0) or 1e-6 for op in trace.ops}
     return [sum(costs[op] for op in run.ops) for run in runs]
 
 

@@ -98,8 +98,8 @@ class _Content:
 
     def producers(self, region: Region) -> Iterator[tuple[int | None, Region]]:
         """The parts of a region by who wrote them."""
-        for op, written in self.writes:
-            part = intersection(region, written)
+        for op, op_region in self.writes:
+            part = intersection(region, op_region)
             if len(part):
                 yield op, part
                 region = difference(region, part)
@@ -108,10 +108,12 @@ class _Content:
 
     def overwrite(self, op: int, region: Region) -> set[int]:
         """Note a write; returns the operations that have to be done before it."""
-        touching = {id for id, other in (*self.writes, *self.reads) if len(intersection(other, region))}
+        overlapping_ops = {
+            id for id, other in (*self.writes, *self.reads) if len(intersection(other, region))
+        }
         self.writes = [*_without(self.writes, region), (op, region)]
         self.reads = _without(self.reads, region)
-        return touching - {op}
+        return overlapping_ops - {op}
 
 
 def _without(entries: Sequence[tuple[int, Region]], region: Region) -> list[tuple[int, Region]]:
@@ -162,9 +164,10 @@ class _Follower:
         first = 1 if op.base_name in _IGNORING_CONTENT else 0
         regions = self._regions(op.reads[first:])
         if op.base_name in _LOOK_UPS and op.reads:
-            storage, written = self.values[op.reads[0]].storage, self._regions_written(op).values()
+            storage = self.values[op.reads[0]].storage
+            size = sum(map(size_of, self._regions_written(op).values()))
             # the rows are not in the trace: as many bytes from the beginning stand for them
-            regions[storage] = prefix(regions[storage], sum(map(size_of, written)))
+            regions[storage] = prefix(regions[storage], size)
         return regions
 
     def _regions_written(self, op: Op) -> dict[int, Region]:

@@ -61,13 +61,13 @@ def rows_of_operations(times: LayerTimes, trace: Trace) -> Mapping[int, int]:
     check_match(times, trace)
     row_of_call = _rows_of_calls(times, trace)
     layers = times.layers
-    timed_backward = layers["backward_ms"] > 0 if "backward_ms" in layers else layers["self_ms"] < 0
+    backward_ms = list(layers["backward_ms"]) if "backward_ms" in layers else [0.0] * len(layers)
     outside = _row(list(layers["layer"]), OUTSIDE.path)
     backward = _row(list(layers["layer"]), BACKWARD.path, outside)
 
     def row_of(op: Op) -> int:
         row = row_of_call.get(op.call, outside)
-        return backward if op.phase == "backward" and not timed_backward.iloc[row] else row
+        return backward if op.phase == "backward" and not backward_ms[row] > 0 else row
 
     return {op.id: row_of(op) for op in trace.ops}
 
@@ -83,10 +83,10 @@ def check_match(times: LayerTimes, trace: Trace) -> None:
             "a compiled model runs other operations than the trace", hint="use execution='eager'"
         )
     for name in FACTS:
-        timed, traced = _plain(times.context.get(name)), _plain(getattr(trace.context, name))
-        if timed != traced:
+        fact, trace_fact = _plain(times.context.get(name)), _plain(getattr(trace.context, name))
+        if fact != trace_fact:
             raise InceptionLabError(
-                f"times of {name} {timed} beside a trace of {traced}", hint="trace what was timed"
+                f"times of {name} {fact} beside a trace of {trace_fact}", hint="trace what was timed"
             )
 
 
@@ -108,8 +108,8 @@ def _rows_of_calls(times: LayerTimes, trace: Trace) -> Mapping[int, int]:
     calls = {c.id: (layer_name(c), c.number, c.type) for c in trace.calls if c.executed}
     launches = dataflow(trace).launches
     # what autograd does around the layers need not have a row, nor what launches nothing on a GPU
-    needed = {op.call for op in trace.ops if op.id in launches and op.phase != "backward"}
-    missing = sorted({calls[call] for call in needed if call in calls} - row_of_key.keys())
+    launching_calls = {op.call for op in trace.ops if op.id in launches and op.phase != "backward"}
+    missing = sorted({calls[call] for call in launching_calls if call in calls} - row_of_key.keys())
     if missing:
         raise InceptionLabError(
             f"layer {missing[0][0]!r} of the trace has no time", hint="trace the model that was timed"

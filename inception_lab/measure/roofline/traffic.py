@@ -30,7 +30,7 @@ def compulsory_bytes(trace: Trace, group_of: Mapping[int, int]) -> dict[int, int
         The bytes of each group that moves any.
     """
     # A storage that is overwritten meanwhile has other content: its bytes then move again.
-    moved: dict[tuple[int, int, int | None], Region] = {}
+    regions: dict[tuple[int, int, int | None], Region] = {}
     for piece in dataflow(trace).pieces:
         reader = group_of.get(piece.reader) if piece.reader is not None else None
         producer = group_of.get(piece.producer) if piece.producer is not None else None
@@ -38,9 +38,9 @@ def compulsory_bytes(trace: Trace, group_of: Mapping[int, int]) -> dict[int, int
             continue
         for group in (group for group in (reader, producer) if group is not None):
             key = group, piece.storage, piece.producer
-            moved[key] = union(moved.get(key, NOTHING), piece.region)
+            regions[key] = union(regions.get(key, NOTHING), piece.region)
     sums: dict[int, int] = defaultdict(int)
-    for (group, *_), region in moved.items():
+    for (group, *_), region in regions.items():
         sums[group] += size_of(region)
     return sums
 

@@ -70,10 +70,9 @@ def pairs_of(table: DataFrame) -> list[Pair]:
     by_size = sorted(pairs, key=lambda pair: -max(pair.macs, pair.time))
     large = [pair for pair in by_size[:MOST_ROWS] if max(pair.macs, pair.time) >= LEAST_SHARE]
     small = [pair for pair in pairs if pair not in large]
-    shown = [pair for pair in pairs if pair in large]
     if len(small) == 1:
         return pairs
-    return [*shown, *([_sum_of(small)] if small else [])]
+    return [*(pair for pair in pairs if pair in large), *([_sum_of(small)] if small else [])]
 
 
 def _sum_of(pairs: Sequence[Pair]) -> Pair:

@@ -5,11 +5,13 @@ import math
 
 import pytest
 import torch
+from support.hostile.table import HOSTILE
 from support.made_times import CEILINGS, changed, times_of
 from torch import nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
+from inception_lab.ir.structure import layer_name
 from inception_lab.metrics import METRICS
 
 SHAPE = (2, 3, 8, 8)
@@ -318,3 +320,32 @@ def test_real_times_have_a_row_for_every_layer():
         assert set(table["bound"]) <= {"compute", "memory", "launch", "none"}
         gain = il.roofline_totals(times, trace)["side_by_side_gain"]
         assert gain >= 1
+
+
+STEPS = [
+    pytest.param(case, mode, id=f"{case.name}-{mode}")
+    for case in HOSTILE
+    for mode in ("eval", "train")
+    if not (case.error_in(mode) or case.not_yet)
+]
+
+
+@pytest.mark.parametrize(("case", "mode"), STEPS)
+def test_hostile_nets_have_sums_that_close(case, mode):
+    trace = il.trace(case.make(), case.inputs, mode=mode)
+    own = {layer_name(call): 1 + call.id % 7 for call in trace.calls}
+    backward = {layer_name(call): 0.5 for call in trace.calls if call.id % 2}
+    times = times_of(trace, own, {"backward": backward})
+    ceilings = dataclasses.replace(CEILINGS, dtype=trace.context.dtype)
+    layers, modules = il.roofline(times, trace, ceilings), il.roofline_by_module(times, trace, ceilings)
+    totals = il.roofline_totals(times, trace)
+    for table in (layers, modules):
+        assert table["macs"].sum() == sum(op.macs for op in trace.ops)
+        assert table["launches"].sum() == totals["launches"]
+        assert table["unfused_bytes"].sum() == totals["unfused_bytes"]
+        assert (table["compulsory_bytes"] <= table["unfused_bytes"]).all()
+    # what is made and used up within a larger whole need not move
+    moved = [int(table["compulsory_bytes"].sum()) for table in (modules, layers)]
+    assert totals["compulsory_bytes"] <= moved[0] <= moved[1]
+    assert (modules["critical_path_ms"] <= modules["self_ms"]).all()
+    assert (modules["critical_path_ms"] > 0).equals(modules["self_ms"] > 0)
