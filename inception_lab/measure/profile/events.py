@@ -41,6 +41,9 @@ _WORK: Mapping[str, WorkKind] = {
 _LAUNCH = re.compile(r"(?:\w+_)?(?:runtime|driver)")
 # c10::DeviceType
 _DEVICE_KINDS: Mapping[int | None, str] = {0: "cpu", 1: "cuda", 6: "hip", 12: "xpu"}
+KERNEL_LAUNCH = re.compile(r"(?:cuda|cu|hip)\w*Launch\w*Kernel\w*")
+"""Names of calls of the runtime or driver that launch one kernel."""
+
 _OPERATORS = ("cpu_op", "operator")
 _FLOWS = ("fwdbwd", "forward_backward")
 _MOST_MICROSECONDS = 2**63 // NANOSECONDS

@@ -13,7 +13,7 @@ from inception_lab import __version__
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.profile import overview, tables
 from inception_lab.measure.profile.attribution import NO_CORRELATION, NO_LAUNCH, attribute
-from inception_lab.measure.profile.events import Events
+from inception_lab.measure.profile.events import KERNEL_LAUNCH, Events
 from inception_lab.measure.profile.trace_file import EVENTS, members
 from inception_lab.record import SCHEMA, Row
 
@@ -50,7 +50,8 @@ class Profile:
 
     Attributes:
         context: `tool`, the `file`, `layers_from` (ranges of this project, `nn.Module` events or operators),
-            `devices` by name and `rank` where the trace tells them, `complete`: no launch is missing.
+            `devices` by name and `rank` where the trace tells them, `complete`: no launch is missing and no
+            kernel; `lost_kernels`, the number of launches whose kernel is, where there are some.
         totals: `kernels`, `kernel_ms`, `busy_ms` (the union over streams of kernels, copies and memsets),
             `span_ms` (from the first start of these to the last end), `idle_share` in percent, `host_ms`
             (the time that ranges cover on threads of the CPU, those of several threads added up).
@@ -196,12 +197,14 @@ def _profile(events: Events, file_name: str) -> Profile:
         for owner, item in zip(attribution.owners, events.work, strict=True)
         if item.kind == "kernel"
     ]
+    lost = _lost_kernels(events)
     context = {
         "tool": f"inception_lab {__version__}",
         "file": file_name,
         "layers_from": _LAYERS_FROM[attribution.layer_kind],
         **_device_facts(events),
-        "complete": not any(owner.route in (NO_LAUNCH, NO_CORRELATION) for owner, _ in kernels),
+        "complete": not (lost or any(owner.route in (NO_LAUNCH, NO_CORRELATION) for owner, _ in kernels)),
+        **({"lost_kernels": lost} if lost else {}),
     }
     host = tables.host_times(attribution.range_owners, attribution.nesting.own_times)
     rows = {
@@ -214,6 +217,15 @@ def _profile(events: Events, file_name: str) -> Profile:
         "overview": overview.overview_rows(events, attribution),
     }
     return Profile(context, tables.totals(events.work, host), rows)
+
+
+def _lost_kernels(events: Events) -> int:
+    """Count the launches whose kernel is not in the trace; the profiler loses some (pytorch#192021)."""
+    done = {item.correlation for item in events.work}
+    return sum(
+        launch.correlation not in done and KERNEL_LAUNCH.fullmatch(launch.name) is not None
+        for launch in events.launches
+    )
 
 
 def _first_time(events: Events) -> int:

@@ -22,7 +22,7 @@ from inception_lab.measure.profile.attribution import (
     Owner,
     attribute,
 )
-from inception_lab.measure.profile.events import PHASE_RANGE, Events, Launch, Range, Work
+from inception_lab.measure.profile.events import KERNEL_LAUNCH, PHASE_RANGE, Events, Launch, Range, Work
 from inception_lab.measure.profile.ranges import run_with_ranges
 from inception_lab.measure.timing.clock import BACKWARD, OUTSIDE, Cell, Frame
 from inception_lab.measure.timing.cuda_rounds import CudaRunner, PhaseEvents
@@ -37,7 +37,6 @@ UNLAUNCHED = Frame("(no launch)", 0, "")
 """Kernels whose launch the trace does not have."""
 
 _BACKWARD_RANGE = f"{PHASE_RANGE}backward"
-_KERNEL_LAUNCH = re.compile(r"(?:cuda|cu|hip)\w*Launch\w*Kernel\w*")
 _GRAPH_LAUNCH = re.compile(r"(?:cuda|cu|hip)GraphLaunch\w*")
 
 
@@ -242,7 +241,7 @@ class _Trace:
 
     def _counts(self, step: Range, items: Sequence[_Item]) -> LaunchCounts:
         calls = [call for call in self.events.launches if step.start <= call.start <= step.end]
-        launches, graphs = _correlations(calls, _KERNEL_LAUNCH), _correlations(calls, _GRAPH_LAUNCH)
+        launches, graphs = _correlations(calls, KERNEL_LAUNCH), _correlations(calls, _GRAPH_LAUNCH)
         kernels = [item.work.correlation for item in items if item.work.kind == "kernel"]
         single = [correlation for correlation in kernels if correlation not in graphs]
         return LaunchCounts(len(launches), len(graphs), len(single), len(launches.difference(single)))

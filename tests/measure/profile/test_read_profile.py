@@ -311,6 +311,14 @@ def test_a_trace_without_gpu_events_has_zeros_and_its_operators(tmp_path):
     }
 
 
+def test_launches_whose_kernel_is_lost_are_counted(tmp_path):
+    sync = launch(8, 40) | {"name": "cudaStreamSynchronize"}
+    driver = launch(9, 42, category="cuda_driver") | {"name": "cuLaunchKernelEx"}
+    context = read(tmp_path, [*FORWARD, sync, launch(7, 33), driver]).context
+    assert (context["complete"], context["lost_kernels"]) == (False, 2)
+    assert "lost_kernels" not in read(tmp_path, FORWARD).context
+
+
 def test_the_header_tells_devices_and_rank(tmp_path):
     devices = [{"id": 0, "name": "NVIDIA H100"}, {"id": 1, "name": "another"}]
     profile = read(tmp_path, FORWARD, deviceProperties=devices, distributedInfo={"rank": 3})
