@@ -41,7 +41,8 @@ class Owner(NamedTuple):
 
     Attributes:
         layer: Empty where it belongs to none.
-        phase: forward, loss, backward or optimizer; empty where the launch is not in the trace.
+        phase: forward, loss, backward or optimizer; empty where the launch is not in the trace, and for the
+            own time of an annotation outside of these.
         route: `WITHIN` or `BY_FLOW`, or the reason why it belongs to no layer.
         launched_by: The outermost operator around it, autograd's own wrapper of a node only where it is the
             one; where there is none, the call of the runtime or driver, or the range itself.
@@ -163,7 +164,7 @@ class _Place(NamedTuple):
     Attributes:
         layer: The nearest layer, or that of the forward of a backward operator; empty for none.
         route: `WITHIN` or `BY_FLOW`, empty for none.
-        phase: That of the nearest range that tells one; forward where none does.
+        phase: That of the nearest range that tells one; empty where none does.
         caller: The outermost operator; empty for none.
         node: The outermost wrapper of a node of the backward pass; empty for none.
         operator: The innermost operator; empty for none.
@@ -171,7 +172,7 @@ class _Place(NamedTuple):
 
     layer: str = ""
     route: str = ""
-    phase: str = "forward"
+    phase: str = ""
     caller: str = ""
     node: str = ""
     operator: str = ""
@@ -203,6 +204,9 @@ class _Places:
         all_owners = []
         for index, item in enumerate(self._nesting.ranges):
             owner = self._owner(index, item.name.partition("#")[0])
+            if item.kind == "annotation" and not (owner.layer or owner.operator):
+                # such as that of a whole step, whose own time is between the phases
+                owner = owner._replace(phase=self._place(index).phase)
             all_owners.append(owners.setdefault(owner, owner))
         return all_owners
 
@@ -211,7 +215,7 @@ class _Places:
         place = self._place(innermost)
         return Owner(
             layer=place.layer,
-            phase=place.phase,
+            phase=place.phase or "forward",
             route=place.route or self._outside,
             # within a node's wrapper lie the node and the sums of gradients, which are not the node's
             launched_by=(place.caller or place.node or name).removeprefix(EVALUATE),
