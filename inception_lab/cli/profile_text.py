@@ -79,9 +79,7 @@ def _totals(profile: Profile) -> str:
     if "devices" in context:
         lines.append(f"{'Device':<16} {', '.join(context['devices'])}")
     if "lost_kernels" in context:
-        lines.append(
-            f"{'INCOMPLETE':<16} kernels that were launched and are not in the trace: {context['lost_kernels']}"
-        )
+        lines.append(f"{'INCOMPLETE':<16} kernels launched but not in the trace: {context['lost_kernels']}")
     elif not context["complete"]:
         lines.append(f"{'INCOMPLETE':<16} the trace does not hold the launch of every kernel")
     return "\n".join(lines) + "\n"

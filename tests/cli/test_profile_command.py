@@ -84,7 +84,7 @@ def test_without_gpu_events_layers_are_shown_by_their_time_on_the_cpu(capsys, tm
 def test_lost_kernels_are_told(capsys, tmp_path):
     path = write_trace(tmp_path / "trace.json", [launch(1, 5), launch(2, 8), kernel(1, 10, 14)])
     _, out, _ = typed(capsys, "profile", "--read", str(path))
-    assert out.splitlines()[-1] == "INCOMPLETE       kernels that were launched and are not in the trace: 1"
+    assert out.splitlines()[-1] == "INCOMPLETE       kernels launched but not in the trace: 1"
 
 
 def test_a_file_is_written_with_output(capsys, trace, tmp_path):

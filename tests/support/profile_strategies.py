@@ -29,3 +29,16 @@ traces = st.builds(
     st.lists(ranges, max_size=8), st.lists(launches, max_size=6), st.lists(work, max_size=8),
     flows, flows,
 )  # fmt: skip
+
+hostile_events = st.lists(st.dictionaries(
+    st.sampled_from(["ph", "cat", "name", "pid", "tid", "ts", "dur", "id", "args"]),
+    st.none() | st.integers(-3, 3) | st.floats()
+    | st.sampled_from(["X", "s", "f", "i", "M"])
+    | st.sampled_from(["kernel", "cpu_op", "cuda_runtime", "python_function", "fwdbwd"])
+    | st.sampled_from(["user_annotation", "[memory]", "inception_lab.layer: a", "ProfilerStep#1"])
+    | st.dictionaries(
+        st.sampled_from(["correlation", "device", "External id", "Total Allocated", "Device Type"]),
+        st.integers(-1, 3) | st.text(), max_size=2,
+    ),
+), max_size=6)  # fmt: skip
+"""Events of which any part may be missing or be anything."""

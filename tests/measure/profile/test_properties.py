@@ -1,11 +1,13 @@
 """Properties of a profile over made traces."""
 
+import gzip
+import json
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.profile_strategies import traces
+from support.profile_strategies import hostile_events, traces
 from support.profile_traces import kernel, launch, module, write_trace
 
 import inception_lab as il
@@ -99,14 +101,20 @@ def test_the_time_at_which_a_trace_begins_makes_no_difference(folder, events, st
 
 
 @settings(deadline=None)
-@given(st.lists(st.dictionaries(
-    st.sampled_from(["ph", "cat", "name", "pid", "tid", "ts", "dur", "id", "args"]),
-    st.none() | st.integers(-3, 3) | st.floats()
-    | st.sampled_from(["X", "s", "f", "kernel", "cpu_op", "cuda_runtime", "python_function", "fwdbwd"])
-    | st.dictionaries(st.sampled_from(["correlation", "device"]), st.integers(-1, 3) | st.text(), max_size=2),
-), max_size=6))  # fmt: skip
+@given(hostile_events)
 def test_hostile_events_are_read_or_refused_in_one_line(folder, events):
     try:
         il.read_profile(write_trace(folder / "trace.json", events))
     except InceptionLabError as error:
         assert "\n" not in str(error)  # noqa: PT017 - most are read, and hypothesis cannot tell which
+
+
+@settings(deadline=None)
+@given(hostile_events)
+def test_hostile_events_are_copied_or_refused_in_one_line(folder, events):
+    try:
+        copy = il.tensorboard_copy(write_trace(folder / "trace.json", events), folder)
+    except InceptionLabError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - as above
+    else:
+        assert len(json.loads(gzip.decompress(copy.read_bytes()))["traceEvents"]) >= len(events)
