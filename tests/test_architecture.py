@@ -30,7 +30,10 @@ MAY_IMPORT = {
     "counters": ANSWERS,
     "loading": ENGINE | {"models"},
     "report": BASE | {"analyzers"},
+    "comparison": ANSWERS | {"counters", "loading", "models"},
+    "budgets": ANSWERS | {"comparison", "loading", "models"},
     "cli": None,
+    "pytest_plugin": None,
     "__init__": None,
     "__main__": None,
 }
