@@ -1,6 +1,7 @@
 """The README says what the tool prints, and its code runs."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_the_python_example_runs(capsys):
 def test_the_commands_run(command, rest, capsys, tmp_path, monkeypatch):
     assert command in COMMANDS
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    arguments = [command, *rest.split()]
+    arguments = [command, *shlex.split(rest)]
     for option in {"-o", "--plot"} & set(arguments):
         place = arguments.index(option) + 1
         arguments[place] = str(tmp_path / arguments[place])

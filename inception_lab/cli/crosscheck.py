@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inception_lab.cli.model import refuse_partial, traceback_shown
-from inception_lab.cli.options import TracingOptions, emit, format_options, tracing_options
+from inception_lab.cli.options import MODEL, TracingOptions, emit, format_options, tracing_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record
 from inception_lab.report.tables import columns_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @tracing_options
 @format_options
 def command(model: str, tracing: TracingOptions, form: str, output: Path | None) -> None:

@@ -14,6 +14,7 @@ import click
 from inception_lab.cli.memory_text import memory_text
 from inception_lab.cli.model import refuse_partial, traceback_shown
 from inception_lab.cli.options import (
+    MODEL,
     TracingOptions,
     emit,
     format_options,
@@ -115,7 +116,7 @@ memory_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_optio
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @tracing_options
 @optimizer_option
 @memory_options
@@ -125,7 +126,8 @@ def command(
 ) -> None:
     """Peak memory of MODEL in one inference pass or training step, and what makes it up.
 
-    MODEL is an entry of the zoo, or package.module:factory. Nothing of it runs, unless --measure is given.
+    MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
+    Nothing of it runs, unless --measure is given.
     """
     _check(tracing, options, form)
     trace = _trace(model, tracing, options)

@@ -15,6 +15,7 @@ from inception_lab.ir.trace import Mode
 from inception_lab.loading.options import (
     InputSize,
     ModelRequest,
+    model_request,
     parse_input_size,
     parse_keyword,
     unique_keywords,
@@ -50,7 +51,21 @@ class TracingOptions:
 
     def request(self, spec: str) -> ModelRequest:
         """The request for MODEL with these options."""
-        return ModelRequest(spec, self.kwargs, self.input_sizes, self.batch_size)
+        return model_request(spec, self.kwargs, self.input_sizes, self.batch_size)
+
+
+class ModelType(click.ParamType[str]):
+    """The type of MODEL, which it gives as results name it; see `model_request`."""
+
+    name = "MODEL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read the text."""
+        del param, ctx
+        return model_request(value).name
+
+
+MODEL = ModelType()
 
 
 class SizeType(click.ParamType[InputSize]):

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from inception_lab.cli.model import traceback_shown
 from inception_lab.cli.options import (
+    MODEL,
     TracingOptions,
     emit,
     optimizer_option,
@@ -104,7 +105,7 @@ record_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_optio
 
 
 @click.command()
-@click.argument("model", metavar="[MODEL]", required=False)
+@click.argument("model", metavar="[MODEL]", required=False, type=MODEL)
 @click.option("--read", "file", type=click.Path(path_type=Path), metavar="FILE", help="Read this trace.")
 @click.option(
     "--tensorboard",
@@ -140,7 +141,7 @@ def command(
     """Run MODEL under torch.profiler and write what it recorded to a folder; or read a trace from elsewhere.
 
     The folder gets the trace for Perfetto, a copy for TensorBoard, tables as CSV, and a summary. MODEL is an
-    entry of the zoo, or package.module:factory.
+    entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
 
     FILE is JSON, bare or packed with gzip, as export_chrome_trace and tensorboard_trace_handler write it, of
     any machine. Its layers are nn.Module events, which are recorded with with_stack, else operators. Kernels

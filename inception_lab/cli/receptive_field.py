@@ -19,7 +19,7 @@ from inception_lab.cli.effective import (
     measure_field,
 )
 from inception_lab.cli.model import refuse_partial, traceback_shown
-from inception_lab.cli.options import TracingOptions, emit, format_options, tracing_options
+from inception_lab.cli.options import MODEL, TracingOptions, emit, format_options, tracing_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record, Row
 from inception_lab.report.tables import columns_of
@@ -38,7 +38,7 @@ COLUMNS = ("layer", "call", "receptive_field", "stride", "padding", "extent", "s
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @tracing_options
 @click.option("--from", "source", default="", metavar="LAYER", help="Fields within this layer's output.")
 @effective_options
@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """What each layer of MODEL sees of the input, and the spectrum of fields over branches.
 
-    MODEL is an entry of the zoo, or package.module:factory.
+    MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
     """
     from inception_lab import field_spectrum, receptive_field, summarise
     from inception_lab.loading.model import with_model_facts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inception_lab.cli.model import refuse_partial, trace_model
-from inception_lab.cli.options import TracingOptions, optimizer_option, tracing_options
+from inception_lab.cli.options import MODEL, TracingOptions, optimizer_option, tracing_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import list_models
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("models", metavar="[MODEL...]", nargs=-1)
+@click.argument("models", metavar="[MODEL...]", nargs=-1, type=MODEL)
 @click.option("--all", "whole_zoo", is_flag=True, help="Every model of the zoo.")
 @tracing_options
 @optimizer_option
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def command(models: Sequence[str], whole_zoo: bool, tracing: TracingOptions, output: Path | None) -> None:
     """Tables, plots and a page about each MODEL, written to a folder; of several, a comparison too.
 
-    MODEL is an entry of the zoo, or package.module:factory.
+    MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
     """
     models = list_models() if whole_zoo else models
     _check_names(models)

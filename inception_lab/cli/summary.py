@@ -11,6 +11,7 @@ import click
 
 from inception_lab.cli.model import refuse_partial, trace_model
 from inception_lab.cli.options import (
+    MODEL,
     TracingOptions,
     emit,
     format_options,
@@ -26,7 +27,7 @@ _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @tracing_options
 @optimizer_option
 @click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this.")
@@ -34,7 +35,7 @@ _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
 def command(model: str, tracing: TracingOptions, depth: int | None, form: str, output: Path | None) -> None:
     """The layer table of MODEL, and its totals under it.
 
-    MODEL is an entry of the zoo, or package.module:factory.
+    MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
     """
     from inception_lab.analyzers.cost import module_costs
     from inception_lab.analyzers.summary import summarise

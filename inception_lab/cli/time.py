@@ -11,6 +11,7 @@ import click
 
 from inception_lab.cli.model import traceback_shown
 from inception_lab.cli.options import (
+    MODEL,
     TracingOptions,
     batch_sizes_option,
     batches_step_options,
@@ -121,7 +122,7 @@ time_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options
 
 
 @click.command()
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=MODEL)
 @batches_step_options
 @optimizer_option
 @time_options
@@ -133,7 +134,7 @@ def command(
 
     Of several models, whose rounds take turns, the times of whole steps and their ratios to the first one;
     of several batch sizes likewise, by the time that a sample takes.
-    MODEL is an entry of the zoo, or package.module:factory.
+    MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
     """
     _check(models, options)
     tracing = replace(tracing, batch_size=options.batch_sizes[0])

@@ -18,13 +18,13 @@ _MISSING = object()
 
 
 def is_factory(spec: str) -> bool:
-    """True where MODEL names a factory rather than an entry of the zoo.
+    """True where MODEL, with keywords or without, names a factory rather than an entry of the zoo.
 
     Example:
         >>> is_factory("torchvision.models:resnet50"), is_factory("googlenet")
         (True, False)
     """
-    return ":" in spec
+    return ":" in spec.partition("(")[0]
 
 
 def find_factory(spec: str) -> Any:

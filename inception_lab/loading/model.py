@@ -55,7 +55,7 @@ def trace_model(
     """
 
     def trace_inputs(model: nn.Module, inputs: ModelInputs) -> Trace:
-        return trace(model, inputs, mode=mode, optimizer=optimizer, name=request.spec, meta_only=meta_only)
+        return trace(model, inputs, mode=mode, optimizer=optimizer, name=request.name, meta_only=meta_only)
 
     return apply_without_weights(request, trace_inputs)
 
@@ -116,7 +116,7 @@ def apply_with_weights(request: ModelRequest, task: Task[Result], weights: Path 
 
 
 def _apply(request: ModelRequest, model: nn.Module, inputs: ModelInputs, task: Task[Result]) -> Result:
-    with user_code(request.spec, "running it"):
+    with user_code(request.name, "running it"):
         return task(model, inputs)
 
 
@@ -131,18 +131,18 @@ def _from_factory(
     request: ModelRequest, factory: Any, place: AbstractContextManager[object]
 ) -> tuple[nn.Module, ModelInputs]:
     with place:
-        model = build_from(request.spec, factory, request.kwargs)
-    sizes = request.input_sizes or (_own_size(request.spec, model),)
+        model = build_from(request.name, factory, request.kwargs)
+    sizes = request.input_sizes or (_own_size(request.name, model),)
     return model, _inputs(sizes, request.batch_size)
 
 
-def _own_size(spec: str, model: nn.Module) -> InputSize:
+def _own_size(name: str, model: nn.Module) -> InputSize:
     """The size of the input that a model itself tells, as those of timm do."""
     config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
     size = config.get("input_size") if isinstance(config, Mapping) else None
     if not isinstance(size, (list, tuple)) or not size:
         raise InceptionLabError(
-            "it does not say how large its input is", where=spec, hint="give input_sizes=, such as 3x224x224"
+            "it does not say how large its input is", where=name, hint="give input_sizes=, such as 3x224x224"
         )
     return InputSize(tuple(size))
 

@@ -19,6 +19,14 @@ DTYPES = (
 _MOST_DIGITS = 15
 """Of one size; Python refuses to read numbers of thousands of digits."""
 
+_UNREADABLE = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
+"""Everything that reading a literal may raise."""
+
+_LONGEST_SHOWN = 80
+"""Characters of a MODEL that an error shows."""
+
+_NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
+
 
 class InputSize(NamedTuple):
     """The size of one input.
@@ -41,17 +49,22 @@ class ModelRequest:
         kwargs: Keywords of the model.
         input_sizes: One per input; empty for the size on the card, or that the model itself tells.
         batch_size: Images in a batch.
+        name: Its name in results; of itself that of `spec`.
 
     Example:
         >>> ModelRequest("torch.nn:Linear", {"in_features": 3, "out_features": 2}, (InputSize((3,)),))
         ModelRequest(spec='torch.nn:Linear', kwargs={'in_features': 3, 'out_features': 2}, \
-input_sizes=(InputSize(sizes=(3,), dtype=''),), batch_size=1)
+input_sizes=(InputSize(sizes=(3,), dtype=''),), batch_size=1, name='torch.nn:Linear')
     """
 
     spec: str
-    kwargs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    kwargs: Mapping[str, Any] = field(default_factory=lambda: _NO_KEYWORDS)
     input_sizes: tuple[InputSize, ...] = ()
     batch_size: int = 1
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.spec)
 
 
 def parse_input_size(text: str) -> InputSize:
@@ -104,7 +117,7 @@ def parse_keyword(text: str) -> tuple[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return name.strip(), ast.literal_eval(value.strip())
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+    except _UNREADABLE:
         return name.strip(), value.strip()
 
 
@@ -127,3 +140,76 @@ def unique_keywords(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
             raise InceptionLabError(f"keyword {name!r} is given twice", hint="give it once")
         keywords[name] = value
     return keywords
+
+
+def model_request(
+    text: str,
+    kwargs: Mapping[str, Any] = _NO_KEYWORDS,
+    input_sizes: tuple[InputSize, ...] = (),
+    batch_size: int = 1,
+) -> ModelRequest:
+    """Return the request for MODEL as a user types it, which may have keywords in parentheses.
+
+    Keywords in the text are literals of Python, or single words without quotes; nothing is evaluated. They
+    are part of the model's name in results.
+
+    Args:
+        text: Such as `googlenet`, `package.module:factory`, or `googlenet(num_classes=10)`.
+        kwargs: More keywords.
+        input_sizes: As of `ModelRequest`.
+        batch_size: As of `ModelRequest`.
+
+    Raises:
+        InceptionLabError: What is in parentheses cannot be read, or a keyword is given twice (exit code 2).
+
+    Example:
+        >>> request = model_request("mynet:MyNet( se=False,width=0.5)", {"depth": 3})
+        >>> request.spec, request.kwargs, request.name
+        ('mynet:MyNet', {'se': False, 'width': 0.5, 'depth': 3}, 'mynet:MyNet(se=False, width=0.5)')
+    """
+    if "(" not in text:
+        return ModelRequest(text, unique_keywords(kwargs.items()), input_sizes, batch_size)
+    spec = text.partition("(")[0].strip()
+    keywords = [_keyword(spec, node) for node in _keyword_nodes(spec, text)]
+    own = ((keyword.name, keyword.value) for keyword in keywords)
+    name = f"{spec}({', '.join(f'{k.name}={k.text}' for k in keywords)})" if keywords else spec
+    return ModelRequest(spec, unique_keywords([*own, *kwargs.items()]), input_sizes, batch_size, name)
+
+
+class _Keyword(NamedTuple):
+    """A keyword with its value, and this as it is written."""
+
+    name: str
+    value: Any
+    text: str
+
+
+def _keyword_nodes(spec: str, text: str) -> list[ast.keyword]:
+    """The keywords in the parentheses of MODEL."""
+    shown = repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
+    hint = f"write it like {spec or 'googlenet'}(num_classes=10)"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # any name will do for a factory's, which has a colon in it
+            call = ast.parse(f"f({text.partition('(')[2]}", mode="eval").body
+    except _UNREADABLE as error:
+        raise InceptionLabError(f"{shown} cannot be read", hint=hint) from error
+    # of `f(a=1)(b=2)` the function is a call
+    if not spec or not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise InceptionLabError(f"{shown} cannot be read", hint=hint)
+    if call.args or not all(keyword.arg for keyword in call.keywords):
+        raise InceptionLabError(f"{shown} has a value without a keyword", hint=hint)
+    return call.keywords
+
+
+def _keyword(spec: str, node: ast.keyword) -> _Keyword:
+    name = node.arg or ""
+    if isinstance(node.value, ast.Name):  # a single word is text, as `parse_keyword` reads it
+        return _Keyword(name, node.value.id, repr(node.value.id))
+    try:
+        # unlike repr(), unparse() writes infinity as a literal
+        return _Keyword(name, ast.literal_eval(node.value), ast.unparse(node.value))
+    except _UNREADABLE as error:
+        hint = "write a number, text in quotes, True, False, None, or a list or dictionary of these"
+        raise InceptionLabError(f"the value of {name} is not a literal", where=spec, hint=hint) from error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from shutil import copy2, copymode, copytree, rmtree
 from tempfile import mkdtemp
@@ -16,6 +18,12 @@ MARKERS = ("summary.json", "comparison.json")
 """The files, one of which every report holds."""
 _OLD = "old"
 _HINT = "name another folder"
+
+_PLAIN_KEYWORD = r"\w+=(?:[\w.+-]+|'[a-z_][\w-]*')"
+_PLAIN_KEYWORDS = re.compile(rf"{_PLAIN_KEYWORD}(?:, {_PLAIN_KEYWORD})*", re.ASCII)
+"""Keywords that remain distinct in the name of a folder: numbers, constants, and text unlike these."""
+_LONGEST = 100
+"""Of the part of a name that keywords make up; systems take 255 bytes."""
 
 
 @contextmanager
@@ -83,20 +91,32 @@ def report_folders(models: Sequence[str], parent: Path) -> list[Path]:
     """A folder for the report of each of several models; not every system takes a colon in a name.
 
     Args:
-        models: Names of models, such as `googlenet` or `torchvision.models:resnet50`.
+        models: Names of models, such as `googlenet`, `torchvision.models:resnet50` or `nin(num_classes=10)`.
         parent: The folder around theirs.
 
     Raises:
         InceptionLabError: Two models would share a folder.
 
     Example:
-        >>> [folder.name for folder in report_folders(["vgg16", "package.nets:build"], Path("reports"))]
-        ['vgg16', 'package.nets.build']
+        >>> models = ["vgg16", "package.nets:build(width=0.5)"]
+        >>> [folder.name for folder in report_folders(models, Path("reports"))]
+        ['vgg16', 'package.nets.build-width=0.5']
     """
-    folders = [parent / name.replace(":", ".") for name in models]
+    folders = [parent / _folder_name(model) for model in models]
     if len(set(folders)) < len(folders):
         raise InceptionLabError("two models would share a folder", hint="write one of them to another folder")
     return folders
+
+
+def _folder_name(model: str) -> str:
+    spec, _, rest = model.partition("(")
+    keywords = rest.removesuffix(")")
+    words = re.sub(r"[^\w.=+-]+", "-", re.sub(r"['\"]", "", keywords), flags=re.ASCII).strip("-")
+    if not (_PLAIN_KEYWORDS.fullmatch(keywords) and len(words) <= _LONGEST):
+        # what is left of any other keywords may be the same for two variants
+        words = f"{words[:_LONGEST]}-{sha256(keywords.encode()).hexdigest()[:8]}"
+    name = spec.replace(":", ".")
+    return f"{name}-{words}" if rest else name
 
 
 def _refusal(folder: Path, what: str) -> InceptionLabError:

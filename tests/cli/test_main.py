@@ -105,6 +105,10 @@ def test_output_goes_to_a_file(capsys, tmp_path):
         ("summary googlenet --frmat csv", 2, "--format"),
         ("summary googlenet --kwargs num_clases=3", 2, "did you mean num_classes"),
         ("summary googlenet --kwargs num_classes", 2, "num_classes=10"),
+        ("summary googlenet(10)", 2, "googlenet(num_classes=10)"),
+        ("summary googlenet(num_clases=3)", 2, "did you mean num_classes"),
+        ("summary googlenet(num_classes=3) --kwargs num_classes=3", 2, "given twice"),
+        ("summary torch.nn:Linear(a=torch.half)", 2, "torch.nn:Linear: the value of a is not a literal"),
         ("summary googlenet --kwargs num_classes=0", 2, "num_classes"),
         ("summary googlenet --kwargs middle=input", 2, "middle"),
         ("summary googlenet --input-size 3x30x30", 3, "31"),
@@ -120,6 +124,7 @@ def test_output_goes_to_a_file(capsys, tmp_path):
         ("report", 2, "--all"),
         ("report googlenet nothing", 2, "no model 'nothing'"),
         ("report googlenet googlenet", 2, "twice"),
+        ("report nin(num_classes=1) nin(num_classes=0x1)", 2, "twice"),
         ("report googlenet -o /dev/null/x", 2, "/dev/null/x"),
     ],
 )
@@ -130,6 +135,29 @@ def test_every_mistake_is_one_clear_line(capsys, arguments, code, message):
     assert message in err
     assert err.startswith("inception-lab: ")
     assert "Traceback" not in err
+
+
+def test_keywords_in_the_text_of_a_model_are_those_after_the_option(capsys):
+    _, out, _ = typed(capsys, "summary", "nin( num_classes=10)", "--format", "json")
+    _, other, _ = typed(capsys, "summary", "nin", "--kwargs", "num_classes=10", "--format", "json")
+    named, plain = json.loads(out), json.loads(other)
+    assert (named.pop("model"), plain.pop("model")) == ("nin(num_classes=10)", "nin")
+    assert named == plain
+    assert named["kwargs"] == {"num_classes": 10}
+
+
+def test_report_tells_two_variants_of_one_model_apart(capsys, tmp_path):
+    variants = [
+        "torch.nn:Linear(in_features=3, out_features=2)",
+        "torch.nn:Linear(in_features=3, out_features=4)",
+    ]
+    code, out, _ = typed(capsys, "report", *variants, "--input-size", "3", "-o", str(tmp_path))
+    assert code == 0
+    names = ["torch.nn.Linear-in_features=3-out_features=2", "torch.nn.Linear-in_features=3-out_features=4"]
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["comparison", *names]
+    table = list(csv.DictReader((tmp_path / "comparison" / "comparison.csv").open()))
+    assert [(row["model"], row["params"]) for row in table] == [(variants[0], "8"), (variants[1], "16")]
+    assert out.count("README.md") == 3
 
 
 def test_strict_fails_on_a_partial_result(capsys, monkeypatch):

@@ -98,8 +98,9 @@ def test_several_models_have_ratios(capsys):
     assert (ratio["model"], ratio["baseline"]) == ("alexnet", "nin")
     assert ratio["ratio_low"] <= ratio["ratio"] <= ratio["ratio_high"]
     for form in ("table", "markdown", "csv"):
-        _, out, _ = run(capsys, "nin", "nin", *SMALL, "--format", form)
+        _, out, _ = run(capsys, "nin", "nin(num_classes=10)", *SMALL, "--format", form)
         assert out.count("nin") >= 2
+        assert "nin(num\\_classes=10)" in out.replace("num_", "num\\_")
         assert ("ratio_low" if form == "csv" else "Ratio low") in out
 
 

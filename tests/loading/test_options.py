@@ -1,6 +1,7 @@
 """Text that names inputs and keywords: read as written, or refused in one line."""
 
 import ast
+from keyword import iskeyword
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from inception_lab.loading.options import (
     DTYPES,
     InputSize,
     ModelRequest,
+    model_request,
     parse_input_size,
     parse_keyword,
     unique_keywords,
@@ -83,5 +85,101 @@ def test_keywords_are_unique(pairs):
 def test_a_request_is_plain_and_frozen():
     request = ModelRequest("googlenet")
     assert (dict(request.kwargs), request.input_sizes, request.batch_size) == ({}, (), 1)
+    assert request.name == "googlenet"
     with pytest.raises(AttributeError):
         request.batch_size = 2
+
+
+KEYWORDS = NAMES.filter(lambda name: not iskeyword(name))
+WORDS = KEYWORDS.filter(lambda word: not word.startswith("_"))
+ALL_LITERALS = LITERALS | st.floats(allow_nan=False, allow_infinity=False) | st.binary(max_size=4)
+
+
+@given(st.dictionaries(KEYWORDS, ALL_LITERALS, max_size=4), st.sampled_from(["nin", "my.nets:Net"]))
+def test_keywords_of_a_model_are_read_as_written(kwargs, spec):
+    request = model_request(f"{spec}({', '.join(f'{name}={value!r}' for name, value in kwargs.items())})")
+    assert (request.spec, request.kwargs) == (spec, kwargs)
+    assert list(map(type, request.kwargs.values())) == list(map(type, kwargs.values()))
+    assert model_request(request.name) == request
+
+
+@given(st.text(max_size=20) | st.text("n:(a=1,'[]{}*.) #-\\", max_size=16).map("net(a".__add__))
+def test_any_model_is_read_or_refused_in_one_line(text):
+    try:
+        request = model_request(text)
+    except InceptionLabError as error:
+        assert error.exit_code == USAGE  # noqa: PT017
+        assert len(str(error).splitlines()) == 1  # noqa: PT017
+    else:
+        assert model_request(request.name) == request
+        assert request.spec in text
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("nin", "nin"),
+        ("nin()", "nin"),
+        (" nin ( num_classes = 1_0 ,) ", "nin(num_classes=10)"),
+        ("n:N(a=False,b=-0.5,c=None)", "n:N(a=False, b=-0.5, c=None)"),
+        ("n:N(a=input)", "n:N(a='input')"),
+        ('n:N(a="x:(y)")', "n:N(a='x:(y)')"),
+        ("n:N(a=[1,(2,)],\nb={1:'c'})", "n:N(a=[1, (2,)], b={1: 'c'})"),
+        ("n:N(a=1e999)", "n:N(a=1e309)"),
+    ],
+)
+def test_a_model_is_named_with_the_keywords_in_its_text(text, name):
+    request = model_request(text, {"z": 1}, (InputSize((3,)),), 2)
+    assert request.name == name
+    assert request.kwargs["z"] == 1
+    assert (request.input_sizes, request.batch_size) == ((InputSize((3,)),), 2)
+    again = model_request(name)
+    assert {**again.kwargs, "z": 1} == request.kwargs
+    assert again.name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nin(10)", "'nin(10)' has a value without a keyword; write it like nin(num_classes=10)"),
+        ("nin(**{'a': 1})", "has a value without a keyword; write it like nin(num_classes=10)"),
+        ("nin(*[1])", "has a value without a keyword"),
+        ("nin(a=1", "'nin(a=1' cannot be read; write it like nin(num_classes=10)"),
+        ("nin(a)=1", "cannot be read"),
+        ("nin(a=1)(b=2)", "cannot be read"),
+        ("nin(a=1).b", "cannot be read"),
+        ("nin(a=1), f(b=2)", "cannot be read"),
+        ("nin(a==1)", "value without a keyword"),
+        ("(a=1)", "cannot be read; write it like googlenet(num_classes=10)"),
+        ("nin(a=3x3)", "cannot be read"),
+        ("nin(a=torch.half)", "nin: the value of a is not a literal; write a number, text in quotes"),
+        ("nin(a=len('x'))", "the value of a is not a literal"),
+        ("nin(a=__import__('os').system('true'))", "the value of a is not a literal"),
+        ("nin(a=[b])", "the value of a is not a literal"),
+        ("nin(a=f'{b}')", "the value of a is not a literal"),
+        ("nin(a={[1]: 2})", "the value of a is not a literal"),
+        ("nin(a=lambda: 1)", "the value of a is not a literal"),
+        ("nin(a=" + "-" * 20000 + "1)", "cannot be read"),
+        ("nin(a=" + "[" * 20000 + "]" * 20000 + ")", "cannot be read"),
+        ("nin(a=0x" + "f" * 5000 + ")", "the value of a is not a literal"),
+        ("nin(a='\0')", "cannot be read"),
+        ("nin(a='\ud800')", "cannot be read"),
+        ("nin(a=1, a=2)", "keyword 'a' is given twice; give it once"),
+    ],
+    ids=lambda text: text[:40],
+)  # fmt: skip
+def test_keywords_of_a_model_that_are_refused(text, message, recwarn):
+    with pytest.raises(InceptionLabError) as raised:
+        model_request(text)
+    assert message in str(raised.value)
+    assert not recwarn
+
+
+def test_a_keyword_in_the_text_and_beside_it_is_given_twice():
+    with pytest.raises(InceptionLabError, match="keyword 'a' is given twice"):
+        model_request("nin(a=1)", {"a": 1})
+
+
+@given(WORDS)
+def test_a_single_word_is_text_as_after_an_option(word):
+    assert model_request(f"nin(a={word})").kwargs == dict([parse_keyword(f"a={word}")])

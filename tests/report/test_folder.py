@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from unittest.mock import patch
 
@@ -199,3 +200,15 @@ def test_each_of_several_models_has_a_folder_of_its_own() -> None:
     assert folders == [Path("all/googlenet"), Path("all/torchvision.models.alexnet")]
     with pytest.raises(InceptionLabError, match="share a folder; write one of them to another folder"):
         report_folders(["a.b:net", "a:b.net"], Path("all"))
+
+
+def test_variants_of_one_model_have_short_folders_of_their_own() -> None:
+    models = [
+        "nin", "nin(num_classes=10)", "my.nets:Net(se=False, width=0.5)", "n:N(act='relu')",
+        "n:N(act='relu/6')", "n:N(act='relu:6')", "n:N(a='1')", "n:N(a=1)", "n:N(a=[1])", "n:N(a=(1,))",
+        f"n:N(a='{'x' * 300}')", f"n:N(a='{'x' * 301}')",
+    ]  # fmt: skip
+    names = [folder.name for folder in report_folders(models, Path("all"))]
+    assert names[:4] == ["nin", "nin-num_classes=10", "my.nets.Net-se=False-width=0.5", "n.N-act=relu"]
+    assert len(set(names)) == len(names)
+    assert all(len(name) < 120 and re.fullmatch(r"[\w.=-]+", name, re.ASCII) for name in names)
