@@ -72,7 +72,8 @@ def private_copy(model: nn.Module) -> nn.Module:
             where=type(model).__name__,
             exit_code=MODEL_FAILED,
         ) from error
-    _PRIVATE.update(own.modules())
+    # a copy by a method of the model's own may share modules with it
+    _PRIVATE.update(set(own.modules()) - set(model.modules()))
     return own
 
 

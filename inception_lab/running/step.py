@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 import torch
@@ -31,7 +32,7 @@ LOSS, OPTIMIZER = "(loss)", "(optimizer)"
 
 Execution = Literal["eager", "compiled"]
 
-FRAMES_PER_FRAME = 3
+FRAMES_PER_FRAME = 2
 """Frames on the stack, at most, for each frame of a model's own."""
 
 AUTOCAST_DTYPES = (None, torch.bfloat16, torch.float16)
@@ -281,9 +282,9 @@ def guarded(
     """
     with (
         _no_modes(),
-        _deep_stack(),
         torch.inference_mode(False),  # tensors made in inference mode could not be differentiated
         substituted(model, training, stand_in, others) as substitutes,
+        _deep_stack(),
         operation_by_operation(substitutes.modules),
     ):
         yield substitutes
@@ -334,11 +335,23 @@ _EXECUTIONS: Mapping[Execution, Callable[[Request], tuple[Request, AbstractConte
 """The model that runs, and what makes it run so."""
 
 
+_COMPILE = signature(torch.compile).parameters
+"""Those of this release of PyTorch."""
+
+
 @contextmanager
 def _compiled_forward(model: nn.Module) -> Iterator[None]:
-    """Compile a model's forward when it is first called; the model is dropped afterwards."""
-    with torch.compiler.set_stance("default"):
-        model.__dict__["forward"] = torch.compile(model.forward)
+    """Compile a model's forward when it is first called; the model is dropped afterwards.
+
+    Compiled code is kept by the code that it was made from, which copies share: with shapes that another
+    copy had it would be made for any shape, and after several of them the compiler would silently give up.
+    """
+    isolated: dict[str, Any] = {"isolate_recompiles": True} if "isolate_recompiles" in _COMPILE else {}
+    with (
+        torch.compiler.set_stance("default"),
+        torch_internals.dynamo_config.patch(fail_on_recompile_limit_hit=True),
+    ):
+        model.__dict__["forward"] = torch.compile(model.forward, dynamic=False, **isolated)
         yield
 
 
@@ -382,15 +395,21 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
+_stack_limits: list[int] = []
+"""Python's limits before each guard that is in force; runs take turns, so that they are of one thread."""
+
+
 @contextmanager
 def _deep_stack() -> Iterator[None]:
     """Room for gates and observers around the modules of a model as deep as Python lets it be."""
     limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(FRAMES_PER_FRAME * limit)
+    # several models run side by side: the room is the same for all, and a runaway recursion still ends
+    _stack_limits.append(limit)
+    sys.setrecursionlimit(FRAMES_PER_FRAME * _stack_limits[0])
     try:
         yield
     finally:
-        sys.setrecursionlimit(limit)
+        sys.setrecursionlimit(_stack_limits.pop())
 
 
 def _no_modes() -> AbstractContextManager[object]:

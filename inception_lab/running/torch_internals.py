@@ -32,6 +32,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "convolution": "torch:_convolution",
         "current_autograd_node": "torch._C:_current_autograd_node",
         "current_dispatch_mode": "torch.utils._python_dispatch:_get_current_dispatch_mode",
+        "dynamo_config": "torch._dynamo:config",
         "disable_current_modes": "torch.utils._python_dispatch:_disable_current_modes",
         "global_backward_hooks": "torch.nn.modules.module:_global_backward_hooks",
         "global_backward_pre_hooks": "torch.nn.modules.module:_global_backward_pre_hooks",

@@ -18,7 +18,7 @@ from torch import nn
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.running import exclusion
-from inception_lab.running.exclusion import Gates
+from inception_lab.running.exclusion import Gates, private_copy
 from inception_lab.running.stand_ins import meta_twin
 from inception_lab.running.substitution import substituted
 
@@ -294,3 +294,20 @@ class TestTurns:
         with another_thread(), substituted(model, False, meta_twin), substituted(model, True, meta_twin):
             assert model.weight.is_meta
         assert not model.weight.is_meta
+
+
+def test_modules_that_a_copy_shares_with_its_model_keep_their_gates():
+    class Shares(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.own, self.shared = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def __deepcopy__(self, memo):
+            twin = Shares()
+            twin.shared = self.shared
+            return twin
+
+    model = Shares()
+    copy = private_copy(model)
+    gates = Gates(list(copy.modules()))
+    assert gates._modules == [model.shared]

@@ -477,3 +477,28 @@ def test_a_model_as_deep_as_python_lets_it_be_runs_with_gates_and_clocks():
         deepest = sys.getrecursionlimit()
         sys.setrecursionlimit(limit)
     assert deepest == 1000
+
+
+def test_many_models_side_by_side_leave_the_stack_as_high_as_one_does():
+    limits = []
+
+    class Looks(nn.Module):
+        def forward(self, x):
+            limits.append(sys.getrecursionlimit())
+            return x
+
+    models = [nn.Sequential(nn.Linear(2, 2), Looks()) for _ in range(16)]
+    limit = sys.getrecursionlimit()
+    il.compare_times(models, [(1, 2)] * 16, seconds=0)
+    assert set(limits) == {2 * limit}
+    assert sys.getrecursionlimit() == limit
+
+
+def test_a_runaway_recursion_still_ends_in_one_line():
+    class Endless(nn.Module):
+        def forward(self, x):
+            return self(x)
+
+    for run in (il.layer_times, il.trace):
+        with pytest.raises(InceptionLabError, match="RecursionError"):
+            run(nn.Sequential(nn.Linear(2, 2), Endless()), (1, 2))

@@ -41,7 +41,9 @@ def backends(monkeypatch):
         return graph
 
     compile_model = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda f: compile_model(f, backend=backend, fullgraph=True))
+    monkeypatch.setattr(
+        torch, "compile", lambda f, **options: compile_model(f, backend=backend, fullgraph=True, **options)
+    )
     torch._dynamo.reset()
     return graphs
 
@@ -67,6 +69,22 @@ def test_several_models_are_compiled_each(monkeypatch):
     comparison = il.compare_times(models, [(2, 4), (2, 4)], seconds=0, execution="compiled")
     assert [graph.count("linear") for graph in graphs] == [2, 1]
     assert [times.context["execution"] for times in comparison.models] == ["compiled", "compiled"]
+
+
+def test_each_of_many_batch_sizes_has_a_graph_of_its_own_shape(monkeypatch):
+    shapes = []
+
+    def backend(graph, inputs):
+        shapes.append([tuple(x.shape) for x in inputs if not isinstance(x, nn.Parameter)])
+        return graph
+
+    compile_model = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **options: compile_model(f, backend=backend, **options))
+    torch._dynamo.reset()
+    sizes = range(2, 14)  # more than the compiler keeps of one function
+    times = il.times_by_batch(Net(), (4,), list(sizes), seconds=0, execution="compiled")
+    assert [context["execution"] for context in (t.context for t in times.times)] == ["compiled"] * 12
+    assert shapes == [[(size, 4)] for size in sizes]
 
 
 def test_a_compiled_step_computes_what_a_plain_one_does(monkeypatch):
