@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -115,7 +116,13 @@ def _resolved(path: Path) -> Path:
 
 
 def _move_files(source: Path, target: Path) -> None:
-    for path in sorted(source.rglob("*")):
+    paths = sorted(source.rglob("*"))
+    # found out before the first one moves
+    for path in paths:
+        place = target / path.relative_to(source)
+        if place.exists() and place.is_dir() != path.is_dir():
+            raise FileExistsError(errno.EEXIST, f"{place.name} is in the way")
+    for path in paths:
         place = target / path.relative_to(source)
         if path.is_dir():
             place.mkdir(exist_ok=True)

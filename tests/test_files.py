@@ -129,3 +129,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(InceptionLabError, match="cannot be written"), written_together(tmp_path / place):
         pytest.fail("entered")
+
+
+def write_new_files(folder):
+    with written_together(folder) as place:
+        (place / "first").write_text("new")
+        (place / "inner").mkdir()
+        (place / "inner" / "second").write_text("new")
+
+
+def test_a_file_in_the_way_of_a_folder_is_found_before_anything_moves(tmp_path):
+    (tmp_path / "inner").write_text("a file")
+    (tmp_path / "first").write_text("old")
+    with pytest.raises(InceptionLabError, match="inner is in the way"):
+        write_new_files(tmp_path)
+    assert (tmp_path / "first").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "inner"]
