@@ -84,6 +84,7 @@ _ALL = (
     Metric("weighted_layers", "Weighted layers", "count", "", "convolutions and linears on the longest path"),
     Metric("self_ms", "Own time", "milliseconds", "lower", "median time in a layer, its children apart"),
     Metric("share", "Share", "percent", "", "a layer's own time as a part of the step's"),
+    Metric("self_iqr_ms", "Own time, IQR", "milliseconds", "lower", "interquartile range of self_ms"),
     Metric("self_cpu_ms", "Own CPU time", "milliseconds", "lower", "the same by the thread's CPU clock"),
     Metric("step_ms", "Step", "milliseconds", "lower", "median time of a step, timed layer by layer"),
     Metric("step_iqr_ms", "Interquartile range", "milliseconds", "lower", "of step_ms"),

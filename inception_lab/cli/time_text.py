@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LONGEST = 25
 """Rows in the table for a terminal."""
 
-_IN_CSV_ALONE = ("executed",)
+_IN_CSV_ALONE = ("executed", "self_iqr_ms")
 
 
 def times_text(times: LayerTimes, depth: int | None, form: str) -> str:
@@ -83,7 +83,8 @@ def _run_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
     step = ", ".join(filter(None, [facts["mode"], facts.get("optimizer"), _autocast(facts)]))
     shapes = [shape_text(facts["input_shapes"])] if "input_shapes" in facts else []
-    parts = [*shapes, step, facts["dtype"], facts["memory_format"], facts["execution"]]
+    formats = [facts.get("dtype", "dtypes differ"), facts.get("memory_format", "memory formats differ")]
+    parts = [*shapes, step, *formats, facts["execution"]]
     yield f"{'Run':<20} {', '.join(parts)}"
     yield f"{'Machine':<20} {facts['machine']}, {threads}, torch {facts['torch']}"
     if "cuda" in facts:

@@ -75,7 +75,16 @@ def test_csv_is_a_bare_table_in_order_of_execution(capsys, tmp_path):
     path = tmp_path / "times.csv"
     run(capsys, "nin", *SMALL, "--format", "csv", "-o", str(path))
     rows = list(csv.DictReader(io.StringIO(path.read_text())))
-    assert list(rows[0]) == ["layer", "call", "type", "executed", "self_ms", "share", "self_cpu_ms"]
+    assert list(rows[0]) == [
+        "layer",
+        "call",
+        "type",
+        "executed",
+        "self_ms",
+        "share",
+        "self_iqr_ms",
+        "self_cpu_ms",
+    ]
     assert rows[0]["layer"] == "(model)"
     assert float(rows[0]["self_ms"]) > 0
 
@@ -119,8 +128,20 @@ def test_several_batch_sizes_have_times_per_sample(capsys):
     assert "eval, float32, contiguous, eager" in out
 
 
+def test_models_of_several_types_are_said_to_be(capsys, tmp_path, monkeypatch):
+    (tmp_path / "typed_nets.py").write_text(
+        "import torch\nfrom torch import nn\n\n\ndef narrow():\n"
+        "    return nn.Linear(4, 4).to(torch.bfloat16)\n\n\ndef wide():\n    return nn.Linear(4, 4)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    options = ("--input-size", "4", "--seconds", "0")
+    code, out, _ = run(capsys, "typed_nets:narrow", "typed_nets:wide", *options)
+    assert code == 0
+    assert "dtypes differ" in out
+
+
 def test_a_compiled_model_is_said_to_be_one(capsys, monkeypatch):
-    monkeypatch.setattr("torch.compile", lambda forward: forward)
+    monkeypatch.setattr("torch.compile", lambda forward, **_: forward)
     _, out, _ = run(capsys, "nin", *SMALL, "--compile", "--format", "json")
     data = json.loads(out)
     assert data["execution"] == "compiled"

@@ -46,7 +46,7 @@ class BatchTimes:
 
     @property
     def context(self) -> Mapping[str, Any]:
-        """What is the same at all batch sizes: what ran, how and where."""
+        """Facts that are the same at all batch sizes: the model, the step and the machine."""
         return shared_context([times.context for times in self.times])
 
     @property

@@ -29,7 +29,7 @@ class Frame(NamedTuple):
 
     Attributes:
         path: Of the module, empty for the model; or a name in parentheses.
-        number: How many calls of the same module were before it.
+        number: Number of calls of the same module before it.
         kind: Class of the module.
     """
 
@@ -95,7 +95,8 @@ class CallClock:
     From one reading to the next, time belongs to the innermost call. Thus each moment belongs to one call,
     and a call's own time is its inclusive time less that of its children, to the nanosecond. What a generator
     does once its module has returned it belongs to whoever runs it. In the backward pass the clock is read
-    before each node of autograd's graph, and time belongs to the call that made the node.
+    before each node of autograd's graph, and time belongs to the call that made the node. Nodes that are made
+    within the backward pass, as by reentrant checkpoints, belong to the node in which they run.
 
     Args:
         wall: The clock on the wall.

@@ -1,4 +1,4 @@
-"""What ran, how and on which machine, as it stands in every result."""
+"""Facts about a run, as they stand in every result: the step, the machine and the software."""
 
 from __future__ import annotations
 
@@ -39,9 +39,15 @@ def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
     }
     if request.optimizer is not None:
         facts["optimizer"] = request.optimizer.name
-    if request.autocast is not None:
-        facts["autocast"] = str(request.autocast).removeprefix("torch.")
+    autocast = request.autocast or _ambient_autocast(device)
+    if autocast is not None:
+        facts["autocast"] = str(autocast).removeprefix("torch.")
     return facts
+
+
+def _ambient_autocast(device: str) -> torch.dtype | None:
+    """The dtype of an autocast that the caller runs in, which a step heeds as a trace does."""
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 
 def _cuda_software() -> dict[str, Any]:
@@ -58,7 +64,16 @@ def _cuda_software() -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact is not None}
 
 
-_SOFTWARE: Mapping[str, Callable[[], dict[str, Any]]] = {"cuda": _cuda_software}
+def _cpu_software() -> dict[str, Any]:
+    """The settings by which oneDNN may compute products of float32 in fewer bits, where one is chosen."""
+    settings = {
+        "matmul_precision": torch.backends.mkldnn.matmul.fp32_precision,  # type: ignore[attr-defined]
+        "convolution_precision": torch.backends.mkldnn.conv.fp32_precision,  # type: ignore[attr-defined]
+    }
+    return {name: value for name, value in settings.items() if value not in ("none", "ieee")}
+
+
+_SOFTWARE: Mapping[str, Callable[[], dict[str, Any]]] = {"cpu": _cpu_software, "cuda": _cuda_software}
 """The facts about the libraries of a kind of device, where it has libraries of its own."""
 
 

@@ -54,6 +54,8 @@ def measure_on_cuda(
     profiles = [_profile(runner) for runner in runners]
     # captures come last: one that fails may leave the device in disorder
     replays = [replay_step(runner, REPLAYS * seconds / len(steps)) for runner in runners]
+    if progress is not None:
+        progress(1.0)
     return [
         Measurement(_times(runner, times, rounds.warm_up, profile, replay), _step_times(times))
         for runner, times, profile, replay in zip(runners, rounds.times, profiles, replays, strict=True)
@@ -69,7 +71,7 @@ class _Profile(NamedTuple):
 
     Attributes:
         times: Nanoseconds of each, by events.
-        works: What the GPU did in each.
+        works: Work of the GPU in each.
     """
 
     times: Sequence[int]

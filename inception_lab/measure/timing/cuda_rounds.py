@@ -73,7 +73,7 @@ class CudaRunner:
 
     Attributes:
         step: Prepared.
-        state: What its modules keep, as it was before the first round.
+        state: State that its modules keep, as it was before the first round.
         gpu: On which it runs.
     """
 

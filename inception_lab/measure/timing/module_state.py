@@ -1,4 +1,4 @@
-"""What modules keep from one forward to the next, put back between rounds."""
+"""State that modules keep from one forward to the next, put back between rounds."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from inception_lab.record import SCHEMA, Row
 NOISY = 0.1
 """Interquartile range of the rounds, as a part of their median, above which they are too noisy to judge."""
 
-_SUMMED = ("share", "kernels")
-"""Columns that are sums over layers for a module, besides those of times."""
+SPREAD = "self_iqr_ms"
+"""The one column of milliseconds that does not add up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class LayerTimes(ABC):
     """Times of a step and of its layers, on one machine; see its two kinds, `CpuTimes` and `CudaTimes`.
 
     Attributes:
-        context: What ran, how and where: `model`, `input_shapes`, `mode`, `dtype`, `memory_format`,
+        context: Facts about the run: `model`, `input_shapes`, `mode`, `dtype`, `memory_format`,
             `machine`, `threads`, `torch`, `rounds` and more.
         layers: A row per module call in order of execution, then modules that were never called, then rows
             in parentheses for what belongs to no module. Columns `layer`, `call`, `type`, `executed`,
@@ -72,9 +72,8 @@ class LayerTimes(ABC):
             InceptionLabError: The depth is below 1 (exit code 2).
         """
         modules = [module_at_depth(layer, depth) for layer in self.layers["layer"]]
-        columns = [
-            name for name in self.layers.columns if name.endswith("_ms") or name in ("share", "kernels")
-        ]
+        times = [name for name in self.layers.columns if name.endswith("_ms") and name != SPREAD]
+        columns = [*times, *(name for name in ("share", "kernels") if name in self.layers.columns)]
         # Sums of milliseconds as binary fractions would be off in the last digit; nanoseconds are whole.
         sums = self.layers[columns].groupby(modules, sort=False).sum().round(6)
         return sums.rename_axis("module").reset_index()
@@ -96,8 +95,8 @@ class CpuTimes(LayerTimes):
     """Times on the CPU, by a clock at every call.
 
     The rows in parentheses are `(loss)`, `(backward)` and `(optimizer)`, and `(outside)` for what belongs to
-    none of these, such as the model's own hooks. `layers` has `self_cpu_ms` too, by the CPU clock of the
-    thread.
+    none of these, such as the model's own hooks. `layers` has `self_iqr_ms` too, the interquartile range of
+    `self_ms` over the rounds, and `self_cpu_ms`, by the CPU clock of the thread.
 
     Attributes:
         cpu_ms: Median of the thread's CPU time in a step with clocks; `self_cpu_ms` adds up to it. Under
@@ -191,7 +190,7 @@ class TimesComparison:
 
     @property
     def context(self) -> Mapping[str, Any]:
-        """What is the same of all models: how and where they ran."""
+        """Facts that are the same of all models: the step, the machine and the software."""
         return shared_context([times.context for times in self.models])
 
     @property

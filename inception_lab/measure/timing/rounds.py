@@ -116,7 +116,7 @@ class _Runner:
 
     Attributes:
         step: Prepared.
-        state: What its modules keep, as it was before the first round.
+        state: State that its modules keep, as it was before the first round.
     """
 
     step: Step
@@ -140,7 +140,7 @@ class _Runner:
 
 @contextmanager
 def fresh(step: Step, state: ModuleState) -> Iterator[None]:
-    """What `renew` does, and what the model raises in one line."""
+    """A round as `renew` begins it, and whatever the model raises in one line."""
     renew(step, state)
     with failure_named(step.request.name):
         yield
@@ -151,7 +151,7 @@ def renew(step: Step, state: ModuleState) -> None:
 
     Args:
         step: Prepared.
-        state: What its modules kept before the first round.
+        state: State of its modules before the first round.
     """
     for tensor in (*step.model.parameters.values(), *step.arguments.tensors.values()):
         tensor.grad = None

@@ -106,7 +106,7 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     By the method of largest remainders, in exact arithmetic; a part is less than 1 from its exact share.
 
     Args:
-        total: What is split, 0 or more.
+        total: The number to split, 0 or more.
         weights: One or more, each 0 or more; if all are 0, the parts are as equal as can be.
 
     Example:

@@ -13,7 +13,7 @@ from torch import nn
 from inception_lab.ir.structure import ROOT
 from inception_lab.ir.trace import Phase
 from inception_lab.measure.timing.clock import OUTSIDE, Cell, Elapsed, Frame, RoundTimes
-from inception_lab.measure.timing.statistics import apportion
+from inception_lab.measure.timing.statistics import apportion, spread_of
 
 NS_PER_MS = 10**6
 NOTHING = Elapsed(0, 0)
@@ -37,6 +37,7 @@ def layer_table(rounds: Sequence[RoundTimes], modules: Mapping[str, nn.Module], 
     frames = _frames(rounds, modules)
     executed = {frame for frame, _ in wall}
     self_ns, cpu_ns = _by_frame(wall), _by_frame(cpu)
+    ranges = {frame: _interquartile_range(rounds, frame) for frame in frames}
     # a step that the clock does not see to last has no shares
     step = sum(self_ns.values()) or 1
     columns: dict[str, list[Any]] = {
@@ -46,12 +47,20 @@ def layer_table(rounds: Sequence[RoundTimes], modules: Mapping[str, nn.Module], 
         "executed": [frame in executed for frame in frames],
         "self_ms": [self_ns[frame] / NS_PER_MS for frame in frames],
         "share": [100 * self_ns[frame] / step for frame in frames],
+        "self_iqr_ms": [round(ranges[frame] / NS_PER_MS, 6) for frame in frames],
         "self_cpu_ms": [cpu_ns[frame] / NS_PER_MS for frame in frames],
     }
     phases = {phase for _, phase in wall} if training else set()
     for phase in (phase for phase in get_args(Phase) if phase in phases):
         columns[f"{phase}_ms"] = [wall.get((frame, phase), 0) / NS_PER_MS for frame in frames]
     return DataFrame(columns)
+
+
+def _interquartile_range(rounds: Sequence[RoundTimes], frame: Frame) -> float:
+    """That of a call's own time, all phases together, in nanoseconds."""
+    phases: tuple[Phase, ...] = get_args(Phase)
+    sums = [sum(times.own.get((frame, phase), NOTHING).wall for phase in phases) for times in rounds]
+    return spread_of(sums).iqr if len(sums) > 1 else 0.0
 
 
 def _shares_of_median(rounds: Sequence[RoundTimes], clock: int) -> Nanoseconds:

@@ -204,8 +204,8 @@ def timed_device(name: str) -> torch.device:
 def _check_options(threads: int | None, seconds: float) -> None:
     if threads is not None and (type(threads) is not int or threads < 1):
         raise InceptionLabError(f"{threads!r} threads", hint="use threads=1 or more")
-    if not 0 <= seconds < inf:
-        raise InceptionLabError(f"a time budget of {seconds} seconds", hint="use seconds=5")
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds < inf:
+        raise InceptionLabError(f"a time budget of {seconds!r} seconds", hint="use seconds=5")
 
 
 def _enter(stack: ExitStack, request: Request, device: torch.device) -> Step:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import inception_lab as il
 from inception_lab.measure.timing import context
 from inception_lab.measure.timing.context import run_context
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
@@ -56,3 +57,21 @@ def test_tf32_is_read_where_the_older_flags_raise(
     facts = context_on("cuda")
     assert facts["matmul_tf32"] == (matmul_precision == "tf32")
     assert facts["convolution_tf32"] == (convolution_precision == "tf32")
+
+
+def test_an_autocast_around_the_call_is_said():
+    with torch.autocast("cpu", torch.bfloat16):
+        times = il.layer_times(nn.Linear(2, 2), (1, 2), seconds=0)
+    assert times.context["autocast"] == "bfloat16"
+    assert "autocast" not in il.layer_times(nn.Linear(2, 2), (1, 2), seconds=0).context
+
+
+def test_fewer_bits_of_products_on_the_cpu_are_said():
+    matmul = torch.backends.mkldnn.matmul
+    before = matmul.fp32_precision
+    assert "matmul_precision" not in context_on("cpu")
+    matmul.fp32_precision = "bf16"
+    try:
+        assert context_on("cpu")["matmul_precision"] == "bf16"
+    finally:
+        matmul.fp32_precision = before

@@ -54,7 +54,7 @@ SHAPE = (2, 3, 8, 8)
 
 
 def times_of(model=None, inputs=SHAPE, **options):
-    return il.layer_times(Net() if model is None else model, inputs, seconds=0, **options)
+    return il.layer_times(Net() if model is None else model, inputs, **{"seconds": 0} | options)
 
 
 def exact(column):
@@ -315,6 +315,8 @@ def test_hostile_nets_have_a_time_for_every_row_of_costs_and_are_left_as_found(c
         ({"device": "tpu"}, "not timed on 'tpu'"),
         ({"threads": 0}, "threads"),
         ({"threads": 1.5}, "threads"),
+        ({"seconds": "5"}, "a time budget of '5' seconds"),
+        ({"seconds": None}, "a time budget of None seconds"),
         ({"mode": "training"}, "unknown mode"),
         ({"optimizer": "adam"}, "no step in eval mode"),
         ({"mode": "train", "optimizer": "adamm"}, "did you mean adam"),
@@ -408,3 +410,13 @@ def test_memory_that_each_step_gets_anew_shows_in_its_page_faults():
             return x + torch.ones(2**24).sum()  # 64 MiB, which the C library maps and hands back each time
 
     assert il.layer_times(Large(), (2,), seconds=0).page_faults >= 2**26 // 2**21  # of pages at most 2 MiB
+
+
+def test_the_spread_of_a_layer_is_that_of_its_rounds():
+    frame = Frame("a", 0, "Linear")
+    rounds = [
+        RoundTimes(Elapsed(10**6 * n, 0), {(frame, "forward"): Elapsed(10**6 * n, 0)})
+        for n in (1, 2, 3, 4, 100)
+    ]
+    table = layer_table(rounds, {}, training=False)
+    assert table["self_iqr_ms"].to_list() == [2.0, 0.0]
