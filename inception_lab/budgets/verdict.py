@@ -32,7 +32,7 @@ class Finding:
     Attributes:
         limit: The limit.
         value: What the model has; None where it could not be told.
-        allowed: The bound that decides: maximum, minimum, locked value plus growth, or multiple of the other's.
+        allowed: The bound that decides: maximum, minimum, locked value with growth, multiple of the other's.
         passed: True where it is kept.
         locked: The value in the lock; None where it has none.
         changes: The layers that changed since the lock, the largest growth first.
