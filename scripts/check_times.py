@@ -1,9 +1,10 @@
 """Check what `time` claims on this machine: that times add up, cost little to measure and repeat.
 
-In inference and in training, a model runs twice through `inception-lab time`, each time in a process of its
-own, and between the two under torch.profiler. Checked are the own times
-against the step and against a plain run, the cost of measuring, the shares of the first run against those of
-the second, and the share of convolutions against the profiler's own table of the same step.
+In inference and in training, with memory as the C library treats it and with memory that it keeps, a model
+runs twice through `inception-lab time`, each time in a process of its own, and between the two under
+torch.profiler. Checked are the own times against the step and against a plain run, the cost of measuring, the
+shares of the first run against those of the second, and the share of convolutions against the profiler's own
+table of the same step.
 
 Usage: python scripts/check_times.py [--model MODEL] [--batch-size N] [--side N] [--seconds S] [-o DIR]
 """
@@ -18,6 +19,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from statistics import median
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -41,10 +43,34 @@ Times = Mapping[str, Any]
 """The output of `inception-lab time --format json`."""
 
 PROFILED_STEPS = 6
-HEADINGS: Mapping[Mode, str] = {"eval": "Inference", "train": "A training step"}
 CONVOLUTIONS = ("aten::conv2d", "aten::convolution_backward")
-MODES: Mapping[Mode, str | None] = {"eval": None, "train": "momentum"}
-"""The optimizer of the step in each mode."""
+
+
+class Setting(NamedTuple):
+    """A way to run the model.
+
+    Attributes:
+        title: In words.
+        mode: Of the step.
+        optimizer: That ends a training step.
+        environment: Variables of the processes that run it.
+    """
+
+    title: str
+    mode: Mode
+    optimizer: str | None = None
+    environment: Mapping[str, str] = MappingProxyType({})
+
+
+KEEPS_MEMORY = {f"MALLOC_{name}_THRESHOLD_": "4000000000" for name in ("TRIM", "MMAP")}
+"""Has glibc keep what a step has freed for the next one."""
+
+SETTINGS = (
+    Setting("Inference", "eval"),
+    Setting("Inference, memory kept", "eval", environment=KEEPS_MEMORY),
+    Setting("A training step", "train", "momentum"),
+    Setting("A training step, memory kept", "train", "momentum", KEEPS_MEMORY),
+)
 LEAST_SHARE = 1.0
 """Percent of the step from which on the share of a layer is to repeat."""
 
@@ -84,17 +110,17 @@ INTRODUCTION = (
 
 PAGES = (
     "Memory that the C library hands back to the system after one step is faulted in anew by the next one, "
-    "and the layers that touch it first pay for that. With `MALLOC_TRIM_THRESHOLD_=4000000000` and "
-    "`MALLOC_MMAP_THRESHOLD_=4000000000` in the environment glibc keeps it, and such layers are faster."
+    "and the layers that touch it first pay for that; which ones, differs from process to process. Where "
+    f"memory is kept, glibc is told so by {' and '.join(f'`{k}={v}`' for k, v in KEEPS_MEMORY.items())}."
 )
 """A part of the times that depends on the process and not on the model."""
 
 
-def run_profiled(model: nn.Module, shape: tuple[int, ...], mode: Mode = "eval") -> float:
+def run_profiled(model: nn.Module, shape: tuple[int, ...], setting: Setting) -> float:
     """The share of convolutions in percent by torch.profiler's own table, the median of several steps."""
     os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)
     shares: list[float] = []
-    request = request_of(model, shape, mode=mode, optimizer=MODES[mode])
+    request = request_of(model, shape, mode=setting.mode, optimizer=setting.optimizer)
     with one_run_at_a_time, prepared_on(request, torch.device("cpu")) as step:
         state = ModuleState(step.model.modules.values())
         step.run()
@@ -108,14 +134,15 @@ def run_profiled(model: nn.Module, shape: tuple[int, ...], mode: Mode = "eval") 
     return median(shares)
 
 
-def run_timed(name: str, shape: Sequence[int], mode: Mode, seconds: float) -> Times:
+def run_timed(name: str, shape: Sequence[int], setting: Setting, seconds: float) -> Times:
     """The answer of `inception-lab time` in a process of its own, where memory is as fresh as for a user."""
     size = "x".join(map(str, shape[1:]))
     options = {"--input-size": size, "--batch-size": shape[0], "--seconds": seconds, "--threads": 1}
-    options |= {"--mode": mode} | ({"--optimizer": MODES[mode]} if MODES[mode] else {})
+    options |= {"--mode": setting.mode} | ({"--optimizer": setting.optimizer} if setting.optimizer else {})
     words = [str(word) for option in options.items() for word in option]
     command = [sys.executable, "-m", "inception_lab", "time", name, *words, "--format", "json"]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)
+    environment = {**os.environ, **setting.environment}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT, env=environment)
     answer: Times = json.loads(done.stdout)
     return answer
 
@@ -139,7 +166,9 @@ def worst_change(layers: pd.DataFrame, column: str) -> float:
     return float(max(changes, key=abs, default=0.0))
 
 
-def check_rows(first: Times, second: Times, layers: pd.DataFrame, profiled_share: float) -> pd.DataFrame:
+def check_rows(
+    first: Times, second: Times, layers: pd.DataFrame, profiled_share: float | None
+) -> pd.DataFrame:
     """The figure of every check, with the spread of the plain rounds in percent."""
     totals = first["totals"]
     own = sum(Decimal(repr(row["self_ms"])) for row in first["layers"])
@@ -151,14 +180,16 @@ def check_rows(first: Times, second: Times, layers: pd.DataFrame, profiled_share
         "cpu_overhead": totals["cpu_overhead_percent"],
         "repeat": worst_change(layers, "share"),
         "cpu_repeat": worst_change(layers, "cpu_share"),
-        "convolutions": convolutions - profiled_share,
     }
+    if profiled_share is not None:
+        figures["convolutions"] = convolutions - profiled_share
     about = {
-        "mode": first["mode"],
         "model": first["model"],
         "input": "x".join(map(str, first["input_shapes"][0])),
         "rounds": f"{first['rounds']} and {second['rounds']}",
         "spread_percent": max(map(_spread, (first, second))),
+        "plain_ms": totals["plain_step_ms"],
+        "page_faults": totals["page_faults"],
     }
     return pd.DataFrame([about | {"check": name, "figure": figure} for name, figure in figures.items()])
 
@@ -180,23 +211,22 @@ def verdict(row: Mapping[Any, Any]) -> str:
 
 def page(checks: pd.DataFrame, layers: pd.DataFrame, context: str) -> str:
     """Return the verdicts in Markdown, and the largest shares."""
-    parts = [part for mode in MODES for part in mode_parts(mode, *of_mode(mode, checks, layers))]
+    parts = [part for setting in SETTINGS for part in setting_parts(setting, checks, layers)]
     return document("Times of layers, checked", [INTRODUCTION, *parts, PAGES, context])
 
 
-def of_mode(mode: Mode, *tables: pd.DataFrame) -> list[pd.DataFrame]:
-    """The rows of a mode in each table."""
-    return [table[table["mode"] == mode] for table in tables]
-
-
-def mode_parts(mode: Mode, checks: pd.DataFrame, layers: pd.DataFrame) -> list[str | Heading | Table]:
-    """The part of the page that tells of one mode."""
+def setting_parts(
+    setting: Setting, checks: pd.DataFrame, layers: pd.DataFrame
+) -> list[str | Heading | Table]:
+    """The part of the page that tells of one setting."""
+    checks, layers = (table[table["setting"] == setting.title] for table in (checks, layers))
     about = checks.iloc[0]
-    step = f"a training step with {MODES[mode]}" if MODES[mode] else "inference"
+    step = f"a training step with {setting.optimizer}" if setting.optimizer else "inference"
     return [
-        Heading(HEADINGS[mode]),
+        Heading(setting.title),
         f"{about['model']} on {about['input']}, {step}, {about['rounds']} rounds; the middle half of "
-        f"the plain rounds spans {about['spread_percent']:.1f}% of their median.",
+        f"the plain rounds spans {about['spread_percent']:.1f}% of their median. A plain step takes "
+        f"{about['plain_ms']:.0f} ms and has {about['page_faults']:,.0f} page faults.",
         checks_table(checks),
         "The largest shares:",
         shares_table(layers),
@@ -231,21 +261,22 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--model", choices=list(CARDS), default="googlenet", metavar="MODEL", help="default: googlenet")
     add("--batch-size", type=int, default=8, metavar="N", help="default: 8")
     add("--side", type=int, metavar="N", help="side of the input; default: the model's own")
-    add("--seconds", type=float, default=60.0, metavar="S", help="budget of each of four runs; default: 60")
+    add("--seconds", type=float, default=40.0, metavar="S", help="budget of each of eight runs; default: 40")
     add_output(parser, REPORTS / "times")
     return parser.parse_args(arguments)
 
 
-def check_mode(
-    name: str, shape: tuple[int, ...], mode: Mode, seconds: float
+def check_setting(
+    name: str, shape: tuple[int, ...], setting: Setting, seconds: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Run a model three times in a mode; the rows of the checks, and those of the layers."""
-    first = run_timed(name, shape, mode, seconds)
-    profiled_share = run_profiled(il.create_model(name), shape, mode)
-    second = run_timed(name, shape, mode, seconds)
+    """Run a model in one setting, twice and under the profiler; rows of the checks, and those of layers."""
+    first = run_timed(name, shape, setting, seconds)
+    # the profiler runs in this process, whose memory is as the C library treats it
+    share = None if setting.environment else run_profiled(il.create_model(name), shape, setting)
+    second = run_timed(name, shape, setting, seconds)
     layers = layer_rows(first, second)
-    layers.insert(0, "mode", mode)
-    return check_rows(first, second, layers, profiled_share), layers
+    checks = check_rows(first, second, layers, share)
+    return checks.assign(setting=setting.title), layers.assign(setting=setting.title)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -254,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     channels, *sides = get_card(options.model).input_size
     shape = (options.batch_size, channels, *(options.side or side for side in sides))
-    pairs = [check_mode(options.model, shape, mode, options.seconds) for mode in MODES]
+    pairs = [check_setting(options.model, shape, setting, options.seconds) for setting in SETTINGS]
     checks, layers = (pd.concat(tables, ignore_index=True) for tables in zip(*pairs, strict=True))
     write_csv(options.output, "checks.csv", checks, "%.6g")
     write_csv(options.output, "layers.csv", layers, "%.6g")

@@ -8,6 +8,8 @@ from torch import nn
 import check_times
 from shared import REPORTS
 
+EVAL, _, TRAIN, _ = check_times.SETTINGS
+
 
 def layers(**columns):
     names = {"layer": ["a", "b", "c"], "call": [0, 0, 0], "type": ["Conv2d", "Conv2d", "ReLU"]}
@@ -22,10 +24,13 @@ def test_a_run_writes_every_check_and_every_layer(tmp_path):
     arguments = ["--model", "nin", "--side", "64", "--batch-size", "1", "--seconds", "0", "-o", str(tmp_path)]
     code = check_times.main(arguments)
     checks, rows = (pd.read_csv(tmp_path / name) for name in ("checks.csv", "layers.csv"))
-    assert list(checks["check"]) == 2 * list(check_times.CHECKS)
+    every, *_, profiled = (list(check_times.CHECKS)[slice(*ends)] for ends in ((-1,), (-1, None)))
+    assert list(checks["check"]) == 2 * (every + profiled + every)
     assert set(checks.set_index("check").loc["sum", "figure"]) == {0}
+    titles = [setting.title for setting in check_times.SETTINGS]
     for column in ("share_first", "share_second", "cpu_share_first", "cpu_share_second"):
-        assert rows.groupby("mode")[column].sum().to_list() == pytest.approx([100, 100], abs=1e-3)
+        shares = rows.groupby("setting")[column].sum()
+        assert dict(shares) == pytest.approx(dict.fromkeys(titles, 100), abs=1e-3)
     page = (tmp_path / "README.md").read_text()
     assert "nin on 1x3x64x64, inference" in page
     assert "nin on 1x3x64x64, a training step with momentum" in page
@@ -58,10 +63,10 @@ def test_the_profiler_counts_convolutions_with_all_that_they_call():
         def forward(self, x):
             return torch.nn.functional.conv2d(x, torch.ones(64, 64, 5, 5))
 
-    assert 50 < check_times.run_profiled(Waits(), (1, 64, 40, 40)) <= 100
-    assert check_times.run_profiled(nn.ReLU(), (1, 3, 8, 8)) == 0
+    assert 50 < check_times.run_profiled(Waits(), (1, 64, 40, 40), EVAL) <= 100
+    assert check_times.run_profiled(nn.ReLU(), (1, 3, 8, 8), EVAL) == 0
     wide = nn.Sequential(nn.Conv2d(64, 64, 5), nn.Flatten(), nn.AdaptiveAvgPool1d(4))
-    assert 50 < check_times.run_profiled(wide, (1, 64, 40, 40), "train") <= 100
+    assert 50 < check_times.run_profiled(wide, (1, 64, 40, 40), TRAIN) <= 100
 
 
 def test_the_committed_page_is_that_of_the_committed_rows():
