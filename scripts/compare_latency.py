@@ -106,7 +106,7 @@ def latency_table(rows: pd.DataFrame) -> Table:
 def page(rows: pd.DataFrame, context: str) -> str:
     """Return the comparison in Markdown."""
     about = rows.iloc[0]
-    noisy = [f"`{name}`" for name in rows["model"][rows["note"].fillna("") != ""]]
+    noisy = [f"`{name}`" for name in rows["model"][rows["note"].notna() & (rows["note"] != "")]]
     threads = int(about["threads"])
     return document(
         "MACs are not latency",
