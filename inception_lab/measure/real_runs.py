@@ -123,7 +123,13 @@ def quiet_profiler() -> Iterator[None]:
 
 @contextmanager
 def operation_threads(count: int | None) -> Iterator[None]:
-    """Run operations on so many of PyTorch's threads, and put the number back; as they are for None."""
+    """Run operations on so many of PyTorch's threads, and put the number back; as they are for None.
+
+    Raises:
+        InceptionLabError: It is not a number of threads (exit code 2).
+    """
+    if count is not None and (type(count) is not int or count < 1):
+        raise InceptionLabError(f"{count!r} threads", hint="use threads=1 or more")
     before = torch.get_num_threads()
     if count is None or count == before:
         yield

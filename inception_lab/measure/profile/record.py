@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -165,27 +164,27 @@ def _record(
     """Write the trace of a session, and return the facts about it."""
     with failure_named(request.name), prepared_on(request, device) as step:
         state = ModuleState(step.model.modules.values())
-        with quiet_profiler(), _session(device, plan, path) as session:
+        with quiet_profiler(), _session(device, plan) as session:
             for number in range(plan.steps):
                 run_with_ranges(step)
                 _end_step(step, state, device)
                 session.step()
                 if progress is not None:
                     progress((number + 1) / plan.steps)
-        return run_context(step, plan.active, plan.wait + plan.warm_up)
+        context = run_context(step, plan.active, plan.wait + plan.warm_up)
+    # a disk that is full is no failure of the model
+    session.export_chrome_trace(str(path))
+    return context
 
 
-@contextmanager
-def _session(device: torch.device, plan: Plan, path: Path) -> Iterator[profile]:
-    """The profiler, which writes the trace after the last step."""
-    with profile(
+def _session(device: torch.device, plan: Plan) -> profile:
+    """The profiler, which holds the events of the active steps afterwards."""
+    return profile(
         activities=_ACTIVITIES[device.type],
         schedule=schedule(wait=plan.wait, warmup=plan.warm_up, active=plan.active, repeat=1),
-        on_trace_ready=lambda session: session.export_chrome_trace(str(path)),
         record_shapes=True,
         profile_memory=True,
-    ) as session:
-        yield session
+    )
 
 
 def _end_step(step: Step, state: ModuleState, device: torch.device) -> None:
@@ -197,6 +196,8 @@ def _end_step(step: Step, state: ModuleState, device: torch.device) -> None:
         torch.cuda.synchronize(device)
     with record_function(BETWEEN_STEPS):
         renew(step, state)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(0)  # of the current device; `renew` knows the CPU's generator alone
 
 
 def _with_context(result: Profile, context: dict[str, Any]) -> Profile:

@@ -1,8 +1,10 @@
 """A recorded pass or step: its files, its tables against the trace itself, and the model left as it was."""
 
 import csv
+import errno
 import gzip
 import json
+import os
 
 import pytest
 import torch
@@ -11,6 +13,10 @@ from torch import nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
+from inception_lab.measure.profile import record
+from inception_lab.measure.timing.module_state import ModuleState
+from inception_lab.running.stand_ins import cpu_copy, cpu_input
+from inception_lab.running.step import Placement, prepared, request_of
 
 
 class Net(nn.Module):
@@ -172,12 +178,37 @@ def test_a_model_that_raises_leaves_nothing(tmp_path, existed):
     il.record_profile(nn.Linear(4, 4), (2, 4), folder=folder, active=1)
 
 
+def test_a_full_disk_is_not_the_models_fault(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(torch.profiler.profile, "export_chrome_trace", fail)
+    with pytest.raises(InceptionLabError, match="cannot be written: No space left on device") as error:
+        il.record_profile(nn.Linear(4, 4), (2, 4), folder=tmp_path / "new", active=1)
+    assert error.value.exit_code == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_steps_on_a_gpu_begin_from_the_same_random_numbers(monkeypatch):
+    """With fakes of CUDA's functions: the real ones have never run here."""
+    calls = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: calls.append(f"wait for {device}"))
+    monkeypatch.setattr(torch.cuda, "manual_seed", lambda seed: calls.append(f"seed {seed}"))
+    with prepared(request_of(nn.Linear(4, 4), (2, 4)), Placement("cpu", cpu_copy, cpu_input)) as step:
+        state = ModuleState(step.model.modules.values())
+        for device in ("cpu", "cuda"):
+            record._end_step(step, state, torch.device(device))
+    assert calls == ["wait for cuda", "seed 0"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"device": "tpu"}, "profiles are not recorded on 'tpu'; use device='cpu' or device='cuda'"),
         ({"warm_up": 0}, "warm_up=0 steps; use warm_up=1 or more"),
         ({"wait": -1}, "wait=-1 steps; use wait=0 or more"),
+        ({"threads": 0}, "0 threads; use threads=1 or more"),
+        ({"threads": "2"}, "'2' threads; use threads=1 or more"),
         ({"active": 1.5}, "active=1.5 steps; use active=1 or more"),
         ({"optimizer": "sgd"}, "an optimizer takes no step in eval mode"),
         ({"folder": "{file}"}, "cannot be written"),
