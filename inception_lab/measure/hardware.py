@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
@@ -27,6 +28,40 @@ def count_page_faults() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+class Precisions(NamedTuple):
+    """The arithmetic that float32 may be rounded to: `ieee` (not at all), `tf32` or `bf16`.
+
+    Attributes:
+        product: Of matrix products.
+        convolution: Of convolutions.
+    """
+
+    product: str
+    convolution: str
+
+
+def float32_precisions(device: str) -> Precisions:
+    """Read the settings of a kind of device by which float32 may be rounded.
+
+    They are those that PyTorch has for each library; the older ones, for all at once, raise where these are
+    set.
+
+    Example:
+        >>> float32_precisions("cpu")
+        Precisions(product='ieee', convolution='ieee')
+    """
+    libraries: Any = torch.backends
+    on_gpu = torch.device(device).type == "cuda"
+    product, convolution = (
+        (libraries.cuda.matmul, libraries.cudnn.conv)
+        if on_gpu
+        else (libraries.mkldnn.matmul, libraries.mkldnn.conv)
+    )
+    # where nobody has chosen it is `none`, which does not round either
+    precisions = (library.fp32_precision.replace("none", "ieee") for library in (product, convolution))
+    return Precisions(*precisions)
 
 
 _BLOCKS = {"AVX512": 16, "AVX2": 8}

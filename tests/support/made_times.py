@@ -10,9 +10,9 @@ from inception_lab.measure.timing.results import CpuTimes
 from inception_lab.measure.timing.statistics import Interval, Spread
 
 CEILINGS = Ceilings(
-    machine="Made", device="cpu", torch="2.13.0", threads=1, dtype="float32", tf32=False, seconds=1.0,
-    flops_per_s=1e9, fastest_product="made", bytes_per_s=1e8, copy_bytes=2**26, cache_bytes=1000,
-    operation_s=2e-6, product_s=5e-6,
+    machine="Made", device="cpu", torch="2.13.0", threads=1, dtype="float32", tf32=False,
+    precision="ieee, ieee", seconds=1.0, flops_per_s=1e9, fastest_product="made", bytes_per_s=1e8,
+    copy_bytes=2**26, cache_bytes=1000, operation_s=2e-6, product_s=5e-6,
 )  # fmt: skip
 """1 ms for a million FLOPs, 1 ms for 100,000 bytes; 2 and 5 microseconds for an operation."""
 

@@ -12,7 +12,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.files import write_text
 from inception_lab.measure.roofline.limits import Ceilings
 
-KEY = ("machine", "device", "torch", "threads", "dtype", "tf32")
+KEY = ("machine", "device", "torch", "threads", "dtype", "tf32", "precision")
 """The fields that ceilings are kept by."""
 
 
@@ -40,12 +40,13 @@ def load(key: tuple[object, ...]) -> Ceilings | None:
     """Return the ceilings that were kept, None where there are none or their file is damaged."""
     try:
         ceilings = Ceilings.from_dict(json.loads(cache_file(key).read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError):  # what from_dict raises is a ValueError too
+    # from_dict raises a ValueError; a user without a home, or JSON without an end, is a RuntimeError
+    except (OSError, ValueError, RuntimeError):
         return None
     return ceilings if key_of(ceilings) == key else None
 
 
 def save(ceilings: Ceilings) -> None:
     """Keep ceilings; where nothing can be written they are measured again the next time."""
-    with suppress(InceptionLabError):
+    with suppress(InceptionLabError, RuntimeError):
         write_text(cache_file(key_of(ceilings)), json.dumps(ceilings.to_dict(), indent=2))

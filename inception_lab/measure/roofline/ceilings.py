@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from math import inf
 
 import torch
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.measure.hardware import device_name
-from inception_lab.measure.real_runs import operation_threads
+from inception_lab.measure.hardware import device_name, float32_precisions
+from inception_lab.measure.real_runs import device_of, operation_threads
 from inception_lab.measure.roofline import cache, kernels
 from inception_lab.measure.roofline.limits import Ceilings
 from inception_lab.running.exclusion import one_run_at_a_time
@@ -34,12 +35,13 @@ def measure_ceilings(
 
     The highest rate of matrix products and 3x3 convolutions of several sizes, of a copy several times as
     large as the last cache, and the least time of operations on one element; each the best of its runs, see
-    `kernels.least_seconds`. Kept by machine, device, PyTorch, threads, dtype and TF32 in the user's folder
-    for caches, for whoever asks with the same time budget or a smaller one. A damaged file is written anew.
-    Other programs that run meanwhile lower the ceilings. On CUDA this has never run.
+    `kernels.least_seconds`. Kept by machine, device, PyTorch, threads, dtype and precision in the user's
+    folder for caches, for whoever asks with the same time budget or a smaller one. A damaged file is
+    written anew. Autocast around it makes no difference. Other programs that run meanwhile lower the
+    ceilings. On CUDA this has never run.
 
     Args:
-        device: `cpu` or `cuda`.
+        device: `cpu` or `cuda`, with its number where it is not the current one.
         dtype: A floating one.
         threads: PyTorch's threads within an operation; as they are by default, and restored.
         seconds: Time budget; each kernel runs a few times in any case.
@@ -53,44 +55,40 @@ def measure_ceilings(
         >>> ceilings.flops_per_s > 1e6, ceilings.bytes_per_s > 1e6, ceilings.dtype
         (True, True, 'float32')
     """
-    _check_options(device, dtype, threads, seconds)
-    place = torch.device(device)
-    with one_run_at_a_time, operation_threads(threads):
+    place = device_of(device, tuple(kernels.SQUARES), "ceilings are not measured")
+    _check_options(dtype, seconds)
+    current = torch.cuda.device(place) if place.type == "cuda" else nullcontext()
+    with one_run_at_a_time, operation_threads(threads), current:
         key = _key(place, dtype)
         earlier = None if anew else cache.load(key)
         if earlier is not None and earlier.seconds >= seconds:
             return earlier
-        # tensors of an inference keep no account of versions, and nothing is differentiated
-        with torch.inference_mode():
+        # tensors of an inference keep no account of versions, and nothing is differentiated; under an
+        # autocast of the caller's, the ceiling of its dtype would be kept as that of another one
+        with torch.inference_mode(), torch.autocast(place.type, enabled=False):
             ceilings = _measure(key, place, dtype, float(seconds))
     cache.save(ceilings)
     return ceilings
 
 
-def _check_options(device: str, dtype: torch.dtype, threads: int | None, seconds: float) -> None:
-    if device not in ("cpu", "cuda"):
-        raise InceptionLabError(f"no ceilings of {device!r}", hint="use device='cpu' or 'cuda'")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InceptionLabError("CUDA is not available here", hint="use device='cpu'")
+def _check_options(dtype: torch.dtype, seconds: float) -> None:
     if dtype not in DTYPES:
         raise InceptionLabError(f"no ceilings of {dtype}", hint="use dtype=torch.float32")
-    if threads is not None and (type(threads) is not int or threads < 1):
-        raise InceptionLabError(f"{threads!r} threads", hint="use threads=1 or more")
-    if not 0 <= seconds < inf:
-        raise InceptionLabError(f"a time budget of {seconds} seconds", hint="use seconds=3")
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds < inf:
+        raise InceptionLabError(f"a time budget of {seconds!r} seconds", hint="use seconds=3")
 
 
 def _key(device: torch.device, dtype: torch.dtype) -> tuple[object, ...]:
     """The values of `cache.KEY`."""
-    # the settings that `context.py` tells too
-    precisions = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    precisions = float32_precisions(device.type)
     return (
-        device_name(device.type),
+        device_name(str(device)),
         device.type,
         torch.__version__.partition("+")[0],
         torch.get_num_threads(),
         str(dtype).removeprefix("torch."),
         device.type == "cuda" and "tf32" in precisions,
+        f"{precisions.product}, {precisions.convolution}",
     )
 
 

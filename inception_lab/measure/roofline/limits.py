@@ -23,6 +23,8 @@ class Ceilings:
         threads: Of PyTorch within an operation.
         dtype: Such as `float32`.
         tf32: True where matrix products and convolutions of float32 may round to TF32, on CUDA.
+        precision: The format that float32 may round to in matrix products, and in convolutions, such as
+            `ieee, tf32`; `ieee` where it does not.
         seconds: Time budget of the measurement.
         flops_per_s: 2 x MACs per second of the fastest matrix product or 3x3 convolution.
         fastest_product: That product or convolution, and its size.
@@ -39,6 +41,7 @@ class Ceilings:
     threads: int
     dtype: str
     tf32: bool
+    precision: str
     seconds: float
     flops_per_s: float
     fastest_product: str

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -35,6 +37,22 @@ def test_what_is_measured(dtype):
     assert result.fastest_product in {
         "8x8 matrix product", "16x16 matrix product", "3x3 convolution of 1x2x4x4"
     }  # fmt: skip
+
+
+def test_autocast_around_it_makes_no_difference(monkeypatch):
+    """Else the ceiling of its dtype would be kept as that of float32."""
+    dtypes = []
+
+    def measure(key, device, dtype, seconds):
+        del device, seconds
+        matrix = torch.ones(2, 2, dtype=dtype)
+        dtypes.append((matrix @ matrix).dtype)
+        return dataclasses.replace(CEILINGS, **dict(zip(cache.KEY, key, strict=True)))
+
+    monkeypatch.setattr(ceilings, "_measure", measure)
+    with torch.autocast("cpu", torch.bfloat16):
+        il.measure_ceilings(threads=1, seconds=0)
+    assert dtypes == [torch.float32]
 
 
 @small
@@ -116,13 +134,15 @@ def test_events_time_a_gpu(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"device": "tpu"}, "no ceilings of 'tpu'"),
+        ({"device": "tpu"}, "ceilings are not measured on 'tpu'"),
+        ({"device": None}, "ceilings are not measured on None"),
         ({"dtype": torch.int64}, "no ceilings of torch.int64"),
         ({"dtype": "float32"}, "no ceilings of float32"),
         ({"threads": 0}, "0 threads"),
         ({"threads": True}, "True threads"),
         ({"seconds": -1}, "-1 seconds"),
         ({"seconds": float("nan")}, "nan seconds"),
+        ({"seconds": "5"}, "'5' seconds"),
     ],
     ids=lambda value: str(value),
 )
@@ -189,6 +209,27 @@ class TestCache:
         for _ in range(2):
             il.measure_ceilings(threads=1, seconds=2)
         assert len(measurements) == 2
+
+    def test_a_user_without_a_home_has_no_cache(self, measurements, monkeypatch):
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(Path, "home", lambda: os.fspath(Path("~nobody-of-this-name").expanduser()))
+        for _ in range(2):
+            il.measure_ceilings(threads=1, seconds=2)
+        assert len(measurements) == 2
+
+    @pytest.mark.parametrize(
+        ("library", "precision"),
+        [(torch.backends.mkldnn.matmul, "bf16, ieee"), (torch.backends.mkldnn.conv, "ieee, bf16")],
+        ids=["products", "convolutions"],
+    )
+    def test_another_precision_has_other_ceilings(self, measurements, library, precision):
+        il.measure_ceilings(threads=1, seconds=2)
+        before, library.fp32_precision = library.fp32_precision, "bf16"
+        try:
+            il.measure_ceilings(threads=1, seconds=2)
+        finally:
+            library.fp32_precision = before
+        assert [key[-1] for key in measurements] == ["ieee, ieee", precision]
 
     def test_a_relative_folder_is_ignored(self, monkeypatch, tmp_path):
         monkeypatch.setenv("XDG_CACHE_HOME", "somewhere")
