@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from inception_lab.analyzers.receptive_field.table import receptive_field as receptive_field
     from inception_lab.analyzers.reductions import reduction_saving as reduction_saving
     from inception_lab.analyzers.summary import summarise as summarise
+    from inception_lab.budgets.check import check_budget as check_budget
+    from inception_lab.budgets.check import check_budgets as check_budgets
+    from inception_lab.budgets.update import LockUpdate as LockUpdate
+    from inception_lab.budgets.update import update_lock as update_lock
+    from inception_lab.budgets.verdict import Check as Check
+    from inception_lab.budgets.verdict import Verdict as Verdict
+    from inception_lab.budgets.wording import BudgetExceeded as BudgetExceeded
     from inception_lab.counters.comparison import Crosscheck as Crosscheck
     from inception_lab.counters.comparison import crosscheck as crosscheck
     from inception_lab.errors import InceptionLabError as InceptionLabError
@@ -71,13 +78,16 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BatchTimes": "measure.timing.batches",
+    "BudgetExceeded": "budgets.wording",
     "Ceilings": "measure.roofline.limits",
+    "Check": "budgets.verdict",
     "Cost": "formulas.registry",
     "Crosscheck": "counters.comparison",
     "Field": "analyzers.receptive_field.field",
     "InceptionLabError": "errors",
     "LargestBatch": "limits",
     "LayerTimes": "measure.timing.results",
+    "LockUpdate": "budgets.update",
     "MemoryComparison": "measure.prediction",
     "MemoryRecord": "analyzers.memory.record",
     "Profile": "measure.profile.profile",
@@ -85,7 +95,10 @@ _HOME = {
     "Roofline": "measure.roofline.result",
     "TimesComparison": "measure.timing.results",
     "Trace": "ir.trace",
+    "Verdict": "budgets.verdict",
     "branch_costs": "analyzers.cost",
+    "check_budget": "budgets.check",
+    "check_budgets": "budgets.check",
     "check_fields": "measure.field_gradients",
     "compare_memory": "measure.prediction",
     "compare_times": "measure.timing.timing",
@@ -127,6 +140,7 @@ _HOME = {
     "trace": "tracing.tracer",
     "trace_for_device": "measure.prediction",
     "tried_resolution_fit": "limits",
+    "update_lock": "budgets.update",
     "write_comparison": "report.write",
     "write_report": "report.write",
 }

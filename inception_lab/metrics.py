@@ -51,6 +51,7 @@ class Metric:
 
 _ALL = (
     Metric("params", "Parameters", "count", "lower", "elements of parameters, each shared tensor once"),
+    Metric("trainable_params", "Trainable parameters", "count", "lower", "of these, those with a gradient"),
     Metric("macs", "MACs", "count", "lower", "multiply-accumulates of one forward"),
     Metric("flops", "FLOPs", "count", "lower", "2 x macs"),
     Metric("other_flops", "Other FLOPs", "count", "lower", "operations of everything else in one forward"),

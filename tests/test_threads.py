@@ -71,6 +71,7 @@ FUNCTIONS = {
     "step": lambda model: il.trace(model, SHAPE, mode="train", optimizer="adamw"),
     "autocast": lambda model: il.trace(model, SHAPE, autocast=torch.bfloat16),
     "trace_for_device": lambda model: il.trace_for_device(model, SHAPE, device="cuda"),
+    "check_budget": lambda model: il.check_budget(model, SHAPE, params="1 M", macs={"min": 1}).findings,
     "crosscheck": lambda model: il.crosscheck(model, SHAPE),
     "measure_memory": lambda model: (
         il.measure_memory(model, SHAPE, mode="train", optimizer="sgd").tracked_bytes

@@ -37,6 +37,7 @@ class Finding:
         locked: The value in the lock; None where it has none.
         changes: The layers that changed since the lock, the largest growth first.
         reason: The failure in one sentence, or why the limit could not be judged; empty where it is kept.
+        largest: Layers with most of the metric and their figures, where there is no lock to compare with.
     """
 
     limit: Limit
@@ -46,6 +47,7 @@ class Finding:
     locked: float | None = None
     changes: tuple[Change, ...] = ()
     reason: str = ""
+    largest: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

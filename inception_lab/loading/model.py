@@ -132,12 +132,24 @@ def _from_factory(
 ) -> tuple[nn.Module, ModelInputs]:
     with place:
         model = build_from(request.name, factory, request.kwargs)
-    sizes = request.input_sizes or (_own_size(request.name, model),)
+    sizes = request.input_sizes or (own_input_size(request.name, model),)
     return model, _inputs(sizes, request.batch_size)
 
 
-def _own_size(name: str, model: nn.Module) -> InputSize:
-    """The size of the input that a model itself tells, as those of timm do."""
+def own_input_size(name: str, model: nn.Module) -> InputSize:
+    """Return the size of the input that a model itself tells, as those of the zoo and of timm do.
+
+    Args:
+        name: Of the model, for the error.
+        model: The model.
+
+    Raises:
+        InceptionLabError: It tells none (exit code 2).
+
+    Example:
+        >>> own_input_size("inception_v3", create_model("inception_v3", device="meta"))
+        InputSize(sizes=(3, 299, 299), dtype='')
+    """
     config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
     size = config.get("input_size") if isinstance(config, Mapping) else None
     if not isinstance(size, (list, tuple)) or not size:

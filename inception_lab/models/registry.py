@@ -59,7 +59,7 @@ def create_model(name: str, /, *, device: str | torch.device | None = None, **kw
     build = getattr(import_module(f"inception_lab.models.{file}"), entry)
     try:
         with _on(device):
-            return cast("nn.Module", build(**kwargs))
+            model = cast("nn.Module", build(**kwargs))
     except (
         AssertionError,
         RuntimeError,
@@ -71,6 +71,9 @@ def create_model(name: str, /, *, device: str | torch.device | None = None, **kw
         raise InceptionLabError(
             f"cannot build on {str(device)!r}: {error}", where=name, hint="it takes cpu, cuda or meta"
         ) from error
+    # as models of timm tell the size of their input, so that a model at hand needs no name to be run
+    vars(model)["default_cfg"] = {"input_size": card.input_size}
+    return model
 
 
 def _on(device: str | torch.device | None) -> AbstractContextManager[object]:

@@ -1,0 +1,186 @@
+"""Budgets checked: all of a configuration, or one in anyone's own test."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard, Unpack
+
+from inception_lab.budgets.budget import Budget
+from inception_lab.budgets.configuration import read_budget, read_configuration
+from inception_lab.budgets.judge import UPDATE_HINT, Models, Reference, judge
+from inception_lab.budgets.lock import Lock, read_lock
+from inception_lab.budgets.toml_source import Place
+from inception_lab.budgets.verdict import Check, Verdict
+from inception_lab.budgets.wording import BudgetExceeded, failure_text
+from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.ir.trace import Mode
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from inception_lab.running.inputs import Inputs
+
+LimitValue = str | float | Mapping[str, Any]
+"""A maximum as text ("7 M") or as a number, or a table of bounds as in a configuration."""
+
+
+def check_budgets(path: str | Path | None = None) -> Check:
+    r"""Check the budgets of a configuration against their models, and against the lock beside it.
+
+    Args:
+        path: A TOML file with tables `[budgets.NAME]`, or a `pyproject.toml` with tables
+            `[tool.inception-lab.budgets.NAME]`; or a folder with an `inception-lab.toml` or such a
+            `pyproject.toml`, by default the current one.
+
+    Returns:
+        A verdict on each budget. A model that cannot be built fails its own budget alone.
+
+    Raises:
+        InceptionLabError: The configuration or the lock has a fault; file, key and line are named (exit
+            code 2).
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "budgets.toml")
+        ...     _ = file.write_text("[budgets.small]\nmodel = 'googlenet'\nparams = '6 M'\n")
+        ...     check = check_budgets(file)
+        >>> check.passed, check.verdicts[0].findings[0].reason
+        (False, '6,998,552 is 998,552 (16.6 %) above the maximum of 6,000,000')
+    """
+    configuration = read_configuration(path)
+    lock = read_lock(configuration.lock)
+
+    from inception_lab.budgets.traced import NamedModels
+
+    models = NamedModels()
+    by_name = {budget.name: budget for budget in configuration.budgets}
+    verdicts = tuple(
+        judge(budget, models, _reference(budget, lock, by_name)) for budget in configuration.budgets
+    )
+    return Check(configuration.file, verdicts, configuration.lock if lock else None)
+
+
+def _reference(budget: Budget, lock: Lock | None, budgets: Mapping[str, Budget]) -> Reference:
+    if lock is None:
+        return Reference(budgets)
+    return Reference(budgets, lock.budgets.get(budget.name), has_lock=True)
+
+
+class MetricLimits(TypedDict, total=False):
+    """Limits by metric, each as in a configuration; see `check_budget`."""
+
+    params: LimitValue
+    trainable_params: LimitValue
+    macs: LimitValue
+    flops: LimitValue
+    other_flops: LimitValue
+    backward_macs: LimitValue
+    training_macs: LimitValue
+    activation_bytes: LimitValue
+    saved_bytes: LimitValue
+    peak_bytes: LimitValue
+    train_peak_bytes: LimitValue
+    receptive_field: LimitValue
+    weighted_layers: LimitValue
+    time: LimitValue
+
+
+def check_budget(
+    model: nn.Module | str,
+    inputs: Inputs | None = None,
+    *,
+    layers: Mapping[str, Mapping[str, LimitValue]] | None = None,
+    mode: Mode = "eval",
+    optimizer: str | None = None,
+    name: str = "",
+    lock: str | Path | None = None,
+    **limits: Unpack[MetricLimits],
+) -> Verdict:
+    """Check a model against limits in a test of your own: it raises where one is not kept.
+
+    Args:
+        model: Any module, or MODEL as the command line names it.
+        inputs: As for `trace`; by default what the card of the zoo, or the model itself, says. For a model
+            that is named, a shape with the batch.
+        layers: Limits on layers, by metric, for each pattern of their paths.
+        mode: `eval` or `train`.
+        optimizer: Ends a training step; by name.
+        name: Of the budget in the failure, and in the lock; the model's own by default.
+        lock: An `inception-lab.lock` that has a budget of this name, for growth against it.
+        **limits: By metric, such as `params="7 M"`: the maximum as text or as a number, or a dictionary of
+            `max`, `min`, `growth`, `ratio` with `to`, `severity` and `message`, as in a configuration.
+
+    Returns:
+        The verdict, where the budget is kept. A broken limit of severity `warn` is a warning of Python's.
+
+    Raises:
+        BudgetExceeded: A limit is broken, or the trace is partial; the text says by how much, and what grew.
+            Or the model cannot be built or traced.
+        InceptionLabError: A limit, the inputs or the lock have a fault (exit code 2).
+
+    Example:
+        >>> check_budget("googlenet", params="7 M", layers={"inception3a.branch3": {"macs": "12.5 M"}}).status
+        'passed'
+        >>> check_budget("googlenet", params="6 M")
+        Traceback (most recent call last):
+        inception_lab.budgets.wording.BudgetExceeded: googlenet does not keep its budget
+          params: 6,998,552 is 998,552 (16.6 %) above the maximum of 6,000,000
+            largest: fc 1,025,000, ...
+    """
+    table: dict[str, Any] = {**limits, "layers": dict(layers or {}), "mode": mode}
+    table |= {"optimizer": optimizer} if optimizer is not None else {}
+    budget = _budget(model, inputs, table, name)
+    reference = _locked_reference(budget, lock)
+    verdict = judge(budget, _models(model, inputs, budget), reference)
+    if verdict.status in ("failed", "error"):
+        raise BudgetExceeded(verdict)
+    if verdict.status == "warned":
+        warnings.warn(failure_text(verdict), stacklevel=2)
+    return verdict
+
+
+def _budget(model: nn.Module | str, inputs: Inputs | None, table: Mapping[str, Any], name: str) -> Budget:
+    """The budget of a test."""
+    spec = model if isinstance(model, str) else type(model).__name__
+    if isinstance(model, str) and inputs is not None and not _is_shape(inputs):
+        raise InceptionLabError(
+            f"{inputs!r} is not a shape", where=model, hint="write it like inputs=(1, 3, 224, 224)"
+        )
+    settings: dict[str, Any] = {"model": spec}
+    if _is_shape(inputs):
+        batch_size, *sizes = inputs
+        settings |= {"input-size": "x".join(map(str, sizes)), "batch-size": batch_size}
+    return read_budget(name or spec, {**settings, **table}, Place())
+
+
+def _is_shape(inputs: Any) -> TypeGuard[Sequence[int]]:
+    """True for sizes with the batch, at least one of them behind it."""
+    return isinstance(inputs, Sequence) and len(inputs) > 1 and all(type(size) is int for size in inputs)
+
+
+def _models(model: nn.Module | str, inputs: Inputs | None, budget: Budget) -> Models:
+    from inception_lab.budgets.traced import ModelAtHand, NamedModels, own_shape
+
+    if isinstance(model, str):
+        return NamedModels()
+    return ModelAtHand(model, own_shape(model) if inputs is None else inputs, budget, NamedModels())
+
+
+def _locked_reference(budget: Budget, path: str | Path | None) -> Reference:
+    """The figures of a test's budget in a lock, where it names one."""
+    if path is None:
+        if any(limit.growth for limit in budget.limits):
+            raise InceptionLabError(
+                "growth is against a lock", where=budget.name, hint="pass lock= and name="
+            )
+        return Reference()
+    lock = read_lock(path)
+    if lock is None:
+        raise InceptionLabError("there is no such lock", where=str(path), hint=UPDATE_HINT)
+    if budget.name not in lock.budgets:
+        hint = nearest(budget.name, lock.budgets)
+        raise InceptionLabError(f"no budget {budget.name!r}", where=str(path), hint=hint)
+    return _reference(budget, lock, {})

@@ -1,0 +1,231 @@
+"""Figures of models as budgets ask for them: each model is traced once, and analysed as far as needed."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from inception_lab.analyzers.cost import layer_costs
+from inception_lab.analyzers.memory.table import memory_totals, saved_by_layer
+from inception_lab.analyzers.receptive_field.field import NoSpatialAxes
+from inception_lab.analyzers.receptive_field.table import receptive_field
+from inception_lab.budgets.budget import Budget
+from inception_lab.budgets.judge import TimeRatio
+from inception_lab.errors import InceptionLabError
+from inception_lab.ir.structure import ROOT, layer_calls, layer_name, weighted_depth
+from inception_lab.ir.trace import Mode, Trace
+from inception_lab.loading.model import ModelInputs, apply_with_weights, apply_without_weights, own_input_size
+from inception_lab.loading.options import ModelRequest, parse_input_size
+from inception_lab.measure.timing.statistics import CONFIDENCE
+from inception_lab.measure.timing.timing import compare_times
+from inception_lab.running.inputs import Inputs
+from inception_lab.tracing.tracer import trace
+
+
+@dataclass(frozen=True, eq=False)
+class TracedFigures:
+    """The figures of a trace, each analysed when it is first asked for.
+
+    Attributes:
+        trace: Of the model.
+        frozen: Elements of the parameters without a gradient, by the path of the module that owns them.
+    """
+
+    trace: Trace
+    frozen: Mapping[str, int]
+
+    @property
+    def input_shapes(self) -> tuple[str, ...]:
+        """Shapes of the inputs, with the batch, such as `1x3x224x224`."""
+        return tuple("x".join(map(str, shape)) for shape in self.trace.context.input_shapes)
+
+    @property
+    def torch(self) -> str:
+        """The version of PyTorch."""
+        return self.trace.context.torch
+
+    @property
+    def uncounted_ops(self) -> Mapping[str, int]:
+        """Number of runs of each operation that no formula knows."""
+        return self.trace.context.uncounted_ops
+
+    def total(self, metric: str) -> int | None:
+        """Return the figure of the whole model; None where this trace has none."""
+        if metric == "weighted_layers":
+            return weighted_depth(self.trace)
+        if metric in ("peak_bytes", "train_peak_bytes"):
+            return memory_totals(self.trace).get(metric)
+        values = self.by_layer(metric).values()
+        if metric == "receptive_field":
+            return max(values, default=0) or None
+        return sum(values) if values or not layer_calls(self.trace) else None
+
+    def by_layer(self, metric: str) -> Mapping[str, int]:
+        """Return the figure of each layer by its path, calls of one module summed up."""
+        if metric == "receptive_field":
+            return self._fields()
+        if metric == "trainable_params":
+            params = self.by_layer("params")
+            return {path: count - self.frozen.get(path, 0) for path, count in params.items()}
+        table = saved_by_layer(self.trace) if metric == "saved_bytes" else layer_costs(self.trace)
+        if metric not in table:
+            return {}
+        sums: dict[str, int] = defaultdict(int)
+        for path, value in zip(table["layer"].tolist(), table[metric].tolist(), strict=True):
+            sums[_encodable(path)] += value
+        return sums
+
+    def _fields(self) -> Mapping[str, int]:
+        """The receptive field of each layer along its longest axis, 0 where no number holds."""
+        largest: dict[str, int] = {_encodable(layer_name(call)): 0 for call in layer_calls(self.trace)}
+        try:
+            table = receptive_field(self.trace)
+        except NoSpatialAxes:
+            return largest
+        for path, field in zip(table["layer"].tolist(), table["receptive_field"].tolist(), strict=True):
+            path = _encodable(path)
+            largest[path] = max(largest[path], *(field or (0,)))
+        return largest
+
+
+def _encodable(path: str) -> str:
+    """A path without the halves of surrogate pairs, which no file of text can hold."""
+    return path.encode(errors="replace").decode()
+
+
+def traced_figures(
+    model: nn.Module, inputs: Inputs, *, mode: Mode, optimizer: str | None, name: str
+) -> TracedFigures:
+    """Trace a model and return its figures; see `trace` for what the arguments mean."""
+    result = trace(model, inputs, mode=mode, optimizer=optimizer if mode == "train" else None, name=name)
+    return TracedFigures(result, _frozen_parameters(model))
+
+
+def _frozen_parameters(model: nn.Module) -> Mapping[str, int]:
+    frozen: dict[str, int] = defaultdict(int)
+    # as in a trace, a shared parameter belongs to its first owner
+    for path, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            frozen[path.rpartition(".")[0] or ROOT] += parameter.numel()
+    return frozen
+
+
+def own_shape(model: nn.Module) -> tuple[int, ...]:
+    """Return the shape of one input of a model that tells its size, as those of the zoo and of timm do.
+
+    Raises:
+        InceptionLabError: It does not (exit code 2).
+    """
+    name = type(model).__name__
+    try:
+        return (1, *own_input_size(name, model).sizes)
+    except InceptionLabError as error:
+        raise InceptionLabError(
+            error.what, where=name, hint="pass inputs=, such as (1, 3, 224, 224)"
+        ) from error
+
+
+def model_request(budget: Budget) -> ModelRequest:
+    """Return the request for a budget's model."""
+    sizes = tuple(map(parse_input_size, budget.input_sizes))
+    return ModelRequest(budget.model, budget.kwargs, sizes, budget.batch_size)
+
+
+class NamedModels:
+    """Figures of the models that budgets name. Budgets with the same question share one trace."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, TracedFigures | InceptionLabError] = {}
+
+    def figures(self, budget: Budget, mode: Mode) -> TracedFigures:
+        """Return the figures of a budget's model in one mode.
+
+        Raises:
+            InceptionLabError: The model cannot be built or traced; again each time that it is asked for.
+        """
+        optimizer = budget.optimizer if mode == "train" else None
+        key = json.dumps(
+            [budget.model, dict(budget.kwargs), budget.input_sizes, budget.batch_size, mode, optimizer],
+            sort_keys=True,
+        )
+        if key not in self._answers:
+            try:
+                self._answers[key] = _figures_of_named(budget, mode)
+            except InceptionLabError as error:
+                self._answers[key] = error
+        answer = self._answers[key]
+        if isinstance(answer, InceptionLabError):
+            raise answer
+        return answer
+
+    def time_ratio(self, budget: Budget, other: Budget) -> TimeRatio:
+        """Time both models of two budgets for real, on the CPU, in rounds that take turns.
+
+        Raises:
+            InceptionLabError: One of them cannot be built or run.
+        """
+
+        def time_both(model: nn.Module, inputs: ModelInputs) -> TimeRatio:
+            def time_beside(base: nn.Module, base_inputs: ModelInputs) -> TimeRatio:
+                return timed_ratio(
+                    [base, model], [base_inputs, inputs], budget, names=[other.name, budget.name]
+                )
+
+            return apply_with_weights(model_request(other), time_beside)
+
+        return apply_with_weights(model_request(budget), time_both)
+
+
+def _figures_of_named(budget: Budget, mode: Mode) -> TracedFigures:
+    def figures(model: nn.Module, inputs: ModelInputs) -> TracedFigures:
+        return traced_figures(model, inputs, mode=mode, optimizer=budget.optimizer, name=budget.model)
+
+    return apply_without_weights(model_request(budget), figures)
+
+
+def timed_ratio(
+    models: Sequence[nn.Module], inputs: Sequence[Inputs], budget: Budget, *, names: Sequence[str]
+) -> TimeRatio:
+    """Return the time of the second of two models over that of the first."""
+    optimizer = budget.optimizer if budget.mode == "train" else None
+    comparison = compare_times(models, inputs, mode=budget.mode, optimizer=optimizer, names=names)
+    interval = comparison.ratios[0].ratio
+    return TimeRatio(interval.median, interval.low, interval.high, interval.confidence >= CONFIDENCE)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelAtHand:
+    """Figures of one model that is built already, beside those of models that are named.
+
+    Attributes:
+        model: The model.
+        inputs: As for `trace`.
+        budget: The budget that it is judged by.
+        named: The others.
+    """
+
+    model: nn.Module
+    inputs: Inputs
+    budget: Budget
+    named: NamedModels
+
+    def figures(self, budget: Budget, mode: Mode) -> TracedFigures:
+        """Return the figures of a budget's model in one mode; see `NamedModels`."""
+        if budget is not self.budget:
+            return self.named.figures(budget, mode)
+        return traced_figures(
+            self.model, self.inputs, mode=mode, optimizer=budget.optimizer, name=budget.model
+        )
+
+    def time_ratio(self, budget: Budget, other: Budget) -> TimeRatio:
+        """Time the model at hand and one that is named; see `NamedModels`."""
+
+        def time_beside(base: nn.Module, base_inputs: ModelInputs) -> TimeRatio:
+            names = [other.name, budget.name]
+            return timed_ratio([base, self.model], [base_inputs, self.inputs], budget, names=names)
+
+        return apply_with_weights(model_request(other), time_beside)

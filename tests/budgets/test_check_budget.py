@@ -1,0 +1,135 @@
+"""Budgets in a test of one's own, on nets whose figures are plain arithmetic."""
+
+import pytest
+import torch
+from torch import nn
+
+import inception_lab as il
+
+
+class Net(nn.Module):
+    """A convolution of 1 to 2 channels with a kernel of 3, and a linear layer of 32 to 5."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3, padding=1, bias=False)
+        self.fc = nn.Linear(2 * 4 * 4, 5)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).flatten(1))
+
+
+SHAPE = (1, 1, 4, 4)
+FIGURES = {
+    "params": 2 * 9 + 32 * 5 + 5,
+    "trainable_params": 2 * 9 + 32 * 5 + 5,
+    "macs": 16 * 2 * 9 + 32 * 5,
+    "flops": 2 * (16 * 2 * 9 + 32 * 5),
+    "other_flops": 5,  # the bias
+    "activation_bytes": 4 * (32 + 5),
+    "receptive_field": 4,  # a kernel of 3 sees 3, and the linear layer the whole side
+    "weighted_layers": 2,
+}
+
+
+@pytest.mark.parametrize("metric", FIGURES)
+def test_a_limit_is_kept_up_to_the_figure_and_no_further(metric):
+    figure = FIGURES[metric]
+    verdict = il.check_budget(Net(), SHAPE, **{metric: figure})
+    assert (verdict.status, verdict.findings[0].value, verdict.findings[0].allowed) == (
+        "passed",
+        figure,
+        figure,
+    )
+    assert il.check_budget(Net(), SHAPE, **{metric: {"min": figure}}).status == "passed"
+    with pytest.raises(il.BudgetExceeded, match=f"{figure:,} is 1 .* above the maximum of {figure - 1:,}"):
+        il.check_budget(Net(), SHAPE, **{metric: figure - 1})
+    with pytest.raises(il.BudgetExceeded, match=f"{figure:,} is 1 .* below the minimum of {figure + 1:,}"):
+        il.check_budget(Net(), SHAPE, **{metric: {"min": figure + 1}})
+
+
+def test_frozen_parameters_are_not_trainable():
+    net = Net()
+    net.fc.weight.requires_grad_(False)
+    assert il.check_budget(net, SHAPE, trainable_params=2 * 9 + 5, params=183).status == "passed"
+    layers = {"fc": {"trainable_params": 5, "params": 165}}
+    assert il.check_budget(net, SHAPE, layers=layers).status == "passed"
+
+
+def test_the_text_names_the_limit_the_excess_and_the_largest_layers():
+    with pytest.raises(il.BudgetExceeded) as failure:
+        il.check_budget(Net(), SHAPE, params={"max": 150, "message": "ask the board"})
+    assert str(failure.value) == (
+        "Net does not keep its budget\n"
+        "  params: 183 is 33 (22 %) above the maximum of 150\n"
+        "    ask the board\n"
+        "    largest: fc 165, conv 18"
+    )
+    assert failure.value.verdict.status == "failed"
+
+
+def test_a_model_of_the_zoo_needs_no_inputs():
+    net = il.create_model("inception_v3", device="meta")
+    verdict = il.check_budget(net, macs={"min": 5_000_000_000})
+    assert verdict.findings[0].value == il.check_budget("inception_v3", macs="6 G").findings[0].value
+
+
+def test_a_model_that_tells_no_size_needs_inputs():
+    with pytest.raises(il.InceptionLabError, match="pass inputs="):
+        il.check_budget(Net(), params=5)
+
+
+def test_a_warning_is_one_of_python():
+    with pytest.warns(UserWarning, match="183 is 173"):
+        verdict = il.check_budget(Net(), SHAPE, params={"max": 10, "severity": "warn"})
+    assert verdict.status == "warned"
+
+
+def test_training_figures_come_from_a_training_step():
+    verdict = il.check_budget(Net(), SHAPE, training_macs="1 M", train_peak_bytes="1 MiB", peak_bytes="1 MiB")
+    step = il.summarise(il.trace(Net(), SHAPE, mode="train")).totals
+    inference = il.summarise(il.trace(Net(), SHAPE)).totals
+    expected = [step["training_macs"], step["train_peak_bytes"], inference["peak_bytes"]]
+    assert [finding.value for finding in verdict.findings] == expected
+
+
+class Unknown(nn.Module):
+    """An operation that no formula knows."""
+
+    def forward(self, x):
+        return torch.cholesky_inverse(x[0, 0] @ x[0, 0].T)
+
+
+def test_a_partial_trace_fails():
+    with pytest.raises(il.BudgetExceeded, match="not counted: "):
+        il.check_budget(Unknown(), SHAPE, params=5)
+
+
+def test_a_model_that_cannot_run_fails():
+    with pytest.raises(il.BudgetExceeded, match="cannot run on an input of 1x3x4x4"):
+        il.check_budget(Net(), (1, 3, 4, 4), params=500)
+
+
+def test_a_pattern_that_matches_nothing_fails_with_the_nearest_paths():
+    with pytest.raises(il.BudgetExceeded, match=r"no layer matches 'convs\.\*'; did you mean conv\?"):
+        il.check_budget(Net(), SHAPE, layers={"convs.*": {"macs": 3}})
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({"parms": 3}, "parms: is not a key of a budget; did you mean params?"),
+        ({"params": "7 MiB"}, "params: '7 MiB' is not a quantity of count; write it like 7 M"),
+        ({"params": -1}, "params: -1 is negative; give 0 or more"),
+        ({"params": {"min": 5, "max": 4}}, "params: no figure is at least 5 and at most 4; "
+         "let min be below max"),
+        ({"params": {"growth": "1 %"}}, "Net: growth is against a lock; pass lock= and name="),
+        ({"params": 3, "mode": "training"}, "mode: 'training' is not a mode; give eval or train"),
+        ({"layers": {"": {"macs": 3}}}, "layers.'': an empty pattern names no layer; "
+         "write one like 'inception5*.branch3.*'"),
+    ],
+)  # fmt: skip
+def test_faults_of_the_limits_are_said(limits, text):
+    with pytest.raises(il.InceptionLabError) as failure:
+        il.check_budget(Net(), SHAPE, **limits)
+    assert (str(failure.value), failure.value.exit_code) == (text, 2)
