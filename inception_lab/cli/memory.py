@@ -16,6 +16,8 @@ from inception_lab.cli.model import refuse_partial, traceback_shown
 from inception_lab.cli.options import (
     MODEL,
     TracingOptions,
+    autocast_option,
+    dtype_option,
     emit,
     format_options,
     optimizer_option,
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-DTYPES = ("float32", "bfloat16", "float16")
 STORAGES_ALONE = "--fits counts storages; what a convolution holds within itself is not in it, see --measure"
 
 
@@ -103,12 +104,8 @@ memory_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_optio
             show_default=True,
             help="Whose allocator is predicted, and measured.",
         ),
-        click.option(
-            "--dtype", type=click.Choice(DTYPES), help="Convert the model, and its floating inputs."
-        ),
-        click.option(
-            "--autocast", type=click.Choice(DTYPES[1:]), help="Run forward and loss under autocast."
-        ),
+        dtype_option,
+        autocast_option,
         click.option("--measure", is_flag=True, help="Run the same step for real, too."),
     ),
 )

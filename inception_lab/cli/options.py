@@ -183,6 +183,29 @@ optimizer_option = click.option(
 """For commands to which the optimizer's step makes a difference; it arrives in the `TracingOptions`."""
 
 
+HALF_DTYPES = ("bfloat16", "float16")
+DTYPES = ("float32", *HALF_DTYPES)
+"""Those that models may be converted to on the command line."""
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where models run.",
+)
+threads_option = click.option("--threads", type=click.IntRange(1, 1024), help="Threads within an operation.")
+dtype_option = click.option(
+    "--dtype", type=click.Choice(DTYPES), help="Convert the model, and its floating inputs."
+)
+channels_last_option = click.option(
+    "--channels-last", is_flag=True, help="Run in channels-last memory format."
+)
+autocast_option = click.option(
+    "--autocast", type=click.Choice(HALF_DTYPES), help="Run forward and loss under autocast."
+)
+
+
 def format_options(command: Command) -> Command:
     """Add `--format` and `--output`."""
     formats = click.Choice(["table", "csv", "json", "markdown"])

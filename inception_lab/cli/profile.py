@@ -15,9 +15,13 @@ from inception_lab.cli.model import traceback_shown
 from inception_lab.cli.options import (
     MODEL,
     TracingOptions,
+    autocast_option,
+    channels_last_option,
+    device_option,
     emit,
     optimizer_option,
     step_options,
+    threads_option,
     typed_options,
 )
 from inception_lab.cli.profile_text import profile_text
@@ -84,18 +88,10 @@ record_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_optio
     RecordOptions,
     "options",
     (
-        click.option(
-            "--device",
-            type=click.Choice(["cpu", "cuda"]),
-            default="cpu",
-            show_default=True,
-            help="Where MODEL runs.",
-        ),
-        click.option("--threads", type=click.IntRange(1, 1024), help="Threads within an operation."),
-        click.option(
-            "--autocast", type=click.Choice(["bfloat16", "float16"]), help="Run forward and loss under it."
-        ),
-        click.option("--channels-last", is_flag=True, help="Run in channels-last memory format."),
+        device_option,
+        threads_option,
+        autocast_option,
+        channels_last_option,
         _steps("--wait", 1, 0, "Steps before the profiler is told of anything."),
         _steps("--warm-up", 1, 1, "Steps of the profiler whose events are thrown away."),
         _steps("--active", 3, 1, "Steps that are recorded."),

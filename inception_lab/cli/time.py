@@ -13,11 +13,16 @@ from inception_lab.cli.model import traceback_shown
 from inception_lab.cli.options import (
     MODEL,
     TracingOptions,
+    autocast_option,
     batch_sizes_option,
     batches_step_options,
+    channels_last_option,
+    device_option,
+    dtype_option,
     emit,
     format_options,
     optimizer_option,
+    threads_option,
     typed_options,
 )
 from inception_lab.cli.progress import progress_bar
@@ -33,8 +38,6 @@ if TYPE_CHECKING:
     from inception_lab.loading.model import ModelInputs
 
     ModelWithInputs = tuple[nn.Module, ModelInputs]
-
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -85,16 +88,10 @@ time_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options
     TimeOptions,
     "options",
     (
-        click.option(
-            "--device",
-            type=click.Choice(["cpu", "cuda"]),
-            default="cpu",
-            show_default=True,
-            help="Where models run.",
-        ),
+        device_option,
         batch_sizes_option,
         click.option("--compile", "compiled", is_flag=True, help="Run what torch.compile makes of MODEL."),
-        click.option("--threads", type=click.IntRange(1, 1024), help="Threads within an operation."),
+        threads_option,
         click.option(
             "--seconds",
             type=click.FloatRange(0, 86400),
@@ -102,13 +99,9 @@ time_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options
             show_default=True,
             help="Time budget for each model; six rounds are made in any case.",
         ),
-        click.option(
-            "--dtype", type=click.Choice(DTYPES), help="Convert the model, and its floating inputs."
-        ),
-        click.option("--channels-last", is_flag=True, help="Run in channels-last memory format."),
-        click.option(
-            "--autocast", type=click.Choice(DTYPES[1:]), help="Run forward and loss under autocast."
-        ),
+        dtype_option,
+        channels_last_option,
+        autocast_option,
         click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this."),
         click.option("--roofline", is_flag=True, help="Set the times beside what the machine allows."),
         click.option(
