@@ -15,7 +15,7 @@ from inception_lab.budgets.toml_source import KeyPath, Place, read_toml, shorten
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.files import path_from
 from inception_lab.ir.trace import Mode
-from inception_lab.loading.options import parse_input_size
+from inception_lab.loading.options import model_request, parse_input_size
 
 PYPROJECT = "pyproject.toml"
 OWN_FILE = "inception-lab.toml"
@@ -133,6 +133,8 @@ def read_budget(name: str, table: object, place: Place) -> Budget:
     table = _check_table(table, place)
     if not name.strip() or "\n" in name:
         raise place.refusal(f"{shortened(name)} is not the name of a budget", "give it one of letters")
+    model, kwargs = _model(table, place), _kwargs(table, place)
+    _check_request(model, kwargs, place.at("model"))
     limits = tuple(_limits(table, place))
     mode, optimizer = _mode(table, place), _optimizer(table, place)
     trains = mode == "train" or any(BUDGET_METRICS[limit.metric].mode == "train" for limit in limits)
@@ -140,8 +142,8 @@ def read_budget(name: str, table: object, place: Place) -> Budget:
         raise place.at("optimizer").refusal("an optimizer takes no step in eval mode", "add mode = 'train'")
     return Budget(
         name=name,
-        model=_model(table, place),
-        kwargs=_kwargs(table, place),
+        model=model,
+        kwargs=kwargs,
         input_sizes=tuple(_input_sizes(table, place)),
         batch_size=_batch_size(table, place),
         mode=mode,
@@ -192,13 +194,18 @@ def _layer_limits(pattern: object, table: object, place: Place) -> list[Limit]:
 def _model(table: Mapping[str, Any], place: Place) -> str:
     if "model" not in table:
         raise place.refusal("has no model", "add model = 'googlenet', or 'package.module:factory'")
-    return _words(table["model"], place.at("model"), "write model = 'googlenet'")
+    model = table["model"]
+    if not isinstance(model, str) or not model.strip():
+        raise place.at("model").refusal(f"{shortened(model)} is not a model", "write model = 'googlenet'")
+    return model
 
 
-def _words(value: object, place: Place, hint: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise place.refusal(f"{shortened(value)} is not a name", hint)
-    return value
+def _check_request(model: str, kwargs: Mapping[str, Any], place: Place) -> None:
+    """Refuse keywords in MODEL that cannot be read, or that are there twice."""
+    try:
+        model_request(model, kwargs)
+    except InceptionLabError as error:
+        raise place.refusal(error.what, error.hint) from None
 
 
 def _kwargs(table: Mapping[str, Any], place: Place) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,22 +26,22 @@ _MOST_CHARACTERS = 60
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a value, for errors about it: a file, the keys that lead to it, and their lines.
+    r"""The place of a value, for errors about it: a file, and the keys that lead to the value.
 
     Attributes:
         file: Empty for values from Python.
         keys: From the outermost.
-        lines: The line of each key of the file.
+        text: The content of the file.
 
     Example:
-        >>> place = Place("pyproject.toml", (), {("a",): 3, ("a", "b"): 5}).at("a")
+        >>> place = Place("pyproject.toml", (), "[a]\nb = 5").at("a")
         >>> str(place.at("b").refusal("is wrong")), place.at("c").line
-        ('pyproject.toml:5: a.b: is wrong', 3)
+        ('pyproject.toml:2: a.b: is wrong', 1)
     """
 
     file: str = ""
     keys: KeyPath = ()
-    lines: Mapping[KeyPath, int] = field(default_factory=dict)
+    text: str = field(default="", repr=False)
 
     def at(self, *keys: str) -> Place:
         """Return the place of a value further inside."""
@@ -49,8 +50,9 @@ class Place:
     @property
     def line(self) -> int | None:
         """The line of its key, or of the innermost table around it that has one."""
+        lines = key_lines(self.text)
         ends = range(len(self.keys), 0, -1)
-        return next((self.lines[self.keys[:end]] for end in ends if self.keys[:end] in self.lines), None)
+        return next((lines[self.keys[:end]] for end in ends if self.keys[:end] in lines), None)
 
     def refusal(self, what: str, hint: str = "") -> InceptionLabError:
         """Return the error that names the file, the line and the key."""
@@ -73,7 +75,7 @@ def shortened(value: object) -> str:
 
 
 def read_toml(file: Path) -> tuple[dict[str, Any], Place]:
-    """Read a TOML file, and the line of each of its keys.
+    """Read a TOML file, and its place.
 
     Raises:
         InceptionLabError: It cannot be read, or is not TOML; where it has merge conflict marks, these are
@@ -81,7 +83,7 @@ def read_toml(file: Path) -> tuple[dict[str, Any], Place]:
     """
     text = read_text(file)
     try:
-        return tomllib.loads(text), Place(str(file), (), key_lines(text))
+        return tomllib.loads(text), Place(str(file), (), text)
     except (ValueError, RecursionError) as error:
         raise _not_toml(file, text, error) from error
 
@@ -158,7 +160,8 @@ def _first_faulty_line(text: str) -> int:
     return line
 
 
-def key_lines(text: str) -> dict[KeyPath, int]:
+@lru_cache(maxsize=2)  # asked for each key of a configuration, and never of a lock without a fault
+def key_lines(text: str) -> Mapping[KeyPath, int]:
     r"""Return the line, from 1, on which each key of a TOML document first stands.
 
     Args:

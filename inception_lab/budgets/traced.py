@@ -19,9 +19,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import ROOT, layer_calls, layer_name, weighted_depth
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.loading.model import ModelInputs, apply_with_weights, apply_without_weights, own_input_size
-from inception_lab.loading.options import ModelRequest, parse_input_size
-from inception_lab.measure.timing.statistics import CONFIDENCE
-from inception_lab.measure.timing.timing import compare_times
+from inception_lab.loading.options import ModelRequest, model_request, parse_input_size
 from inception_lab.running.inputs import Inputs
 from inception_lab.tracing.tracer import trace
 
@@ -129,10 +127,9 @@ def own_shape(model: nn.Module) -> tuple[int, ...]:
         ) from error
 
 
-def model_request(budget: Budget) -> ModelRequest:
-    """Return the request for a budget's model."""
+def _request(budget: Budget) -> ModelRequest:
     sizes = tuple(map(parse_input_size, budget.input_sizes))
-    return ModelRequest(budget.model, budget.kwargs, sizes, budget.batch_size)
+    return model_request(budget.model, budget.kwargs, sizes, budget.batch_size)
 
 
 class NamedModels:
@@ -175,22 +172,28 @@ class NamedModels:
                     [base, model], [base_inputs, inputs], budget, names=[other.name, budget.name]
                 )
 
-            return apply_with_weights(model_request(other), time_beside)
+            return apply_with_weights(_request(other), time_beside)
 
-        return apply_with_weights(model_request(budget), time_both)
+        return apply_with_weights(_request(budget), time_both)
 
 
 def _figures_of_named(budget: Budget, mode: Mode) -> TracedFigures:
-    def figures(model: nn.Module, inputs: ModelInputs) -> TracedFigures:
-        return traced_figures(model, inputs, mode=mode, optimizer=budget.optimizer, name=budget.model)
+    request = _request(budget)
 
-    return apply_without_weights(model_request(budget), figures)
+    def figures(model: nn.Module, inputs: ModelInputs) -> TracedFigures:
+        return traced_figures(model, inputs, mode=mode, optimizer=budget.optimizer, name=request.name)
+
+    return apply_without_weights(request, figures)
 
 
 def timed_ratio(
     models: Sequence[nn.Module], inputs: Sequence[Inputs], budget: Budget, *, names: Sequence[str]
 ) -> TimeRatio:
     """Return the time of the second of two models over that of the first."""
+    # few budgets limit a time
+    from inception_lab.measure.timing.statistics import CONFIDENCE
+    from inception_lab.measure.timing.timing import compare_times
+
     optimizer = budget.optimizer if budget.mode == "train" else None
     comparison = compare_times(models, inputs, mode=budget.mode, optimizer=optimizer, names=names)
     interval = comparison.ratios[0].ratio
@@ -228,4 +231,4 @@ class ModelAtHand:
             names = [other.name, budget.name]
             return timed_ratio([base, self.model], [base_inputs, self.inputs], budget, names=names)
 
-        return apply_with_weights(model_request(other), time_beside)
+        return apply_with_weights(_request(other), time_beside)
