@@ -56,7 +56,9 @@ def measure_ceilings(
         (True, True, 'float32')
     """
     place = device_of(device, tuple(kernels.SQUARES), "ceilings are not measured")
-    _check_options(dtype, seconds)
+    check_dtype(dtype)
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds < inf:
+        raise InceptionLabError(f"a time budget of {seconds!r} seconds", hint="use seconds=3")
     current = torch.cuda.device(place) if place.type == "cuda" else nullcontext()
     with one_run_at_a_time, operation_threads(threads), current:
         key = _key(place, dtype)
@@ -71,11 +73,14 @@ def measure_ceilings(
     return ceilings
 
 
-def _check_options(dtype: torch.dtype, seconds: float) -> None:
+def check_dtype(dtype: torch.dtype) -> None:
+    """Refuse a dtype in which nothing is measured.
+
+    Raises:
+        InceptionLabError: It is none of `DTYPES` (exit code 2).
+    """
     if dtype not in DTYPES:
         raise InceptionLabError(f"no ceilings of {dtype}", hint="use dtype=torch.float32")
-    if not isinstance(seconds, (int, float)) or not 0 <= seconds < inf:
-        raise InceptionLabError(f"a time budget of {seconds!r} seconds", hint="use seconds=3")
 
 
 def _key(device: torch.device, dtype: torch.dtype) -> tuple[object, ...]:

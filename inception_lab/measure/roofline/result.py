@@ -13,7 +13,7 @@ from torch import nn
 
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.prediction import Device, trace_for_device
-from inception_lab.measure.roofline.ceilings import measure_ceilings
+from inception_lab.measure.roofline.ceilings import check_dtype, measure_ceilings
 from inception_lab.measure.roofline.limits import Ceilings
 from inception_lab.measure.roofline.tables import (
     macs_beside_time,
@@ -23,7 +23,7 @@ from inception_lab.measure.roofline.tables import (
 )
 from inception_lab.measure.timing.results import LayerTimes
 from inception_lab.measure.timing.rounds import Progress
-from inception_lab.measure.timing.timing import SECONDS, layer_times
+from inception_lab.measure.timing.timing import SECONDS, layer_times, timed_device
 from inception_lab.record import Row
 from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
@@ -46,15 +46,33 @@ class Roofline:
 
     @property
     def layers(self) -> DataFrame:
-        """The table of `roofline`."""
+        """The table of `roofline`.
+
+        Raises:
+            InceptionLabError: As of `roofline`.
+        """
         return roofline(self.times, self.trace, self.ceilings)
 
     def by_module(self, depth: int = 1) -> DataFrame:
-        """Return the table of `roofline_by_module`."""
+        """Return the table of `roofline_by_module`.
+
+        Args:
+            depth: Levels below the model at which a module may stand.
+
+        Raises:
+            InceptionLabError: As of `roofline_by_module`.
+        """
         return roofline_by_module(self.times, self.trace, self.ceilings, depth)
 
     def macs_beside_time(self, depth: int = 1) -> DataFrame:
-        """Return the table of `macs_beside_time`."""
+        """Return the table of `macs_beside_time`.
+
+        Args:
+            depth: Levels below the model at which a module may stand.
+
+        Raises:
+            InceptionLabError: As of `macs_beside_time`.
+        """
         return macs_beside_time(self.times, self.trace, depth)
 
     @property
@@ -67,6 +85,9 @@ class Roofline:
 
         Args:
             depth: Levels below the model at which `modules` stand in place of `layers`, None for layers.
+
+        Raises:
+            InceptionLabError: As of `roofline`; or the depth is below 1 (exit code 2).
         """
         name, table = ("layers", self.layers) if depth is None else ("modules", self.by_module(depth))
         facts = {k: v for k, v in self.times.to_dict().items() if k not in ("totals", "layers")}
@@ -79,9 +100,10 @@ class Roofline:
 
 
 def _with_values(row: Row) -> dict[str, Any]:
-    """A row without a note that says nothing, the number of a first call, and NaN, which JSON has not."""
+    """A row without a note that says nothing, the number of a first call, and figures that there are not."""
     values = {k: v for k, v in row.items() if v or k not in ("call", "note")}
-    return {k: v for k, v in values.items() if not (isinstance(v, float) and isnan(v))}
+    # a table has None where no row has such a figure, else NaN, which JSON has not
+    return {k: v for k, v in values.items() if v is not None and not (isinstance(v, float) and isnan(v))}
 
 
 def measure_roofline(
@@ -92,14 +114,14 @@ def measure_roofline(
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
     autocast: torch.dtype | None = None,
-    device: Device = "cpu",
+    device: str = "cpu",
     threads: int | None = None,
     seconds: float = SECONDS,
     name: str = "",
     ceilings: Ceilings | None = None,
     progress: Progress | None = None,
 ) -> Roofline:
-    """Time a model as `layer_times`, trace it, and measure the ceilings of the machine.
+    """Trace a model, time it as `layer_times`, and measure the ceilings of the machine.
 
     Args:
         model: As for `layer_times`, like all others that it has too.
@@ -108,7 +130,7 @@ def measure_roofline(
         loss: In place of the default.
         optimizer: Train mode only.
         autocast: The dtype of autocast.
-        device: Where it runs.
+        device: As for `layer_times`.
         threads: PyTorch's threads within an operation.
         seconds: Time budget for the rounds.
         name: Of the model.
@@ -116,7 +138,8 @@ def measure_roofline(
         progress: Told the part of the rounds that is done.
 
     Raises:
-        InceptionLabError: As of `layer_times`, `trace` and `roofline`.
+        InceptionLabError: As of `layer_times`, `trace` and `roofline`; or there are no ceilings of its dtype
+            (exit code 2).
 
     Example:
         >>> model = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
@@ -125,6 +148,21 @@ def measure_roofline(
         >>> list(result.layers["layer"]), result.totals["launches"]
         (['(model)', '0', '1', '(outside)'], 2)
     """
+    # what can be refused is refused before the rounds, which take their time
+    place = timed_device(device)
+    trace = trace_for_device(
+        model,
+        inputs,
+        mode=mode,
+        loss=loss,
+        optimizer=optimizer,
+        autocast=autocast,
+        device=cast("Device", place.type),
+        name=name,
+    )
+    dtype = getattr(torch, trace.context.autocast or trace.context.dtype)
+    if ceilings is None:
+        check_dtype(dtype)
     times = layer_times(
         model,
         inputs,
@@ -138,17 +176,6 @@ def measure_roofline(
         name=name,
         progress=progress,
     )
-    trace = trace_for_device(
-        model,
-        inputs,
-        mode=mode,
-        loss=loss,
-        optimizer=optimizer,
-        autocast=autocast,
-        device=device,
-        name=name,
-    )
     if ceilings is None:
-        dtype = getattr(torch, times.context.get("autocast", times.context["dtype"]))
         ceilings = measure_ceilings(device=device, dtype=dtype, threads=times.context["threads"])
     return Roofline(times, trace, ceilings)
