@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
+
+import torch
 
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Op, Trace
@@ -23,11 +27,22 @@ from inception_lab.measure.roofline.regions import (
 _ALLOCATIONS = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
 """Operations that only reserve memory."""
 
-_IGNORING_CONTENT = frozenset(
+_LIKE_OPERAND = frozenset(
     {"zeros_like", "ones_like", "full_like", "rand_like", "randn_like", "randint_like", "new_zeros",
-     "new_ones", "new_full", "bernoulli", "zero", "fill", "uniform", "normal", "copy"}
+     "new_ones", "new_full", "zero", "fill", "copy"}
 )  # fmt: skip
-"""Operations that do not read the content of their first tensor: they make one like it, or overwrite it."""
+"""Operations that make a tensor like their first one, or overwrite it, without reading its content."""
+
+_OVERWRITING = frozenset(
+    {"zero", "fill", "copy", "bernoulli", "uniform", "normal", "_foreach_zero", "_foreach_copy"}
+)
+"""Operations that in place do not read what they overwrite; others of these names read their first tensor."""
+
+_IN_PLACE_VIEWS = frozenset(
+    {"squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims", "as_strided", "detach", "set",
+     "resize"}
+)  # fmt: skip
+"""Operations that in place change the shape or the storage of a tensor, and move nothing."""
 
 _LOOK_UPS = frozenset({"embedding", "index", "index_select", "gather", "take"})
 """Operations that read as much of their first tensor as they write."""
@@ -86,7 +101,7 @@ def dataflow(trace: Trace) -> Dataflow:
 
 @dataclass
 class _Content:
-    """What lies in one storage.
+    """The content of one storage.
 
     Attributes:
         writes: Operations, and the regions of theirs that are not overwritten yet.
@@ -161,8 +176,7 @@ class _Follower:
         return {self.values[id].storage for id in op.reads}
 
     def _regions_read(self, op: Op) -> dict[int, Region]:
-        first = 1 if op.base_name in _IGNORING_CONTENT else 0
-        regions = self._regions(op.reads[first:])
+        regions = self._regions(op.reads[_unread_operands(op) :])
         if op.base_name in _LOOK_UPS and op.reads:
             storage = self.values[op.reads[0]].storage
             size = sum(map(size_of, self._regions_written(op).values()))
@@ -173,8 +187,8 @@ class _Follower:
     def _regions_written(self, op: Op) -> dict[int, Region]:
         values = list(op.writes)
         if op.in_place and not values:
-            values += op.reads  # of lists, as in an optimizer, nothing is returned
-        if op.base_name in _UPDATING_STATISTICS and (op.arg("training") or op.arg("train")):
+            values += op.reads[: _written_operands(op)]
+        if op.base_name in _UPDATING_STATISTICS and op.arg("training", True):
             values += [id for id in op.reads if self.storages[self.values[id].storage].kind == "buffer"]
         return self._regions(values)
 
@@ -195,4 +209,39 @@ class _Follower:
 
 def _writes_to_operands(op: Op) -> bool:
     """True where an operation changes a tensor that it is given, which a view does not."""
-    return op.in_place or op.name.endswith((".out", "_out"))
+    if op.in_place:
+        return op.base_name not in _IN_PLACE_VIEWS
+    return op.name.endswith((".out", "_out"))
+
+
+def _unread_operands(op: Op) -> int:
+    """The number of operands, the first ones, whose content makes no difference."""
+    if op.in_place and op.base_name in _OVERWRITING:
+        return 1 if op.writes else _written_operands(op)
+    return 1 if op.base_name in _LIKE_OPERAND else 0
+
+
+def _written_operands(op: Op) -> int:
+    """The number of operands, the first ones, that an operation writes which returns nothing.
+
+    Of operations on lists, as in an optimizer, these are the tensors of the first list; else all may be.
+    """
+    lists, tensors = _list_arguments(op.name)
+    return (len(op.reads) - tensors) // lists if lists else len(op.reads)
+
+
+@cache
+def _list_arguments(name: str) -> tuple[int, int]:
+    """Numbers of lists of tensors and of tensors that an operation takes which writes to the first list.
+
+    Zeros for one that writes to several lists, which need not be equally long, and for an unknown one.
+    """
+    try:
+        arguments = attrgetter(name)(torch.ops)._schema.arguments
+    except AttributeError:  # of a library that is not loaded, or of another release
+        return 0, 0
+    kinds = [str(argument.type) for argument in arguments]
+    is_written = [argument.alias_info is not None and argument.alias_info.is_write for argument in arguments]
+    if not any(is_written[:1]) or any(is_written[1:]):
+        return 0, 0
+    return kinds.count("List[Tensor]"), kinds.count("Tensor")

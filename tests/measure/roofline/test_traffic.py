@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
@@ -108,6 +109,64 @@ def test_views_and_allocations_are_no_launches():
     assert not {"empty", "slice", "t", "transpose", "expand", "view", "numpy_T"} & set(names)
     assert {"copy", "mul", "add", "exp", "sum"} <= set(names)
     assert names.count("add") == 3
+
+
+class ViewsInPlace(nn.Module):
+    """Views that change a tensor itself, which they do not move."""
+
+    def forward(self, x):
+        y = x + 1
+        y.unsqueeze_(0)
+        y.squeeze_(0)
+        y.t_()
+        y.transpose_(0, 1)
+        return y.mul_(2)
+
+
+def test_views_in_place_move_nothing():
+    trace = il.trace(ViewsInPlace(), (4, 3))
+    names = [op.base_name for op in trace.ops if op.id in dataflow(trace).launches]
+    assert names == ["add", "mul"]
+    assert by_layer(trace) == {0: 2 * 4 * 12}
+
+
+class Draws(nn.Module):
+    """Numbers drawn by probabilities and means, which are read, and in place, where they are not."""
+
+    def forward(self, x):
+        return torch.bernoulli(x), torch.normal(x, 1.0), torch.empty(2, 6).bernoulli_(0.5)
+
+
+def test_what_is_drawn_by_is_read():
+    trace = il.trace(Draws(), (4, 3))
+    moved = {op.name: compulsory_bytes(trace, {op.id: 0}).get(0, 0) for op in trace.ops}
+    tensor = 4 * 12
+    assert moved["aten.bernoulli.default"] == moved["aten.normal.Tensor_float"] == 2 * tensor
+    assert moved["aten.bernoulli_.float"] == tensor
+    assert by_layer(trace) == {0: tensor + 3 * tensor}
+
+
+def optimizer_bytes(optimizer):
+    trace = il.trace(nn.Linear(4, 3), (2, 4), mode="train", optimizer=optimizer)
+    return compulsory_bytes(trace, {op.id: 0 for op in trace.ops if op.phase == "optimizer"})[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "foreach", "expected"),
+    [
+        (partial(torch.optim.SGD, momentum=0.9), False, 5 * 60),
+        (partial(torch.optim.SGD, momentum=0.9), True, 5 * 60),
+        (torch.optim.Adam, False, 7 * 60 + 2 * 8),
+        (torch.optim.Adam, True, 7 * 60 + 2 * 8 + 4),
+    ],
+    ids=["momentum", "momentum on lists", "Adam", "Adam on lists"],
+)
+def test_an_optimizer_reads_gradients_and_does_not_write_them(make, foreach, expected):
+    """15 elements are 60 bytes. Momentum reads parameters, gradients, buffers, and writes two of these.
+
+    Adam has two buffers; it counts the steps of each parameter, and on lists adds a constant to them.
+    """
+    assert optimizer_bytes(partial(make, lr=0.1, foreach=foreach)) == expected
 
 
 class Addresses(TorchDispatchMode):
