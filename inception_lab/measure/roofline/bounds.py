@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from inception_lab.measure.roofline.joining import Work
@@ -12,6 +13,10 @@ Bound = Literal["compute", "memory", "launch", "none"]
 
 BOUND_SHARE = 50.0
 """Percent of the time that a limit has to explain to be what bounds it."""
+
+_LAUNCH_SHARES = {"cpu": BOUND_SHARE, "cuda": 100.0}
+"""The same of launches. On a GPU they are no part of the time in which it is busy: it waits for them where they
+take longer than what it does meanwhile."""
 
 
 class LeastTimes(NamedTuple):
@@ -47,16 +52,30 @@ def least_times(work: Work, ceilings: Ceilings) -> LeastTimes:
     )
 
 
-def bound_of(least: LeastTimes, self_ms: float) -> Bound:
+def bound_of(least: LeastTimes, self_ms: float, device: str = "cpu") -> Bound:
     """Return the limit that explains the largest part of a time, `none` where that is not half of it.
+
+    Args:
+        least: By each limit alone.
+        self_ms: The time.
+        device: `cpu`, or `cuda`, where the time is that in which the GPU is busy. Launches then bound it only
+            where they take all of it.
 
     Example:
         >>> bound_of(LeastTimes(6, 1, 0), 10), bound_of(LeastTimes(2, 3, 1), 10)
         ('compute', 'none')
+        >>> bound_of(LeastTimes(6, 1, 8), 10), bound_of(LeastTimes(6, 1, 8), 10, "cuda")
+        ('launch', 'compute')
     """
-    part, bound = max((least.compute, "compute"), (least.memory, "memory"), (least.launch, "launch"))
-    explains = self_ms > 0 and 100 * part / self_ms >= BOUND_SHARE
-    return bound if explains else "none"  # type: ignore[return-value]
+    if not self_ms > 0:
+        return "none"
+    limits: Mapping[Bound, tuple[float, float]] = {
+        "compute": (least.compute, BOUND_SHARE),
+        "memory": (least.memory, BOUND_SHARE),
+        "launch": (least.launch, _LAUNCH_SHARES[device]),
+    }
+    bounds = {name: ms for name, (ms, share) in limits.items() if 100 * ms / self_ms >= share}
+    return max(bounds, key=lambda name: bounds[name], default="none")
 
 
 def roofline_columns(work: Work, self_ms: float, ceilings: Ceilings, all_macs: int) -> dict[str, Any]:
@@ -74,7 +93,7 @@ def roofline_columns(work: Work, self_ms: float, ceilings: Ceilings, all_macs: i
     if intensity is not None:
         attainable = min(attainable, intensity * ceilings.bytes_per_s)
     share = 100 * least.roof / self_ms if self_ms else 0.0
-    bound = bound_of(least, self_ms)
+    bound = bound_of(least, self_ms, ceilings.device)
     return {
         "macs": work.macs,
         "macs_share": 100 * work.macs / (all_macs or 1),
@@ -92,7 +111,7 @@ def roofline_columns(work: Work, self_ms: float, ceilings: Ceilings, all_macs: i
 
 
 def _note(work: Work, share: float, bound: Bound, self_ms: float, ceilings: Ceilings) -> str:
-    """Says where a time is below what the ceilings allow, or what else explains it; else empty."""
+    """The reason for a time below what the ceilings allow, or for one that no limit explains; else empty."""
     if share > 100:
         in_cache = bound == "memory" and work.compulsory_bytes <= ceilings.cache_bytes
         return "above the roof" + ": its data fit into the cache" * in_cache

@@ -48,7 +48,8 @@ def roofline(times: LayerTimes, trace: Trace, ceilings: Ceilings) -> DataFrame:
         (FLOPs, which is 2 x macs + other_flops, per compulsory byte), `gflops_per_s`,
         `attainable_gflops_per_s` (at this intensity), `roof_share` (percent; the roof's time over the
         layer's), `bound` (`compute`, `memory` or `launch`: the limit that explains most of the time, if that
-        is half of it; else `none`) and `note`, which flags shares above 100%.
+        is half of it, or all of it for launches on a GPU; else `none`) and `note`, which flags shares above
+        100%.
 
     Raises:
         InceptionLabError: Times, trace and ceilings are not of one step on one machine (exit code 2).
@@ -135,6 +136,14 @@ def roofline_totals(times: LayerTimes, trace: Trace) -> Mapping[str, float]:
 
     Raises:
         InceptionLabError: As of `roofline` (exit code 2).
+
+    Example:
+        >>> import inception_lab as il, torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU())
+        >>> times = il.layer_times(model, (4, 8), threads=1, seconds=0)
+        >>> totals = roofline_totals(times, il.trace(model, (4, 8)))
+        >>> totals["launches"], totals["compulsory_bytes"]  # 4 x (32 + 64 + 8 + 32)
+        (2, 544)
     """
     row_of = rows_of_operations(times, trace)
     work = work_by_row(trace, dict.fromkeys(row_of, 0)).get(0, Work())
