@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard, Unpack
 
 from inception_lab.budgets.budget import Budget
-from inception_lab.budgets.configuration import read_budget, read_configuration
+from inception_lab.budgets.configuration import Configuration, read_budget, read_configuration
 from inception_lab.budgets.judge import UPDATE_HINT, Models, Reference, judge
 from inception_lab.budgets.lock import Lock, read_lock
 from inception_lab.budgets.toml_source import Place
@@ -26,20 +26,21 @@ LimitValue = str | float | Mapping[str, Any]
 """A maximum as text ("7 M") or as a number, or a table of bounds as in a configuration."""
 
 
-def check_budgets(path: str | Path | None = None) -> Check:
+def check_budgets(path: str | Path | None = None, names: Sequence[str] = ()) -> Check:
     r"""Check the budgets of a configuration against their models, and against the lock beside it.
 
     Args:
         path: A TOML file with tables `[budgets.NAME]`, or a `pyproject.toml` with tables
             `[tool.inception-lab.budgets.NAME]`; or a folder with an `inception-lab.toml` or such a
             `pyproject.toml`, by default the current one.
+        names: Of the budgets to check, all by default.
 
     Returns:
         A verdict on each budget. A model that cannot be built fails its own budget alone.
 
     Raises:
         InceptionLabError: The configuration or the lock has a fault; file, key and line are named (exit
-            code 2).
+            code 2). Or it has no budget of one of the names.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -51,16 +52,25 @@ def check_budgets(path: str | Path | None = None) -> Check:
         (False, '6,998,552 is 998,552 (16.6 %) above the maximum of 6,000,000')
     """
     configuration = read_configuration(path)
+    budgets = _selected(configuration, names)
     lock = read_lock(configuration.lock)
 
     from inception_lab.budgets.traced import NamedModels
 
     models = NamedModels()
     by_name = {budget.name: budget for budget in configuration.budgets}
-    verdicts = tuple(
-        judge(budget, models, _reference(budget, lock, by_name)) for budget in configuration.budgets
-    )
+    verdicts = tuple(judge(budget, models, _reference(budget, lock, by_name)) for budget in budgets)
     return Check(configuration.file, verdicts, configuration.lock if lock else None)
+
+
+def _selected(configuration: Configuration, names: Sequence[str]) -> list[Budget]:
+    """The budgets of these names, in the order of the configuration; all without names."""
+    budgets = {budget.name: budget for budget in configuration.budgets}
+    for name in names:
+        if name not in budgets:
+            hint = nearest(name, budgets)
+            raise InceptionLabError(f"no budget {name!r}", where=str(configuration.file), hint=hint)
+    return [budget for budget in configuration.budgets if not names or budget.name in names]
 
 
 def _reference(budget: Budget, lock: Lock | None, budgets: Mapping[str, Budget]) -> Reference:
