@@ -1,0 +1,84 @@
+"""The answer of a check as workflow commands of GitHub Actions, which annotate the lines of limits.
+
+Source of the escapes: `command.ts` of actions/toolkit, packages/core/src.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from inception_lab.budgets.formats.wording import (
+    broken_findings,
+    finding_text,
+    layer_texts,
+    summary_line,
+)
+from inception_lab.budgets.verdict import Check, Verdict
+from inception_lab.budgets.wording import limit_name
+
+_DATA_ESCAPES: Mapping[str, str] = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+_PROPERTY_ESCAPES: Mapping[str, str] = {**_DATA_ESCAPES, ":": "%3A", ",": "%2C"}
+
+
+def github_text(check: Check, root: Path) -> str:
+    """Return a check as workflow commands: `::error` for what fails, `::warning` for what warns.
+
+    GitHub shows ten annotations of each kind per step; all of them stand in its log.
+
+    Args:
+        check: Its paths are written relative to the root.
+        root: Folder of the checkout, `GITHUB_WORKSPACE`.
+
+    Example:
+        >>> print(github_text(Check(None, ()), Path()), end="")
+        no budgets
+    """
+    commands = [command for verdict in check.verdicts for command in _verdict_commands(check, verdict, root)]
+    return "".join(f"{line}\n" for line in (*commands, summary_line(check)))
+
+
+def _verdict_commands(check: Check, verdict: Verdict, root: Path) -> Iterator[str]:
+    name, file = verdict.budget.name, _relative(check.configuration, root)
+    if verdict.error:
+        properties = {"file": file, "line": verdict.budget.line, "title": f"Budget {name}"}
+        yield workflow_command("error", properties, verdict.error)
+    for finding in broken_findings(verdict):
+        limit = finding.limit
+        properties = {"file": file, "line": limit.line, "title": f"Budget {name}: {limit_name(limit)}"}
+        kind = "warning" if limit.severity == "warn" else "error"
+        yield workflow_command(kind, properties, "\n".join([finding_text(finding), *layer_texts(finding)]))
+
+
+def workflow_command(kind: str, properties: Mapping[str, object], message: str) -> str:
+    """Return one workflow command.
+
+    Args:
+        kind: Such as `error`.
+        properties: Those that are None are left out.
+        message: May have several lines.
+
+    Example:
+        >>> workflow_command("error", {"file": "a,b.toml", "line": 3, "col": None}, "5 % over: too much")
+        '::error file=a%2Cb.toml,line=3::5 %25 over: too much'
+    """
+    texts = {name: str(value) for name, value in properties.items() if value is not None}
+    listed = ",".join(f"{name}={_escape(text, _PROPERTY_ESCAPES)}" for name, text in texts.items())
+    return f"::{kind}{' ' * bool(listed)}{listed}::{_escape(message, _DATA_ESCAPES)}"
+
+
+def _escape(text: str, escapes: Mapping[str, str]) -> str:
+    for character, escape in escapes.items():  # the percent sign first, as escapes have one
+        text = text.replace(character, escape)
+    return text
+
+
+def _relative(path: Path | None, root: Path) -> str | None:
+    """The path from the root, with slashes; absolute where it lies on another drive."""
+    if path is None:
+        return None
+    try:
+        return Path(os.path.relpath(path, root)).as_posix()
+    except ValueError:
+        return path.as_posix()
