@@ -286,8 +286,8 @@ def in_fresh_interpreter(code):
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["--version"], ["models"], ["models", "--format", "json"], ["summary", "--help"],
-     ["report", "--help"], ["crosscheck", "--help"], ["profile", "--help"], ["time", "--help"],
-     ["modles"]],
+     ["check", "--help"], ["report", "--help"], ["crosscheck", "--help"], ["profile", "--help"],
+     ["time", "--help"], ["modles"]],
     ids=" ".join,
 )  # fmt: skip
 def test_light_commands_import_nothing_heavy(arguments):
