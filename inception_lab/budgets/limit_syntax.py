@@ -158,7 +158,8 @@ def _ratio(table: Mapping[str, Any], place: Place) -> Ratio | None:
     if "ratio" not in table and "to" not in table:
         return None
     if "to" not in table:
-        raise place.at("ratio").refusal("to which model?", "add to = 'MODEL', or the name of a budget")
+        hint = "add to = 'MODEL', or the name of a budget"
+        raise place.at("ratio").refusal("is a multiple of nothing", hint)
     if "ratio" not in table:
         raise place.at("to").refusal("has no ratio beside it", "add ratio = 1.0")
     number = _number(table["ratio"], place.at("ratio"), "a number such as 1.1")

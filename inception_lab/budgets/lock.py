@@ -30,11 +30,13 @@ class LockedBudget:
     Attributes:
         question: The model and the step that they are of, as `question_of` tells them.
         input_shapes: With the batch, such as `1x3x224x224`.
+        torch: The version of PyTorch.
         figures: Of the model and of its layers.
     """
 
     question: Mapping[str, Any]
     input_shapes: tuple[str, ...]
+    torch: str
     figures: RecordedFigures
 
 
@@ -43,11 +45,9 @@ class Lock:
     """The figures of all budgets of a configuration.
 
     Attributes:
-        torch: The version of PyTorch that they are of.
         budgets: By name.
     """
 
-    torch: str
     budgets: Mapping[str, LockedBudget]
 
 
@@ -88,7 +88,7 @@ def lock_text(lock: Lock) -> str:
     lines = [_HEAD, f"schema = {SCHEMA}"]
     for name, locked in sorted(lock.budgets.items()):
         lines += ["", *_budget_lines(f"budgets.{_key(name)}", locked)]
-    lines += ["", "[end]", f"torch = {_toml(lock.torch)}"]
+    lines += ["", "[end]", "complete = true"]
     return "\n".join(lines) + "\n"
 
 
@@ -108,7 +108,8 @@ def _budget_lines(header: str, locked: LockedBudget) -> Iterable[str]:
 
 
 def _head_of(locked: LockedBudget) -> dict[str, Any]:
-    return {**locked.question, "input-shapes": list(locked.input_shapes)}
+    question = {key: locked.question[key] for key in _QUESTION_KEYS if key in locked.question}
+    return {**question, "input-shapes": list(locked.input_shapes), "torch": locked.torch}
 
 
 def _digest(locked: LockedBudget) -> str:
@@ -171,11 +172,11 @@ def read_lock(path: str | Path) -> Lock | None:
         place = place.at("budgets")
         locked = {name: _locked_budget(table, place.at(name)) for name, table in budgets.items()}
     except InceptionLabError as error:
-        error.hint = error.hint or _HINT
+        error.hint = _HINT  # also for conflict marks: nobody has to resolve figures by hand
         raise
     except (RecursionError, ValueError) as error:  # numbers of thousands of digits
         raise _damage(Place(str(file))) from error
-    return Lock(data["end"]["torch"], locked)
+    return Lock(locked)
 
 
 def _damage(place: Place) -> InceptionLabError:
@@ -195,8 +196,7 @@ def _check_frame(data: Mapping[str, Any], place: Place) -> None:
             f"a lock of schema {shortened(schema)}, and this version reads {SCHEMA}", _HINT
         )
     _expect(schema == SCHEMA and type(schema) is int, place.at("schema"))
-    end = data.get("end")
-    if not isinstance(end, dict) or not isinstance(end.get("torch"), str) or len(end) > 1:
+    if data.get("end") != {"complete": True}:
         raise place.refusal("damaged lock: its end is missing", _HINT)
     _expect(data.keys() <= {"schema", "budgets", "end"}, place)
 
@@ -204,14 +204,15 @@ def _check_frame(data: Mapping[str, Any], place: Place) -> None:
 def _locked_budget(table: Any, place: Place) -> LockedBudget:
     _expect(isinstance(table, dict), place)
     rest = dict(table)
-    digest, shapes = rest.pop("digest", None), rest.pop("input-shapes", None)
+    digest, torch, shapes = (rest.pop(key, None) for key in ("digest", "torch", "input-shapes"))
     totals, layers = rest.pop("totals", None), rest.pop("layers", None)
     _expect(isinstance(shapes, list) and all(isinstance(shape, str) for shape in shapes), place)
     _expect(isinstance(layers, dict), place.at("layers"))
     _check_figures(totals, place.at("totals"))
     for path, row in layers.items():
         _check_figures(row, place.at("layers", path))
-    locked = LockedBudget(rest, tuple(shapes), RecordedFigures(totals, layers))
+    _expect(isinstance(torch, str) and rest.keys() <= {*_QUESTION_KEYS}, place)
+    locked = LockedBudget(rest, tuple(shapes), torch, RecordedFigures(totals, layers))
     if _digest(locked) != digest:
         raise place.refusal("damaged lock: its figures are not those that were written", _HINT)
     return locked

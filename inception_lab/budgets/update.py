@@ -101,19 +101,17 @@ def updated_lock(
     """
     locked: dict[str, LockedBudget] = {}
     errors: dict[str, str] = {}
-    torch = old.torch if old else ""
     for budget in configuration.budgets:
         try:
-            locked[budget.name], torch = _locked_budget(budget, models)
+            locked[budget.name] = _locked_budget(budget, models)
         except InceptionLabError as error:
             errors[budget.name] = str(error)
             if old and budget.name in old.budgets:
                 locked[budget.name] = old.budgets[budget.name]
-    return Lock(torch, locked), errors
+    return Lock(locked), errors
 
 
-def _locked_budget(budget: Budget, models: Models) -> tuple[LockedBudget, str]:
-    """The figures of a budget's model, and the version of PyTorch that they are of."""
+def _locked_budget(budget: Budget, models: Models) -> LockedBudget:
     modes = dict.fromkeys([budget.mode, *(mode_of(limit, budget) for limit in budget.limits)])
     by_mode = {mode: models.figures(budget, mode) for mode in modes}
     if reason := partial_reason(by_mode.values()):
@@ -127,7 +125,7 @@ def _locked_budget(budget: Budget, models: Models) -> tuple[LockedBudget, str]:
         {name: total for name, total in totals.items() if total is not None}, _rows(by_mode, columns)
     )
     main = by_mode[budget.mode]
-    return LockedBudget(question_of(budget), main.input_shapes, figures), main.torch
+    return LockedBudget(question_of(budget), main.input_shapes, main.torch, figures)
 
 
 def _locked_metrics(budget: Budget) -> Iterator[tuple[str, Mode]]:
