@@ -147,7 +147,7 @@ class _Bench:
             largest=() if locked else _largest(figures, limit),
         )
         try:
-            bounds = list(self._upper_bounds(limit, base.locked, reason))
+            bounds = list(self._upper_bounds(limit, base.locked, reason, _versions(figures, locked)))
         except InceptionLabError as error:
             return replace(base, passed=False, reason=str(error))
         return _judged(base, value, bounds)
@@ -164,8 +164,16 @@ class _Bench:
             return None, f"the lock is of another {' and '.join(keys)}"
         return locked, ""
 
-    def _upper_bounds(self, limit: Limit, locked: float | None, reason: str) -> Iterator[_Bound]:
+    def _upper_bounds(
+        self, limit: Limit, locked: float | None, reason: str, versions: str
+    ) -> Iterator[_Bound]:
         """Each bound above the value.
+
+        Args:
+            limit: The limit.
+            locked: The locked value; None where there is none.
+            reason: The reason for which there is none.
+            versions: Those of PyTorch, where they differ.
 
         Raises:
             InceptionLabError: The locked value, or that of the other model, cannot be told.
@@ -179,7 +187,8 @@ class _Bench:
             percent, amount = limit.growth
             growth = max(_exact(locked) * _exact(percent or 0) / 100, _exact(amount or 0))
             bound = _exact(locked) + growth
-            yield _Bound(bound, f"the {_number(_float(bound))} that growth from {_number(locked)} allows")
+            words = f"the {_number(_float(bound))} that growth from {_number(locked)} allows"
+            yield _Bound(bound, words + versions)
         if limit.ratio is not None:
             other = self._value_of_other(limit, limit.ratio)
             bound = _exact(other) * _exact(limit.ratio.most)
@@ -235,6 +244,13 @@ def _judged(finding: Finding, value: int, bounds: Sequence[_Bound]) -> Finding:
         return replace(finding, allowed=allowed)
     reason = f"{_number(value)} is {_difference(_float(value - bound.amount), allowed)} above {bound.words}"
     return replace(finding, allowed=allowed, passed=False, reason=reason)
+
+
+def _versions(figures: ModelFigures, locked: LockedBudget | None) -> str:
+    """The versions of PyTorch of both, where they differ, as another one may count differently."""
+    if locked is None or locked.torch == figures.torch:
+        return ""
+    return f" (locked with torch {locked.torch}, this is {figures.torch})"
 
 
 def _no_value(figures: Figures, limit: Limit) -> str:
