@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from inception_lab.budgets.verdict import Check as Check
     from inception_lab.budgets.verdict import Verdict as Verdict
     from inception_lab.budgets.wording import BudgetExceeded as BudgetExceeded
+    from inception_lab.comparison.side_by_side import Comparison as Comparison
+    from inception_lab.comparison.side_by_side import compare as compare
     from inception_lab.counters.comparison import Crosscheck as Crosscheck
     from inception_lab.counters.comparison import crosscheck as crosscheck
     from inception_lab.errors import InceptionLabError as InceptionLabError
@@ -81,6 +83,7 @@ _HOME = {
     "BudgetExceeded": "budgets.wording",
     "Ceilings": "measure.roofline.limits",
     "Check": "budgets.verdict",
+    "Comparison": "comparison.side_by_side",
     "Cost": "formulas.registry",
     "Crosscheck": "counters.comparison",
     "Field": "analyzers.receptive_field.field",
@@ -100,6 +103,7 @@ _HOME = {
     "check_budget": "budgets.check",
     "check_budgets": "budgets.check",
     "check_fields": "measure.field_gradients",
+    "compare": "comparison.side_by_side",
     "compare_memory": "measure.prediction",
     "compare_times": "measure.timing.timing",
     "create_model": "models.registry",

@@ -287,7 +287,7 @@ def in_fresh_interpreter(code):
     "arguments",
     [["--help"], ["--version"], ["models"], ["models", "--format", "json"], ["summary", "--help"],
      ["check", "--help"], ["report", "--help"], ["crosscheck", "--help"], ["profile", "--help"],
-     ["time", "--help"], ["modles"]],
+     ["time", "--help"], ["compare", "--help"], ["modles"]],
     ids=" ".join,
 )  # fmt: skip
 def test_light_commands_import_nothing_heavy(arguments):
@@ -302,3 +302,14 @@ def test_importing_the_package_and_reading_a_record_imports_nothing_heavy(tmp_pa
     path.write_text(record.to_json())
     code = f"import inception_lab as il\nprint(il.Record.load({str(path)!r}).totals, il.list_models())"
     assert in_fresh_interpreter(code) == []
+
+
+def test_comparing_saved_records_imports_nothing_heavy(tmp_path):
+    path = tmp_path / "summary.json"
+    row = {"layer": "fc", "type": "Linear", "params": 3}
+    context = {"model": "net", "mode": "eval", "input_shapes": [[1, 3]], "complete": True}
+    path.write_text(inception_lab.Record(context, {"params": 3}, (), (), (row,)).to_json())
+    arguments = ["compare", str(path), str(path), "--format", "markdown", "-o", str(tmp_path / "text")]
+    code = f"from inception_lab.cli import main\ntry: main({arguments!r})\nexcept SystemExit: pass"
+    assert in_fresh_interpreter(code) == []
+    assert "No module differs" in (tmp_path / "text").read_text()

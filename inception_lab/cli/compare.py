@@ -1,0 +1,99 @@
+"""`inception-lab compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inception_lab.cli.compare_text import View, comparison_text
+from inception_lab.cli.model import traceback_shown
+from inception_lab.cli.options import (
+    MODEL,
+    TracingOptions,
+    emit,
+    format_options,
+    optimizer_option,
+    tracing_options,
+    typed_options,
+)
+from inception_lab.comparison.subjects import is_file
+from inception_lab.errors import InceptionLabError
+from inception_lab.loading.options import ModelRequest
+
+if TYPE_CHECKING:
+    from inception_lab.comparison.side_by_side import Comparison
+
+
+class SubjectType(click.ParamType[str]):
+    """The type of a MODEL, or of a file with a saved record."""
+
+    name = "MODEL|FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read the text of a MODEL; that of a file stays as it is."""
+        return value if is_file(value) else MODEL.convert(value, param, ctx)
+
+
+view_options = typed_options(
+    View,
+    "view",
+    (
+        click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this."),
+        click.option("--sort", "metric", metavar="METRIC", help="Its largest growth first.  [default: macs]"),
+        click.option("--unchanged", is_flag=True, help="Show what is the same in both, too."),
+    ),
+)
+"""Adds the options of this command alone, which arrive as `view`."""
+
+
+@click.command()
+@click.argument("subjects", metavar="A B...", nargs=-1, required=True, type=SubjectType())
+@tracing_options
+@optimizer_option
+@view_options
+@format_options
+def command(
+    subjects: Sequence[str], tracing: TracingOptions, view: View, form: str, output: Path | None
+) -> None:
+    """Models side by side, with ratios to the first; two of them module by module, what grew first.
+
+    A and B are MODELs or records, FILE.json as written by summary --format json. MODEL is a zoo entry or
+    package.module:factory, with keywords or without: "nin(num_classes=10)". CSV of two models holds their
+    layers, of more their totals.
+    """
+    from inception_lab import compare
+
+    with traceback_shown(_factory(subjects), tracing):
+        comparison = compare(
+            *(_subject(text, tracing) for text in subjects),
+            mode=tracing.mode,
+            optimizer=tracing.optimizer,
+            meta_only=tracing.meta_only,
+        )
+    emit(comparison_text(comparison, view, form), output)
+    if tracing.strict:
+        _refuse_partial(comparison)
+
+
+def _factory(subjects: Sequence[str]) -> str:
+    """The first subject that is a model of another package, else the first one."""
+    from inception_lab.loading.factories import is_factory
+
+    return next((text for text in subjects if not is_file(text) and is_factory(text)), subjects[0])
+
+
+def _subject(text: str, tracing: TracingOptions) -> ModelRequest | Path:
+    return Path(text) if is_file(text) else tracing.request(text)
+
+
+def _refuse_partial(comparison: Comparison) -> None:
+    partial = [
+        label
+        for label, record in zip(comparison.labels, comparison.records, strict=True)
+        if not record.context["complete"]
+    ]
+    if partial:
+        raise InceptionLabError(f"not counted completely: {', '.join(partial)}", exit_code=1)

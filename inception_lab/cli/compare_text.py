@@ -1,0 +1,229 @@
+"""The answer of `inception-lab compare` as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.metrics import METRICS, format_quantity
+from inception_lab.record import Record, Row
+from inception_lab.report.tables import columns_of
+from inception_lab.report.text import escape_markdown, heading, render, shape_text
+
+if TYPE_CHECKING:
+    from inception_lab.comparison.module_rows import ModuleRow
+    from inception_lab.comparison.side_by_side import Comparison
+
+MOST = 25
+"""Rows of modules in a table for people."""
+_WIDTH = 80
+_LEAST_WIDTH = 20
+"""Of a column of paths, in characters."""
+
+_OF_SEVERAL = ("params", "macs", "training_macs", "peak_bytes", "train_peak_bytes")
+"""Totals of more than two models in a table for people, which has to be narrow."""
+_GROWTHS = ("macs", "params", "saved_bytes", "activation_bytes")
+"""Metrics whose growth the table of modules has, but for the last ones where there is no room."""
+_MOST_GROWTHS = 3
+
+
+@dataclass(frozen=True)
+class View:
+    """The modules of two models that a table has, and their order.
+
+    Attributes:
+        depth: Levels below the models at which modules have rows, None for layers.
+        metric: The metric whose growth counts, None for MACs.
+        unchanged: Show what is the same in both models, too.
+    """
+
+    depth: int | None
+    metric: str | None
+    unchanged: bool
+
+
+def comparison_text(comparison: Comparison, view: View, form: str) -> str:
+    """Totals with ratios and notes; of two models the modules that changed, the largest growth first.
+
+    Args:
+        comparison: Of two models or more.
+        view: The modules that are shown.
+        form: `json`, or a name from `report.text.FORMATS`. `csv` of two models has every module, in order of
+            execution, of more their totals.
+
+    Raises:
+        InceptionLabError: The view says something that this answer has not, or the metric is not one of the
+            models'.
+    """
+    _check(comparison, view, form)
+    if form == "json":
+        return json.dumps(comparison.to_dict(view.depth), indent=2)
+    if form == "csv":
+        return _csv(comparison, view.depth)
+    several = len(comparison.records) > 2
+    lines = _several_lines(comparison, form) if several else _two_lines(comparison, view, form)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _check(comparison: Comparison, view: View, form: str) -> None:
+    sorts = view.metric is not None or view.unchanged
+    if len(comparison.records) > 2 and (view.depth or sorts):
+        raise InceptionLabError("--depth, --sort and --unchanged are of two models", hint="leave them out")
+    if form in ("csv", "json") and sorts:
+        raise InceptionLabError(
+            f"{form} has every module, in order of execution", hint="leave out --sort and --unchanged"
+        )
+    if view.metric is not None:
+        comparison.check_metric(view.metric)
+
+
+def _csv(comparison: Comparison, depth: int | None) -> str:
+    if len(comparison.records) > 2:
+        rows: Sequence[Row] = [*comparison.total_rows()]
+    else:
+        rows = [row.to_dict(comparison.metrics) for row in comparison.module_rows(depth)]
+    return render(rows, columns_of(rows), "csv")
+
+
+def _several_lines(comparison: Comparison, form: str) -> Iterator[str]:
+    rows = [*comparison.total_rows()]
+    metrics = [name for name in _OF_SEVERAL if any(name in row for row in rows)]
+    columns = ["model", *(METRICS[name].label for name in metrics)]
+    cells = [
+        {"model": row["model"], **{METRICS[name].label: _with_ratio(row, name) for name in metrics}}
+        for row in rows
+    ]
+    yield render(cells, columns, form)
+    yield from _note_lines(comparison, form)
+
+
+def _with_ratio(row: Row, metric: str) -> str:
+    if metric not in row:
+        return ""
+    text = format_quantity(row[metric], METRICS[metric].unit)
+    return f"{text} ({row[f'{metric}_ratio']:.2f})" if f"{metric}_ratio" in row else text
+
+
+def _two_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]:
+    yield from _head_lines(comparison, form)
+    yield from _total_lines(comparison, view, form)
+    yield from _note_lines(comparison, form)
+    yield from _module_lines(comparison, view, form)
+
+
+def _head_lines(comparison: Comparison, form: str) -> Iterator[str]:
+    rows = [
+        {"": side, "model": label, "input": shape_text(record.context["input_shapes"]), "mode": _step(record)}
+        for side, label, record in zip(
+            ("First", "Second"), comparison.labels, comparison.records, strict=True
+        )
+    ]
+    yield render(rows, columns_of(rows), form)
+
+
+def _step(record: Record) -> str:
+    facts = [record.context["mode"], record.context.get("optimizer")]
+    return ", ".join(str(fact) for fact in facts if fact)
+
+
+def _total_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]:
+    """A table of the totals, in Markdown of those that differ."""
+    first, second = comparison.total_rows()
+    names = [name for name in columns_of([first, second]) if name in METRICS and name != "flops"]
+    if form == "markdown" and not view.unchanged:
+        names = [name for name in names if first.get(name) != second.get(name)]
+    if names:
+        columns = ["total", "first", "second", "growth", "ratio"]
+        yield render([_total_row(name, first, second) for name in names], columns, form)
+    else:
+        yield "All totals are the same.\n"
+
+
+def _total_row(metric: str, first: Row, second: Row) -> Row:
+    row = {"total": heading(metric), "first": first.get(metric), "second": second.get(metric)}
+    if f"{metric}_ratio" in second:
+        row |= {"growth": second[metric] - first[metric], "ratio": second[f"{metric}_ratio"]}
+    return row
+
+
+def _note_lines(comparison: Comparison, form: str) -> Iterator[str]:
+    for note in comparison.notes:
+        yield f"* {escape_markdown(note)}" if form == "markdown" else fill(note, _WIDTH)
+    if comparison.notes:
+        yield ""
+
+
+def _module_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]:
+    metrics = _growths(comparison, view)
+    rows = comparison.module_rows(view.depth)
+    chosen = [row for row in rows if view.unchanged or row.change != "unchanged"]
+    # those that matter least give way, and what has shrunk stays last
+    chosen.sort(key=lambda row: [-abs(row.growth(metric)) for metric in metrics])
+    shown, others = chosen[:MOST], chosen[MOST:]
+    shown.sort(key=lambda row: [-row.growth(metric) for metric in metrics])
+    if shown:
+        yield _module_table(shown, metrics, form)
+    yield _rest_line(len(shown), len(others), len(rows) - len(chosen), comparison)
+
+
+def _growths(comparison: Comparison, view: View) -> list[str]:
+    """The metrics whose growth is shown, the one that counts first."""
+    first = [comparison.check_metric(view.metric)]
+    names = dict.fromkeys([*first, *(name for name in _GROWTHS if name in comparison.metrics)])
+    return [*names][:_MOST_GROWTHS]
+
+
+def _module_table(rows: Sequence[ModuleRow], metrics: Sequence[str], form: str) -> str:
+    cells = {METRICS[metric].label: _growth_cells(rows, metric) for metric in metrics}
+    room = _WIDTH - len("unchanged") - sum(max(map(len, [*texts, name])) + 2 for name, texts in cells.items())
+    widest = max(room - 2, _LEAST_WIDTH)
+    modules = [_module_text(row) for row in rows]
+    if form == "table":
+        modules = [text if len(text) <= widest else f"…{text[1 - widest :]}" for text in modules]
+    table = [
+        {"change": row.change, "module": module, **{name: texts[n] for name, texts in cells.items()}}
+        for n, (row, module) in enumerate(zip(rows, modules, strict=True))
+    ]
+    return render(table, ["change", "module", *cells], form)
+
+
+def _growth_cells(rows: Sequence[ModuleRow], metric: str) -> list[str]:
+    """Growths with their signs, aligned to the right as the numbers that they stand for."""
+    texts = [_growth_text(row.growth(metric), metric) for row in rows]
+    width = max(map(len, [*texts, METRICS[metric].label]))
+    return [text.rjust(width) for text in texts]
+
+
+def _growth_text(growth: float, metric: str) -> str:
+    sign = "+" if growth > 0 else ""
+    return f"{sign}{format_quantity(growth, METRICS[metric].unit)}"
+
+
+def _module_text(row: ModuleRow) -> str:
+    """Its path, and what else it has in the second model."""
+    if row.first is None or row.second is None:
+        return (row.first or row.second).path  # type: ignore[union-attr]
+    path, other = row.first.path, row.second.path
+    module = path if path == other else f"{path} -> {_beside(path, other)}"
+    types = {row.first.type, row.second.type}
+    type_change = f" ({row.first.type} -> {row.second.type})" if len(types - {""}) > 1 else ""
+    return module + type_change
+
+
+def _beside(path: str, other: str) -> str:
+    """The path of another module, without the one of the module around both."""
+    parent, name = other.rpartition(".")[::2]
+    return name if parent == path.rpartition(".")[0] else other
+
+
+def _rest_line(shown: int, others: int, unchanged: int, comparison: Comparison) -> str:
+    more = f"and {others} more that changed less, see --format csv" if others else ""
+    same = f"{unchanged} unchanged" if unchanged else ""
+    if shown:
+        return "; ".join(filter(None, [more, same]))
+    names = ", ".join(METRICS[name].label for name in comparison.metrics)
+    return f"No module differs in {names}."

@@ -1,1 +1,0 @@
-"""Models side by side: totals with ratios, and of two of them what differs module by module."""

@@ -1,0 +1,1 @@
+"""Models side by side: what differs, and which module of one net answers to which of another."""

@@ -1,0 +1,107 @@
+"""Rows of two nets that are aligned: a row per module, with what it costs in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from inception_lab.comparison.alignment import Pair
+from inception_lab.comparison.module_tree import ModuleNode
+
+Change = Literal["unchanged", "changed", "renamed", "added", "removed"]
+
+
+class ModuleRow(NamedTuple):
+    """A module of the first net and the one that answers to it, with the costs that the row holds.
+
+    Attributes:
+        first: Of the first net; None where it is added.
+        second: Of the second net; None where it is removed.
+        change: The one that counts: `renamed` is one that is unchanged otherwise.
+        first_costs: By metric; of the module with all in it, or of itself where its children have rows.
+        second_costs: The same of the second net.
+    """
+
+    first: ModuleNode | None
+    second: ModuleNode | None
+    change: Change
+    first_costs: Mapping[str, float]
+    second_costs: Mapping[str, float]
+
+    def growth(self, metric: str) -> float:
+        """The cost in the second net less that in the first."""
+        return self.second_costs.get(metric, 0) - self.first_costs.get(metric, 0)
+
+    def to_dict(self, metrics: Sequence[str]) -> dict[str, Any]:
+        """The row as plain data: its costs in some metrics and their growth; None in place of a module."""
+        row: dict[str, Any] = {"change": self.change}
+        for side, node in (("first", self.first), ("second", self.second)):
+            row[f"{side}_module"] = node.path if node else None
+            row[f"{side}_type"] = node.type if node else None
+        for metric in metrics:
+            before, after = self.first_costs.get(metric, 0), self.second_costs.get(metric, 0)
+            row |= {f"first_{metric}": before, f"second_{metric}": after, f"{metric}_growth": after - before}
+        return row
+
+
+def module_rows(pair: Pair, metrics: Sequence[str], depth: int | None) -> Iterator[ModuleRow]:
+    """Rows that add up to both nets, each module in one.
+
+    What is added, removed or renamed as a whole has one row. So have two modules in which no structure is
+    common.
+
+    Args:
+        pair: Two nets that are aligned.
+        metrics: Those in which a difference is a change.
+        depth: Levels of modules below the pair that may have rows, None for any.
+    """
+    if not pair.children or depth == 0 or _is_renamed(pair, metrics):
+        yield _whole(pair, metrics)
+        return
+    if any(node.own is not None for node in pair.nodes):
+        yield _own(pair, metrics)
+    for child in pair.children:
+        yield from module_rows(child, metrics, None if depth is None else depth - 1)
+
+
+def _whole(pair: Pair, metrics: Sequence[str]) -> ModuleRow:
+    first, second = (node.costs if node else {} for node in (pair.first, pair.second))
+    return ModuleRow(pair.first, pair.second, _change(pair, metrics), first, second)
+
+
+def _own(pair: Pair, metrics: Sequence[str]) -> ModuleRow:
+    first, second = (node.own or {} if node else {} for node in (pair.first, pair.second))
+    change: Change = "changed" if _differs_itself(pair, metrics) else _unchanged(pair)
+    return ModuleRow(pair.first, pair.second, change, first, second)
+
+
+def _change(pair: Pair, metrics: Sequence[str]) -> Change:
+    if pair.first is None:
+        return "added"
+    if pair.second is None:
+        return "removed"
+    return "changed" if _differs(pair, metrics) else _unchanged(pair)
+
+
+def _unchanged(pair: Pair) -> Change:
+    return "unchanged" if len({node.name for node in pair.nodes}) == 1 else "renamed"
+
+
+def _is_renamed(pair: Pair, metrics: Sequence[str]) -> bool:
+    return len({node.name for node in pair.nodes}) > 1 and not _differs(pair, metrics)
+
+
+def _differs(pair: Pair, metrics: Sequence[str]) -> bool:
+    """True where anything in one module is not as in the other."""
+    if pair.first is None or pair.second is None or _differs_itself(pair, metrics):
+        return True
+    if not pair.children:
+        return pair.first.content != pair.second.content or bool(pair.first.children)
+    return any(_differs(child, metrics) for child in pair.children)
+
+
+def _differs_itself(pair: Pair, metrics: Sequence[str]) -> bool:
+    first, second = pair.nodes
+    own, other = first.own or {}, second.own or {}
+    costs_differ = any(own.get(metric, 0) != other.get(metric, 0) for metric in metrics)
+    return first.type != second.type or costs_differ

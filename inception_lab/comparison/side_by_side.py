@@ -1,0 +1,266 @@
+"""Models side by side: totals with ratios of any number, and of two also module by module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inception_lab import __version__
+from inception_lab.comparison.alignment import Pair, align
+from inception_lab.comparison.comparability import is_comparable, notes, ratio
+from inception_lab.comparison.module_rows import ModuleRow, module_rows
+from inception_lab.comparison.module_tree import ModuleNode, module_tree
+from inception_lab.comparison.subjects import Step, is_saved, records_of
+from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.ir.trace import Mode, Trace
+from inception_lab.loading.options import ModelRequest
+from inception_lab.record import SCHEMA, Record, Row, check_context
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from torch import nn
+
+    from inception_lab.running.inputs import Inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two models or more, side by side.
+
+    Attributes:
+        records: One per model. Ratios are to the first one.
+        sources: For each, the file that it was read from; empty where it was not.
+
+    Example:
+        >>> import inception_lab as il, torch
+        >>> narrow, wide = torch.nn.Linear(3, 2), torch.nn.Linear(3, 4)
+        >>> comparison = il.compare(narrow, wide, inputs=(1, 3), names=["narrow", "wide"])
+        >>> comparison.totals[["model", "params", "params_ratio"]].to_dict("list")
+        {'model': ['narrow', 'wide'], 'params': [8, 16], 'params_ratio': [1.0, 2.0]}
+    """
+
+    records: tuple[Record, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The name of each model; where two share one, with the file that it is from or its place."""
+        names = [str(record.context["model"]) for record in self.records]
+        pairs = zip(names, self.sources, strict=True)
+        longer = [f"{name} in {source}" if source else name for name, source in pairs]
+        names = [name if names.count(name) == 1 else long for name, long in zip(names, longer, strict=True)]
+        return tuple(
+            name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names, 1)
+        )
+
+    @property
+    def complete(self) -> bool:
+        """True where every operation of every model could be counted."""
+        return all(record.context["complete"] for record in self.records)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What keeps models from being compared, or has to be known about them, a line each."""
+        return tuple(notes(self.labels, self.records))
+
+    @property
+    def totals(self) -> DataFrame:
+        """A row per model: what ran, its totals, and the ratio of each to that of the first model.
+
+        A ratio is NaN where there is none, or where the two ran so differently that it would tell nothing of
+        the models; see `notes`.
+        """
+        from pandas import DataFrame
+
+        return DataFrame([*self.total_rows()])
+
+    def total_rows(self) -> Iterator[Row]:
+        """The rows of `totals` as plain data; a ratio that would tell nothing is absent."""
+        for label, record in zip(self.labels, self.records, strict=True):
+            facts = {name: record.context[name] for name in ("input_shapes", "mode", "complete")}
+            yield {"model": label, **facts, **self._totals_with_ratios(record)}
+
+    def _totals_with_ratios(self, record: Record) -> dict[str, float]:
+        totals: dict[str, float] = {}
+        for metric, total in record.totals.items():
+            totals[metric] = total
+            value = ratio(metric, self.records[0], record)
+            if value is not None:
+                totals[f"{metric}_ratio"] = value
+        return totals
+
+    @property
+    def modules(self) -> DataFrame:
+        """The layers of two models; see `by_module`."""
+        return self.by_module()
+
+    def by_module(self, depth: int | None = None) -> DataFrame:
+        """Return the modules of two models side by side.
+
+        Args:
+            depth: Levels below the model at which a module may stand; deeper layers count towards it. By
+                default every layer has a row; what is added, removed or renamed as a whole has one.
+
+        Returns:
+            A row per module: `change` (`unchanged`, `changed`, `renamed`, `added`, `removed`), its path and
+            class in both models (`first_module`, `first_type`, `second_module`, `second_type`), and of every
+            comparable metric the cost in both and its growth, such as `first_macs`, `second_macs`,
+            `macs_growth`. Columns add up to the totals of the models.
+
+        Raises:
+            InceptionLabError: There are more than two models, the depth is below 1, or a record is damaged.
+        """
+        from pandas import DataFrame
+
+        rows = [row.to_dict(self.metrics) for row in self.module_rows(depth)]
+        return DataFrame(rows)
+
+    def changes(self, metric: str | None = None, depth: int | None = None) -> DataFrame:
+        """Return the modules of two models that are not the same in both, the largest growth first.
+
+        Args:
+            metric: The metric whose growth counts; by default the first of `metrics`: MACs, or parameters
+                where MACs cannot be compared.
+            depth: As of `by_module`.
+
+        Returns:
+            Rows as of `by_module`, without those that are unchanged.
+
+        Raises:
+            InceptionLabError: As of `by_module`, or the metric is not one of `metrics`.
+        """
+        from pandas import DataFrame
+
+        metric = self.check_metric(metric)
+        rows = [row for row in self.module_rows(depth) if row.change != "unchanged"]
+        rows.sort(key=lambda row: -row.growth(metric))
+        return DataFrame([row.to_dict(self.metrics) for row in rows])
+
+    def check_metric(self, metric: str | None) -> str:
+        """Return the metric by which changes are sorted.
+
+        Raises:
+            InceptionLabError: The layers of the two models have no such metric that can be compared.
+        """
+        if metric is None and self.metrics:
+            return self.metrics[0]
+        if metric not in self.metrics:
+            raise InceptionLabError(
+                f"layers have no {metric!r} to compare", hint=nearest(metric, self.metrics)
+            )
+        return metric
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics in which the modules of two models can be compared, MACs first."""
+        first, second = self._two()
+        first_costs, second_costs = (node.costs for node in self.pair.nodes)
+        common = [name for name in first_costs if name in second_costs]
+        comparable = [name for name in common if is_comparable(name, first, second)]
+        return tuple(sorted(comparable, key=lambda name: name != "macs"))
+
+    def module_rows(self, depth: int | None = None) -> tuple[ModuleRow, ...]:
+        """Return the rows of `by_module` as data, with the modules themselves."""
+        if depth is not None and depth < 1:
+            raise InceptionLabError(f"depth {depth} is below 1", hint="use 1 for the models' own children")
+        return tuple(module_rows(self.pair, self.metrics, depth))
+
+    @cached_property
+    def pair(self) -> Pair:
+        """Two models, aligned: which module of one answers to which of the other.
+
+        Raises:
+            InceptionLabError: There are more than two models, or a record is damaged.
+        """
+        self._two()
+        first, second = map(_tree, self.labels, self.records)
+        return align(first, second)
+
+    def _two(self) -> tuple[Record, Record]:
+        if len(self.records) != 2:
+            raise InceptionLabError(
+                f"{len(self.records)} models are not compared module by module", hint="compare two"
+            )
+        return self.records[0], self.records[1]
+
+    def to_dict(self, depth: int | None = None) -> dict[str, object]:
+        """Return the comparison as the JSON that other programs read.
+
+        `models` has for each model its context, `totals` and `ratios` to the first one. Of two models
+        `modules` has the rows of `by_module`, without what is absent.
+
+        Args:
+            depth: As of `by_module`.
+        """
+        models = [
+            {**_without_layers(record), "label": label, "ratios": self._ratios(record)}
+            for label, record in zip(self.labels, self.records, strict=True)
+        ]
+        data = {
+            "schema": SCHEMA,
+            "tool": f"inception_lab {__version__}",
+            "notes": list(self.notes),
+            "models": models,
+        }
+        return data | ({"modules": self._plain_modules(depth)} if len(self.records) == 2 else {})
+
+    def _ratios(self, record: Record) -> dict[str, float]:
+        values = {metric: ratio(metric, self.records[0], record) for metric in record.totals}
+        return {metric: value for metric, value in values.items() if value is not None}
+
+    def _plain_modules(self, depth: int | None) -> list[Row]:
+        rows = (row.to_dict(self.metrics) for row in self.module_rows(depth))
+        return [{name: value for name, value in row.items() if value is not None} for row in rows]
+
+
+def _tree(label: str, record: Record) -> ModuleNode:
+    try:
+        return module_tree(record.layers)
+    except InceptionLabError as error:
+        raise InceptionLabError(error.what, where=label, hint=error.hint) from error
+
+
+def _without_layers(record: Record) -> Row:
+    return {name: value for name, value in record.to_dict().items() if name not in ("schema", "layers")}
+
+
+def compare(
+    *subjects: Record | Trace | nn.Module | ModelRequest | str | Path,
+    inputs: Inputs | None = None,
+    mode: Mode = "eval",
+    optimizer: str | None = None,
+    names: Sequence[str] | None = None,
+    meta_only: bool = False,
+) -> Comparison:
+    """Set models side by side: their totals, and of two which module of one answers to which of the other.
+
+    Args:
+        subjects: Two or more; ratios are to the first one. Records, traces, modules, names of models such as
+            `"googlenet"` or `"mynet:MyNet(width=0.5)"`, and files that hold a record, as `"before.json"`.
+        inputs: Those of each nn.Module, as of `trace`. Models that are named have their own size.
+        mode: That of models that have no trace yet: `eval` or `train`.
+        optimizer: Name of the one that ends their training step, None for a step without.
+        names: A name per subject, in place of its own.
+        meta_only: Raise an error where a model would have to run for real.
+
+    Returns:
+        Totals and modules as tables, and what keeps models from being compared.
+
+    Raises:
+        InceptionLabError: There are fewer than two subjects; one is not of these kinds, has no inputs, cannot
+            be read (exit code 2), built or traced (3); or something is said about runs and nothing is run.
+
+    Example:
+        >>> import inception_lab as il
+        >>> comparison = il.compare("googlenet", "googlenet(num_classes=10)")
+        >>> comparison.changes()[["change", "first_module", "macs_growth"]].to_dict("records")
+        [{'change': 'changed', 'first_module': 'fc', 'macs_growth': -1013760}]
+    """
+    records = records_of(subjects, names, Step(inputs, mode, optimizer, meta_only))
+    for record in records:
+        check_context(record.context)
+    sources = (str(subject) if is_saved(subject) else "" for subject in subjects)
+    return Comparison(tuple(records), tuple(sources))
