@@ -246,7 +246,8 @@ def _device_facts(events: Events) -> dict[str, Any]:
     used_devices = {item.device for item in events.work}
     properties = events.header.get(_DEVICES)
     devices = [item for item in properties if isinstance(item, dict)] if isinstance(properties, list) else []
-    names = [str(item["name"]) for item in devices if item.get("id") in used_devices and "name" in item]
+    numbered = [item for item in devices if type(item.get("id")) is int and "name" in item]
+    names = [str(item["name"]) for item in numbered if item["id"] in used_devices]
     if names:
         facts["devices"] = names
     process_group = events.header.get(_PROCESS_GROUP)

@@ -325,6 +325,9 @@ def test_the_header_tells_devices_and_rank(tmp_path):
     assert profile.context["devices"] == ["NVIDIA H100"]
     assert profile.context["rank"] == 3
     assert "devices" not in read(tmp_path, FORWARD, deviceProperties="?", distributedInfo=[]).context
+    for number in ([], {}, "0", None):
+        damaged = [{"id": number, "name": "GPU"}]
+        assert "devices" not in read(tmp_path, FORWARD, deviceProperties=damaged).context
 
 
 def test_the_json_has_the_fields_that_other_programs_read(tmp_path):
