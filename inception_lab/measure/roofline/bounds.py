@@ -15,8 +15,8 @@ BOUND_SHARE = 50.0
 """Percent of the time that a limit has to explain to be what bounds it."""
 
 _LAUNCH_SHARES = {"cpu": BOUND_SHARE, "cuda": 100.0}
-"""The same of launches. On a GPU they are no part of the time in which it is busy: it waits for them where they
-take longer than what it does meanwhile."""
+"""The same of launches. On a GPU they are not a part of the time in which it is busy: it waits for them where
+they take longer than what it does meanwhile."""
 
 
 class LeastTimes(NamedTuple):

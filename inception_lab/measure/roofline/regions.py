@@ -49,12 +49,12 @@ def _region(shape: tuple[int, ...], strides: tuple[int, ...], offset: int, item:
             runs = stride * np.arange(count, dtype=np.int64)
             starts = (runs[:, None] + starts[None, :]).ravel()
     starts.sort()
-    region = _merged(item * np.stack([starts, starts + length], axis=1))
+    region = _merge(item * np.stack([starts, starts + length], axis=1))
     region.setflags(write=False)
     return region
 
 
-def _merged(intervals: Region) -> Region:
+def _merge(intervals: Region) -> Region:
     """Sorted intervals, those that touch or overlap made one."""
     if len(intervals) < 2:
         return intervals
@@ -76,30 +76,33 @@ def union(one: Region, other: Region) -> Region:
     if not len(one):
         return other
     both = np.concatenate([one, other])
-    return _merged(both[np.argsort(both[:, 0], kind="stable")])
+    return _merge(both[np.argsort(both[:, 0], kind="stable")])
 
 
 def intersection(one: Region, other: Region) -> Region:
     """Return the bytes in both regions."""
-    return one if one is other else _covered(one, other, 1)
+    if not len(one) or not len(other):
+        return NOTHING
+    # inside of both the depth is 2
+    return one if one is other else _at_depth(one, other, 1, 2)
 
 
 def difference(one: Region, other: Region) -> Region:
     """Return the bytes of the first region that are not in the other one."""
-    return NOTHING if one is other else _covered(one, other, -1)
-
-
-def _covered(one: Region, other: Region, sign: int) -> Region:
-    """The bytes of the first region within the other one (sign 1), or outside of it (sign -1)."""
     if not len(one) or not len(other):
-        return one if sign < 0 else NOTHING
+        return one
+    # inside of the first alone it is 1, where the other one counts down
+    return NOTHING if one is other else _at_depth(one, other, -1, 1)
+
+
+def _at_depth(one: Region, other: Region, weight: int, least: int) -> Region:
+    """The bytes at a least depth, which is 1 within the first region and `weight` more within the other."""
     edges = np.concatenate([one.ravel(), other.ravel()])
-    steps = np.concatenate([np.tile([1, -1], len(one)), np.tile([sign, -sign], len(other))])
+    steps = np.concatenate([np.tile([1, -1], len(one)), np.tile([weight, -weight], len(other))])
     places, inverse = np.unique(edges, return_inverse=True)
     depth = np.cumsum(np.bincount(inverse, weights=steps, minlength=len(places)))
-    # inside of both the depth is 2; inside of the first alone, where the other one counts down, it is 1
-    inside = depth[:-1] >= (2 if sign > 0 else 1)
-    return _merged(np.stack([places[:-1][inside], places[1:][inside]], axis=1))
+    inside = depth[:-1] >= least
+    return _merge(np.stack([places[:-1][inside], places[1:][inside]], axis=1))
 
 
 def prefix(region: Region, size: int) -> Region:
