@@ -106,6 +106,7 @@ _ALL = (
     Metric("roof_share", "Share of the roof", "percent", "higher", "the roofline's least time over its own"),
     Metric("critical_path_ms", "Critical path", "milliseconds", "lower", "longest path through the dataflow"),
     Metric("macs_share", "Share of MACs", "percent", "", "a module's MACs as a part of the step's"),
+    Metric("time_per_macs", "Time over MACs", "count", "lower", "share of the time over that of the MACs"),
     Metric("kernel_launches", "Kernel launches", "count", "lower", "calls that launch a kernel on a GPU"),
     Metric("graph_launches", "Graph launches", "count", "lower", "calls that launch a graph of kernels"),
     Metric("attributed_percent", "Attributed", "percent", "higher", "part of the kernel time that calls own"),

@@ -205,6 +205,6 @@ def _places(folder: Path, model: str) -> str:
 
 
 def _tensorboard_line(folder: Path) -> str:
-    missing = find_spec("torch_tb_profiler") is None
-    install = 'pip install "inception_lab[tensorboard]", then ' if missing else ""
+    has_plugin = find_spec("torch_tb_profiler") is not None
+    install = "" if has_plugin else 'pip install "inception_lab[tensorboard]", then '
     return f"{'TensorBoard':<16} {install}tensorboard --logdir {folder}"

@@ -47,10 +47,10 @@ def profile_text(profile: Profile, form: str) -> str:
 
 def _host_layers(rows: Sequence[Row], columns: Sequence[str], form: str) -> str:
     """The longest rows, and how much the others make up."""
-    ordered = _by_host_time(rows)
-    longest = ordered[:LONGEST] if form == "table" else ordered
+    by_time = _by_host_time(rows)
+    longest = by_time[:LONGEST] if form == "table" else by_time
     table = render(longest, columns, form)
-    if rest := ordered[len(longest) :]:
+    if rest := by_time[len(longest) :]:
         time = sum(row[HOST_COLUMN] for row in rest)
         return f"{table.rstrip()}\nand {len(rest)} shorter ones, {time:,.3f} ms together, see --format csv"
     return table
@@ -86,7 +86,7 @@ def _totals(profile: Profile) -> str:
 
 
 def _run(context: Mapping[str, Any]) -> Iterator[str]:
-    """What was recorded and where, of a profile that this tool recorded."""
+    """Lines of the run and the machine, of a profile that this tool recorded."""
     if "machine" not in context:
         return
     options = [context["mode"], context.get("optimizer"), f"autocast to {context.get('autocast')}"]

@@ -63,9 +63,6 @@ def _ceiling_lines(ceilings: Ceilings) -> Iterator[str]:
     copy = format_quantity(ceilings.copy_bytes, "bytes")
     yield f"{'Compute ceiling':<20} {ceilings.flops_per_s / 1e9:,.1f} GFLOP/s, {ceilings.fastest_product}"
     yield f"{'Memory ceiling':<20} {ceilings.bytes_per_s / 1e9:,.1f} GB/s, a copy of {copy}"
-    operation, product = (format_quantity(1e3 * s, "milliseconds") for s in _launch_seconds(ceilings))
+    operation = format_quantity(1e3 * ceilings.operation_s, "milliseconds")
+    product = format_quantity(1e3 * ceilings.product_s, "milliseconds")
     yield f"{'Launch ceiling':<20} {operation} an operation, {product} a convolution"
-
-
-def _launch_seconds(ceilings: Ceilings) -> tuple[float, float]:
-    return ceilings.operation_s, ceilings.product_s

@@ -159,7 +159,7 @@ def _outermost_from(nesting: Nesting, index: int, time: int) -> int:
 
 
 class _Place(NamedTuple):
-    """What the ranges from one outwards say.
+    """Facts that the ranges from one outwards tell.
 
     Attributes:
         layer: The nearest layer, or that of the forward of a backward operator; empty for none.

@@ -56,7 +56,7 @@ class Range(NamedTuple):
         thread: The process and thread.
         start: In nanoseconds, as are all times here.
         end: As recorded; a child may end later than its parent by rounding.
-        kind: What recorded it.
+        kind: By its recorder.
         number: Ascends in the order of starts; tells a parent from its child where both cover the same time.
         name: A module's without its prefix.
     """

@@ -99,9 +99,9 @@ def _parts(events: Events, nesting: Nesting, steps: Sequence[Interval]) -> list[
     for name, intervals in PARTS:
         # what a part adds to those before it is what it has for itself
         union = _Union(merge(union, sorted(intervals(events, nesting))))
-        covered = [union.within(step) for step in steps]
-        parts.append((name, [now - earlier for now, earlier in zip(covered, before, strict=True)]))
-        before = covered
+        sums = [union.within(step) for step in steps]
+        parts.append((name, [now - earlier for now, earlier in zip(sums, before, strict=True)]))
+        before = sums
     return parts
 
 
@@ -146,19 +146,19 @@ class _DeviceTime(NamedTuple):
 def _with_device_time(
     steps: Sequence[tuple[int, int, str]], events: Events, attribution: Attribution
 ) -> list[Interval]:
-    device_times, stray = _device_times(steps, events, attribution)
+    device_times, work_outside = _device_times(steps, events, attribution)
     if not any(device_times):
         return [(start, end) for start, end, _ in steps]
     begin, first = steps[0][0], device_times[0]
     if first is not None:
         # work from before the first step delays its own
-        begin = max([begin, *(work.end for work in stray if work.end < first.start)])
-    extended = []
+        begin = max([begin, *(work.end for work in work_outside if work.end < first.start)])
+    intervals = []
     for (start, end, _), device in zip(steps, device_times, strict=True):
         start = max(start, begin)
         begin = max(start, end, device.end if device else end)
-        extended.append((start, begin))
-    return extended
+        intervals.append((start, begin))
+    return intervals
 
 
 def _device_times(
@@ -167,13 +167,13 @@ def _device_times(
     """The work that each step launched, and the work that none did."""
     starts = [start for start, *_ in steps]
     times: list[_DeviceTime | None] = [None] * len(steps)
-    stray = []
+    work_outside = []
     for work, launch in zip(events.work, attribution.launches, strict=True):
         call = events.launches[launch] if launch is not None else None
         index = bisect_right(starts, call.start) - 1 if call else -1
         if call is None or index < 0 or call.end > steps[index][1]:
-            stray.append(work)
+            work_outside.append(work)
             continue
         time = times[index] or _DeviceTime(work.start, work.end)
         times[index] = _DeviceTime(min(time.start, work.start), max(time.end, work.end))
-    return times, stray
+    return times, work_outside

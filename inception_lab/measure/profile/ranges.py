@@ -47,7 +47,7 @@ class StepRanges:
         del kind
         name = LAYER_RANGE + (path or ROOT)
 
-        def reported(*args: Any, **kwargs: Any) -> Any:
+        def call_within_range(*args: Any, **kwargs: Any) -> Any:
             try:
                 with record_function(name):
                     return function(*args, **kwargs)
@@ -55,7 +55,7 @@ class StepRanges:
                 error.__dict__.setdefault(FAILED_IN, path)
                 raise
 
-        return reported  # type: ignore[return-value]
+        return call_within_range  # type: ignore[return-value]
 
 
 def run_with_ranges(step: Step) -> StepResult:

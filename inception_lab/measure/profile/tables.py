@@ -26,7 +26,7 @@ class Sum(NamedTuple):
     """The kernels of one group, and its time on the CPU.
 
     Attributes:
-        key: What they have in common.
+        key: The values that they have in common.
         time: Times of the kernels added up, in nanoseconds.
         kernels: Their number.
         host_time: Nanoseconds on threads of the CPU.
@@ -130,12 +130,12 @@ def operator_rows(kernels: Sequence[OwnedKernel], nesting: Nesting) -> list[Row]
 
 def memory_rows(states: Sequence[MemoryState], first: int) -> list[Row]:
     """Rows of `time_ms` since the first event, `device`, `allocated_bytes`, `reserved_bytes` where told."""
-    ordered = sorted(states, key=itemgetter(0))  # those of one time stay in the order of the file
+    by_time = sorted(states, key=itemgetter(0))  # those of one time stay in the order of the file
     return [
         {"time_ms": milliseconds(state.time - first), "device": state.device}
         | {"allocated_bytes": state.allocated}
         | ({"reserved_bytes": state.reserved} if state.device != "cpu" else {})
-        for state in ordered
+        for state in by_time
     ]
 
 

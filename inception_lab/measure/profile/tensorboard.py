@@ -233,9 +233,9 @@ class _Rewriter:
             if name == EVENTS:
                 reader = Events()
                 reader.add(event)
-                yield from self._rewritten(event, next(indices) if reader.ranges else None)
+                yield from self._copies(event, next(indices) if reader.ranges else None)
 
-    def _rewritten(self, event: Event, index: int | None) -> Iterator[Event]:
+    def _copies(self, event: Event, index: int | None) -> Iterator[Event]:
         event = self._with_times(event, index)
         event.setdefault("name", "")
         if event.get("ph") == "X":

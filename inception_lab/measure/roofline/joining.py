@@ -109,10 +109,10 @@ def _rows_of_calls(times: LayerTimes, trace: Trace) -> Mapping[int, int]:
     launches = dataflow(trace).launches
     # what autograd does around the layers need not have a row, nor what launches nothing on a GPU
     launching_calls = {op.call for op in trace.ops if op.id in launches and op.phase != "backward"}
-    missing = sorted({calls[call] for call in launching_calls if call in calls} - row_of_key.keys())
-    if missing:
+    untimed_layers = sorted({calls[call] for call in launching_calls if call in calls} - row_of_key.keys())
+    if untimed_layers:
         raise InceptionLabError(
-            f"layer {missing[0][0]!r} of the trace has no time", hint="trace the model that was timed"
+            f"layer {untimed_layers[0][0]!r} of the trace has no time", hint="trace the model that was timed"
         )
     return {id: row_of_key[key] for id, key in calls.items() if key in row_of_key}
 
