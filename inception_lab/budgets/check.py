@@ -140,7 +140,7 @@ def check_budget(
           params: 6,998,552 is 998,552 (16.6 %) above the maximum of 6,000,000
             largest: fc 1,025,000, ...
     """
-    table: dict[str, Any] = {**limits, "layers": dict(layers or {}), "mode": mode}
+    table: dict[str, Any] = {**limits, "layers": {} if layers is None else layers, "mode": mode}
     table |= {"optimizer": optimizer} if optimizer is not None else {}
     budget = _budget(model, inputs, table, name)
     reference = _locked_reference(budget, lock)

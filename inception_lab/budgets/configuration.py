@@ -119,7 +119,7 @@ def _check_keys(table: Mapping[str, Any], known: list[str], place: Place, what: 
             raise place.at(key).refusal(what, nearest(key, known))
 
 
-def read_budget(name: str, table: object, place: Place) -> Budget:
+def read_budget(name: object, table: object, place: Place) -> Budget:
     """Read one budget.
 
     Args:
@@ -131,7 +131,7 @@ def read_budget(name: str, table: object, place: Place) -> Budget:
         InceptionLabError: The table has a fault (exit code 2).
     """
     table = _check_table(table, place)
-    if not name.strip() or "\n" in name:
+    if not isinstance(name, str) or not name.strip() or "\n" in name:
         raise place.refusal(f"{shortened(name)} is not the name of a budget", "give it one of letters")
     model, kwargs = _model(table, place), _kwargs(table, place)
     _check_request(model, kwargs, place.at("model"))

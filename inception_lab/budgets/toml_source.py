@@ -61,8 +61,8 @@ class Place:
         return InceptionLabError(": ".join(filter(None, [key, what])), where=where, hint=hint)
 
 
-def _key_text(key: str) -> str:
-    return key if BARE_KEY.fullmatch(key) else shortened(key)
+def _key_text(key: object) -> str:
+    return key if isinstance(key, str) and BARE_KEY.fullmatch(key) else shortened(key)
 
 
 def shortened(value: object) -> str:
