@@ -21,6 +21,7 @@ from inception_lab.measure.roofline.tables import (
     roofline_by_module,
     roofline_totals,
 )
+from inception_lab.measure.timing.context import ambient_autocast
 from inception_lab.measure.timing.results import LayerTimes
 from inception_lab.measure.timing.rounds import Progress
 from inception_lab.measure.timing.timing import SECONDS, layer_times, timed_device
@@ -129,7 +130,7 @@ def measure_roofline(
         mode: `eval` or `train`.
         loss: In place of the default.
         optimizer: Train mode only.
-        autocast: The dtype of autocast.
+        autocast: The dtype of autocast; that of the caller's own by default.
         device: As for `layer_times`.
         threads: PyTorch's threads within an operation.
         seconds: Time budget for the rounds.
@@ -150,6 +151,8 @@ def measure_roofline(
     """
     # what can be refused is refused before the rounds, which take their time
     place = timed_device(device)
+    # operations for real heed the caller's own, those on meta tensors do not
+    autocast = autocast or ambient_autocast(place.type)
     trace = trace_for_device(
         model,
         inputs,

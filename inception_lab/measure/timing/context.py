@@ -39,14 +39,14 @@ def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
     }
     if request.optimizer is not None:
         facts["optimizer"] = request.optimizer.name
-    autocast = request.autocast or _ambient_autocast(device)
+    autocast = request.autocast or ambient_autocast(device)
     if autocast is not None:
         facts["autocast"] = str(autocast).removeprefix("torch.")
     return facts
 
 
-def _ambient_autocast(device: str) -> torch.dtype | None:
-    """The dtype of an autocast that the caller runs in, which a step heeds as a trace does."""
+def ambient_autocast(device: str) -> torch.dtype | None:
+    """Return the dtype of an autocast that the caller runs in, which a step heeds; None without it."""
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 

@@ -1,5 +1,6 @@
 """Times, trace and ceilings in one result: what is refused before anything runs, and its JSON."""
 
+import dataclasses
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
+from inception_lab.measure.hardware import device_name
 from inception_lab.measure.roofline import result
 
 
@@ -40,3 +42,12 @@ def test_figures_that_there_are_not_are_absent_from_json(depth):
     for row in rows:
         assert "intensity" not in row
         assert None not in row.values()
+
+
+def test_an_autocast_around_it_is_that_of_times_trace_and_ceilings():
+    facts = {"machine": device_name("cpu"), "torch": torch.__version__.partition("+")[0]}
+    ceilings = dataclasses.replace(CEILINGS, dtype="bfloat16", **facts)
+    with torch.autocast("cpu", torch.bfloat16):
+        roofline = il.measure_roofline(nn.Linear(8, 8), (2, 8), threads=1, seconds=0, ceilings=ceilings)
+    assert roofline.times.context["autocast"] == roofline.trace.context.autocast == "bfloat16"
+    assert roofline.layers.set_index("layer").loc["(model)", "macs"] == 2 * 8 * 8
