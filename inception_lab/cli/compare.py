@@ -60,9 +60,9 @@ def command(
 ) -> None:
     """Models side by side, with ratios to the first; two of them module by module, what grew first.
 
-    A and B are MODELs or records, FILE.json as written by summary --format json. MODEL is a zoo entry or
-    package.module:factory, with keywords or without: "nin(num_classes=10)". CSV of two models holds their
-    layers, of more their totals.
+    A and B are models, FILE.json as written by summary --format json, or budgets in a lock, one as in
+    FILE.lock#NAME or all of them. A model is an entry of the zoo or package.module:factory, with keywords or
+    without: "nin(num_classes=10)". CSV of two holds their layers, of more their totals.
     """
     from inception_lab import compare
 

@@ -32,6 +32,10 @@ A different size of the images is not among these: a net is compared at its own.
 """
 
 
+_UNLOCKED = frozenset({"dtype", "loss"})
+"""Facts that a lock has not: there they are those of the model itself."""
+
+
 def facts_of(record: Record) -> dict[str, Any]:
     """The facts of a model's context that metrics depend on.
 
@@ -64,7 +68,12 @@ def is_comparable(metric: str, first: Record, second: Record) -> bool:
     needed = _FACTS.get(metric, _EVERYTHING)
     # two partial counts leave out different operations
     is_counted = "complete" not in needed or bool(facts["complete"] and others["complete"])
-    return is_counted and all(facts[name] == others[name] for name in needed)
+    return is_counted and not any(_differs(name, facts, others) for name in needed)
+
+
+def _differs(name: str, facts: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    fact, other = facts[name], others[name]
+    return fact != other and not (name in _UNLOCKED and (fact is None or other is None))
 
 
 def ratio(metric: str, first: Record, second: Record) -> float | None:
@@ -103,7 +112,7 @@ def notes(labels: Sequence[str], records: Sequence[Record]) -> Iterator[str]:
 
 def _differences(label: str, other_label: str, first: Record, other: Record) -> Iterator[str]:
     facts, others = facts_of(first), facts_of(other)
-    names = [name for name in _EVERYTHING if name != "complete" and facts[name] != others[name]]
+    names = [name for name in _EVERYTHING if name != "complete" and _differs(name, facts, others)]
     if "mode" in names:  # which a loss and an optimizer go with
         names = [name for name in names if name not in ("loss", "optimizer")]
     if not names:

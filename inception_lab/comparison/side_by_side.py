@@ -13,7 +13,7 @@ from inception_lab.comparison.alignment import Pair, align
 from inception_lab.comparison.comparability import is_comparable, notes, ratio
 from inception_lab.comparison.module_rows import ModuleRow, module_rows
 from inception_lab.comparison.module_tree import ModuleNode, module_tree
-from inception_lab.comparison.subjects import Step, is_saved, records_of
+from inception_lab.comparison.subjects import Step, records_of
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.loading.options import ModelRequest
@@ -176,7 +176,11 @@ class Comparison:
             InceptionLabError: There are more than two models, or a record is damaged.
         """
         self._two()
-        first, second = map(_tree, self.labels, self.records)
+        layers = [record.layers for record in self.records]
+        # a lock has neither types nor an order of execution: without these both are as one
+        if not all(any("type" in row for row in rows) for rows in layers):
+            layers = [_by_path(rows) for rows in layers]
+        first, second = map(_tree, self.labels, layers)
         return align(first, second)
 
     def _two(self) -> tuple[Record, Record]:
@@ -216,11 +220,21 @@ class Comparison:
         return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
-def _tree(label: str, record: Record) -> ModuleNode:
+def _tree(label: str, layers: Sequence[Row]) -> ModuleNode:
     try:
-        return module_tree(record.layers)
+        return module_tree(layers)
     except InceptionLabError as error:
         raise InceptionLabError(error.what, where=label, hint=error.hint) from error
+
+
+def _by_path(layers: Sequence[Row]) -> tuple[Row, ...]:
+    """Layers without their types, in the order of their paths, numbers in these as numbers."""
+    plain = ({name: value for name, value in row.items() if name != "type"} for row in layers)
+    return tuple(sorted(plain, key=lambda row: _natural(str(row.get("layer")))))
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    return [(len(name), name) if name.isdigit() else (0, name) for name in path.split(".")]
 
 
 def _without_layers(record: Record) -> Row:
@@ -239,7 +253,8 @@ def compare(
 
     Args:
         subjects: Two or more; ratios are to the first one. Records, traces, modules, names of models such as
-            `"googlenet"` or `"mynet:MyNet(width=0.5)"`, and files that hold a record, as `"before.json"`.
+            `"googlenet"` or `"mynet:MyNet(width=0.5)"`, files that hold a record, as `"before.json"`, and
+            locks, one budget or all of them: `"inception-lab.lock#googlenet"`, `"inception-lab.lock"`.
         inputs: Those of each nn.Module, as of `trace`. Models that are named have their own size.
         mode: That of models that have no trace yet: `eval` or `train`.
         optimizer: Name of the one that ends their training step, None for a step without.
@@ -259,8 +274,18 @@ def compare(
         >>> comparison.changes()[["change", "first_module", "macs_growth"]].to_dict("records")
         [{'change': 'changed', 'first_module': 'fc', 'macs_growth': -1013760}]
     """
-    records = records_of(subjects, names, Step(inputs, mode, optimizer, meta_only))
+    pairs = records_of(subjects, Step(inputs, mode, optimizer, meta_only))
+    if len(pairs) < 2:
+        raise InceptionLabError("fewer than two models to compare", hint="name two or more")
+    records, sources = zip(*pairs, strict=True)
+    if names is not None:
+        records = _renamed(records, names)
     for record in records:
         check_context(record.context)
-    sources = (str(subject) if is_saved(subject) else "" for subject in subjects)
-    return Comparison(tuple(records), tuple(sources))
+    return Comparison(records, sources)
+
+
+def _renamed(records: Sequence[Record], names: Sequence[str]) -> tuple[Record, ...]:
+    if isinstance(names, str) or len(names) != len(records):
+        raise InceptionLabError(f"{len(records)} models and names={names!r}", hint="give a name for each")
+    return tuple(record.with_context(model=str(name)) for record, name in zip(records, names, strict=True))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inception_lab.comparison.locks import is_lock, locked_records
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.loading.options import ModelRequest, model_request
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from inception_lab.running.inputs import Inputs
 
 Subject = Any
-"""A Record, a Trace, an nn.Module, MODEL as text or as a request, or the path of a saved record."""
+"""A Record, a Trace, an nn.Module, MODEL as text or as a request, or the path of a record or of a lock."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,15 @@ def is_file(text: str) -> bool:
     """True for the name of a file with a saved record, which no MODEL has.
 
     Args:
-        text: As a user types it; a file ends in `.json`, or has a folder in front.
+        text: As a user types it; a file ends in `.json`, or in `.lock` as does `old.lock#nin` but for the
+            name of a budget, or has a folder in front.
 
     Example:
-        >>> [is_file(text) for text in ("before.json", "runs/before", "googlenet", "nets:Net(a='/')")]
-        [True, True, False, False]
+        >>> [is_file(text) for text in ("before.json", "runs/before", "old.lock#nin", "googlenet")]
+        [True, True, True, False]
     """
-    return text.endswith(".json") or "/" in text.partition("(")[0]
+    spec = text.partition("(")[0]  # a keyword of a model may have anything in it
+    return text.endswith(".json") or is_lock(spec) or "/" in spec
 
 
 def is_saved(subject: Subject) -> bool:
@@ -61,29 +64,29 @@ def is_saved(subject: Subject) -> bool:
     return isinstance(subject, Path) or (isinstance(subject, str) and is_file(subject))
 
 
-def records_of(subjects: Sequence[Subject], names: Sequence[str] | None, step: Step) -> list[Record]:
-    """Return the record of each subject.
+def records_of(subjects: Sequence[Subject], step: Step) -> list[tuple[Record, str]]:
+    """Return the record of each subject, and the file that it is from; of a lock one for each budget.
 
     Args:
         subjects: Of any kind, see `Subject`.
-        names: A name per subject, which it has instead of its own.
         step: How those are run that have no trace yet.
 
     Raises:
-        InceptionLabError: There are fewer than two subjects; one is of no kind that is known, cannot be
-            read, built or traced; it is an nn.Module and there are no inputs; something is said about runs
-            and no subject is run.
+        InceptionLabError: One is of no kind that is known, cannot be read, built or traced, or is a module
+            without inputs; something is said about runs and no subject is run.
     """
-    if len(subjects) < 2:
-        raise InceptionLabError("fewer than two models to compare", hint="name two or more")
-    if names is not None and (isinstance(names, str) or len(names) != len(subjects)):
-        raise InceptionLabError(f"{len(subjects)} models and names={names!r}", hint="give a name for each")
     resolved = [_resolve(subject) for subject in subjects]
     _check_step(resolved, step)
-    records = [_record(subject, step) for subject in resolved]
-    if names is None:
-        return records
-    return [record.with_context(model=str(name)) for record, name in zip(records, names, strict=True)]
+    return [pair for subject in resolved for pair in _records(subject, step)]
+
+
+def _records(subject: Subject, step: Step) -> Iterator[tuple[Record, str]]:
+    if not isinstance(subject, Path):
+        yield _record(subject, step), ""
+    elif is_lock(str(subject)):
+        yield from ((record, source) for source, record in locked_records(str(subject)).items())
+    else:
+        yield Record.load(subject), str(subject)
 
 
 def _resolve(subject: Subject) -> Subject:
@@ -110,8 +113,6 @@ def _check_step(subjects: Sequence[Subject], step: Step) -> None:
 def _record(subject: Subject, step: Step) -> Record:
     if isinstance(subject, Record):
         return subject
-    if isinstance(subject, Path):
-        return Record.load(subject)
     # brings torch and pandas, which saved records do not need
     from inception_lab.analyzers.summary import summarise
 
