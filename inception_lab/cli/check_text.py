@@ -122,7 +122,8 @@ def _verdict_word(finding: Finding) -> str:
 def _details(verdict: Verdict, every_layer: bool) -> Iterator[str]:
     """A paragraph per broken limit, and the layers behind it, folded away."""
     for finding in broken_findings(verdict):
-        yield f"**{escape_markdown(verdict.budget.name)}** {escape_markdown(finding_text(finding))}\n"
+        text = "; ".join(filter(None, [finding_text(finding), finding.limit.message]))
+        yield f"**{escape_markdown(verdict.budget.name)}** {escape_markdown(text)}\n"
         layers = [escape_markdown(text) for text in layer_texts(finding, None if every_layer else FEW)]
         if layers:
             items = "\n".join(f"- {text}" for text in layers)

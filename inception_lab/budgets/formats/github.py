@@ -48,7 +48,8 @@ def _verdict_commands(check: Check, verdict: Verdict, root: Path) -> Iterator[st
         limit = finding.limit
         properties = {"file": file, "line": limit.line, "title": f"Budget {name}: {limit_name(limit)}"}
         kind = "warning" if limit.severity == "warn" else "error"
-        yield workflow_command(kind, properties, "\n".join([finding_text(finding), *layer_texts(finding)]))
+        lines = [finding_text(finding), *filter(None, [limit.message]), *layer_texts(finding)]
+        yield workflow_command(kind, properties, "\n".join(lines))
 
 
 def workflow_command(kind: str, properties: Mapping[str, object], message: str) -> str:

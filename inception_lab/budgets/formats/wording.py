@@ -92,9 +92,8 @@ def layer_texts(finding: Finding, most: int | None = FEW) -> Iterator[str]:
 
 
 def finding_text(finding: Finding) -> str:
-    """Return what became of a limit in one sentence, with what the lock had and the user's own message."""
-    text = f"{limit_name(finding.limit)}: {_kept_text(finding) if finding.passed else _broken_text(finding)}"
-    return f"{text}. {finding.limit.message}" if finding.limit.message and not finding.passed else text
+    """Return what became of a limit in one sentence, with what the lock had."""
+    return f"{limit_name(finding.limit)}: {_kept_text(finding) if finding.passed else _broken_text(finding)}"
 
 
 def _broken_text(finding: Finding) -> str:
@@ -130,7 +129,9 @@ def broken_findings(verdict: Verdict) -> list[Finding]:
 
 
 def verdict_lines(verdict: Verdict, most: int | None = FEW) -> Iterator[str]:
-    """Yield a budget's failures in words, the layers behind each further in; nothing where it is kept.
+    """Yield a budget's failures in words, each with the user's message and the layers behind it further in.
+
+    Nothing where every limit is kept.
 
     Args:
         verdict: On one budget.
@@ -140,6 +141,8 @@ def verdict_lines(verdict: Verdict, most: int | None = FEW) -> Iterator[str]:
         yield verdict.error
     for finding in broken_findings(verdict):
         yield finding_text(finding)
+        if finding.limit.message:
+            yield finding.limit.message
         yield from (f"  {text}" for text in layer_texts(finding, most))
 
 

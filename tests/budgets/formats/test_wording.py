@@ -21,17 +21,17 @@ from inception_lab.budgets.formats.wording import (
 from inception_lab.budgets.verdict import Change, Check, Finding
 
 
-def test_a_broken_limit_says_the_figure_the_limit_the_lock_and_the_message():
+def test_a_broken_limit_says_the_figure_the_limit_and_the_lock():
     assert finding_text(BROKEN) == (
         "macs: 1,709,000,000 is 109,000,000 (6.81 %) above the maximum of 1,600,000,000; "
-        "the lock has 1,600,000,000. phones: ask Ada, 100% sure"
+        "the lock has 1,600,000,000"
     )
     assert finding_text(UNTOLD) == "time: vgg16 cannot be built"
 
 
 def test_a_locked_figure_is_said_once():
     reason = "5 is 1 (25 %) above the 4 that growth from 4 allows"
-    assert finding_text(replace(BROKEN, locked=4.0, reason=reason)).startswith(f"macs: {reason}. phones")
+    assert finding_text(replace(BROKEN, locked=4.0, reason=reason)) == f"macs: {reason}"
 
 
 def test_a_limit_that_could_not_be_judged_for_certain_says_so():
@@ -96,6 +96,12 @@ def test_figures_that_differ_look_different(first, second):
 
 def test_exact_figures_have_their_unit():
     assert figures("peak_bytes", 2**20 + 1, 2**20) == ["1,048,577 bytes", "1,048,576 bytes"]
+
+
+def test_the_users_message_stands_under_the_sentence():
+    first, second, third, *_ = verdict_lines(verdict("x", KEPT, BROKEN))
+    assert (first, second) == (finding_text(BROKEN), "phones: ask Ada, 100% sure")
+    assert third.startswith("  inception4e")
 
 
 def test_errors_come_before_warnings():
