@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard, Unpack
 
 from inception_lab.budgets.budget import Budget
 from inception_lab.budgets.configuration import Configuration, read_budget, read_configuration
 from inception_lab.budgets.judge import UPDATE_HINT, Models, Reference, judge
-from inception_lab.budgets.lock import Lock, read_lock
+from inception_lab.budgets.lock import Lock, question_of, read_lock
 from inception_lab.budgets.toml_source import Place
 from inception_lab.budgets.verdict import Check, Verdict
 from inception_lab.budgets.wording import BudgetExceeded, failure_text
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 LimitValue = str | float | Mapping[str, Any]
 """A maximum as text ("7 M") or as a number, or a table of bounds as in a configuration."""
+
+_STEP = ("mode", "optimizer")
+"""The part of a question that does not name the model or its inputs."""
 
 
 def check_budgets(path: str | Path | None = None, names: Sequence[str] = ()) -> Check:
@@ -143,7 +147,7 @@ def check_budget(
     table: dict[str, Any] = {**limits, "layers": {} if layers is None else layers, "mode": mode}
     table |= {"optimizer": optimizer} if optimizer is not None else {}
     budget = _budget(model, inputs, table, name)
-    reference = _locked_reference(budget, lock)
+    reference = _locked_reference(budget, lock, is_named=isinstance(model, str))
     verdict = judge(budget, _models(model, inputs, budget), reference)
     if verdict.status in ("failed", "error"):
         raise BudgetExceeded(verdict)
@@ -179,7 +183,7 @@ def _models(model: nn.Module | str, inputs: Inputs | None, budget: Budget) -> Mo
     return ModelAtHand(model, own_shape(model) if inputs is None else inputs, budget, NamedModels())
 
 
-def _locked_reference(budget: Budget, path: str | Path | None) -> Reference:
+def _locked_reference(budget: Budget, path: str | Path | None, *, is_named: bool) -> Reference:
     """The figures of a test's budget in a lock, where it names one."""
     if path is None:
         if any(limit.growth for limit in budget.limits):
@@ -193,4 +197,15 @@ def _locked_reference(budget: Budget, path: str | Path | None) -> Reference:
     if budget.name not in lock.budgets:
         hint = nearest(budget.name, lock.budgets)
         raise InceptionLabError(f"no budget {budget.name!r}", where=str(path), hint=hint)
-    return _reference(budget, lock, {})
+    reference = _reference(budget, lock, {})
+    return reference if is_named else _for_any_name(reference, budget)
+
+
+def _for_any_name(reference: Reference, budget: Budget) -> Reference:
+    """The locked figures as those of a model at hand, of which the step and the shapes can be compared."""
+    locked = reference.locked
+    if locked is None:
+        return reference
+    step = {key: value for key, value in locked.question.items() if key in _STEP}
+    model = {key: value for key, value in question_of(budget).items() if key not in _STEP}
+    return replace(reference, locked=replace(locked, question=model | step))
