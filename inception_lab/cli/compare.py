@@ -43,7 +43,7 @@ view_options = typed_options(
     (
         click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this."),
         click.option("--sort", "metric", metavar="METRIC", help="Its largest growth first.  [default: macs]"),
-        click.option("--unchanged", is_flag=True, help="Show what is the same in both, too."),
+        click.option("--unchanged", "show_unchanged", is_flag=True, help="Show what is the same in both."),
     ),
 )
 """Adds the options of this command alone, which arrive as `view`."""

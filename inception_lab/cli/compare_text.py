@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -38,12 +38,12 @@ class View:
     Attributes:
         depth: Levels below the models at which modules have rows, None for layers.
         metric: The metric whose growth counts, None for MACs.
-        unchanged: Show what is the same in both models, too.
+        show_unchanged: Show what is the same in both models, too.
     """
 
     depth: int | None
     metric: str | None
-    unchanged: bool
+    show_unchanged: bool
 
 
 def comparison_text(comparison: Comparison, view: View, form: str) -> str:
@@ -70,10 +70,10 @@ def comparison_text(comparison: Comparison, view: View, form: str) -> str:
 
 
 def _check(comparison: Comparison, view: View, form: str) -> None:
-    sorts = view.metric is not None or view.unchanged
-    if len(comparison.records) > 2 and (view.depth or sorts):
+    is_of_tables = view.metric is not None or view.show_unchanged
+    if len(comparison.records) > 2 and (view.depth or is_of_tables):
         raise InceptionLabError("--depth, --sort and --unchanged are of two models", hint="leave them out")
-    if form in ("csv", "json") and sorts:
+    if form in ("csv", "json") and is_of_tables:
         raise InceptionLabError(
             f"{form} has every module, in order of execution", hint="leave out --sort and --unchanged"
         )
@@ -134,7 +134,7 @@ def _total_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]
     """A table of the totals, in Markdown of those that differ."""
     first, second = comparison.total_rows()
     names = [name for name in columns_of([first, second]) if name in METRICS and name != "flops"]
-    if form == "markdown" and not view.unchanged:
+    if form == "markdown" and not view.show_unchanged:
         names = [name for name in names if first.get(name) != second.get(name)]
     if names:
         columns = ["total", "first", "second", "growth", "ratio"]
@@ -160,14 +160,14 @@ def _note_lines(comparison: Comparison, form: str) -> Iterator[str]:
 def _module_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]:
     metrics = _growths(comparison, view)
     rows = comparison.module_rows(view.depth)
-    chosen = [row for row in rows if view.unchanged or row.change != "unchanged"]
+    selection = [row for row in rows if view.show_unchanged or row.change != "unchanged"]
     # those that matter least give way, and what has shrunk stays last
-    chosen.sort(key=lambda row: [-abs(row.growth(metric)) for metric in metrics])
-    shown, others = chosen[:MOST], chosen[MOST:]
-    shown.sort(key=lambda row: [-row.growth(metric) for metric in metrics])
-    if shown:
-        yield _module_table(shown, metrics, form)
-    yield _rest_line(len(shown), len(others), len(rows) - len(chosen), comparison)
+    selection.sort(key=lambda row: [-abs(row.growth(metric)) for metric in metrics])
+    top, others = selection[:MOST], selection[MOST:]
+    top.sort(key=lambda row: [-row.growth(metric) for metric in metrics])
+    if top:
+        yield _module_table(top, metrics, form)
+    yield _rest_line(len(top), len(others), len(rows) - len(selection), comparison)
 
 
 def _growths(comparison: Comparison, view: View) -> list[str]:
@@ -178,17 +178,29 @@ def _growths(comparison: Comparison, view: View) -> list[str]:
 
 
 def _module_table(rows: Sequence[ModuleRow], metrics: Sequence[str], form: str) -> str:
-    cells = {METRICS[metric].label: _growth_cells(rows, metric) for metric in metrics}
-    room = _WIDTH - len("unchanged") - sum(max(map(len, [*texts, name])) + 2 for name, texts in cells.items())
-    widest = max(room - 2, _LEAST_WIDTH)
     modules = [_module_text(row) for row in rows]
+    cells = {METRICS[metric].label: _growth_cells(rows, metric) for metric in metrics}
     if form == "table":
-        modules = [text if len(text) <= widest else f"…{text[1 - widest :]}" for text in modules]
+        # whole paths matter more than one metric more
+        while len(cells) > 2 and _room(cells) < max(map(len, modules)):
+            cells.popitem()
+        modules = [_shorten(module, max(_room(cells), _LEAST_WIDTH)) for module in modules]
     table = [
         {"change": row.change, "module": module, **{name: texts[n] for name, texts in cells.items()}}
         for n, (row, module) in enumerate(zip(rows, modules, strict=True))
     ]
     return render(table, ["change", "module", *cells], form)
+
+
+def _room(cells: Mapping[str, Sequence[str]]) -> int:
+    """The width that other columns leave to that of paths."""
+    columns = [("unchanged",), *((name, *texts) for name, texts in cells.items())]
+    return _WIDTH - sum(max(map(len, texts)) + len("  ") for texts in columns)
+
+
+def _shorten(text: str, width: int) -> str:
+    """The end of a text that is too long, which tells more of a path than its beginning."""
+    return text if len(text) <= width else f"…{text[1 - width :]}"
 
 
 def _growth_cells(rows: Sequence[ModuleRow], metric: str) -> list[str]:
@@ -206,7 +218,7 @@ def _growth_text(growth: float, metric: str) -> str:
 def _module_text(row: ModuleRow) -> str:
     """Its path, and what else it has in the second model."""
     if row.first is None or row.second is None:
-        return (row.first or row.second).path  # type: ignore[union-attr]
+        return next(node.path for node in (row.first, row.second) if node is not None)
     path, other = row.first.path, row.second.path
     module = path if path == other else f"{path} -> {_beside(path, other)}"
     types = {row.first.type, row.second.type}
@@ -220,10 +232,10 @@ def _beside(path: str, other: str) -> str:
     return name if parent == path.rpartition(".")[0] else other
 
 
-def _rest_line(shown: int, others: int, unchanged: int, comparison: Comparison) -> str:
+def _rest_line(rows: int, others: int, same: int, comparison: Comparison) -> str:
     more = f"and {others} more that changed less, see --format csv" if others else ""
-    same = f"{unchanged} unchanged" if unchanged else ""
-    if shown:
-        return "; ".join(filter(None, [more, same]))
+    rest = f"{same} unchanged" if same else ""
+    if rows:
+        return "; ".join(filter(None, [more, rest]))
     names = ", ".join(METRICS[name].label for name in comparison.metrics)
     return f"No module differs in {names}."

@@ -89,19 +89,19 @@ def align_children(
     """
     # of two alignments that are equally good, the order of the nets would decide
     if _order(seconds) < _order(firsts):
-        places = [(n, m) for m, n in _aligned(seconds, firsts)]
+        places = [(n, m) for m, n in _pairs_in_order(seconds, firsts)]
     else:
-        places = _aligned(firsts, seconds)
-    partners = dict(places) | _moved(firsts, seconds, places)
-    taken = set(partners.values())
+        places = _pairs_in_order(firsts, seconds)
     in_order = dict(places)
+    partners = in_order | _pairs_of_one_name(firsts, seconds, places)
+    alone = set(range(len(seconds))) - set(partners.values())
     position = 0
     for place, first in enumerate(firsts):
         if place in in_order:
-            yield from ((None, seconds[n]) for n in range(position, in_order[place]) if n not in taken)
+            yield from ((None, seconds[n]) for n in range(position, in_order[place]) if n in alone)
             position = in_order[place] + 1
         yield first, seconds[partners[place]] if place in partners else None
-    yield from ((None, seconds[n]) for n in range(position, len(seconds)) if n not in taken)
+    yield from ((None, seconds[n]) for n in range(position, len(seconds)) if n in alone)
 
 
 def _order(modules: Modules) -> list[tuple[str, str, list[tuple[str, float]]]]:
@@ -109,7 +109,7 @@ def _order(modules: Modules) -> list[tuple[str, str, list[tuple[str, float]]]]:
     return [(node.path, node.type, sorted((node.own or {}).items())) for node in nodes]
 
 
-def _moved(firsts: Modules, seconds: Modules, places: Sequence[Places]) -> dict[int, int]:
+def _pairs_of_one_name(firsts: Modules, seconds: Modules, places: Sequence[Places]) -> dict[int, int]:
     """Modules of one name that an alignment in order leaves without a partner."""
     first_places, second_places = ({pair[side] for pair in places} for side in (0, 1))
     by_name = {node.name: n for n, node in enumerate(seconds) if n not in second_places}
@@ -120,7 +120,7 @@ def _moved(firsts: Modules, seconds: Modules, places: Sequence[Places]) -> dict[
     }
 
 
-def _aligned(firsts: Modules, seconds: Modules) -> list[Places]:
+def _pairs_in_order(firsts: Modules, seconds: Modules) -> list[Places]:
     """The pairs of the best alignment in order."""
     head = _count_equal(firsts, seconds)
     firsts, seconds = firsts[head:], seconds[head:]
@@ -172,7 +172,7 @@ def _by_name(firsts: Modules, seconds: Modules) -> Iterator[Places]:
 
 
 def _score(first: ModuleNode, second: ModuleNode) -> int:
-    """How well two modules answer to each other, 0 where they do not."""
+    """The score of two modules, 0 where they do not answer to each other."""
     same_name, is_number = first.name == second.name, first.name.isdigit()
     score = _likeness(first, second) + (_SAME_NAME if same_name and not is_number else 0)
     return score + _SAME_NUMBER if score and same_name else score

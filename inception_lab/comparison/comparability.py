@@ -32,7 +32,7 @@ A different size of the images is not among these: a net is compared at its own.
 """
 
 
-_UNLOCKED = frozenset({"dtype", "loss"})
+_NOT_IN_LOCKS = frozenset({"dtype", "loss"})
 """Facts that a lock has not: there they are those of the model itself."""
 
 
@@ -65,15 +65,15 @@ def is_comparable(metric: str, first: Record, second: Record) -> bool:
         (True, False)
     """
     facts, others = facts_of(first), facts_of(second)
-    needed = _FACTS.get(metric, _EVERYTHING)
+    dependencies = _FACTS.get(metric, _EVERYTHING)
     # two partial counts leave out different operations
-    is_counted = "complete" not in needed or bool(facts["complete"] and others["complete"])
-    return is_counted and not any(_differs(name, facts, others) for name in needed)
+    is_counted = "complete" not in dependencies or bool(facts["complete"] and others["complete"])
+    return is_counted and not any(_differs(name, facts, others) for name in dependencies)
 
 
 def _differs(name: str, facts: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
     fact, other = facts[name], others[name]
-    return fact != other and not (name in _UNLOCKED and (fact is None or other is None))
+    return fact != other and not (name in _NOT_IN_LOCKS and (fact is None or other is None))
 
 
 def ratio(metric: str, first: Record, second: Record) -> float | None:

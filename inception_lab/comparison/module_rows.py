@@ -71,7 +71,7 @@ def _whole(pair: Pair, metrics: Sequence[str]) -> ModuleRow:
 
 def _own(pair: Pair, metrics: Sequence[str]) -> ModuleRow:
     first, second = (node.own or {} if node else {} for node in (pair.first, pair.second))
-    change: Change = "changed" if _differs_itself(pair, metrics) else _unchanged(pair)
+    change: Change = "changed" if _differs_itself(pair, metrics) else _change_of_name(pair)
     return ModuleRow(pair.first, pair.second, change, first, second)
 
 
@@ -80,10 +80,10 @@ def _change(pair: Pair, metrics: Sequence[str]) -> Change:
         return "added"
     if pair.second is None:
         return "removed"
-    return "changed" if _differs(pair, metrics) else _unchanged(pair)
+    return "changed" if _differs(pair, metrics) else _change_of_name(pair)
 
 
-def _unchanged(pair: Pair) -> Change:
+def _change_of_name(pair: Pair) -> Change:
     return "unchanged" if len({node.name for node in pair.nodes}) == 1 else "renamed"
 
 

@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What keeps models from being compared, or has to be known about them, a line each."""
+        """Lines about what keeps models from being compared, or has to be known about them."""
         return tuple(notes(self.labels, self.records))
 
     @property
@@ -279,13 +279,13 @@ def compare(
         raise InceptionLabError("fewer than two models to compare", hint="name two or more")
     records, sources = zip(*pairs, strict=True)
     if names is not None:
-        records = _renamed(records, names)
+        records = _with_names(records, names)
     for record in records:
         check_context(record.context)
     return Comparison(records, sources)
 
 
-def _renamed(records: Sequence[Record], names: Sequence[str]) -> tuple[Record, ...]:
+def _with_names(records: Sequence[Record], names: Sequence[str]) -> tuple[Record, ...]:
     if isinstance(names, str) or len(names) != len(records):
         raise InceptionLabError(f"{len(records)} models and names={names!r}", hint="give a name for each")
     return tuple(record.with_context(model=str(name)) for record, name in zip(records, names, strict=True))

@@ -24,7 +24,7 @@ Subject = Any
 
 @dataclass(frozen=True)
 class Step:
-    """How models are run that have no trace yet.
+    """The run of models that have no trace yet.
 
     Attributes:
         inputs: Of modules, as of `trace`; None where there are none.
@@ -69,15 +69,15 @@ def records_of(subjects: Sequence[Subject], step: Step) -> list[tuple[Record, st
 
     Args:
         subjects: Of any kind, see `Subject`.
-        step: How those are run that have no trace yet.
+        step: The run of those that have no trace yet.
 
     Raises:
         InceptionLabError: One is of no kind that is known, cannot be read, built or traced, or is a module
             without inputs; something is said about runs and no subject is run.
     """
-    resolved = [_resolve(subject) for subject in subjects]
-    _check_step(resolved, step)
-    return [pair for subject in resolved for pair in _records(subject, step)]
+    subjects = [_resolve(subject) for subject in subjects]
+    _check_step(subjects, step)
+    return [pair for subject in subjects for pair in _records(subject, step)]
 
 
 def _records(subject: Subject, step: Step) -> Iterator[tuple[Record, str]]:

@@ -186,7 +186,7 @@ class _Keyword(NamedTuple):
 
 def _keyword_nodes(spec: str, text: str) -> list[ast.keyword]:
     """The keywords in the parentheses of MODEL."""
-    shown = repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
+    excerpt = repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
     hint = f"write it like {spec or 'googlenet'}(num_classes=10)"
     try:
         with warnings.catch_warnings():
@@ -194,12 +194,12 @@ def _keyword_nodes(spec: str, text: str) -> list[ast.keyword]:
             # any name will do for a factory's, which has a colon in it
             call = ast.parse(f"f({text.partition('(')[2]}", mode="eval").body
     except _UNREADABLE as error:
-        raise InceptionLabError(f"{shown} cannot be read", hint=hint) from error
+        raise InceptionLabError(f"{excerpt} cannot be read", hint=hint) from error
     # of `f(a=1)(b=2)` the function is a call
     if not spec or not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise InceptionLabError(f"{shown} cannot be read", hint=hint)
+        raise InceptionLabError(f"{excerpt} cannot be read", hint=hint)
     if call.args or not all(keyword.arg for keyword in call.keywords):
-        raise InceptionLabError(f"{shown} has a value without a keyword", hint=hint)
+        raise InceptionLabError(f"{excerpt} has a value without a keyword", hint=hint)
     return call.keywords
 
 
