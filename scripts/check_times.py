@@ -142,8 +142,8 @@ def run_timed(name: str, shape: Sequence[int], setting: Setting, seconds: float)
     words = [str(word) for option in options.items() for word in option]
     command = [sys.executable, "-m", "inception_lab", "time", name, *words, "--format", "json"]
     environment = {**os.environ, **setting.environment}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT, env=environment)
-    answer: Times = json.loads(done.stdout)
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT, env=environment)
+    answer: Times = json.loads(process.stdout)
     return answer
 
 

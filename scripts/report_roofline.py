@@ -112,8 +112,8 @@ def summary(layers: pd.DataFrame, facts: Facts) -> str:
     """The run, and the figures of the whole step, in words."""
     totals = facts["totals"]
     above = int((layers["roof_share"] > 100).sum())
-    convolutions = layers[layers["macs"] > 0]
-    achieved = 2 * convolutions["macs"].sum() / convolutions["self_ms"].sum() / 1e6
+    weighted = layers[layers["macs"] > 0]
+    achieved = 2 * weighted["macs"].sum() / weighted["self_ms"].sum() / 1e6
     peak = facts["ceilings"]["flops_per_s"] / 1e9
     return (
         f"{facts['model']} on {shape_text(facts['input_shapes'])}, {facts['mode']}, {facts['dtype']}, "

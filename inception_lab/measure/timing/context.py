@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from inception_lab import __version__
-from inception_lab.measure.hardware import device_name
+from inception_lab.measure.hardware import device_name, float32_precisions
 from inception_lab.running.step import Step
 
 
@@ -52,12 +52,12 @@ def ambient_autocast(device: str) -> torch.dtype | None:
 
 def _cuda_software() -> dict[str, Any]:
     """Versions of CUDA and cuDNN, and the settings that choose among their kernels."""
+    precisions = float32_precisions("cuda")
     facts = {
         "cuda": torch.version.cuda or f"hip {torch.version.hip}",
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
-        # `allow_tf32` raises where somebody has set one of the newer settings
-        "matmul_tf32": torch.backends.cuda.matmul.fp32_precision == "tf32",
-        "convolution_tf32": torch.backends.cudnn.conv.fp32_precision == "tf32",  # type: ignore[attr-defined]
+        "matmul_tf32": precisions.product == "tf32",
+        "convolution_tf32": precisions.convolution == "tf32",
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
     }
@@ -66,11 +66,9 @@ def _cuda_software() -> dict[str, Any]:
 
 def _cpu_software() -> dict[str, Any]:
     """The settings by which oneDNN may compute products of float32 in fewer bits, where one is chosen."""
-    settings = {
-        "matmul_precision": torch.backends.mkldnn.matmul.fp32_precision,  # type: ignore[attr-defined]
-        "convolution_precision": torch.backends.mkldnn.conv.fp32_precision,  # type: ignore[attr-defined]
-    }
-    return {name: value for name, value in settings.items() if value not in ("none", "ieee")}
+    product, convolution = float32_precisions("cpu")
+    settings = {"matmul_precision": product, "convolution_precision": convolution}
+    return {name: value for name, value in settings.items() if value != "ieee"}
 
 
 _SOFTWARE: Mapping[str, Callable[[], dict[str, Any]]] = {"cpu": _cpu_software, "cuda": _cuda_software}

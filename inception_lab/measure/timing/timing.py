@@ -186,7 +186,7 @@ def measure_requests(
 ) -> Sequence[Measurement]:
     """Measure passes or steps whose rounds take turns; see `layer_times` for what the arguments mean."""
     place = timed_device(device)
-    _check_options(threads, seconds)
+    _check_seconds(seconds)
     with one_run_at_a_time, operation_threads(threads), ExitStack() as stack:
         steps = [_enter(stack, request, place) for request in requests]
         return _MEASURES[place.type](steps, seconds, progress)
@@ -201,9 +201,7 @@ def timed_device(name: str) -> torch.device:
     return device_of(name, _MEASURES, "layers are not timed")
 
 
-def _check_options(threads: int | None, seconds: float) -> None:
-    if threads is not None and (type(threads) is not int or threads < 1):
-        raise InceptionLabError(f"{threads!r} threads", hint="use threads=1 or more")
+def _check_seconds(seconds: float) -> None:
     if not isinstance(seconds, (int, float)) or not 0 <= seconds < inf:
         raise InceptionLabError(f"a time budget of {seconds!r} seconds", hint="use seconds=5")
 
