@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ET
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,6 +23,7 @@ class Net(nn.Sequential):
 """
 CONFTEST = """
 import sys
+import tomllib
 
 def pytest_sessionfinish():
     heavy = {"torch", "pandas", "numpy", "click", "inception_lab.budgets.check"} & set(sys.modules)
@@ -168,6 +170,18 @@ def test_it_works_on_several_workers_and_imports_torch_in_them_alone(tmp_path):
     assert "HEAVY []" in done.stdout
 
 
-def test_the_marker_is_listed_with_its_meaning(tmp_path):
-    done = run(tmp_path, "", "--markers")
+def test_installed_it_is_active_without_a_flag(tmp_path):
+    """The entry point of pyproject.toml, as an installer writes it, makes pytest know the marker."""
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
+    if not INSTALLED:
+        metadata = tmp_path / "site/as_installed-0.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: as_installed\nVersion: 0\n")
+        lines = [f"{name} = {module}" for name, module in points.items()]
+        (metadata / "entry_points.txt").write_text("\n".join(["[pytest11]", *lines]))
+    path = os.pathsep.join([str(ROOT), str(tmp_path / "site")])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--markers"], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": path, "PYTEST_ADDOPTS": ""},
+    )  # fmt: skip
     assert "@pytest.mark.inception_budget(model, inputs=None, **limits)" in done.stdout
