@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from inception_lab.budgets.formats.wording import summary_line
-from inception_lab.cli.check_text import FORMS, check_text
+from inception_lab.cli.check_text import FORMS, check_text, fault_text
 from inception_lab.cli.lock_text import update_text
 from inception_lab.cli.options import emit
 from inception_lab.errors import InceptionLabError
@@ -57,7 +57,12 @@ def command(
 def _check(config: Path | None, budgets: Sequence[str], form: str, why: bool, output: Path | None) -> bool:
     from inception_lab import check_budgets
 
-    check = check_budgets(config, budgets)
+    try:
+        check = check_budgets(config, budgets)
+    except InceptionLabError as error:
+        if text := fault_text(error, form):
+            emit(text, output)
+        raise
     emit(check_text(check, form, every_layer=why), output)
     if output is not None and not check.passed:
         raise InceptionLabError(summary_line(check), exit_code=1)

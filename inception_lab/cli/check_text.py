@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from inception_lab.budgets.formats.dashboards import bencher_json, smaller_is_better_json
-from inception_lab.budgets.formats.github import github_text
+from inception_lab.budgets.formats.github import error_command, github_text
 from inception_lab.budgets.formats.json_format import check_to_json
 from inception_lab.budgets.formats.wording import (
     FEW,
@@ -24,6 +24,7 @@ from inception_lab.budgets.formats.wording import (
 )
 from inception_lab.budgets.verdict import Check, Finding, Verdict
 from inception_lab.budgets.wording import limit_name
+from inception_lab.errors import InceptionLabError
 from inception_lab.report.text import escape_markdown, one_line, render
 
 CSV_COLUMNS = (
@@ -43,6 +44,11 @@ def check_text(check: Check, form: str, every_layer: bool) -> str:
         every_layer: Show kept limits and every layer that changed, in `table` and `markdown`.
     """
     return FORMS[form](check, every_layer)
+
+
+def fault_text(error: InceptionLabError, form: str) -> str:
+    """A fault of the configuration or the lock in a format that has a word for one; else empty."""
+    return error_command(error, _workspace()) if form == "github" else ""
 
 
 def _table(check: Check, every_layer: bool) -> str:
@@ -132,7 +138,12 @@ def _details(verdict: Verdict, every_layer: bool) -> Iterator[str]:
 
 def _github(check: Check, every_layer: bool) -> str:
     del every_layer
-    return github_text(check, Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()))
+    return github_text(check, _workspace())
+
+
+def _workspace() -> Path:
+    """The folder of the checkout that a workflow of GitHub Actions works on."""
+    return Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
 
 
 FORMS: Mapping[str, Callable[[Check, bool], str]] = MappingProxyType(

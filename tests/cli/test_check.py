@@ -130,6 +130,19 @@ def test_annotations_are_on_the_lines_of_limits_in_the_repository(folder, capsys
     assert lines[2:] == ["1 budget: 1 failed"]
 
 
+def test_a_fault_of_the_configuration_is_annotated_too(folder, capsys):
+    file = folder / "inception-lab.toml"
+    file.write_text(file.read_text().replace('"7 M"', '"7 X"'))
+    code, out, err = typed(capsys, "check", "--format", "github")
+    assert code == 2
+    assert out.startswith(
+        "::error file=inception-lab.toml,line=10,title=Budgets::inception-lab.toml:10: budgets."
+    )
+    assert err.startswith("inception-lab: inception-lab.toml:10: ")
+    code, out, _ = typed(capsys, "check", "--format", "json")
+    assert (code, out) == (2, "")
+
+
 @pytest.mark.usefixtures("folder")
 def test_json_has_the_figures(capsys):
     _, out, _ = typed(capsys, "check", "--format", "json")

@@ -6,6 +6,7 @@ Source of the escapes: `command.ts` of actions/toolkit, packages/core/src.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from inception_lab.budgets.formats.wording import (
 )
 from inception_lab.budgets.verdict import Check, Verdict
 from inception_lab.budgets.wording import limit_name
+from inception_lab.errors import InceptionLabError
 
 _DATA_ESCAPES: Mapping[str, str] = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY_ESCAPES: Mapping[str, str] = {**_DATA_ESCAPES, ":": "%3A", ",": "%2C"}
+_FILE_AND_LINE = re.compile(r"(.*?)(?::(\d+))?", re.DOTALL)
 
 
 def github_text(check: Check, root: Path) -> str:
@@ -50,6 +53,22 @@ def _verdict_commands(check: Check, verdict: Verdict, root: Path) -> Iterator[st
         kind = "warning" if limit.severity == "warn" else "error"
         lines = [finding_text(finding), *filter(None, [limit.message]), *layer_texts(finding)]
         yield workflow_command(kind, properties, "\n".join(lines))
+
+
+def error_command(error: InceptionLabError, root: Path) -> str:
+    """Return a fault of the configuration or the lock as a workflow command, on its line where it names one.
+
+    Args:
+        error: Its `where` is a file, with or without a line behind a colon, or anything else.
+        root: Folder of the checkout, `GITHUB_WORKSPACE`.
+
+    Example:
+        >>> error_command(InceptionLabError("no model 'goggle'", where="googlenet"), Path())
+        "::error title=Budgets::googlenet: no model 'goggle'"
+    """
+    file, line = _FILE_AND_LINE.fullmatch(error.where).groups()  # type: ignore[union-attr]
+    place = {"file": _relative(Path(file), root), "line": line} if file and Path(file).is_file() else {}
+    return workflow_command("error", {**place, "title": "Budgets"}, str(error))
 
 
 def workflow_command(kind: str, properties: Mapping[str, object], message: str) -> str:

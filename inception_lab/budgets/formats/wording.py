@@ -84,7 +84,8 @@ def layer_texts(finding: Finding, most: int | None = FEW) -> Iterator[str]:
     yield from (change_text(metric, change) for change in changes[:most])
     if rest := len(changes[len(changes) if most is None else most :]):
         yield f"and {rest} more"
-    if finding.allowed is not None and not finding.changes:
+    is_above = finding.allowed is not None and not _is_below(finding)
+    if is_above and not finding.changes:
         yield from (
             f"{layer}  {format_quantity(value, unit_of(metric))} (one of the largest)"
             for layer, value in finding.largest[:most]

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.made_checks import ALL, BROKEN, PASSED, verdict
 
-from inception_lab.budgets.formats.github import github_text, workflow_command
+from inception_lab.budgets.formats.github import error_command, github_text, workflow_command
 from inception_lab.budgets.verdict import Check
+from inception_lab.errors import InceptionLabError
 
 ROOT = Path("/repo")
 
@@ -59,6 +61,21 @@ def test_a_check_without_failures_has_no_command():
 def test_a_budget_without_a_file_has_an_annotation_without_a_place():
     line = github_text(Check(None, (verdict("x", line=None, error="no"),)), ROOT).splitlines()[0]
     assert line == "::error title=Budget x::no"
+
+
+def test_a_fault_is_on_its_line_where_it_names_a_file(tmp_path):
+    file = tmp_path / "a,b:5.toml"
+    file.touch()
+    error = InceptionLabError("too much", where=f"{file}:12", hint="give less")
+    kind, properties, message = parsed(error_command(error, tmp_path))
+    assert (kind, properties) == ("error", {"file": "a,b:5.toml", "line": "12", "title": "Budgets"})
+    assert message == f"{file}:12: too much; give less"
+    assert parsed(error_command(InceptionLabError("bad", where=str(file)), tmp_path))[1].get("line") is None
+
+
+@pytest.mark.parametrize("where", ["", "googlenet", "mynet:Net", "absent.toml:3", "12", ":3"])
+def test_a_fault_elsewhere_is_annotated_without_a_place(where):
+    assert parsed(error_command(InceptionLabError("bad", where=where), ROOT))[1] == {"title": "Budgets"}
 
 
 @given(st.text(), st.text())

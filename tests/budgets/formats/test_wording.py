@@ -78,7 +78,8 @@ def test_layers_beyond_the_first_ones_are_counted():
 def test_without_a_lock_the_largest_layers_stand_there():
     finding = Finding(Limit("peak_bytes", most=1), 2**21, 1, False, largest=(("stem", 2**20), ("fc", 5)))
     assert list(layer_texts(finding, 1)) == ["stem  1.00 MiB (one of the largest)"]
-    assert list(layer_texts(replace(finding, allowed=None))) == []
+    for without_bound in (replace(finding, allowed=None), replace(finding, allowed=2.0**22)):
+        assert list(layer_texts(without_bound)) == []
     assert list(layer_texts(replace(finding, changes=(Change("stem", 1, 2**20),)), None)) == [
         "stem  +1.00 MiB (1 B -> 1.00 MiB)"
     ]
