@@ -142,7 +142,7 @@ def check_budget(
         Traceback (most recent call last):
         inception_lab.budgets.wording.BudgetExceeded: googlenet does not keep its budget
           params: 6,998,552 is 998,552 (16.6 %) above the maximum of 6,000,000
-            largest: fc 1,025,000, ...
+            largest: fc 1.02 M, ...
     """
     table: dict[str, Any] = {**limits, "layers": {} if layers is None else layers, "mode": mode}
     table |= {"optimizer": optimizer} if optimizer is not None else {}

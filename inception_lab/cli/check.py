@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from inception_lab.budgets.formats.wording import summary_line
+from inception_lab.budgets.wording import summary_line
 from inception_lab.cli.check_text import FORMS, check_text, fault_text
 from inception_lab.cli.lock_text import update_text
 from inception_lab.cli.options import emit

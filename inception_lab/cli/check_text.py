@@ -11,7 +11,8 @@ from typing import Any
 from inception_lab.budgets.formats.dashboards import bencher_json, smaller_is_better_json
 from inception_lab.budgets.formats.github import error_command, github_text
 from inception_lab.budgets.formats.json_format import check_to_json
-from inception_lab.budgets.formats.wording import (
+from inception_lab.budgets.verdict import Check, Finding, Verdict
+from inception_lab.budgets.wording import (
     FEW,
     bound_word,
     broken_findings,
@@ -19,11 +20,10 @@ from inception_lab.budgets.formats.wording import (
     figure_texts,
     finding_text,
     layer_texts,
+    limit_name,
     summary_line,
     verdict_lines,
 )
-from inception_lab.budgets.verdict import Check, Finding, Verdict
-from inception_lab.budgets.wording import limit_name
 from inception_lab.errors import InceptionLabError
 from inception_lab.report.text import escape_markdown, one_line, render
 
@@ -54,8 +54,8 @@ def fault_text(error: InceptionLabError, form: str) -> str:
 def _table(check: Check, every_layer: bool) -> str:
     width = max((len(verdict.budget.name) for verdict in check.verdicts), default=0)
     blocks = [line for verdict in check.verdicts for line in _verdict_block(verdict, width, every_layer)]
-    shortened = not every_layer and any(map(_is_shortened, check.verdicts))
-    hint = "; --why lists all layers that changed" if shortened else ""
+    is_shortened = not every_layer and any(map(_is_shortened, check.verdicts))
+    hint = "; --why lists all layers that changed" if is_shortened else ""
     return "".join(f"{line}\n" for line in [*blocks, *[""] * bool(blocks), summary_line(check) + hint])
 
 
@@ -69,8 +69,8 @@ def _verdict_block(verdict: Verdict, width: int, every_layer: bool) -> Iterator[
 
 
 def _limit_count(verdict: Verdict) -> str:
-    count, broken = len(verdict.findings), len(broken_findings(verdict))
-    return f"{f'{broken} of ' * bool(broken)}{count} limit{'s' * (count != 1)}" * bool(count)
+    count, failures = len(verdict.findings), len(broken_findings(verdict))
+    return f"{f'{failures} of ' * bool(failures)}{count} limit{'s' * (count != 1)}" * bool(count)
 
 
 def _is_shortened(verdict: Verdict) -> bool:
@@ -108,13 +108,13 @@ def _markdown_rows(verdict: Verdict) -> Iterator[Mapping[str, str]]:
     if verdict.error:
         yield {"budget": verdict.budget.name, "limit_on": verdict.error, "verdict": "ERROR"}
     for finding in verdict.findings:
-        value, bound, locked = figure_texts(finding)
+        value, bound, lock = figure_texts(finding)
         yield {
             "budget": verdict.budget.name,
             "limit_on": limit_name(finding.limit),
             "value": value,
             "bound": bound and f"{bound_word(finding)} {bound}",
-            "lock": locked,
+            "lock": lock,
             "verdict": _verdict_word(finding),
         }
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from inception_lab.budgets.budget_metrics import BUDGET_METRICS
-from inception_lab.budgets.formats.wording import FEW, change_text, figures
 from inception_lab.budgets.update import LockChange, LockUpdate
+from inception_lab.budgets.wording import FEW, change_text, quantity_texts
 from inception_lab.report.text import one_line
 
 
@@ -48,8 +48,8 @@ def _total_text(change: LockChange) -> str:
     if change.after is None:
         return f"{change.metric} no more"
     if change.before is None:
-        return f"{change.metric} {figures(change.metric, change.after)[0]}"
-    before, after = figures(change.metric, change.before, change.after)
+        return f"{change.metric} {quantity_texts(change.metric, change.after)[0]}"
+    before, after = quantity_texts(change.metric, change.before, change.after)
     percent = f" ({100 * (change.after / change.before - 1):+.2g} %)" if change.before else ""
     return f"{change.metric} {before} -> {after}{percent}"
 

@@ -14,7 +14,7 @@ passed  good    1 limit
 failed  big     2 of 3 limits
         macs: 1,709,000,000 is 109,000,000 (6.81 %) above the maximum of 1,600,000,000; \
 the lock has 1,600,000,000
-        phones: ask Ada, 100% sure
+          phones: ask Ada, 100% sure
           inception4e.branch3.conv5x5.conv  +98.0 M (20.0 M -> 118 M)
           inception5a.new  +22.0 M (new)
         peak_bytes of stem.*: 2,097,152 is 1,048,576 (100 %) above the maximum of 1,048,576

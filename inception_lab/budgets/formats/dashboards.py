@@ -65,9 +65,9 @@ def _has_upper_bound(finding: Finding) -> bool:
 
 
 def _entry(finding: Finding) -> dict[str, Any]:
-    metric, locked = BUDGET_METRICS[finding.limit.metric].metric, finding.locked
+    metric = BUDGET_METRICS[finding.limit.metric].metric
     extra = [] if finding.allowed is None else [f"limit: {finding.allowed:,.15g}"]
-    extra += [] if locked is None else [f"lock: {locked:,.15g}"]
+    extra += [] if finding.locked is None else [f"lock: {finding.locked:,.15g}"]
     return {
         "unit": "bytes" if metric.unit == "bytes" else metric.label,
         "value": finding.value,

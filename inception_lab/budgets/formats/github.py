@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from inception_lab.budgets.formats.wording import (
+from inception_lab.budgets.verdict import Check, Verdict
+from inception_lab.budgets.wording import (
     broken_findings,
     finding_text,
     layer_texts,
+    limit_name,
     summary_line,
 )
-from inception_lab.budgets.verdict import Check, Verdict
-from inception_lab.budgets.wording import limit_name
 from inception_lab.errors import InceptionLabError
 
 _DATA_ESCAPES: Mapping[str, str] = {"%": "%25", "\r": "%0D", "\n": "%0A"}
@@ -84,8 +84,8 @@ def workflow_command(kind: str, properties: Mapping[str, object], message: str) 
         '::error file=a%2Cb.toml,line=3::5 %25 over: too much'
     """
     texts = {name: str(value) for name, value in properties.items() if value is not None}
-    listed = ",".join(f"{name}={_escape(text, _PROPERTY_ESCAPES)}" for name, text in texts.items())
-    return f"::{kind}{' ' * bool(listed)}{listed}::{_escape(message, _DATA_ESCAPES)}"
+    pairs = ",".join(f"{name}={_escape(text, _PROPERTY_ESCAPES)}" for name, text in texts.items())
+    return f"::{kind}{' ' * bool(pairs)}{pairs}::{_escape(message, _DATA_ESCAPES)}"
 
 
 def _escape(text: str, escapes: Mapping[str, str]) -> str:

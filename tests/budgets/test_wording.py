@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from support.made_checks import ALL, BROKEN, CHANGES, KEPT, TOO_FEW, UNTOLD, WARNED, verdict
 
 from inception_lab.budgets.budget import Limit, Ratio
-from inception_lab.budgets.formats.wording import (
+from inception_lab.budgets.verdict import Change, Check, Finding
+from inception_lab.budgets.wording import (
     broken_findings,
     change_text,
     changes_of_interest,
-    figures,
     finding_text,
     layer_texts,
+    quantity_texts,
     summary_line,
     verdict_lines,
 )
-from inception_lab.budgets.verdict import Change, Check, Finding
 
 
 def test_a_broken_limit_says_the_figure_the_limit_and_the_lock():
@@ -77,7 +77,7 @@ def test_layers_beyond_the_first_ones_are_counted():
 
 def test_without_a_lock_the_largest_layers_stand_there():
     finding = Finding(Limit("peak_bytes", most=1), 2**21, 1, False, largest=(("stem", 2**20), ("fc", 5)))
-    assert list(layer_texts(finding, 1)) == ["stem  1.00 MiB (one of the largest)"]
+    assert list(layer_texts(finding, 1)) == ["largest: stem 1.00 MiB, fc 5 B"]
     for without_bound in (replace(finding, allowed=None), replace(finding, allowed=2.0**22)):
         assert list(layer_texts(without_bound)) == []
     assert list(layer_texts(replace(finding, changes=(Change("stem", 1, 2**20),)), None)) == [
@@ -91,17 +91,17 @@ def test_a_layer_that_is_gone_is_said_to_be():
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15))
 def test_figures_that_differ_look_different(first, second):
-    texts = figures("params", first, second)
+    texts = quantity_texts("params", first, second)
     assert (texts[0] == texts[1]) == (first == second)
 
 
 def test_exact_figures_have_their_unit():
-    assert figures("peak_bytes", 2**20 + 1, 2**20) == ["1,048,577 bytes", "1,048,576 bytes"]
+    assert quantity_texts("peak_bytes", 2**20 + 1, 2**20) == ["1,048,577 bytes", "1,048,576 bytes"]
 
 
 def test_the_users_message_stands_under_the_sentence():
     first, second, third, *_ = verdict_lines(verdict("x", KEPT, BROKEN))
-    assert (first, second) == (finding_text(BROKEN), "phones: ask Ada, 100% sure")
+    assert (first, second) == (finding_text(BROKEN), "  phones: ask Ada, 100% sure")
     assert third.startswith("  inception4e")
 
 
