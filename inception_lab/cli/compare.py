@@ -42,6 +42,7 @@ view_options = typed_options(
     "view",
     (
         click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this."),
+        click.option("--branches", is_flag=True, help="Sum up parallel branches."),
         click.option("--sort", "metric", metavar="METRIC", help="Its largest growth first.  [default: macs]"),
         click.option("--unchanged", "show_unchanged", is_flag=True, help="Show what is the same in both."),
     ),

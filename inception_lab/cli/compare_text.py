@@ -15,6 +15,7 @@ from inception_lab.report.tables import columns_of
 from inception_lab.report.text import escape_markdown, heading, render, shape_text
 
 if TYPE_CHECKING:
+    from inception_lab.comparison.branch_rows import BranchRow
     from inception_lab.comparison.module_rows import ModuleRow
     from inception_lab.comparison.side_by_side import Comparison
 
@@ -37,11 +38,13 @@ class View:
 
     Attributes:
         depth: Levels below the models at which modules have rows, None for layers.
+        branches: Have a row for each parallel branch instead.
         metric: The metric whose growth counts, None for MACs.
         show_unchanged: Show what is the same in both models, too.
     """
 
     depth: int | None
+    branches: bool
     metric: str | None
     show_unchanged: bool
 
@@ -63,7 +66,7 @@ def comparison_text(comparison: Comparison, view: View, form: str) -> str:
     if form == "json":
         return json.dumps(comparison.to_dict(view.depth), indent=2)
     if form == "csv":
-        return _csv(comparison, view.depth)
+        return _csv(comparison, view)
     several = len(comparison.records) > 2
     lines = _several_lines(comparison, form) if several else _two_lines(comparison, view, form)
     return "\n".join(lines).rstrip() + "\n"
@@ -71,8 +74,11 @@ def comparison_text(comparison: Comparison, view: View, form: str) -> str:
 
 def _check(comparison: Comparison, view: View, form: str) -> None:
     is_of_tables = view.metric is not None or view.show_unchanged
-    if len(comparison.records) > 2 and (view.depth or is_of_tables):
-        raise InceptionLabError("--depth, --sort and --unchanged are of two models", hint="leave them out")
+    if len(comparison.records) > 2 and (view.depth or view.branches or is_of_tables):
+        options = "--depth, --branches, --sort and --unchanged"
+        raise InceptionLabError(f"{options} are of two models", hint="leave them out")
+    if view.depth and view.branches:
+        raise InceptionLabError("rows are of modules or of branches", hint="leave out --depth or --branches")
     if form in ("csv", "json") and is_of_tables:
         raise InceptionLabError(
             f"{form} has every module, in order of execution", hint="leave out --sort and --unchanged"
@@ -81,12 +87,16 @@ def _check(comparison: Comparison, view: View, form: str) -> None:
         comparison.check_metric(view.metric)
 
 
-def _csv(comparison: Comparison, depth: int | None) -> str:
+def _csv(comparison: Comparison, view: View) -> str:
     if len(comparison.records) > 2:
         rows: Sequence[Row] = [*comparison.total_rows()]
     else:
-        rows = [row.to_dict(comparison.metrics) for row in comparison.module_rows(depth)]
+        rows = [row.to_dict(comparison.metrics) for row in _rows(comparison, view)]
     return render(rows, columns_of(rows), "csv")
+
+
+def _rows(comparison: Comparison, view: View) -> Sequence[ModuleRow | BranchRow]:
+    return comparison.branch_rows() if view.branches else comparison.module_rows(view.depth)
 
 
 def _several_lines(comparison: Comparison, form: str) -> Iterator[str]:
@@ -159,7 +169,7 @@ def _note_lines(comparison: Comparison, form: str) -> Iterator[str]:
 
 def _module_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]:
     metrics = _growths(comparison, view)
-    rows = comparison.module_rows(view.depth)
+    rows = _rows(comparison, view)
     selection = [row for row in rows if view.show_unchanged or row.change != "unchanged"]
     # those that matter least give way, and what has shrunk stays last
     selection.sort(key=lambda row: [-abs(row.growth(metric)) for metric in metrics])
@@ -177,7 +187,7 @@ def _growths(comparison: Comparison, view: View) -> list[str]:
     return [*names][:_MOST_GROWTHS]
 
 
-def _module_table(rows: Sequence[ModuleRow], metrics: Sequence[str], form: str) -> str:
+def _module_table(rows: Sequence[ModuleRow | BranchRow], metrics: Sequence[str], form: str) -> str:
     modules = [_module_text(row) for row in rows]
     cells = {METRICS[metric].label: _growth_cells(rows, metric) for metric in metrics}
     if form == "table":
@@ -203,7 +213,7 @@ def _shorten(text: str, width: int) -> str:
     return text if len(text) <= width else f"…{text[1 - width :]}"
 
 
-def _growth_cells(rows: Sequence[ModuleRow], metric: str) -> list[str]:
+def _growth_cells(rows: Sequence[ModuleRow | BranchRow], metric: str) -> list[str]:
     """Growths with their signs, aligned to the right as the numbers that they stand for."""
     texts = [_growth_text(row.growth(metric), metric) for row in rows]
     width = max(map(len, [*texts, METRICS[metric].label]))
@@ -215,14 +225,13 @@ def _growth_text(growth: float, metric: str) -> str:
     return f"{sign}{format_quantity(growth, METRICS[metric].unit)}"
 
 
-def _module_text(row: ModuleRow) -> str:
+def _module_text(row: ModuleRow | BranchRow) -> str:
     """Its path, and what else it has in the second model."""
-    if row.first is None or row.second is None:
-        return next(node.path for node in (row.first, row.second) if node is not None)
-    path, other = row.first.path, row.second.path
+    path, other = row.paths
+    if path is None or other is None:
+        return path or other or ""
     module = path if path == other else f"{path} -> {_beside(path, other)}"
-    types = {row.first.type, row.second.type}
-    type_change = f" ({row.first.type} -> {row.second.type})" if len(types - {""}) > 1 else ""
+    type_change = f" ({' -> '.join(row.types)})" if len({*row.types} - {""}) > 1 else ""
     return module + type_change
 
 

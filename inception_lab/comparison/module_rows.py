@@ -18,15 +18,37 @@ class ModuleRow(NamedTuple):
         first: Of the first net; None where it is added.
         second: Of the second net; None where it is removed.
         change: The one that counts: `renamed` is one that is unchanged otherwise.
-        first_costs: By metric; of the module with all in it, or of itself where its children have rows.
+        is_whole: True for all that is in the modules, False for themselves alone: their children have rows.
+        first_costs: By metric.
         second_costs: The same of the second net.
     """
 
     first: ModuleNode | None
     second: ModuleNode | None
     change: Change
+    is_whole: bool
     first_costs: Mapping[str, float]
     second_costs: Mapping[str, float]
+
+    @property
+    def paths(self) -> tuple[str | None, str | None]:
+        """The paths of the modules."""
+        return self.first.path if self.first else None, self.second.path if self.second else None
+
+    @property
+    def types(self) -> tuple[str, str]:
+        """The classes of the modules; empty where one is missing or its class is not told."""
+        return self.first.type if self.first else "", self.second.type if self.second else ""
+
+    @property
+    def layers(self) -> tuple[tuple[ModuleNode, ...], tuple[ModuleNode, ...]]:
+        """The modules of each net whose costs the row holds."""
+        return self._layers_in(self.first), self._layers_in(self.second)
+
+    def _layers_in(self, module: ModuleNode | None) -> tuple[ModuleNode, ...]:
+        if module is None:
+            return ()
+        return tuple(module.nodes()) if self.is_whole else (module,)
 
     def growth(self, metric: str) -> float:
         """The cost in the second net less that in the first."""
@@ -66,13 +88,13 @@ def module_rows(pair: Pair, metrics: Sequence[str], depth: int | None) -> Iterat
 
 def _whole(pair: Pair, metrics: Sequence[str]) -> ModuleRow:
     first, second = (node.costs if node else {} for node in (pair.first, pair.second))
-    return ModuleRow(pair.first, pair.second, _change(pair, metrics), first, second)
+    return ModuleRow(pair.first, pair.second, _change(pair, metrics), True, first, second)
 
 
 def _own(pair: Pair, metrics: Sequence[str]) -> ModuleRow:
     first, second = (node.own or {} if node else {} for node in (pair.first, pair.second))
     change: Change = "changed" if _differs_itself(pair, metrics) else _change_of_name(pair)
-    return ModuleRow(pair.first, pair.second, change, first, second)
+    return ModuleRow(pair.first, pair.second, change, False, first, second)
 
 
 def _change(pair: Pair, metrics: Sequence[str]) -> Change:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inception_lab import __version__
 from inception_lab.comparison.alignment import Pair, align
+from inception_lab.comparison.branch_rows import BranchRow, branch_rows
 from inception_lab.comparison.comparability import is_comparable, notes, ratio
 from inception_lab.comparison.module_rows import ModuleRow, module_rows
 from inception_lab.comparison.module_tree import ModuleNode, module_tree
-from inception_lab.comparison.subjects import Step, records_of
+from inception_lab.comparison.subjects import ComparedModel, Step, models_of
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.loading.options import ModelRequest
@@ -31,8 +32,7 @@ class Comparison:
     """Two models or more, side by side.
 
     Attributes:
-        records: One per model. Ratios are to the first one.
-        sources: For each, the file that it was read from; empty where it was not.
+        models: Two or more. Ratios are to the first one.
 
     Example:
         >>> import inception_lab as il, torch
@@ -42,15 +42,19 @@ class Comparison:
         {'model': ['narrow', 'wide'], 'params': [8, 16], 'params_ratio': [1.0, 2.0]}
     """
 
-    records: tuple[Record, ...]
-    sources: tuple[str, ...]
+    models: tuple[ComparedModel, ...]
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The record of each model."""
+        return tuple(model.record for model in self.models)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The name of each model; where two share one, with the file that it is from or its place."""
         names = [str(record.context["model"]) for record in self.records]
-        pairs = zip(names, self.sources, strict=True)
-        longer = [f"{name} in {source}" if source else name for name, source in pairs]
+        pairs = zip(names, self.models, strict=True)
+        longer = [f"{name} in {model.source}" if model.source else name for name, model in pairs]
         names = [name if names.count(name) == 1 else long for name, long in zip(names, longer, strict=True)]
         return tuple(
             name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names, 1)
@@ -117,6 +121,32 @@ class Comparison:
 
         rows = [row.to_dict(self.metrics) for row in self.module_rows(depth)]
         return DataFrame(rows)
+
+    @property
+    def branches(self) -> DataFrame:
+        """The parallel branches of two models side by side, and the layers of each module in no branch.
+
+        A row per branch: `change`, the module that holds it and its name in both models (`first_module`,
+        `first_branch`, `second_module`, `second_branch`; no name for layers in no branch), and costs as of
+        `by_module`. Columns add up to the totals of the models.
+
+        Raises:
+            InceptionLabError: There are more than two models, or one of them has no trace, as a saved record
+                has none.
+        """
+        from pandas import DataFrame
+
+        return DataFrame([row.to_dict(self.metrics) for row in self.branch_rows()])
+
+    def branch_rows(self) -> tuple[BranchRow, ...]:
+        """Return the rows of `branches` as data."""
+        self._two()
+        first, second = (model.places for model in self.models)
+        if first is None or second is None:
+            raise InceptionLabError(
+                "branches of a saved record are not known", hint="compare models or traces"
+            )
+        return tuple(branch_rows(self.pair, (first, second), self.metrics))
 
     def changes(self, metric: str | None = None, depth: int | None = None) -> DataFrame:
         """Return the modules of two models that are not the same in both, the largest growth first.
@@ -194,7 +224,7 @@ class Comparison:
         """Return the comparison as the JSON that other programs read.
 
         `models` has for each model its context, `totals` and `ratios` to the first one. Of two models
-        `modules` has the rows of `by_module`, without what is absent.
+        `modules` has the rows of `by_module`, and `branches` those of `branches` where both were traced.
 
         Args:
             depth: As of `by_module`.
@@ -209,15 +239,21 @@ class Comparison:
             "notes": list(self.notes),
             "models": models,
         }
-        return data | ({"modules": self._plain_modules(depth)} if len(self.records) == 2 else {})
+        return data | (self._rows_of_two(depth) if len(self.models) == 2 else {})
 
     def _ratios(self, record: Record) -> dict[str, float]:
         values = {metric: ratio(metric, self.records[0], record) for metric in record.totals}
         return {metric: value for metric, value in values.items() if value is not None}
 
-    def _plain_modules(self, depth: int | None) -> list[Row]:
-        rows = (row.to_dict(self.metrics) for row in self.module_rows(depth))
-        return [{name: value for name, value in row.items() if value is not None} for row in rows]
+    def _rows_of_two(self, depth: int | None) -> dict[str, list[Row]]:
+        rows = {"modules": self._plain(self.module_rows(depth))}
+        is_traced = all(model.places is not None for model in self.models)
+        return rows | ({"branches": self._plain(self.branch_rows())} if is_traced else {})
+
+    def _plain(self, rows: Iterable[ModuleRow | BranchRow]) -> list[Row]:
+        """Rows without what is absent."""
+        plain = (row.to_dict(self.metrics) for row in rows)
+        return [{name: value for name, value in row.items() if value is not None} for row in plain]
 
 
 def _tree(label: str, layers: Sequence[Row]) -> ModuleNode:
@@ -274,18 +310,18 @@ def compare(
         >>> comparison.changes()[["change", "first_module", "macs_growth"]].to_dict("records")
         [{'change': 'changed', 'first_module': 'fc', 'macs_growth': -1013760}]
     """
-    pairs = records_of(subjects, Step(inputs, mode, optimizer, meta_only))
-    if len(pairs) < 2:
+    models = models_of(subjects, Step(inputs, mode, optimizer, meta_only))
+    if len(models) < 2:
         raise InceptionLabError("fewer than two models to compare", hint="name two or more")
-    records, sources = zip(*pairs, strict=True)
-    if names is not None:
-        records = _with_names(records, names)
-    for record in records:
-        check_context(record.context)
-    return Comparison(records, sources)
+    for model in models:
+        check_context(model.record.context)
+    return Comparison(models if names is None else _with_names(models, names))
 
 
-def _with_names(records: Sequence[Record], names: Sequence[str]) -> tuple[Record, ...]:
-    if isinstance(names, str) or len(names) != len(records):
-        raise InceptionLabError(f"{len(records)} models and names={names!r}", hint="give a name for each")
-    return tuple(record.with_context(model=str(name)) for record, name in zip(records, names, strict=True))
+def _with_names(models: Sequence[ComparedModel], names: Sequence[str]) -> tuple[ComparedModel, ...]:
+    if isinstance(names, str) or len(names) != len(models):
+        raise InceptionLabError(f"{len(models)} models and names={names!r}", hint="give a name for each")
+    return tuple(
+        replace(model, record=model.record.with_context(model=str(name)))
+        for model, name in zip(models, names, strict=True)
+    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inception_lab.comparison.locks import is_lock, locked_records
 from inception_lab.errors import InceptionLabError
+from inception_lab.ir.structure import Place, layer_calls, layer_name, places
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.loading.options import ModelRequest, model_request
 from inception_lab.record import Record
@@ -44,6 +45,22 @@ class Step:
         return self == Step(None, "eval", None, False)
 
 
+@dataclass(frozen=True)
+class ComparedModel:
+    """A model that is compared.
+
+    Attributes:
+        record: Of the model.
+        source: The file that it was read from; empty where it was not.
+        places: The place of each layer among parallel branches, by its path; None where there is no trace, as
+            a saved record does not tell them.
+    """
+
+    record: Record
+    source: str = ""
+    places: Mapping[str, Place] | None = None
+
+
 def is_file(text: str) -> bool:
     """True for the name of a file with a saved record, which no MODEL has.
 
@@ -64,8 +81,8 @@ def is_saved(subject: Subject) -> bool:
     return isinstance(subject, Path) or (isinstance(subject, str) and is_file(subject))
 
 
-def records_of(subjects: Sequence[Subject], step: Step) -> list[tuple[Record, str]]:
-    """Return the record of each subject, and the file that it is from; of a lock one for each budget.
+def models_of(subjects: Sequence[Subject], step: Step) -> tuple[ComparedModel, ...]:
+    """Return the models that subjects stand for: each for one, a lock for one of each of its budgets.
 
     Args:
         subjects: Of any kind, see `Subject`.
@@ -77,16 +94,19 @@ def records_of(subjects: Sequence[Subject], step: Step) -> list[tuple[Record, st
     """
     subjects = [_resolve(subject) for subject in subjects]
     _check_step(subjects, step)
-    return [pair for subject in subjects for pair in _records(subject, step)]
+    return tuple(model for subject in subjects for model in _models(subject, step))
 
 
-def _records(subject: Subject, step: Step) -> Iterator[tuple[Record, str]]:
-    if not isinstance(subject, Path):
-        yield _record(subject, step), ""
+def _models(subject: Subject, step: Step) -> Iterator[ComparedModel]:
+    if isinstance(subject, Record):
+        yield ComparedModel(subject)
+    elif not isinstance(subject, Path):
+        yield _traced_model(subject, step)
     elif is_lock(str(subject)):
-        yield from ((record, source) for source, record in locked_records(str(subject)).items())
+        locked = locked_records(str(subject))
+        yield from (ComparedModel(record, source) for source, record in locked.items())
     else:
-        yield Record.load(subject), str(subject)
+        yield ComparedModel(Record.load(subject), str(subject))
 
 
 def _resolve(subject: Subject) -> Subject:
@@ -110,25 +130,22 @@ def _check_step(subjects: Sequence[Subject], step: Step) -> None:
         raise InceptionLabError("inputs= without an nn.Module", hint="leave it out")
 
 
-def _record(subject: Subject, step: Step) -> Record:
-    if isinstance(subject, Record):
-        return subject
+def _traced_model(subject: Subject, step: Step) -> ComparedModel:
     # brings torch and pandas, which saved records do not need
-    from inception_lab.analyzers.summary import summarise
-
-    if isinstance(subject, Trace):
-        return summarise(subject)
-    if isinstance(subject, ModelRequest):
-        return _record_of_request(subject, step)
-    return summarise(_trace_module(subject, step))
-
-
-def _record_of_request(request: ModelRequest, step: Step) -> Record:
     from inception_lab.analyzers.summary import summarise
     from inception_lab.loading.model import trace_model, with_model_facts
 
-    trace = trace_model(request, mode=step.mode, optimizer=step.optimizer, meta_only=step.meta_only)
-    return with_model_facts(summarise(trace), request)
+    if not isinstance(subject, ModelRequest):
+        trace = subject if isinstance(subject, Trace) else _trace_module(subject, step)
+        return ComparedModel(summarise(trace), "", _layer_places(trace))
+    trace = trace_model(subject, mode=step.mode, optimizer=step.optimizer, meta_only=step.meta_only)
+    return ComparedModel(with_model_facts(summarise(trace), subject), "", _layer_places(trace))
+
+
+def _layer_places(trace: Trace) -> Mapping[str, Place]:
+    """The place of each layer by its path; of one that is called again, that of its first call."""
+    by_call = places(trace)
+    return {layer_name(call): by_call[call.id] for call in reversed(layer_calls(trace))}
 
 
 def _trace_module(module: nn.Module, step: Step) -> Trace:

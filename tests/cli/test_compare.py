@@ -119,6 +119,18 @@ def test_renamed_and_retyped_modules_are_said(capsys, saved):
     assert "pool (ReLU -> Linear)" in out
 
 
+def test_branches_have_rows_of_their_own(capsys):
+    arguments = ["compare", "googlenet", "googlenet_v2", "--branches"]
+    _, out, _ = typed(capsys, *arguments)
+    rows = [line.split()[1] for line in out.splitlines() if line.startswith("changed")]
+    assert len(rows) == 9
+    assert all(row.startswith("inception") and row.endswith(".branch3") for row in rows)
+    _, out, _ = typed(capsys, *arguments, "--format", "csv")
+    table = list(csv.DictReader(io.StringIO(out)))
+    assert sum(int(row["first_macs"]) for row in table) == 1582671872
+    assert {row["second_branch"] for row in table} == {"", "branch1", "branch2", "branch3", "branch4"}
+
+
 def test_long_paths_leave_the_table_narrow(capsys, saved):
     path = {f"a_long_name_{n}": {"and_another_one": {"conv": ("Conv2d", n)}} for n in range(1, 4)}
     more = {name: {"and_another_one": {"conv": ("Conv2d", 10**9)}} for name in path}
@@ -171,6 +183,12 @@ def test_a_model_of_ones_own_is_compared_by_its_keywords(capsys):
         ("nin nin nin --sort macs --input-size 3x64x64", 2, "are of two models; leave them out"),
         ("nin nin --unchanged --format csv --input-size 3x64x64", 2, "leave out --sort and --unchanged"),
         ("nin nin --depth 0", 2, "--depth"),
+        ("nin nin --depth 2 --branches --input-size 3x64x64", 2, "leave out --depth or --branches"),
+        (
+            "nin nin nin --branches --input-size 3x64x64",
+            2,
+            "--branches, --sort and --unchanged are of two models",
+        ),
         ("nin nin --optimizer sgd --input-size 3x64x64", 2, "--mode train"),
         ("nin googlenet --input-size 3x8x8", 3, "NIN: input 1 x 3 x 8 x 8 is too small"),
     ],

@@ -74,7 +74,7 @@ def test_a_change_since_the_lock_names_the_layers(lock):
 def test_a_lock_alone_sets_all_its_budgets_side_by_side(lock):
     comparison = il.compare(lock)
     assert [record.context["model"] for record in comparison.records] == ["nin(num_classes=10)", "nin"]
-    assert comparison.sources == (f"{lock}#small", f"{lock}#step")
+    assert [model.source for model in comparison.models] == [f"{lock}#small", f"{lock}#step"]
     assert list(locked_records(f"{lock}#step")) == [f"{lock}#step"]
 
 
