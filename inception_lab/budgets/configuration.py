@@ -113,10 +113,10 @@ def _check_table(value: object, place: Place) -> Mapping[str, Any]:
     return value
 
 
-def _check_keys(table: Mapping[str, Any], known: list[str], place: Place, what: str) -> None:
+def _check_keys(table: Mapping[str, Any], names: list[str], place: Place, what: str) -> None:
     for key in table:
-        if key not in known:
-            raise place.at(key).refusal(what, nearest(key, known))
+        if key not in names:
+            raise place.at(key).refusal(what, nearest(key, names))
 
 
 def read_budget(name: object, table: object, place: Place) -> Budget:
@@ -178,8 +178,8 @@ def _layer_tables(key: str, value: Any, place: Place) -> Mapping[str, Any]:
         return dict(value)
     # a bare word is more likely a misspelt key than the path of a layer, which `layers` takes
     if key and not _GLOB_CHARACTERS.intersection(key):
-        known = [*_SETTINGS, _LAYERS, *BUDGET_METRICS]
-        raise place.at(key).refusal("is not a key of a budget", nearest(key, known))
+        names = [*_SETTINGS, _LAYERS, *BUDGET_METRICS]
+        raise place.at(key).refusal("is not a key of a budget", nearest(key, names))
     return {key: value}
 
 

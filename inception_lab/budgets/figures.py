@@ -12,7 +12,7 @@ from inception_lab.budgets.budget_metrics import LARGEST_OF
 
 
 class Figures(Protocol):
-    """What a model costs, as a whole and layer by layer."""
+    """The costs of a model, as a whole and layer by layer."""
 
     def total(self, metric: str) -> int | None:
         """Return the figure of the whole model; None where it has none."""

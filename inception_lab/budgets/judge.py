@@ -64,7 +64,7 @@ class Models(Protocol):
 
 @dataclass(frozen=True)
 class Reference:
-    """What the figures of a budget are held against, besides its own limits.
+    """Everything that the figures of a budget are held against, besides its own limits.
 
     Attributes:
         budgets: Others of the configuration, by name.
@@ -207,8 +207,9 @@ class _Bench:
 
     def _other(self, ratio: Ratio) -> Budget:
         """The budget of that name, else the same question about another model."""
-        named = self.reference.budgets.get(ratio.to)
-        return named or replace(self.budget, name=ratio.to, model=ratio.to, kwargs={}, limits=(), line=None)
+        if ratio.to in self.reference.budgets:
+            return self.reference.budgets[ratio.to]
+        return replace(self.budget, name=ratio.to, model=ratio.to, kwargs={}, limits=(), line=None)
 
     def _time_finding(self, limit: Limit) -> Finding:
         """Hold a limit on a ratio of times: it is broken where the whole interval is above it."""

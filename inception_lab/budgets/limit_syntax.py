@@ -80,12 +80,12 @@ def read_limit(metric: str, value: object, place: Place, layers: str = "") -> Li
 
 
 def _check_metric(metric: str, layers: str, place: Place) -> None:
-    known = [name for name, one in BUDGET_METRICS.items() if one.of_layers or not layers]
-    if metric in known:
+    names = [name for name, one in BUDGET_METRICS.items() if one.of_layers or not layers]
+    if metric in names:
         return
     if metric in BUDGET_METRICS:
-        raise place.refusal(f"layers have no {metric} of their own", nearest(metric, known))
-    raise place.refusal("is not a metric", nearest(metric, known))
+        raise place.refusal(f"layers have no {metric} of their own", nearest(metric, names))
+    raise place.refusal("is not a metric", nearest(metric, names))
 
 
 def _possible(limit: Limit, place: Place) -> Limit:

@@ -16,8 +16,10 @@ KeyPath = tuple[str, ...]
 
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 """The end of a message of tomllib."""
-_CLOSING = re.compile(r"""[\]}]|\"\"\"|'''""")
-"""Without one of these on its last line, no statement of several lines ends."""
+_CLOSING = re.compile(r"""(?:[\]}]|\"{3}|'{3})\s*(?:#.*)?$""")
+"""The end of the last line of a statement of several lines."""
+_MOST_ATTEMPTS = 1000
+"""Lines that may seem to end one statement, as in a string of thousands of brackets."""
 _CONFLICT = re.compile(r"(<{7}|\|{7}|={7}|>{7})( |$)")
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _MOST_CHARACTERS = 60
@@ -140,17 +142,21 @@ def _statements(text: str) -> Iterator[_Statement]:
     none before its last.
     """
     lines = text.replace("\r\n", "\n").split("\n")
-    start = 0
+    start = attempts = 0
     for end, line in enumerate(lines):
         if end > start and not _CLOSING.search(line):
             continue
         statement = "\n".join(lines[start : end + 1])
         try:
             data = tomllib.loads(statement)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
+            attempts += 1
+            # what is wrong before the end of the lines does not become right by more of them
+            if not str(error).endswith("(at end of document)") or attempts > _MOST_ATTEMPTS:
+                return
             continue
         yield _Statement(start + 1, statement, data)
-        start = end + 1
+        start, attempts = end + 1, 0
 
 
 def _first_faulty_line(text: str) -> int:

@@ -1,11 +1,14 @@
 """Budgets in a test of one's own, on nets whose figures are plain arithmetic."""
 
+from functools import partial
+
 import pytest
 import torch
 from support.budget_nets import Net
 from torch import nn
 
 import inception_lab as il
+from inception_lab.measure.timing import timing
 
 SHAPE = (1, 1, 4, 4)
 FIGURES = {
@@ -121,3 +124,10 @@ def test_faults_of_the_limits_are_said(limits, text):
     with pytest.raises(il.InceptionLabError) as failure:
         il.check_budget(Net(), SHAPE, **limits)
     assert (str(failure.value), failure.value.exit_code) == (text, 2)
+
+
+def test_times_of_a_model_at_hand(monkeypatch):
+    monkeypatch.setattr(timing, "compare_times", partial(timing.compare_times, seconds=0))
+    limit = {"ratio": 1000, "to": "torch.nn:Conv2d(in_channels=1, out_channels=3, kernel_size=1)"}
+    (finding,) = il.check_budget(Net(), (1, 1, 4, 4), time=limit).findings
+    assert (finding.passed, finding.reason) == (True, "")

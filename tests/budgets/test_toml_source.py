@@ -14,6 +14,8 @@ STATEMENTS = [
     "x = 1", "  y = 2", "x.y = 3", "z = { u = 1, v = { w = 2 } }", "'q r' = 'x = 5'", '"" = 0',
     "m = [\n  1,\n  2, # ]\n]", "n = [[1], [\n2]]", 's = """\n[a]\nx = 1\n"""', "t = '''\n= [\n'''",
     'r = """a""""', 'o = "[b]"', "# [a]", "#x = 1", "", "   ", "p = [{ k = 1 }]",
+    'aa = """\\\n  b"""', "ab = [1, # ]\n2]", 'ac = """\n\\"""\n"""', 'ad = ["]",\n"#]"\n]  # [',
+    "ae = [\n'''\n]''', '''\n]''']", "af = 1979-05-27 07:32:00", "ag = '''\n\\",
 ]  # fmt: skip
 
 
@@ -98,3 +100,16 @@ def test_the_place_of_a_key_without_a_line_is_that_of_its_table():
 def test_long_and_huge_values_are_shortened():
     assert shortened("x" * 100) == "'" + "x" * 56 + "..."
     assert shortened(10**5000) == "a huge int"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['x = """\n' + "]\n" * 5000, "x = [\n" + "[1],\n" * 5000, "x = [\n[\n" + "]\n" * 5000],
+    ids=["text", "arrays", "brackets"],
+)
+def test_a_statement_of_thousands_of_lines_takes_few_attempts(tmp_path, monkeypatch, content):
+    attempts = []
+    loads = tomllib.loads
+    monkeypatch.setattr(tomllib, "loads", lambda text: attempts.append(text) or loads(text))
+    fault(tmp_path, content.encode())
+    assert len(attempts) < 1100
