@@ -138,6 +138,13 @@ def test_the_steps_of_the_workflow_pass_fail_and_annotate(project, capsys):
     assert "| FAILED |" in summary
 
 
+def test_the_time_of_a_check_is_the_one_that_was_measured():
+    report = (ROOT / "reports/benchmarks/check.md").read_text(encoding="utf-8")
+    seconds = float(re.search(r"takes ([\d.]+) s beyond", report)[1])
+    for page in (README, BUDGETS):
+        assert f"[{seconds:.1f} s of CPU time](" in page
+
+
 def test_every_link_leads_somewhere():
     for page in (ROOT / "docs").glob("*.md"):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
