@@ -101,3 +101,9 @@ def test_files_are_the_same_every_time():
 def test_there_is_nothing_to_see(rows):
     with pytest.raises(InceptionLabError, match="cannot be drawn"):
         macs_and_time_plot(subject_of(*rows))
+
+
+@pytest.mark.filterwarnings("error")
+def test_letters_that_the_font_does_not_have_are_boxes():
+    images = macs_and_time_plot(subject_of(("stem", 60, 30), ("头🙂", 40, 10)))
+    assert set(images) == {"png", "svg"}

@@ -164,7 +164,7 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fit", [shorten, lambda name, width: distinct([name, name], width)[0]])
 def test_names_are_cut_to_their_room(fit: Callable[[str, float], str]) -> None:
     with plot_style():
-        for name in ("short", "long" * 40, "W" * 100):
+        for name in ("short", "long" * 40, "W" * 100, "🙂" * 40):
             assert text_width(fit(name, 1.5)) <= 1.5
 
 

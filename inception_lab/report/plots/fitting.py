@@ -23,8 +23,8 @@ def _advance(letter: str, weight: str) -> float:
     """Distance from a letter to the next one, as a part of the font's size."""
     font = get_font(findfont(FontProperties(family=FONT, weight=weight)))
     font.set_size(100, 72)
-    # FreeType gives it in 1/65536 of a pixel
-    return float(font.load_char(ord(letter)).linearHoriAdvance) / 65536 / 100
+    # the glyph of a letter that the font does not have is number 0, a box; FreeType gives 1/65536 of a pixel
+    return float(font.load_glyph(font.get_char_index(ord(letter))).linearHoriAdvance) / 65536 / 100
 
 
 def shorten(text: str, width: float, size: float = TEXT) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -60,5 +61,8 @@ def image(figure: Figure, kind: str) -> bytes:
         kind: `svg` or `png`.
     """
     file = io.BytesIO()
-    figure.savefig(file, format=kind, dpi=144, metadata=_METADATA[kind])
+    with warnings.catch_warnings():
+        # a letter that the font does not have is drawn as a box
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.savefig(file, format=kind, dpi=144, metadata=_METADATA[kind])
     return file.getvalue()
