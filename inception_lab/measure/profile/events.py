@@ -9,11 +9,12 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from sys import intern
 from typing import Any, Literal, NamedTuple
+from urllib.parse import quote, unquote
 
 from inception_lab.errors import InceptionLabError
 
 LAYER_RANGE = "inception_lab.layer: "
-"""Prefix of the ranges that this project records: the full path of a module follows."""
+"""Prefix of the ranges that this project records: the full path of a module follows, see `layer_range`."""
 
 PHASE_RANGE = "inception_lab.phase: "
 """Prefix of the ranges that this project records around a phase: forward, loss, backward or optimizer."""
@@ -31,6 +32,9 @@ MEMORY = "[memory]"
 NANOSECONDS = 1000
 """In the microsecond that is the unit of a trace."""
 
+_AS_THEY_ARE = "".join(map(chr, range(32, 127))).translate({ord(char): None for char in '"%\\'})
+"""Characters that torch.profiler writes into a trace as they are."""
+
 RangeKind = Literal["layer", "module", "operator", "annotation"]
 WorkKind = Literal["kernel", "copy", "memset"]
 
@@ -47,6 +51,29 @@ KERNEL_LAUNCH = re.compile(r"(?:cuda|cu|hip)\w*Launch\w*Kernel\w*")
 _OPERATORS = ("cpu_op", "operator")
 _FLOWS = ("fwdbwd", "forward_backward")
 _MOST_MICROSECONDS = 2**63 // NANOSECONDS
+
+
+def layer_range(path: str) -> str:
+    """Return the name of the range of a module's call.
+
+    torch.profiler drops a range whose name has a letter outside ASCII, and writes no valid JSON where it has
+    a quotation mark; so such characters are percent-encoded, see RFC 3986.
+
+    Example:
+        >>> layer_range("blocks.0"), layer_range('a "b"')
+        ('inception_lab.layer: blocks.0', 'inception_lab.layer: a %22b%22')
+    """
+    return LAYER_RANGE + quote(path, safe=_AS_THEY_ARE, errors="surrogatepass")
+
+
+def layer_of(name: str) -> str:
+    """Return the path of the module whose range has this name.
+
+    Example:
+        >>> layer_of(layer_range('a "b"'))
+        'a "b"'
+    """
+    return unquote(name.removeprefix(LAYER_RANGE), errors="backslashreplace")
 
 
 class Range(NamedTuple):
@@ -221,7 +248,7 @@ def _add_annotation(events: Events, event: Mapping[str, Any], category: str) -> 
     del category
     name = _name(event)
     if name.startswith(LAYER_RANGE):
-        _add_range(events, event, "layer", name.removeprefix(LAYER_RANGE))
+        _add_range(events, event, "layer", layer_of(name))
     else:
         _add_range(events, event, "annotation", name)
 

@@ -10,7 +10,7 @@ from torch.profiler import record_function
 
 from inception_lab.ir.structure import ROOT
 from inception_lab.ir.trace import Phase
-from inception_lab.measure.profile.events import LAYER_RANGE, PHASE_RANGE
+from inception_lab.measure.profile.events import PHASE_RANGE, layer_range
 from inception_lab.measure.real_runs import calls_reported
 from inception_lab.running.step import Step, StepResult
 from inception_lab.tracing.calls import FAILED_IN
@@ -45,7 +45,7 @@ class StepRanges:
     def reporting(self, function: Function, path: str, kind: str) -> Function:
         """The function, each of its calls within a range."""
         del kind
-        name = LAYER_RANGE + (path or ROOT)
+        name = layer_range(path or ROOT)
 
         def call_within_range(*args: Any, **kwargs: Any) -> Any:
             try:

@@ -20,7 +20,6 @@ from typing import IO, Any
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from, written_together
 from inception_lab.measure.profile.events import (
-    LAYER_RANGE,
     MEMORY,
     MODULE_PREFIX,
     NANOSECONDS,
@@ -28,6 +27,7 @@ from inception_lab.measure.profile.events import (
     Range,
     arguments_of,
     integer,
+    layer_of,
     nanoseconds,
     role_of,
 )
@@ -245,7 +245,7 @@ class _Rewriter:
         event = _with_numbers(event)
         yield event
         if index is not None and index in self.modules:
-            path = str(event["name"]).removeprefix(LAYER_RANGE)
+            path = layer_of(str(event["name"]))
             yield event | {
                 "cat": "python_function", "name": MODULE_PREFIX + path, "args": self.modules[index]
             }  # fmt: skip

@@ -1,14 +1,19 @@
 """Ranges around phases and module calls: in a trace of torch.profiler, and closed whatever happens."""
 
+import gzip
 import json
 from itertools import pairwise
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+import inception_lab as il
 from inception_lab.errors import InceptionLabError
+from inception_lab.measure.profile.events import layer_of, layer_range
 from inception_lab.measure.profile.ranges import run_with_ranges
 from inception_lab.measure.real_runs import failure_named, prepared_on
 from inception_lab.running.step import request_of
@@ -103,3 +108,38 @@ def test_ranges_change_no_number():
         with profile(activities=[ProfilerActivity.CPU]):
             ranged = run_with_ranges(step)
     assert torch.equal(plain.loss, ranged.loss)
+
+
+class Named(nn.Module):
+    """A layer under a name."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.add_module(name, nn.Linear(4, 4))
+        self.name = name
+
+    def forward(self, x):
+        return self.get_submodule(self.name)(x)
+
+
+# what torch.profiler drops, replaces or writes as it is, which then is no JSON
+@pytest.mark.parametrize(
+    "name",
+    ["ünï🙂", 'a"b', "a\\b", "a\\", "a\nb", "a\tb", "\x1b[31mred", "\x00", "%41", "a b/c(d)", "n" * 3000],
+    ids=["letters", "quote", "backslash", "end", "line", "tab", "escape", "null", "percent", "plain", "long"],
+)
+def test_every_name_of_a_module_comes_back(tmp_path, name):
+    profile = il.record_profile(Named(name), (2, 4), folder=tmp_path, active=1, name="net")
+    assert sorted(profile.layers["layer"]) == sorted(["(model)", name])
+    copy = json.loads(gzip.decompress((tmp_path / "tensorboard/net.pt.trace.json.gz").read_bytes()))
+    assert f"nn.Module: {name}" in {event["name"] for event in copy["traceEvents"]}
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_names_of_ranges_are_of_plain_characters(path):
+    name = layer_range(path)
+    assert name.isascii()
+    assert name.isprintable()
+    assert not {'"', "\\"} & set(name)
+    # half of a pair of UTF-16 is no character that anything could show
+    assert layer_of(name) == path.encode(errors="surrogatepass").decode(errors="backslashreplace")
