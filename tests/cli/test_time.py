@@ -71,6 +71,13 @@ def test_by_depth_modules_have_rows(capsys):
     assert {"mlpconv1", "(model)", "(outside)"} <= {row["module"] for row in data["modules"]}
 
 
+def test_phases_are_in_milliseconds_as_all_times(capsys):
+    _, out, _ = run(capsys, "nin", *SMALL, "--mode", "train")
+    header, _, row, *_ = out.splitlines()
+    assert header.split("  ")[-3:] == ["Forward (ms)", "Loss (ms)", "Backward (ms)"]
+    assert all(len(figure.partition(".")[2]) == 3 for figure in row.split()[-3:])
+
+
 def test_csv_is_a_bare_table_in_order_of_execution(capsys, tmp_path):
     path = tmp_path / "times.csv"
     run(capsys, "nin", *SMALL, "--format", "csv", "-o", str(path))
