@@ -20,6 +20,9 @@ LOG_LEVEL, SILENT = "KINETO_LOG_LEVEL", "99"
 """Above the levels of the profiler's own log on standard error. One line of it has no level: that of a first
 profile in another thread than the one that imported torch."""
 
+MOST_THREADS = 1024
+"""Within an operation; where a system gives no more of them, the process is ended by its OpenMP library."""
+
 _ABSENT = object()
 
 
@@ -130,6 +133,8 @@ def operation_threads(count: int | None) -> Iterator[None]:
     """
     if count is not None and (type(count) is not int or count < 1):
         raise InceptionLabError(f"{count!r} threads", hint="use threads=1 or more")
+    if count is not None and count > MOST_THREADS:
+        raise InceptionLabError(f"{count} threads", hint=f"use threads={MOST_THREADS} or fewer")
     before = torch.get_num_threads()
     if count is None or count == before:
         yield
