@@ -42,6 +42,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "jit_schemas": "torch._C:_jit_get_all_schemas",
         "jit_tracing_state": "torch._C:_get_tracing_state",
         "parse_schema": "torch._C:parse_schema",
+        "profiler_enabled": "torch.autograd:_profiler_enabled",
         "select_convolution_backend": "torch._C:_select_conv_backend",
         "sequence_number": "torch._C:_autograd._get_sequence_nr",
         "storage_use_count": "torch._C:_storage_Use_Count",

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
-from inception_lab.errors import InceptionLabError
+from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.files import path_from, written_together
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.profile.profile import COLUMNS, Profile, read_profile
@@ -30,6 +30,7 @@ from inception_lab.measure.timing.context import run_context
 from inception_lab.measure.timing.module_state import ModuleState
 from inception_lab.measure.timing.rounds import Progress, renew
 from inception_lab.record import SCHEMA, Row
+from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.inputs import Inputs
 from inception_lab.running.losses import Loss
@@ -130,8 +131,8 @@ def record_profile(
         What `read_profile` gives for the trace, with the facts about the run in its context.
 
     Raises:
-        InceptionLabError: An option is not known or the folder cannot be written (exit code 2), or the model
-            raised or has no data (3).
+        InceptionLabError: An option is not known, the folder cannot be written or another profiler runs (exit
+            code 2), or the model raised, has no data or names a range as torch.profiler cannot write it (3).
 
     Example:
         >>> import tempfile
@@ -144,6 +145,7 @@ def record_profile(
         (['(model)', '0', '1'], 2)
     """
     plan = Plan(wait, warm_up, active)
+    _check_no_profiler()
     place = device_of(device, _ACTIVITIES, "profiles are not recorded")
     request = request_of(
         model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, name=name
@@ -153,7 +155,7 @@ def record_profile(
         path = new / (worker_name(request.name) + TRACE_SUFFIX)
         with one_run_at_a_time, operation_threads(threads):
             context = _record(request, place, plan, path, progress)
-        result = _with_context(read_profile(path), context)
+        result = _with_context(_read_recording(path, request.name), context)
         _write_files(new, path, result)
     return result
 
@@ -175,6 +177,25 @@ def _record(
     # a disk that is full is no failure of the model
     session.export_chrome_trace(str(path))
     return context
+
+
+def _check_no_profiler() -> None:
+    # PyTorch has one at a time: the end of a second one ends the first, whose user would never know
+    if torch_internals.profiler_enabled():
+        raise InceptionLabError("another profiler runs", hint="record outside its with block")
+
+
+def _read_recording(path: Path, name: str) -> Profile:
+    """The profile of a trace that was just written."""
+    try:
+        return read_profile(path)
+    except InceptionLabError as error:
+        raise InceptionLabError(
+            f"torch.profiler wrote a trace that {str(error).removeprefix(f'{path}: ').partition(';')[0]}",
+            where=name,
+            hint="name no record_function with a quotation mark",  # written as they are, which is no JSON
+            exit_code=MODEL_FAILED,
+        ) from error
 
 
 def _session(device: torch.device, plan: Plan) -> profile:

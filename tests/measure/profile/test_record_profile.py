@@ -209,6 +209,7 @@ def test_steps_on_a_gpu_begin_from_the_same_random_numbers(monkeypatch):
         ({"wait": -1}, "wait=-1 steps; use wait=0 or more"),
         ({"threads": 0}, "0 threads; use threads=1 or more"),
         ({"threads": "2"}, "'2' threads; use threads=1 or more"),
+        ({"threads": 10**6}, "1000000 threads; use threads=1024 or fewer"),
         ({"active": 1.5}, "active=1.5 steps; use active=1 or more"),
         ({"optimizer": "sgd"}, "an optimizer takes no step in eval mode"),
         ({"folder": "{file}"}, "cannot be written"),
@@ -225,4 +226,27 @@ def test_options_that_make_no_sense(tmp_path, options, words):
         il.record_profile(nn.Linear(4, 4), (2, 4), **arguments)
     assert str(error.value).endswith(words.partition("; ")[2])
     assert error.value.exit_code == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_profiler_of_the_user_goes_on(tmp_path):
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        with pytest.raises(InceptionLabError, match="another profiler runs; record outside its with block"):
+            il.record_profile(nn.Linear(4, 4), (2, 4), folder=tmp_path / "new")
+        torch.ones(3).square()
+    assert "aten::square" in {event.key for event in profiler.key_averages()}
+    assert not (tmp_path / "new").exists()
+
+
+class NamingARange(nn.Module):
+    def forward(self, x):
+        with torch.profiler.record_function('a "range"'):
+            return x + 1
+
+
+def test_a_trace_that_is_no_json_names_the_model(tmp_path):
+    with pytest.raises(InceptionLabError, match=r"^net: torch\.profiler wrote .*not JSON") as error:
+        il.record_profile(NamingARange(), (2, 4), folder=tmp_path / "new", name="net", active=1)
+    assert "name no record_function with a quotation mark" in str(error.value)
+    assert error.value.exit_code == 3
     assert not (tmp_path / "new").exists()
