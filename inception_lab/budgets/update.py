@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from inception_lab.budgets.budget_metrics import BUDGET_METRICS
 from inception_lab.budgets.configuration import Configuration, read_configuration
 from inception_lab.budgets.figures import Figures, RecordedFigures
 from inception_lab.budgets.judge import ModelFigures, Models, layer_changes, mode_of, partial_reason
-from inception_lab.budgets.lock import Lock, LockedBudget, question_of, read_lock, write_lock
+from inception_lab.budgets.lock import Lock, LockedBudget, differences, question_of, read_lock, write_lock
 from inception_lab.budgets.verdict import Change
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode
@@ -46,16 +46,19 @@ class LockUpdate:
 
     Attributes:
         path: Of the lock.
-        changes: Every total that changed, budget by budget.
+        changes: Every total that changed, or whose layers did, budget by budget.
         errors: The budgets whose model could not be built or traced, or is partial, by name: the lock has of
             them what it had.
         note: The fault of the lock that was there before; empty where it had none.
+        conditions: The settings of a budget that are others than in the lock before, such as `batch-size` or
+            `torch` for its version, by the name of the budget.
     """
 
     path: Path
     changes: tuple[LockChange, ...]
     errors: Mapping[str, str]
     note: str = ""
+    conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def update_lock(path: str | Path | None = None) -> LockUpdate:
@@ -77,8 +80,9 @@ def update_lock(path: str | Path | None = None) -> LockUpdate:
 
     lock, errors = updated_lock(configuration, old, NamedModels())
     write_lock(configuration.lock, lock)
-    changes = tuple(_changes(old.budgets if old else {}, lock.budgets))
-    return LockUpdate(configuration.lock, changes, errors, note)
+    before = old.budgets if old else {}
+    changes = tuple(_changes(before, lock.budgets))
+    return LockUpdate(configuration.lock, changes, errors, note, _changed_conditions(before, lock.budgets))
 
 
 def _old_lock(path: Path) -> tuple[Lock | None, str]:
@@ -152,10 +156,26 @@ def _changes(before: Mapping[str, LockedBudget], after: Mapping[str, LockedBudge
         old = before[name].figures if name in before else _NO_FIGURES
         new = after[name].figures if name in after else _NO_FIGURES
         for metric in BUDGET_METRICS:
-            if old.total(metric) != new.total(metric):
-                yield LockChange(
-                    name, metric, old.total(metric), new.total(metric), _layers(new, old, metric)
-                )
+            before_total, after_total = old.total(metric), new.total(metric)
+            layers = _layers(new, old, metric)
+            # a renamed or moved layer changes lines of the lock, though the total stays
+            has_moved = BUDGET_METRICS[metric].explained_by == metric and layers
+            if before_total != after_total or has_moved:
+                yield LockChange(name, metric, before_total, after_total, layers)
+
+
+def _changed_conditions(
+    before: Mapping[str, LockedBudget], after: Mapping[str, LockedBudget]
+) -> Mapping[str, tuple[str, ...]]:
+    """The keys in which the questions of budgets differ, and `input-shapes` or `torch` where they do."""
+    conditions: dict[str, tuple[str, ...]] = {}
+    for name in sorted(before.keys() & after.keys()):
+        old, new = before[name], after[name]
+        keys = differences(old.question, new.question)
+        keys += ["input-shapes"] if old.input_shapes != new.input_shapes else []
+        keys += ["torch"] if old.torch != new.torch else []
+        conditions |= {name: tuple(keys)} if keys else {}
+    return conditions
 
 
 def _layers(new: Figures, old: RecordedFigures, metric: str) -> tuple[Change, ...]:

@@ -24,6 +24,8 @@ def update_text(update: LockUpdate, every_layer: bool) -> str:
     totals = [change for change in update.changes if change.metric != "flops"]
     for budget, changes in groupby(totals, key=lambda change: change.budget):
         lines += _budget_lines(budget, list(changes), None if every_layer else FEW)
+    for budget, keys in update.conditions.items():
+        lines.append(f"changed  {budget}  {', '.join(keys)}")
     lines += [f"error    {budget}: {reason}" for budget, reason in update.errors.items()]
     if len(lines) == 1:
         lines.append("nothing changed")
@@ -50,6 +52,8 @@ def _total_text(change: LockChange) -> str:
     if change.before is None:
         return f"{change.metric} {quantity_texts(change.metric, change.after)[0]}"
     before, after = quantity_texts(change.metric, change.before, change.after)
+    if change.before == change.after:
+        return f"{change.metric} {after}, in other layers"
     percent = f" ({100 * (change.after / change.before - 1):+.2g} %)" if change.before else ""
     return f"{change.metric} {before} -> {after}{percent}"
 

@@ -125,6 +125,19 @@ def test_an_update_says_what_changed(folder):
     assert gone == [LockChange("wide", "params", 53, None, gone[0].layers)]
 
 
+def test_an_update_says_what_moved_and_which_settings_changed(folder):
+    il.update_lock()
+    (folder / "user_nets.py").write_text(NETS.replace("nn.ReLU()", "nn.Identity(), nn.ReLU()"))
+    (folder / "inception-lab.toml").write_text(CONFIGURATION.replace('"1x4x4"', '["1x4x4:float32"]', 1))
+    sys.modules.pop("user_nets", None)
+    update = il.update_lock()
+    assert update.conditions == {"small": ("input-size",)}
+    changes = [change for change in update.changes if (change.budget, change.metric) == ("small", "params")]
+    assert changes == [LockChange("small", "params", 36, 36, (Change("4", 0, 18), Change("3", 18, 0)))]
+    assert {change.metric for change in update.changes} >= {"params", "macs", "training_macs"}
+    assert il.update_lock().conditions == {}
+
+
 def test_a_budget_whose_model_fails_keeps_its_locked_figures(folder):
     il.update_lock()
     before = read_lock("inception-lab.lock").budgets["small"]

@@ -50,3 +50,10 @@ def test_layers_beyond_the_first_ones_are_counted():
     update = LockUpdate(LOCK, (LockChange("x", "macs", 1, 37, layers),), {})
     assert "           and 3 more\n" in update_text(update, every_layer=False)
     assert update_text(update, every_layer=True).count("(new)") == 8
+
+
+def test_layers_that_moved_and_settings_that_changed():
+    moved = LockChange("x", "macs", 37, 37, (Change("new", 0, 5), Change("old", 5, 0)))
+    text = update_text(LockUpdate(LOCK, (moved,), {}, conditions={"x": ("torch",)}), every_layer=False)
+    assert "changed  x\n         macs 37, in other layers\n" in text
+    assert text.endswith("changed  x  torch\n")
