@@ -2,12 +2,17 @@
 
 import csv
 import io
+import json
+import re
+from dataclasses import replace
 
 import pytest
-from support.made_checks import ALL, BROKEN, CHANGES, CONFIGURATION, PASSED, verdict
+from hypothesis import given
+from hypothesis import strategies as st
+from support.made_checks import ALL, BROKEN, CHANGES, CONFIGURATION, KEPT, PASSED, verdict
 
 from inception_lab.budgets.verdict import Change, Check, Finding
-from inception_lab.cli.check_text import FORMS, check_text
+from inception_lab.cli.check_text import FORMS, MARKDOWN_COLUMNS, check_text
 
 TABLE = """\
 passed  good    1 limit
@@ -74,13 +79,35 @@ def test_markdown_has_a_row_per_limit_and_folds_layers_away():
     assert r"- inception4e.branch3.conv5x5.conv  +98.0 M (20.0 M -\> 118 M)" in text
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_names_with_markup_and_line_breaks_do_no_harm(form):
-    finding = Finding(BROKEN.limit, 2e9, 1.6e9, False, None, (Change("a|b\n<x>", 1, 2),), "too\nmuch | *x*")
-    text = check_text(Check(CONFIGURATION, (verdict("n|a\nme <b>", finding),)), form, every_layer=False)
-    if form in ("table", "markdown"):
-        assert "n|a\nme" not in text
-        assert "<b>" not in text.replace("\\<b\\>", "") or form == "table"
+def check_of(name, layer, reason):
+    finding = replace(BROKEN, changes=(Change(layer, 1, 2),), reason=reason)
+    return Check(CONFIGURATION, (verdict(name, finding, KEPT),))
+
+
+@given(st.text(min_size=1), st.text(), st.text())
+def test_any_text_stays_in_its_line_and_its_cell(name, layer, reason):
+    check = check_of(name, layer, reason)
+    plain = check_of("name", "layer", "reason")
+    table = check_text(check, "table", every_layer=False)
+    assert len(table.split("\n")) == len(check_text(plain, "table", every_layer=False).split("\n"))
+    assert all(character.isprintable() for character in table.replace("\n", ""))
+    markdown = check_text(check, "markdown", every_layer=False)
+    assert len(markdown.split("\n")) == len(check_text(plain, "markdown", every_layer=False).split("\n"))
+    rows = [line for line in markdown.split("\n") if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {len(MARKDOWN_COLUMNS) + 1}
+
+
+@given(st.text(min_size=1), st.text(), st.text())
+def test_any_text_comes_back_from_the_formats_for_programs(name, layer, reason):
+    check = check_of(name, layer, reason)
+    (budget,) = json.loads(check_text(check, "json", every_layer=False))["budgets"]
+    assert (budget["budget"], budget["limits"][0]["changes"][0]["layer"]) == (name, layer)
+    rows = list(csv.DictReader(io.StringIO(check_text(check, "csv", every_layer=False), newline="")))
+    assert [(row["budget"], row["reason"]) for row in rows] == [(name, reason), (name, "")]
+    assert json.loads(check_text(check, "bencher", every_layer=False))[name]
+    assert (
+        json.loads(check_text(check, "customSmallerIsBetter", every_layer=False))[0]["name"] == f"{name}/macs"
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
