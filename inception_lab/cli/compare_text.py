@@ -168,6 +168,9 @@ def _note_lines(comparison: Comparison, form: str) -> Iterator[str]:
 
 
 def _module_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]:
+    if not comparison.metrics:
+        yield "Layers have nothing to compare."
+        return
     metrics = _growths(comparison, view)
     rows = _rows(comparison, view)
     selection = [row for row in rows if view.show_unchanged or row.change != "unchanged"]

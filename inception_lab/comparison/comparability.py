@@ -100,6 +100,9 @@ def notes(labels: Sequence[str], records: Sequence[Record]) -> Iterator[str]:
     first, *others = records
     for label, other in zip(labels[1:], others, strict=True):
         yield from _differences(labels[0], label, first, other)
+        versions = [record.context.get("torch") for record in (other, first)]
+        if None not in versions and versions[0] != versions[1]:
+            yield f"{label} is of torch {versions[0]}, {labels[0]} of torch {versions[1]}"
     for label, record in zip(labels, records, strict=True):
         if record.uncounted_ops:
             operations = ", ".join(f"{row.get('name')} ({row.get('count')}x)" for row in record.uncounted_ops)

@@ -117,8 +117,8 @@ def _differs(pair: Pair, metrics: Sequence[str]) -> bool:
     """True where anything in one module is not as in the other."""
     if pair.first is None or pair.second is None or _differs_itself(pair, metrics):
         return True
-    if not pair.children:
-        return pair.first.content != pair.second.content or bool(pair.first.children)
+    if not pair.children:  # both are layers, or no structure in them is common
+        return bool(pair.first.children or pair.second.children)
     return any(_differs(child, metrics) for child in pair.children)
 
 

@@ -175,7 +175,11 @@ class Comparison:
         Raises:
             InceptionLabError: The layers of the two models have no such metric that can be compared.
         """
-        if metric is None and self.metrics:
+        if not self.metrics:
+            raise InceptionLabError(
+                "the layers of these models have nothing to compare", hint="see their totals"
+            )
+        if metric is None:
             return self.metrics[0]
         if metric not in self.metrics:
             raise InceptionLabError(

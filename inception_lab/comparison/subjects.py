@@ -103,10 +103,19 @@ def _models(subject: Subject, step: Step) -> Iterator[ComparedModel]:
     elif not isinstance(subject, Path):
         yield _traced_model(subject, step)
     elif is_lock(str(subject)):
-        locked = locked_records(str(subject))
-        yield from (ComparedModel(record, source) for source, record in locked.items())
+        records = locked_records(str(subject))
+        yield from (ComparedModel(record, source) for source, record in records.items())
     else:
-        yield ComparedModel(Record.load(subject), str(subject))
+        yield ComparedModel(_load(subject), str(subject))
+
+
+def _load(path: Path) -> Record:
+    try:
+        return Record.load(path)
+    except InceptionLabError as error:
+        # answers of other commands, and those by module, are JSON too
+        error.hint = error.hint and "write it with Record.to_json(), or inception-lab summary --format json"
+        raise
 
 
 def _resolve(subject: Subject) -> Subject:

@@ -147,6 +147,28 @@ def test_what_cannot_be_compared_is_said_within_the_width(capsys, saved):
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_records_without_layers_have_totals(capsys, tmp_path):
+    data = record_of({"a": ("Conv2d", 1)}).to_dict() | {"layers": []}
+    (tmp_path / "bare.json").write_text(json.dumps(data))
+    path = str(tmp_path / "bare.json")
+    for form in ("table", "markdown"):
+        code, out, _ = typed(capsys, "compare", path, path, "--format", form)
+        assert code == 0
+        assert out.endswith("Layers have nothing to compare.\n")
+
+
+def test_answers_of_other_commands_are_taken_where_they_are_records(capsys, tmp_path):
+    path = str(tmp_path / "other.json")
+    typed(capsys, "crosscheck", "nin", *SMALL, "--format", "json", "-o", path)
+    code, out, _ = typed(capsys, "compare", path, "nin", *SMALL)
+    assert code == 0
+    assert "No module differs in MACs." in out
+    typed(capsys, "summary", "nin", *SMALL, "--depth", "1", "--format", "json", "-o", path)
+    code, out, err = typed(capsys, "compare", path, "nin", *SMALL)
+    assert (code, out) == (2, "")
+    assert "write it with Record.to_json(), or inception-lab summary --format json" in err
+
+
 def test_strict_fails_where_a_model_is_partial(capsys, saved):
     one = saved("one", {"a": ("Conv2d", 1)})
     partial = saved("half", {"a": ("Conv2d", 1)}, complete=False)

@@ -145,6 +145,22 @@ def test_a_partial_record_is_said_to_be_one():
     assert comparison.notes[0] == "net (1) is partial, not counted: aten.cat.default (9x)"
 
 
+def test_another_version_of_torch_is_said():
+    old, new = (record_of({"a": ("Conv2d", 1)}, torch=version) for version in ("2.4", "2.13"))
+    assert il.compare(old, new).notes == ("net (2) is of torch 2.13, net (1) of torch 2.4",)
+    assert il.compare(new, new).notes == ()
+
+
+def test_records_without_layers_have_totals_alone():
+    record = record_of({"a": ("Conv2d", 1)})
+    record = il.Record(record.context, record.totals, (), (), ())
+    comparison = il.compare(record, record)
+    assert comparison.totals["macs_ratio"].tolist() == [1, 1]
+    assert comparison.by_module()["change"].tolist() == ["unchanged"]
+    with pytest.raises(InceptionLabError, match="have nothing to compare; see the totals"):
+        comparison.changes()
+
+
 def test_a_total_of_nothing_has_no_ratio():
     zero, one = record_of({"a": ("Conv2d", 0)}), record_of({"a": ("Conv2d", 1)})
     assert "params_ratio" not in il.compare(zero, one).totals
