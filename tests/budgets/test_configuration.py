@@ -254,3 +254,22 @@ print(sorted(set(sys.modules) & {{"torch", "pandas", "numpy"}}))
     ] * 2
     assert "its end is missing" in lines[2]
     assert lines[3] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("[tool.inception-lab]\nbudget.a = 3\n",
+         ":2: tool.inception-lab.budget: is not a key of the configuration; did you mean budgets?"),
+        ("tool.inception-lab = 3\n",
+         ":1: tool.inception-lab: 3 is not a table; write its keys under a [header]"),
+        ("[tool.inception-lab.budgets.a]\nmodel = 'nin'\nparms = 1\n",
+         ":3: tool.inception-lab.budgets.a.parms: is not a key of a budget; did you mean params?"),
+    ],
+    ids=range(3),
+)  # fmt: skip
+def test_a_fault_in_pyproject(tmp_path, text, error):
+    file = write(tmp_path, text, "pyproject.toml")
+    with pytest.raises(InceptionLabError) as failure:
+        read_configuration(tmp_path)
+    assert str(failure.value) == f"{file}{error}"
