@@ -176,9 +176,7 @@ class Comparison:
             InceptionLabError: The layers of the two models have no such metric that can be compared.
         """
         if not self.metrics:
-            raise InceptionLabError(
-                "the layers of these models have nothing to compare", hint="see their totals"
-            )
+            raise InceptionLabError("layers have nothing to compare", hint="see the totals")
         if metric is None:
             return self.metrics[0]
         if metric not in self.metrics:

@@ -157,7 +157,7 @@ def test_records_without_layers_have_totals_alone():
     comparison = il.compare(record, record)
     assert comparison.totals["macs_ratio"].tolist() == [1, 1]
     assert comparison.by_module()["change"].tolist() == ["unchanged"]
-    with pytest.raises(InceptionLabError, match="have nothing to compare; see the totals"):
+    with pytest.raises(InceptionLabError, match="layers have nothing to compare; see the totals"):
         comparison.changes()
 
 
