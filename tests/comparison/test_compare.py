@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.random_nets import NETS, record_of
 from torch import nn
 
 import inception_lab as il
+from inception_lab.cli.compare_text import View, comparison_text
 from inception_lab.comparison.comparability import is_comparable
 from inception_lab.errors import InceptionLabError
 from inception_lab.loading.options import ModelRequest
@@ -261,3 +262,28 @@ def test_the_other_order_mirrors_every_row(net, other, depth):
     one = facts(il.compare(record_of(net), record_of(other)), ("first", "second"))
     two = facts(il.compare(record_of(other), record_of(net)), ("second", "first"))
     assert one == {(MIRRORED.get(change, change), *rest) for change, *rest in two}
+
+
+PATHS = st.sampled_from(["", "a", "a.b", "..", "(model)"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | PATHS,
+    lambda parts: st.lists(parts, max_size=2) | st.dictionaries(st.text(max_size=2), parts, max_size=2),
+    max_leaves=3,
+)
+KEYS = st.sampled_from(["layer", "type", "macs", "params", "call", "output_shape", "self_ms", "x"])
+FACTS = st.sampled_from(["dtype", "optimizer", "loss", "note", "torch", "kwargs", "device", "model", "mode"])
+
+
+@settings(max_examples=400)
+@given(st.lists(st.dictionaries(KEYS, JSON), max_size=4), st.dictionaries(FACTS, JSON, max_size=3))
+def test_any_json_is_compared_or_refused_in_one_line(layers, facts):
+    good = record_of({"a": ("Conv2d", 1), "b": {"0": ("ReLU", 0)}}).to_dict()
+    try:
+        record = il.Record.from_dict({**good, **facts, "layers": layers})
+        comparison = il.compare(record, il.Record.from_dict(good))
+        json.dumps(comparison.to_dict())
+        assert comparison.totals.shape[0] == 2
+        for form in ("table", "markdown", "csv"):
+            assert comparison_text(comparison, View(None, False, None, False), form).endswith("\n")
+    except InceptionLabError as error:
+        assert "\n" not in str(error)  # noqa: PT017
