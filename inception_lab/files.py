@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory, TemporaryFile
 
 from inception_lab.errors import InceptionLabError
 
@@ -25,6 +25,26 @@ def path_from(value: object) -> Path:
     if "\0" in str(path):
         raise InceptionLabError(f"{value!r} is not a path", hint="pass text such as 'folder/name'")
     return path
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before work is done for it.
+
+    Args:
+        path: The file, or a link to it; missing folders are not made yet.
+
+    Raises:
+        InceptionLabError: The file cannot be written.
+    """
+    with _failure_named(path):
+        target = path.resolve()
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if target.exists() and not target.is_file():  # a device or a pipe
+            return
+        # permissions do not tell: a file system may be read-only, or not take files at all, as /proc
+        with TemporaryFile(dir=next(place for place in target.parents if place.exists())):
+            pass
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,26 +72,33 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     temporary: Path | None = None
     try:
-        path = path.resolve()
-        if path.exists() and not path.is_file():  # a device or a pipe is written to, never replaced
-            path.write_bytes(content)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # in the same folder, as only within one file system does replacing it happen at once
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(content)
-        temporary.chmod(0o666 & ~_umask())  # temporary files are made for their owner alone
-        temporary.replace(path)
+        with _failure_named(path):
+            target = path.resolve()
+            if target.exists() and not target.is_file():  # a device or a pipe is written to, never replaced
+                target.write_bytes(content)
+                return
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # in the same folder, as only within one file system does replacing it happen at once
+            with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+                temporary = Path(file.name)
+                file.write(content)
+            temporary.chmod(0o666 & ~_umask())  # temporary files are made for their owner alone
+            temporary.replace(target)
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _failure_named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, RuntimeError) as error:  # before Python 3.13 a loop of links is a RuntimeError
         raise InceptionLabError(
             f"cannot be written: {getattr(error, 'strerror', None) or error}",
             where=str(path),
             hint="name another file",
         ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

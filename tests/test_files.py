@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.files import write_bytes, write_text, written_together
+from inception_lab.files import check_writable, write_bytes, write_text, written_together
 
 
 @pytest.mark.parametrize(
@@ -145,3 +145,22 @@ def test_a_file_in_the_way_of_a_folder_is_found_before_anything_moves(tmp_path):
         write_new_files(tmp_path)
     assert (tmp_path / "first").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "inner"]
+
+
+def test_a_file_that_can_be_written_is_not_made_yet(tmp_path):
+    (tmp_path / "old").write_text("old")
+    for path in (tmp_path / "new", tmp_path / "a" / "b" / "new", tmp_path / "old", Path(os.devnull)):
+        check_writable(path)
+    assert [(path.name, path.read_text()) for path in tmp_path.rglob("*")] == [("old", "old")]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "file/new", "loop", "n" * 300 + "/new"], ids=["folder", "file", "loop", "long"]
+)
+def test_a_file_that_cannot_be_written_is_refused_as_writing_it_does(tmp_path, name):
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for refuse in (check_writable, lambda path: write_text(path, "new")):
+        with pytest.raises(InceptionLabError, match=r"cannot be written: .*; name another file") as error:
+            refuse(tmp_path / name)
+        assert (error.value.where, error.value.exit_code) == (str(tmp_path / name), 2)

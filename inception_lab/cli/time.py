@@ -30,6 +30,7 @@ from inception_lab.cli.roofline_text import roofline_text
 from inception_lab.cli.time_plot import check_plot, draw_macs_beside_time
 from inception_lab.cli.time_text import comparison_text, times_text
 from inception_lab.errors import InceptionLabError
+from inception_lab.files import check_writable
 
 if TYPE_CHECKING:
     import torch
@@ -130,6 +131,8 @@ def command(
     MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
     """
     _check(models, options)
+    for path in filter(None, (output, options.plot)):
+        check_writable(path)  # measuring may take long
     tracing = replace(tracing, batch_size=options.batch_sizes[0])
     with progress_bar(f"timing {', '.join(models)}") as progress:
         keywords = _keywords(tracing, options) | {"progress": progress}

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from support.typed import typed
 
+import inception_lab
 from inception_lab.measure.timing.clock import OUTSIDE
 
 SMALL = ("--input-size", "3x64x64", "--seconds", "0")
@@ -191,3 +192,14 @@ def test_a_mistake_is_answered_in_one_line(capsys, arguments, message):
     assert (code, out) == (2, "")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["-o", "--plot"])
+def test_a_file_that_cannot_be_written_costs_no_time(capsys, tmp_path, monkeypatch, option):
+    for name in ("layer_times", "measure_roofline"):  # whoever calls one of them fails
+        monkeypatch.setattr(inception_lab, name, None)
+    folder = tmp_path / "times.png"
+    folder.mkdir()
+    code, out, err = run(capsys, "nin", *SMALL, option, str(folder))
+    assert (code, out) == (2, "")
+    assert err == f"inception-lab: {folder}: cannot be written: Is a directory; name another file\n"
