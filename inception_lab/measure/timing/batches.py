@@ -142,7 +142,7 @@ def times_by_batch(
             replace(one, model=private_copy(model), inputs=with_batch(inputs, size))
             for size in batch_sizes[1:]
         ]
-        measurements = measure_requests([one, *others], device, threads, seconds * len(batch_sizes), progress)
+        measurements = measure_requests([one, *others], device, threads, seconds, progress)
     samples = [
         [elapsed / size for elapsed in measurement.plain]
         for size, measurement in zip(batch_sizes, measurements, strict=True)

@@ -158,7 +158,7 @@ def compare_times(
         )
         for model, one, name in zip(models, inputs, names, strict=True)
     ]
-    measurements = measure_requests(requests, device, threads, seconds * len(requests), progress)
+    measurements = measure_requests(requests, device, threads, seconds, progress)
     first, *others = (measurement.plain for measurement in measurements)
     ratios = [
         TimeRatio(name, names[0], median_ratio(other, first))
@@ -184,12 +184,12 @@ def _check_models(models: Sequence[nn.Module], inputs: Sequence[Inputs], names: 
 def measure_requests(
     requests: Sequence[Request], device: str, threads: int | None, seconds: float, progress: Progress | None
 ) -> Sequence[Measurement]:
-    """Measure passes or steps whose rounds take turns; see `layer_times` for what the arguments mean."""
+    """Measure passes or steps whose rounds take turns, each within `seconds`; see `layer_times`."""
     place = timed_device(device)
     _check_seconds(seconds)
     with one_run_at_a_time, operation_threads(threads), ExitStack() as stack:
         steps = [_enter(stack, request, place) for request in requests]
-        return _MEASURES[place.type](steps, seconds, progress)
+        return _MEASURES[place.type](steps, seconds * len(steps), progress)
 
 
 def timed_device(name: str) -> torch.device:

@@ -1,5 +1,6 @@
 """Times of layers: they add up, they are complete, and nothing is changed by them."""
 
+import re
 import sys
 from decimal import Decimal
 from types import SimpleNamespace
@@ -334,6 +335,21 @@ def test_options_that_make_no_sense_are_refused_in_one_line(monkeypatch, options
 def test_a_time_budget_is_a_number_of_seconds(seconds):
     with pytest.raises(InceptionLabError, match="time budget"):
         il.layer_times(nn.Linear(3, 3), (2, 3), seconds=seconds)
+
+
+@pytest.mark.parametrize("seconds", ["5", None, [1]], ids=repr)
+def test_a_time_budget_of_several_steps_is_checked_as_that_of_one(seconds):
+    message = re.escape(f"a time budget of {seconds!r} seconds")
+    with pytest.raises(InceptionLabError, match=message):
+        il.compare_times([nn.Linear(3, 3), nn.Linear(3, 3)], [(2, 3), (2, 3)], seconds=seconds)
+    with pytest.raises(InceptionLabError, match=message):
+        il.times_by_batch(nn.Linear(3, 3), (3,), [1, 2], seconds=seconds)
+
+
+def test_another_default_device_makes_no_difference():
+    model = nn.Linear(3, 3)
+    with torch.device("meta"):
+        assert times_of(model, (2, 3)).step_ms > 0
 
 
 class TestComparison:
