@@ -44,10 +44,7 @@ def _is_alike(twin: Tensor, tensor: Tensor) -> bool:
 
 
 def _new_meta_twin(tensor: Tensor) -> Tensor:
-    if is_lazy(tensor):
-        raise InceptionLabError(
-            "a lazy layer has no shape yet", hint="run the model once on real input", exit_code=MODEL_FAILED
-        )
+    _refuse_lazy(tensor)
     key = id(tensor)
     empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     twin = like_original(empty, tensor)
@@ -56,12 +53,20 @@ def _new_meta_twin(tensor: Tensor) -> Tensor:
     return twin
 
 
+def _refuse_lazy(tensor: Tensor) -> None:
+    if is_lazy(tensor):
+        raise InceptionLabError(
+            "a lazy layer has no shape yet", hint="run the model once on real input", exit_code=MODEL_FAILED
+        )
+
+
 def cpu_copy(tensor: Tensor) -> Tensor:
     """A copy of this weight on the CPU.
 
     Raises:
-        InceptionLabError: The tensor is on meta and has no data (exit code 3).
+        InceptionLabError: The tensor is on meta or of a lazy layer and has no data (exit code 3).
     """
+    _refuse_lazy(tensor)
     if tensor.is_meta:
         raise InceptionLabError(
             "a model on meta cannot run for real", hint="build it on cpu", exit_code=MODEL_FAILED
@@ -87,7 +92,8 @@ def cpu_input(example: Tensor) -> Tensor:
     """A copy of an example input; of one without data, random numbers, or zeros where they are whole."""
     if not example.is_meta:
         return example.detach().to("cpu", copy=True).requires_grad_(example.requires_grad)
-    numbers = torch.zeros(example.shape, dtype=example.dtype)
+    # named, as the caller may have set another default device
+    numbers = torch.zeros(example.shape, dtype=example.dtype, device="cpu")
     if numbers.is_floating_point() or numbers.is_complex():
-        numbers.copy_(torch.rand(example.shape))
+        numbers.copy_(torch.rand(example.shape, device="cpu"))
     return torch.empty_like(example, device="cpu").copy_(numbers).requires_grad_(example.requires_grad)

@@ -79,14 +79,14 @@ def test_a_twin_goes_with_its_weight():
     assert len(stand_ins._meta_twins) == size
 
 
+LAZY = "a lazy layer has no shape yet; run the model once on real input"
+
+
 @pytest.mark.parametrize(
     ("stand_in", "weight", "line"),
     [
-        (
-            meta_twin,
-            nn.LazyLinear(3).weight,
-            "a lazy layer has no shape yet; run the model once on real input",
-        ),
+        (meta_twin, nn.LazyLinear(3).weight, LAZY),
+        (cpu_copy, nn.LazyLinear(3).weight, LAZY),
         (cpu_copy, torch.empty(2, device="meta"), "a model on meta cannot run for real; build it on cpu"),
     ],
 )
