@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from inception_lab import __version__
 from inception_lab.errors import InceptionLabError
+from inception_lab.files import path_from
 from inception_lab.measure.profile import overview, tables
 from inception_lab.measure.profile.attribution import NO_CORRELATION, NO_LAUNCH, attribute
 from inception_lab.measure.profile.events import KERNEL_LAUNCH, Events
@@ -165,7 +166,7 @@ def read_profile(path: str | Path) -> Profile:
                 layer    phase  device_ms  share  kernels  self_host_ms
         0  aten::relu  forward     0.0015  100.0        1         0.009
     """
-    path = Path(path)
+    path = path_from(path)
     return _profile(read_events(path), path.name)
 
 

@@ -13,6 +13,7 @@ from support.profile_traces import (
 )
 
 import inception_lab as il
+from inception_lab.errors import InceptionLabError
 
 
 def read(tmp_path, events, **header):
@@ -337,3 +338,9 @@ def test_the_json_has_the_fields_that_other_programs_read(tmp_path):
     assert {"kernel_ms", "busy_ms", "span_ms"} <= data["totals"].keys()
     assert all({"device_ms", "kernels", "phase", "layer"} <= row.keys() for row in data["layers"])
     assert all({"reason", "kernels", "device_ms"} <= row.keys() for row in data["unattributed"])
+
+
+@pytest.mark.parametrize("path", [None, 5, b"x", "a\0b"], ids=repr)
+def test_what_is_not_a_path_is_refused(path):
+    with pytest.raises(InceptionLabError, match="is not a path"):
+        il.read_profile(path)
