@@ -281,7 +281,7 @@ def guarded(
         others: Modules that run with it, such as a loss.
     """
     with (
-        _no_modes(),
+        no_modes(),
         torch.inference_mode(False),  # tensors made in inference mode could not be differentiated
         substituted(model, training, stand_in, others) as substitutes,
         _deep_stack(),
@@ -412,7 +412,7 @@ def _deep_stack() -> Iterator[None]:
         sys.setrecursionlimit(_stack_limits.pop())
 
 
-def _no_modes() -> AbstractContextManager[object]:
+def no_modes() -> AbstractContextManager[object]:
     """Nothing of another trace's or of somebody's dispatch mode."""
     active = torch_internals.current_dispatch_mode() is not None
     return torch_internals.disable_current_modes() if active else nullcontext()

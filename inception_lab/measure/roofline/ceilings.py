@@ -14,6 +14,7 @@ from inception_lab.measure.real_runs import device_of, operation_threads
 from inception_lab.measure.roofline import cache, kernels
 from inception_lab.measure.roofline.limits import Ceilings
 from inception_lab.running.exclusion import one_run_at_a_time
+from inception_lab.running.step import no_modes
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 SECONDS = 3.0
@@ -66,8 +67,9 @@ def measure_ceilings(
         if earlier is not None and earlier.seconds >= seconds:
             return earlier
         # tensors of an inference keep no account of versions, and nothing is differentiated; under an
-        # autocast of the caller's, the ceiling of its dtype would be kept as that of another one
-        with torch.inference_mode(), torch.autocast(place.type, enabled=False):
+        # autocast of the caller's, the ceiling of its dtype would be kept as that of another one, and under
+        # a dispatch mode, each operation would seem to take the time of the mode too
+        with torch.inference_mode(), torch.autocast(place.type, enabled=False), no_modes():
             ceilings = _measure(key, place, dtype, float(seconds))
     cache.save(ceilings)
     return ceilings

@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.made_times import CEILINGS
+from torch.utils.flop_counter import FlopCounterMode
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
@@ -53,6 +54,13 @@ def test_autocast_around_it_makes_no_difference(monkeypatch):
     with torch.autocast("cpu", torch.bfloat16):
         il.measure_ceilings(threads=1, seconds=0)
     assert dtypes == [torch.float32]
+
+
+@small
+def test_a_dispatch_mode_around_it_sees_nothing():
+    with FlopCounterMode(display=False) as counter:
+        il.measure_ceilings(threads=1, seconds=0, anew=True)
+    assert counter.get_total_flops() == 0
 
 
 @small
