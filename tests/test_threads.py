@@ -1,4 +1,4 @@
-"""Every pair of public functions that run a model, from two threads at once, on one model and on two.
+"""Pairs of public functions that run a model, from two threads at once, on one model and on two.
 
 Afterwards the models are as they were, the settings of the process too, and every answer is the one that the
 function gives alone. Real forwards of a user's own run beside each of them, and a training beside traces.
@@ -26,7 +26,7 @@ from inception_lab.measure.hardware import device_name
 
 SHAPE = (2, 3, 12, 12)
 ROUNDS = int(os.environ.get("INCEPTION_LAB_THREAD_ROUNDS", "1"))
-"""Runs of each function in a test; scripts/test_threads.sh takes many."""
+"""Runs of each function in a test; scripts/test_threads.sh takes many, and then of every pair."""
 TIMEOUT = 600
 
 
@@ -96,6 +96,13 @@ FUNCTIONS = {
     "create_model": lambda _: {p.dtype for p in il.create_model("googlenet_cifar10").parameters()},
     "forward": own_forward,
 }
+BESIDE_ALL = {"trace", "step", "measure_memory", "layer_times", "forward"}
+"""One function of each kind: beside these every other one runs in the default tests."""
+PAIRS = [
+    pair
+    for pair in combinations_with_replacement(FUNCTIONS, 2)
+    if ROUNDS > 1 or pair[0] == pair[1] or not BESIDE_ALL.isdisjoint(pair)
+]
 SET_BY_TORCH = {"TORCHINDUCTOR_CACHE_DIR"}
 """Variables of the environment that PyTorch itself sets when it imports its compiler."""
 DRAWING = {"create_model"}
@@ -192,7 +199,7 @@ def run_at_once(calls, rounds=ROUNDS):
 
 
 @pytest.mark.parametrize("second_model", [0, 1], ids=["one model", "two models"])
-@pytest.mark.parametrize(("first", "second"), list(combinations_with_replacement(FUNCTIONS, 2)))
+@pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_every_pair(first, second, second_model, alone):
     nets, draws = models(), not DRAWING.isdisjoint({first, second})
     before = settings(draws)
