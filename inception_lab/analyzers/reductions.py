@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from math import prod
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pandas import DataFrame
 
-from inception_lab.ir.once import table_once_per_trace
+from inception_lab.ir.once import once_per_trace, table_once_per_trace
 from inception_lab.ir.structure import Place, places
 from inception_lab.ir.trace import Op, Trace
 
@@ -23,7 +24,7 @@ SUM = "sum"
 ALL_MODULES = "all modules"
 WHOLE_NET = "whole net"
 
-_POOLS = frozenset(
+POOLS = frozenset(
     {
         "max_pool2d_with_indices",
         "max_pool3d_with_indices",
@@ -41,6 +42,18 @@ _POOLS = frozenset(
     }
 )
 """Operations that pool each channel by itself, by base name; PyTorch makes 1-d pools of 2-d ones."""
+
+
+class InputChannels(NamedTuple):
+    """Input channels of a product in a branch, with and without the reduction before it.
+
+    Attributes:
+        reduced: As traced.
+        naive: In the naive counterpart; 0 for a product that this does without.
+    """
+
+    reduced: int
+    naive: int
 
 
 class Sides(NamedTuple):
@@ -83,7 +96,11 @@ def _rows(trace: Trace) -> Iterator[tuple[str, str, Sides]]:
     """Module, branch and costs of each row."""
     branches, outside = _ops_by_branch(trace)
     first_readers = _first_readers(trace)
-    costs = {place: _branch_cost(trace, ops, first_readers) for place, ops in branches.items()}
+    channels = naive_channels(trace)
+    costs = {
+        place: _sum(_product_cost(trace, op, channels.get(op.id), first_readers) for op in ops if op.macs)
+        for place, ops in branches.items()
+    }
     for module in dict.fromkeys(place.block for place in costs):
         inside = {place.branch: cost for place, cost in costs.items() if place.block == module}
         yield from ((module, branch, cost) for branch, cost in inside.items())
@@ -110,13 +127,43 @@ def _ops_by_branch(trace: Trace) -> tuple[Mapping[Place, list[Op]], list[Op]]:
     return branches, outside
 
 
-def _branch_cost(trace: Trace, branch: Sequence[Op], first_readers: Mapping[int, int]) -> Sides:
-    """Cost of one branch, without and with its reductions."""
+@once_per_trace
+def naive_channels(trace: Trace) -> Mapping[int, InputChannels]:
+    """Return the input channels of the products that differ in the naive counterpart, by operation id.
+
+    Args:
+        trace: In any mode.
+
+    Example:
+        >>> import inception_lab as il
+        >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
+        >>> [tuple(channels) for channels in naive_channels(trace).values()][:5]
+        [(192, 0), (96, 192), (192, 0), (16, 192), (192, 0)]
+    """
+    branches, _ = _ops_by_branch(trace)
+    by_branch = (_branch_channels(trace, ops) for ops in branches.values())
+    return MappingProxyType({op: channels for branch in by_branch for op, channels in branch.items()})
+
+
+def _branch_channels(trace: Trace, branch: Sequence[Op]) -> dict[int, InputChannels]:
+    """The same of one branch."""
     products = [op for op in branch if op.macs]
     product_of, pool_values = _sources(branch)
     sources = {op.id: product_of.get(op.reads[0]) for op in products}
     reductions = _reductions(trace, products, sources, pool_values)
-    return _sum(_product_cost(trace, op, sources[op.id], reductions, first_readers) for op in products)
+    channels = {}
+    for op in products:
+        source = sources[op.id]
+        if op.id in reductions:
+            channels[op.id] = InputChannels(_weight_shape(trace, op)[1], 0)
+        elif source is not None and source in reductions:
+            # the channels behind the reduction, and those before it, which the naive one reads
+            channels[op.id] = InputChannels(*_weight_shape(trace, reductions[source])[:2])
+    return channels
+
+
+def _weight_shape(trace: Trace, convolution: Op) -> tuple[int, ...]:
+    return trace.values[convolution.reads[1]].shape
 
 
 def _reductions(
@@ -145,7 +192,7 @@ def _sources(branch: Sequence[Op]) -> tuple[dict[int, int], set[int]]:
             product_of.update(dict.fromkeys(op.writes, op.id))
         elif operand in product_of:  # an activation or a normalisation passes its product on
             product_of.update(dict.fromkeys(op.writes, product_of[operand]))
-        elif op.base_name in _POOLS or operand in pool_values:
+        elif op.base_name in POOLS or operand in pool_values:
             pool_values.update(op.writes)
     return product_of, pool_values
 
@@ -170,18 +217,16 @@ def _is_reduction(trace: Trace, op: Op, readers: Sequence[Op]) -> bool:
 
 
 def _product_cost(
-    trace: Trace, op: Op, source: int | None, reductions: Mapping[int, Op], first_readers: Mapping[int, int]
+    trace: Trace, op: Op, channels: InputChannels | None, first_readers: Mapping[int, int]
 ) -> Sides:
     """Cost of a product, whose naive counterpart reads what the reduction before it reads."""
     cost = _as_traced(trace, op, first_readers)
-    if op.id in reductions:
-        return cost._replace(naive_weights=0, naive_macs=0)
-    if source is None or source not in reductions:
+    if channels is None:
         return cost
     # linear in the input channels: multiplied by the channels before the reduction over those behind it
-    narrow, wide = trace.values[reductions[source].reads[1]].shape[:2]
     return cost._replace(
-        naive_weights=cost.reduced_weights // narrow * wide, naive_macs=cost.reduced_macs // narrow * wide
+        naive_weights=cost.reduced_weights // channels.reduced * channels.naive,
+        naive_macs=cost.reduced_macs // channels.reduced * channels.naive,
     )
 
 
