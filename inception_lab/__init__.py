@@ -77,6 +77,10 @@ if TYPE_CHECKING:
     from inception_lab.report.write import write_comparison as write_comparison
     from inception_lab.report.write import write_report as write_report
     from inception_lab.tracing.tracer import trace as trace
+    from inception_lab.worksheets.designed import design_worksheet as design_worksheet
+    from inception_lab.worksheets.rendering import render_worksheet as render_worksheet
+    from inception_lab.worksheets.sheet import Worksheet as Worksheet
+    from inception_lab.worksheets.traced import worksheet as worksheet
 
 _HOME = {
     "BatchTimes": "measure.timing.batches",
@@ -99,6 +103,7 @@ _HOME = {
     "TimesComparison": "measure.timing.results",
     "Trace": "ir.trace",
     "Verdict": "budgets.verdict",
+    "Worksheet": "worksheets.sheet",
     "branch_costs": "analyzers.cost",
     "check_budget": "budgets.check",
     "check_budgets": "budgets.check",
@@ -108,6 +113,7 @@ _HOME = {
     "compare_times": "measure.timing.timing",
     "create_model": "models.registry",
     "crosscheck": "counters.comparison",
+    "design_worksheet": "worksheets.designed",
     "effective_field": "measure.effective_field",
     "field_of": "analyzers.receptive_field.field",
     "field_spectrum": "analyzers.receptive_field.spectrum",
@@ -132,6 +138,7 @@ _HOME = {
     "record_profile": "measure.profile.record",
     "reduction_saving": "analyzers.reductions",
     "register_formula": "formulas.registry",
+    "render_worksheet": "worksheets.rendering",
     "reserved_memory": "analyzers.memory.cuda_allocator",
     "resolution_fit": "analyzers.receptive_field.resolution",
     "roofline": "measure.roofline.tables",
@@ -145,6 +152,7 @@ _HOME = {
     "trace_for_device": "measure.prediction",
     "tried_resolution_fit": "limits",
     "update_lock": "budgets.update",
+    "worksheet": "worksheets.traced",
     "write_comparison": "report.write",
     "write_report": "report.write",
 }

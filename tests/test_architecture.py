@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "report": BASE | {"analyzers"},
     "comparison": ANSWERS | {"budgets", "counters", "loading", "models"},
     "budgets": ANSWERS | {"loading", "models"},
+    "worksheets": ENGINE | {"analyzers", "models", "report"},
     "cli": None,
     "pytest_plugin": None,
     "__init__": None,
@@ -287,7 +288,7 @@ def in_fresh_interpreter(code):
     "arguments",
     [["--help"], ["--version"], ["models"], ["models", "--format", "json"], ["summary", "--help"],
      ["check", "--help"], ["report", "--help"], ["crosscheck", "--help"], ["profile", "--help"],
-     ["time", "--help"], ["compare", "--help"], ["modles"]],
+     ["time", "--help"], ["compare", "--help"], ["worksheet", "--help"], ["modles"]],
     ids=" ".join,
 )  # fmt: skip
 def test_light_commands_import_nothing_heavy(arguments):

@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "Tables, plots and a page about each model, in folders.",
     "summary": "The layer table of a model, and its totals.",
     "time": "Time of each layer in real runs; of several models, ratios.",
+    "worksheet": "One module's arithmetic, naive against reduced.",
 }
 """Every command with its one line of help, so that `--help` loads none of them."""
 

@@ -1,0 +1,1 @@
+"""One module's arithmetic as a student writes it down: naive against reduced."""

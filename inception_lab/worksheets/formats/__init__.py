@@ -1,0 +1,1 @@
+"""A worksheet as text, Markdown, LaTeX, JSON or CSV."""

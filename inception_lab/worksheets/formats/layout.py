@@ -1,0 +1,169 @@
+"""The parts of a worksheet in reading order, the same in text, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from inception_lab.worksheets.formats.equations import (
+    MEASURES,
+    Equation,
+    joined_equation,
+    number,
+    product_text,
+    ratio_equations,
+    ratio_text,
+    sum_equations,
+    working_equations,
+)
+from inception_lab.worksheets.sheet import Branch, Sums, Working, Worksheet, channels_last, ratio
+
+TABLE_COLUMNS = ("", "Naive", "Reduced", "Naive / reduced")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A line in words and the equations under it.
+
+    Attributes:
+        name: Of a layer, as its author wrote it; empty for a sum.
+        words: The rest of the line; may hold names of a user's classes and operations.
+        equations: Under it.
+    """
+
+    name: str
+    words: str
+    equations: tuple[Equation, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the worksheet with a heading.
+
+    Attributes:
+        name: Of a branch, as its author wrote it; may be empty.
+        words: The rest of the heading.
+        blocks: Under it.
+    """
+
+    name: str
+    words: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class TotalsTable:
+    """Naive beside reduced, a row per branch and one for their sum.
+
+    Attributes:
+        measure: The quantity.
+        rows: The name of a branch, then a text for each further column of `TABLE_COLUMNS`.
+    """
+
+    measure: str
+    rows: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A worksheet in reading order.
+
+    Attributes:
+        title: Names the module and its model, which users named.
+        introduction: Sentences without any name of a user's.
+        sections: The working.
+        tables: The totals.
+        uncounted: Operations that no formula knows, and how often each ran; a user may have named them.
+    """
+
+    title: str
+    introduction: tuple[str, ...]
+    sections: tuple[Section, ...]
+    tables: tuple[TotalsTable, ...]
+    uncounted: tuple[str, ...]
+
+
+def layout_of(sheet: Worksheet) -> Layout:
+    """Return the parts of a worksheet in reading order."""
+    return Layout(
+        title=sheet.title,
+        introduction=tuple(_introduction(sheet)),
+        sections=tuple(_sections(sheet)),
+        tables=tuple(_tables(sheet)) if sheet.has_reductions else (),
+        uncounted=tuple(f"{name}, ran {count} times" for name, count in sheet.uncounted_ops.items()),
+    )
+
+
+def _introduction(sheet: Worksheet) -> Iterator[str]:
+    if sheet.input_shape and sheet.output_shape:
+        shapes = (
+            channels_last(shape, _axes(sheet, shape)) for shape in (sheet.input_shape, sheet.output_shape)
+        )
+        sizes = [product_text(shape) for shape in shapes]
+        order = " (channels last)" if sheet.axes else ""
+        yield f"Input {sizes[0]}, output {sizes[1]}{order}."
+    if not sheet.branched:
+        yield "It has no parallel branches, and so no naive counterpart."
+    elif not sheet.has_reductions:
+        yield "No branch has a 1x1 reduction: the naive counterpart is the module itself."
+    else:
+        yield "Naive: without the 1x1 reductions, on the same input."
+
+
+def _axes(sheet: Worksheet, shape: tuple[int, ...]) -> int:
+    """Axes of the image in a shape: none where it has too few."""
+    return sheet.axes if len(shape) > sheet.axes else 0
+
+
+def _sections(sheet: Worksheet) -> Iterator[Section]:
+    for branch in sheet.branches:
+        yield from _branch_sections(branch, sheet.branched)
+    if sheet.joined:
+        lines = [joined_equation("reduced" if sheet.has_reductions else "module", sheet.joined)]
+        if sheet.has_reductions:
+            lines.insert(0, joined_equation("naive", sheet.naive_joined))
+        yield Section("", "Joined along the channels", (Block("", "", tuple(lines)),))
+    if not sheet.has_reductions:
+        yield Section("", "Total", (Block("", "", tuple(_total_equations(sheet.reduced))),))
+
+
+def _branch_sections(branch: Branch, branched: bool) -> Iterator[Section]:
+    words = "" if branch.name else "Layers in no branch" if branched else "Layers"
+    if branch.workings == branch.naive_workings:
+        yield Section(branch.name, words, _blocks(branch.workings, branch.reduced))
+        return
+    yield Section(branch.name, f"{words} naive".strip(), _blocks(branch.naive_workings, branch.naive))
+    yield Section(branch.name, f"{words} reduced".strip(), _blocks(branch.workings, branch.reduced))
+    lines = ratio_equations(branch.naive, branch.reduced)
+    yield Section(branch.name, f"{words} naive / reduced".strip(), (Block("", "", tuple(lines)),))
+
+
+def _blocks(workings: Sequence[Working], total: Sums) -> tuple[Block, ...]:
+    if not workings:
+        return (Block("", "no layer is left: the input passes through", ()),)
+    blocks = [Block(w.layer, _description(w), tuple(working_equations(w))) for w in workings]
+    sums = sum_equations(workings, total)
+    return (*blocks, Block("", "sum", tuple(sums))) if sums else tuple(blocks)
+
+
+def _description(working: Working) -> str:
+    """The operation of a layer with its sizes."""
+    sizes = [product_text(working.size(shape)) for shape in (working.input_shape, working.output_shape)]
+    return f"{working.operation}, {sizes[0]} to {sizes[1]}" if all(sizes) else working.operation
+
+
+def _total_equations(total: Sums) -> list[Equation]:
+    return [Equation(subject, "", number(amount(total))) for subject, amount in MEASURES.items()]
+
+
+def _tables(sheet: Worksheet) -> Iterator[TotalsTable]:
+    sides = [(branch.name, branch.naive, branch.reduced) for branch in sheet.branches]
+    for measure, amount in MEASURES.items():
+        rows = [(name, amount(naive), amount(reduced)) for name, naive, reduced in sides]
+        rows.append(("sum", amount(sheet.naive), amount(sheet.reduced)))
+        yield TotalsTable(measure, tuple(_row(*row) for row in rows))
+
+
+def _row(name: str, naive: int, reduced: int) -> tuple[str, str, str, str]:
+    times = ratio(naive, reduced)
+    return name or "no branch", number(naive), number(reduced), "" if times is None else ratio_text(times)
