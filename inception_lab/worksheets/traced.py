@@ -58,9 +58,7 @@ def worksheet(trace: Trace, module: str) -> Worksheet:
         branches=branches,
         joined=joined_channels(trace, first),
         naive_joined=joined_channels(trace, first, channels),
-        uncounted_ops=MappingProxyType(
-            Counter(op.base_name for op in _forward(trace, calls) if not op.counted)
-        ),
+        uncounted_ops=MappingProxyType(Counter(op.name for op in _forward(trace, calls) if not op.counted)),
     )
 
 

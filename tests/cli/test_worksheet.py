@@ -95,3 +95,14 @@ def test_mistakes_are_one_line(capsys, arguments, line):
     assert (code, out) == (2, "")
     assert err.startswith(f"inception-lab: {line}")
     assert err.count("\n") == 1
+
+
+def test_a_partial_count_is_said_and_fails_under_strict(capsys, monkeypatch):
+    from inception_lab.formulas import registry as formulas
+
+    monkeypatch.setattr(formulas, "FREE_OPS", formulas.FREE_OPS - {formulas.aten.cat})
+    monkeypatch.setattr("inception_lab.tracing.dispatch.CACHING_EXECUTOR.cache", {})
+    code, out, err = typed(capsys, *MODULE, "--strict")
+    assert code == 1
+    assert out.splitlines()[-1] == "NOT COUNTED aten.cat.default, ran 1 times"
+    assert "aten.cat.default (9x)" in err
