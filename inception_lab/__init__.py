@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from inception_lab.budgets.verdict import Check as Check
     from inception_lab.budgets.verdict import Verdict as Verdict
     from inception_lab.budgets.wording import BudgetExceeded as BudgetExceeded
+    from inception_lab.claims.recompute import Confirmation as Confirmation
+    from inception_lab.claims.recompute import confirm as confirm
     from inception_lab.comparison.side_by_side import Comparison as Comparison
     from inception_lab.comparison.side_by_side import compare as compare
     from inception_lab.counters.comparison import Crosscheck as Crosscheck
@@ -88,6 +90,7 @@ _HOME = {
     "Ceilings": "measure.roofline.limits",
     "Check": "budgets.verdict",
     "Comparison": "comparison.side_by_side",
+    "Confirmation": "claims.recompute",
     "Cost": "formulas.registry",
     "Crosscheck": "counters.comparison",
     "Field": "analyzers.receptive_field.field",
@@ -111,6 +114,7 @@ _HOME = {
     "compare": "comparison.side_by_side",
     "compare_memory": "measure.prediction",
     "compare_times": "measure.timing.timing",
+    "confirm": "claims.recompute",
     "create_model": "models.registry",
     "crosscheck": "counters.comparison",
     "design_worksheet": "worksheets.designed",

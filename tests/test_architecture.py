@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "report": BASE | {"analyzers"},
     "comparison": ANSWERS | {"budgets", "counters", "loading", "models"},
     "budgets": ANSWERS | {"loading", "models"},
+    "claims": ANSWERS | {"budgets", "comparison", "counters", "loading", "models"},
     "worksheets": ENGINE | {"analyzers", "models", "report"},
     "cli": None,
     "pytest_plugin": None,
@@ -288,7 +289,7 @@ def in_fresh_interpreter(code):
     "arguments",
     [["--help"], ["--version"], ["models"], ["models", "--format", "json"], ["summary", "--help"],
      ["check", "--help"], ["report", "--help"], ["crosscheck", "--help"], ["profile", "--help"],
-     ["time", "--help"], ["compare", "--help"], ["worksheet", "--help"], ["modles"]],
+     ["confirm", "--help"], ["time", "--help"], ["compare", "--help"], ["worksheet", "--help"], ["modles"]],
     ids=" ".join,
 )  # fmt: skip
 def test_light_commands_import_nothing_heavy(arguments):

@@ -19,6 +19,7 @@ from inception_lab.errors import USAGE, InceptionLabError, nearest
 COMMANDS = {
     "check": "Limits on what models cost, and what grew since the lock.",
     "compare": "Models side by side, and which modules differ.",
+    "confirm": "Published claims about these nets, recomputed.",
     "crosscheck": "MACs beside fvcore's and torch's, layer by layer.",
     "memory": "Peak memory of a pass or step, and what makes it up.",
     "models": "The zoo: name, paper, year, input size, parameters, MACs.",

@@ -1,0 +1,84 @@
+"""Networks and their traces, each built and traced once, when a recipe first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from inception_lab.ir.trace import Mode, Trace
+from inception_lab.loading.options import InputSize, ModelRequest, model_request
+from inception_lab.models.cards import get_card
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Shape = tuple[int, ...]
+
+
+class Nets:
+    """Traces on meta tensors that all recipes of one answer share.
+
+    Args:
+        measure: Let recipes of time run networks for real.
+        seconds: Time budget of each network that is timed.
+
+    Example:
+        >>> nets = Nets()
+        >>> nets.trace("nin") is nets.trace("nin")
+        True
+    """
+
+    def __init__(self, *, measure: bool = False, seconds: float = 20.0) -> None:
+        self.measure, self.seconds = measure, seconds
+        self._traces: dict[object, Trace] = {}
+
+    def trace(self, model: str, *, side: int | None = None, mode: Mode = "eval") -> Trace:
+        """Return the trace of an entry of the zoo on one image, in train mode on two.
+
+        Args:
+            model: As MODEL on the command line, such as `inception_resnet_v2(reading=paper)`.
+            side: Of the square image; by default that on the card.
+            mode: `eval` or `train`.
+        """
+        return self._once((model, side, mode), lambda: self._trace_of_zoo(model, side, mode))
+
+    def probe(self, key: object, build: Callable[[], nn.Module], shape: Shape) -> Trace:
+        """Return the trace of a module that a recipe builds for itself.
+
+        Args:
+            key: Names the module and tells it from all others.
+            build: Builds it; called on meta tensors.
+            shape: Of its input, batch included.
+        """
+        return self._once((key, shape), lambda: _trace_of_probe(str(key), build, shape))
+
+    def _once(self, key: object, make: Callable[[], Trace]) -> Trace:
+        if key not in self._traces:
+            self._traces[key] = make()
+        return self._traces[key]
+
+    def _trace_of_zoo(self, model: str, side: int | None, mode: Mode) -> Trace:
+        from inception_lab.loading.model import trace_model
+
+        return trace_model(sized_request(model, side, batch_size=2 if mode == "train" else 1), mode=mode)
+
+
+def sized_request(model: str, side: int | None, batch_size: int = 1) -> ModelRequest:
+    """Return the request for an entry on square images of a side, None for that on the card."""
+    request = model_request(model)
+    card = get_card(request.spec)
+    # a variant may have another input: the grouped AlexNet takes 227 x 227
+    sizes = [variant.input_size for variant in card.variants if variant.options == request.kwargs]
+    channels, height, width = sizes[0] if sizes else card.input_size
+    size = InputSize((channels, side or height, side or width))
+    return model_request(model, input_sizes=(size,), batch_size=batch_size)
+
+
+def _trace_of_probe(name: str, build: Callable[[], nn.Module], shape: Shape) -> Trace:
+    import torch
+
+    from inception_lab.tracing.tracer import trace
+
+    with torch.device("meta"):
+        module = build().eval()
+    return trace(module, shape, name=name)

@@ -1,0 +1,142 @@
+"""All claims recomputed: verdicts as recorded, and others where a model is another."""
+
+import time
+from functools import partial
+
+import pytest
+
+import inception_lab as il
+from inception_lab.claims.catalogue import ALL
+from inception_lab.claims.catalogue.sources import GOOGLENET
+from inception_lab.claims.claim import Claim, Figure, by
+from inception_lab.claims.nets import Nets
+from inception_lab.claims.quantity import between
+from inception_lab.claims.recompute import check_claim
+from inception_lab.errors import InceptionLabError
+from inception_lab.models import blocks, googlenet
+
+
+@pytest.fixture(scope="module")
+def confirmation():
+    return il.confirm()
+
+
+def verdicts(*ids, **options):
+    return {claim.claim.id: str(claim.verdict) for claim in il.confirm(ids, **options).claims}
+
+
+def test_every_verdict_is_the_recorded_one(confirmation):
+    assert [claim.claim.id for claim in confirmation.claims] == [claim.id for claim in ALL]
+    changed = {c.claim.id: (str(c.verdict), c.claim.expected_verdict) for c in confirmation.surprises}
+    assert changed == {}
+
+
+def test_every_static_claim_has_readings_with_their_working(confirmation):
+    for claim in confirmation.claims:
+        for figure in claim.figures:
+            assert figure.readings or figure.verdict.kind == "not checkable here"
+            assert all(reading.working for reading in figure.readings), claim.claim.id
+            names = [reading.name for reading in figure.readings]
+            assert len(set(names)) == len(names), claim.claim.id
+
+
+def test_the_answers_that_the_user_asked_for(confirmation):
+    rows = {row["id"]: row for row in confirmation.to_dict()["claims"]}
+    assert rows["7M"]["computed"] == "6,998,552 parameters"
+    assert rows["7M"]["verdict"] == "confirmed"
+    assert rows["mul_ratio"]["computed"] == "9.68x"
+    assert rows["5M"]["verdict"] == "contradicted"
+
+
+def test_rows_have_the_fields_that_other_programs_read(confirmation):
+    for row in confirmation.to_dict()["claims"]:
+        assert list(row)[:7] == ["id", "claim", "source", "claimed", "computed", "verdict", "note"]
+        assert all(row[name] for name in list(row)[:7])
+
+
+def test_models_are_traced_once_each(monkeypatch):
+    from inception_lab.claims import nets
+
+    built = []
+    trace_of_zoo = nets.Nets._trace_of_zoo
+    monkeypatch.setattr(
+        nets.Nets, "_trace_of_zoo", lambda self, *key: built.append(key) or trace_of_zoo(self, *key)
+    )
+    il.confirm(["5M", "7M", "22", "27", "1.5B", "4M"])
+    assert built
+    assert len(set(built)) == len(built)
+
+
+def test_a_kernel_that_is_not_the_papers_changes_verdicts(monkeypatch):
+    """A 1x1 where the branch should have a 5x5, as one of the tutorials builds it."""
+    before = verdicts("mul_reduced", "params_googlenet", "table1_ops_inception_3b", "22")
+    small = googlenet.Filters(conv5x5=(("conv5x5", 1),))
+    design = googlenet.Design(partial(googlenet.reduced_module, filters=small))
+    monkeypatch.setattr(googlenet, "googlenet", lambda **options: googlenet.GoogLeNet(design, **options))
+    after = verdicts("mul_reduced", "params_googlenet", "table1_ops_inception_3b", "22")
+    assert set(before.values()) == {"confirmed"}
+    assert after["mul_reduced"] == "contradicted"
+    assert after["params_googlenet"].startswith("off by")
+    assert after["table1_ops_inception_3b"].startswith("off by")
+    assert after["22"] == "confirmed"
+
+
+def test_a_bias_that_is_dropped_changes_verdicts(monkeypatch):
+    assert verdicts("params_googlenet") == {"params_googlenet": "confirmed"}
+
+    class Unbiased(blocks.ConvBlock):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.conv.bias = None
+
+    monkeypatch.setattr(googlenet, "ConvBlock", Unbiased)
+    changed = il.confirm(["params_googlenet", "macs_googlenet"])
+    assert [claim.claim.id for claim in changed.surprises] == ["params_googlenet"]
+    assert changed.claims[0].verdict.kind == "off"
+
+
+def test_a_layer_more_changes_the_depth(monkeypatch):
+    deep = googlenet.Design(partial(googlenet.reduced_module, filters=googlenet.STACKED))
+    monkeypatch.setattr(googlenet, "googlenet", lambda **options: googlenet.GoogLeNet(deep, **options))
+    assert verdicts("22") == {"22": "contradicted"}
+
+
+def test_a_source_selects_its_claims():
+    claims = il.confirm(source="distill").claims
+    assert len(claims) == 7
+    assert {claim.claim.source.name for claim in claims} == {"Araujo, Norris & Sim, Distill 2019"}
+    assert set(verdicts(source="CS231N")) == {"cs231n_naive", "cs231n_reduced"}
+
+
+def test_names_that_are_not_there_are_answered_with_the_nearest():
+    with pytest.raises(InceptionLabError, match="no claim '12y'; did you mean 12x"):
+        il.confirm(["22", "12y"])
+    with pytest.raises(InceptionLabError, match=r"no claim of source '1409\.4843'; did you mean 1409\.4842"):
+        il.confirm(source="1409.4843")
+
+
+def test_time_is_not_checkable_until_it_is_measured():
+    claim = il.confirm(["faster"]).claims[0]
+    assert claim.verdict.kind == "not checkable here"
+    assert "--measure" in claim.verdict.detail
+    assert claim.as_expected
+
+
+def test_measured_times_are_ratios_with_intervals_of_this_machine():
+    figure = Figure(between(0, 1e9), by("times_faster", model="googlenet_cifar10", rivals=("nin",)))
+    claim = Claim(
+        id="x", claim="x.", source=GOOGLENET, figures=(figure,), note="x.", expected_verdict="contradicted"
+    )
+    answer = check_claim(claim, Nets(measure=True, seconds=0))
+    assert answer.as_expected  # a verdict that belongs to a machine is not compared
+    (reading,) = answer.figures[0].readings
+    assert reading.name == "nin over googlenet_cifar10"
+    assert reading.value > 0
+    assert " to " in reading.working
+    assert "threads" in reading.working
+
+
+def test_all_of_it_takes_seconds():
+    start = time.process_time()
+    il.confirm()
+    assert time.process_time() - start < 10
