@@ -25,6 +25,11 @@ _UNREADABLE = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
 _LONGEST_SHOWN = 80
 """Characters of a MODEL that an error shows."""
 
+_LOOKALIKES: Mapping[str, str] = MappingProxyType(
+    {"true": "True", "false": "False", "none": "None", "null": "None"}
+)
+"""Words of other languages that would be text here, and true as all text is; and what they stand for."""
+
 _NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -103,7 +108,8 @@ def parse_keyword(text: str) -> tuple[str, Any]:
         text: Such as `num_classes=10`.
 
     Raises:
-        InceptionLabError: There is no name before an equals sign (exit code 2).
+        InceptionLabError: There is no name before an equals sign, or the value is a constant of another
+            language, such as `false` (exit code 2).
 
     Example:
         >>> parse_keyword("num_classes=10"), parse_keyword("middle=input")
@@ -118,7 +124,16 @@ def parse_keyword(text: str) -> tuple[str, Any]:
             warnings.simplefilter("ignore")
             return name.strip(), ast.literal_eval(value.strip())
     except _UNREADABLE:
-        return name.strip(), value.strip()
+        return name.strip(), _word(name.strip(), value.strip())
+
+
+def _word(name: str, text: str) -> str:
+    """The value of a keyword that is text without quotes."""
+    if constant := _LOOKALIKES.get(text.lower()):
+        raise InceptionLabError(
+            f"the value of {name} would be the text {text!r}", hint=f"write {constant}, or quotes around it"
+        )
+    return text
 
 
 def unique_keywords(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -192,11 +207,14 @@ def _keyword_nodes(spec: str, text: str) -> list[ast.keyword]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # any name will do for a factory's, which has a colon in it
-            call = ast.parse(f"f({text.partition('(')[2]}", mode="eval").body
+            source = f"f({text.partition('(')[2].rstrip()}"
+            call = ast.parse(source, mode="eval").body
     except _UNREADABLE as error:
         raise InceptionLabError(f"{excerpt} cannot be read", hint=hint) from error
+    # a comment behind the parentheses is not in the call
+    is_all = ast.get_source_segment(source, call) == source
     # of `f(a=1)(b=2)` the function is a call
-    if not spec or not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+    if not (spec and is_all and isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
         raise InceptionLabError(f"{excerpt} cannot be read", hint=hint)
     if call.args or not all(keyword.arg for keyword in call.keywords):
         raise InceptionLabError(f"{excerpt} has a value without a keyword", hint=hint)
@@ -206,7 +224,7 @@ def _keyword_nodes(spec: str, text: str) -> list[ast.keyword]:
 def _keyword(spec: str, node: ast.keyword) -> _Keyword:
     name = node.arg or ""
     if isinstance(node.value, ast.Name):  # a single word is text, as `parse_keyword` reads it
-        return _Keyword(name, node.value.id, repr(node.value.id))
+        return _Keyword(name, _word(name, node.value.id), repr(node.value.id))
     try:
         # unlike repr(), unparse() writes infinity as a literal
         return _Keyword(name, ast.literal_eval(node.value), ast.unparse(node.value))

@@ -63,6 +63,17 @@ def test_any_other_value_is_a_string(value, recwarn):
     assert not recwarn
 
 
+@pytest.mark.parametrize(
+    ("text", "constant"), [("true", "True"), ("FALSE", "False"), ("none", "None"), ("null", "None")]
+)
+def test_constants_of_other_languages_are_not_taken_for_text(text, constant):
+    for read in (lambda: parse_keyword(f"se={text}"), lambda: model_request(f"nin(se={text})")):
+        with pytest.raises(InceptionLabError, match=f"would be the text '{text}'; write {constant}, or"):
+            read()
+    assert parse_keyword(f"se='{text}'") == ("se", text)
+    assert model_request(f"nin(se='{text}')").kwargs == {"se": text}
+
+
 @given(st.text(max_size=12))
 def test_any_keyword_is_read_or_refused_in_one_line(text):
     try:
@@ -164,6 +175,9 @@ def test_a_model_is_named_with_the_keywords_in_its_text(text, name):
         ("nin(a=0x" + "f" * 5000 + ")", "the value of a is not a literal"),
         ("nin(a='\0')", "cannot be read"),
         ("nin(a='\ud800')", "cannot be read"),
+        ("nin(a=1)#b", "cannot be read"),
+        ("nin(a=1) # (b=2)", "cannot be read"),
+        ("nin(a=false)", "the value of a would be the text 'false'; write False, or quotes around it"),
         ("nin(a=1, a=2)", "keyword 'a' is given twice; give it once"),
     ],
     ids=lambda text: text[:40],
