@@ -69,10 +69,11 @@ def is_file(text: str) -> bool:
             name of a budget, or has a folder in front.
 
     Example:
-        >>> [is_file(text) for text in ("before.json", "runs/before", "old.lock#nin", "googlenet")]
+        >>> [is_file(text) for text in ("before.json", "runs/before", "old (1).lock#nin", "googlenet")]
         [True, True, True, False]
     """
-    spec = text.partition("(")[0]  # a keyword of a model may have anything in it
+    # a keyword of a model may have anything in it, and a file may have parentheses in its name
+    spec = text.partition("(")[0] if text.rstrip().endswith(")") else text
     return text.endswith(".json") or is_lock(spec) or "/" in spec
 
 

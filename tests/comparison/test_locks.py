@@ -6,6 +6,7 @@ import pytest
 
 import inception_lab as il
 from inception_lab.comparison.locks import locked_records
+from inception_lab.comparison.subjects import is_file
 from inception_lab.errors import InceptionLabError
 
 CONFIGURATION = """
@@ -51,6 +52,14 @@ def test_a_locked_model_has_the_figures_of_its_trace(lock):
     assert set(table["change"]) == {"unchanged"}
     assert table["first_macs"].sum() == comparison.totals["macs"].iloc[0]
     assert comparison.notes == ()
+
+
+def test_the_name_of_a_lock_may_have_parentheses(lock):
+    copy = Path(lock).with_name("inception-lab (1).lock")
+    copy.write_bytes(Path(lock).read_bytes())
+    assert is_file(f"{copy.name}#small")
+    assert not is_file("nets:Net(path='a/b.lock')")
+    assert il.compare(f"{copy}#small", f"{lock}#small").totals["params_ratio"].tolist() == [1.0, 1.0]
 
 
 def test_a_locked_step_is_compared_with_a_step(lock):
