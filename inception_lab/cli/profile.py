@@ -157,7 +157,10 @@ def command(
             "--tensorboard is of a trace that is read", hint="leave it out: a recording comes with its copy"
         )
     else:
-        folder = output or FOLDER / worker_name(model)
+        from inception_lab.report.folder import report_folders
+
+        # the folder of a report, which two variants of a model never share
+        folder = output or report_folders([model], FOLDER)[0]
         click.echo(profile_text(_record(model, folder, tracing, options), form), nl=False)
         # for a program that reads the table from standard output
         click.echo(_places(folder, model), err=form in ("csv", "json"))

@@ -193,6 +193,17 @@ def test_a_recording_as_json_and_csv(capsys, tmp_path, monkeypatch):
     assert sum(float(row["self_host_ms"]) for row in csv.DictReader(io.StringIO(out))) > 0
 
 
+def test_two_variants_have_folders_of_their_own_and_long_names_are_cut(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tagged.py").write_text(
+        "from torch import nn\nclass Net(nn.Linear):\n    def __init__(self, tag): super().__init__(3, 2)\n"
+    )
+    for tag in ("1", "'1'", "'é'", "'ü'", f"'{'x' * 300}'"):
+        model = f"tagged:Net(tag={tag})"
+        assert typed(capsys, "profile", model, "--input-size", "3", "--active", "1")[0] == 0
+    assert len(list((tmp_path / "profiles").iterdir())) == 5
+
+
 def test_a_model_that_raises_is_named_with_its_layer(capsys, tmp_path):
     code, _, err = typed(
         capsys, "profile", "torch.nn:Linear", "--kwargs", "in_features=4", "--kwargs", "out_features=2",

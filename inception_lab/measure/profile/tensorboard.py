@@ -41,6 +41,9 @@ SUFFIX = ".pt.trace.json.gz"
 SPEED = 6
 """The level of gzip; 9 takes several times as long for a few percent."""
 
+_LONGEST = 200
+"""Characters of a name; systems take 255, its end included."""
+
 _BASE_TIME = "baseTimeNanoseconds"
 _SECOND = 10**9
 _FIRST_PYTHON_ID = 2**40
@@ -92,13 +95,15 @@ def tensorboard_copy(trace: str | Path, folder: str | Path) -> Path:
 
 
 def worker_name(text: str) -> str:
-    """A name as the plugin takes it: it would read a dot and digits as the number of a recording.
+    """A name as the plugin takes it, cut where it is long for a file.
+
+    The plugin would read a dot and digits as the number of a recording.
 
     Example:
         >>> worker_name("torchvision.models:resnet50")
         'torchvision_models_resnet50'
     """
-    return re.sub(r"[^\w-]+", "_", text, flags=re.ASCII).strip("_") or "trace"
+    return re.sub(r"[^\w-]+", "_", text, flags=re.ASCII).strip("_")[:_LONGEST] or "trace"
 
 
 def write_copy(trace: Path, copy: Path) -> None:
