@@ -167,7 +167,9 @@ class Comparison:
         metric = self.check_metric(metric)
         rows = [row for row in self.module_rows(depth) if row.change != "unchanged"]
         rows.sort(key=lambda row: -row.growth(metric))
-        return DataFrame([row.to_dict(self.metrics) for row in rows])
+        # two models that are the same have no rows, but columns all the same
+        columns = self.module_rows(depth)[0].to_dict(self.metrics)
+        return DataFrame([row.to_dict(self.metrics) for row in rows], columns=[*columns])
 
     def check_metric(self, metric: str | None) -> str:
         """Return the metric by which changes are sorted.
@@ -321,7 +323,7 @@ def compare(
 
 
 def _with_names(models: Sequence[ComparedModel], names: Sequence[str]) -> tuple[ComparedModel, ...]:
-    if isinstance(names, str) or len(names) != len(models):
+    if isinstance(names, str) or not isinstance(names, Sequence) or len(names) != len(models):
         raise InceptionLabError(f"{len(models)} models and names={names!r}", hint="give a name for each")
     return tuple(
         replace(model, record=model.record.with_context(model=str(name)))

@@ -162,6 +162,13 @@ def test_records_without_layers_have_totals_alone():
         comparison.changes()
 
 
+def test_the_changes_of_equals_have_columns_and_no_rows():
+    record = record_of({"a": ("Conv2d", 1)})
+    changes = il.compare(record, record).changes()
+    assert len(changes) == 0
+    assert [*changes] == [*il.compare(record, record).modules]
+
+
 def test_a_total_of_nothing_has_no_ratio():
     zero, one = record_of({"a": ("Conv2d", 0)}), record_of({"a": ("Conv2d", 1)})
     assert "params_ratio" not in il.compare(zero, one).totals
@@ -211,6 +218,7 @@ class Net(nn.Linear):
         (lambda: il.compare("no.json", Path("no"), mode="train"), "not run again; leave out inputs=, mode="),
         (lambda: il.compare("nin", "nin", names="ab"), "2 models and names='ab'; give a name for each"),
         (lambda: il.compare("nin", "nin", names=["a"]), "give a name for each"),
+        (lambda: il.compare("nin", "nin", names=2), "2 models and names=2; give a name for each"),
         (lambda: il.compare("nin", "nin", mode="training"), "training"),
         (lambda: il.compare("nin", "nin").by_module(0), "depth 0 is below 1"),
     ],
