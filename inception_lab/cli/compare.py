@@ -67,6 +67,7 @@ def command(
     """
     from inception_lab import compare
 
+    _check_for_models(subjects, tracing)
     with traceback_shown(_factory(subjects), tracing):
         comparison = compare(
             *(_subject(text, tracing) for text in subjects),
@@ -77,6 +78,14 @@ def command(
     emit(comparison_text(comparison, view, form), output)
     if tracing.strict:
         _refuse_partial(comparison)
+
+
+def _check_for_models(subjects: Sequence[str], tracing: TracingOptions) -> None:
+    has_options = tracing.kwargs or tracing.input_sizes or tracing.batch_size != 1
+    if has_options and all(map(is_file, subjects)):
+        raise InceptionLabError(
+            "what was saved is not run again", hint="leave out --kwargs, --input-size and --batch-size"
+        )
 
 
 def _factory(subjects: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+from inception_lab.comparison.comparability import is_comparable
 from inception_lab.errors import InceptionLabError
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
@@ -148,16 +149,20 @@ def _total_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]
         names = [name for name in names if first.get(name) != second.get(name)]
     if names:
         columns = ["total", "first", "second", "growth", "ratio"]
-        yield render([_total_row(name, first, second) for name in names], columns, form)
+        comparable = {name for name in names if is_comparable(name, *comparison.records)}
+        rows = [_total_row(name, first, second, name in comparable) for name in names]
+        yield render(rows, columns, form)
     else:
         yield "All totals are the same.\n"
 
 
-def _total_row(metric: str, first: Row, second: Row) -> Row:
-    row = {"total": heading(metric), "first": first.get(metric), "second": second.get(metric)}
-    if f"{metric}_ratio" in second:
-        row |= {"growth": second[metric] - first[metric], "ratio": second[f"{metric}_ratio"]}
-    return row
+def _total_row(metric: str, first: Row, second: Row, comparable: bool) -> Row:
+    """A total of both models; from 0 it has grown, but has no ratio."""
+    before, after = first.get(metric), second.get(metric)
+    row = {"total": heading(metric), "first": before, "second": after}
+    if before is None or after is None or not comparable:
+        return row
+    return row | {"growth": after - before, "ratio": second.get(f"{metric}_ratio")}
 
 
 def _note_lines(comparison: Comparison, form: str) -> Iterator[str]:

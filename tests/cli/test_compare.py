@@ -147,6 +147,14 @@ def test_what_cannot_be_compared_is_said_within_the_width(capsys, saved):
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_a_total_that_was_nothing_has_grown_without_a_ratio(capsys, saved):
+    none, one = saved("none", {"a": ("Conv2d", 0)}), saved("one", {"a": ("Conv2d", 3)})
+    _, out, _ = typed(capsys, "compare", none, one)
+    assert ["Parameters", "0", "3", "3"] in [line.split() for line in out.splitlines()]
+    _, out, _ = typed(capsys, "compare", none, saved("partial", {"a": ("Conv2d", 3)}, complete=False))
+    assert ["MACs", "1", "31"] in [line.split() for line in out.splitlines()]
+
+
 def test_records_without_layers_have_totals(capsys, tmp_path):
     data = record_of({"a": ("Conv2d", 1)}).to_dict() | {"layers": []}
     (tmp_path / "bare.json").write_text(json.dumps(data))
@@ -201,6 +209,9 @@ def test_a_model_of_ones_own_is_compared_by_its_keywords(capsys):
         ("nin nothing.json", 2, "nothing.json: cannot be read"),
         ("nin some/folder/net", 2, "some/folder/net: cannot be read"),
         ("a.json b.json --mode train", 2, "leave out --input-size, --mode, --optimizer and --meta-only"),
+        ("a.json b.lock#c --batch-size 2", 2, "leave out --kwargs, --input-size and --batch-size"),
+        ("a.json b.json --kwargs a=1", 2, "what was saved is not run again"),
+        ("a.json b.json --input-size 3x9x9", 2, "what was saved is not run again"),
         ("nin nin --sort mac --input-size 3x64x64", 2, "did you mean macs"),
         ("nin nin nin --sort macs --input-size 3x64x64", 2, "are of two models; leave them out"),
         ("nin nin --unchanged --format csv --input-size 3x64x64", 2, "leave out --sort and --unchanged"),
