@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -191,7 +191,7 @@ class Comparison:
     def metrics(self) -> tuple[str, ...]:
         """The metrics in which the modules of two models can be compared, MACs first."""
         first, second = self._two()
-        first_costs, second_costs = (node.costs for node in self.pair.nodes)
+        first_costs, second_costs = map(_costs, self.records, self.pair.nodes)
         common = [name for name in first_costs if name in second_costs]
         comparable = [name for name in common if is_comparable(name, first, second)]
         return tuple(sorted(comparable, key=lambda name: name != "macs"))
@@ -212,7 +212,7 @@ class Comparison:
         self._two()
         layers = [record.layers for record in self.records]
         # a lock has neither types nor an order of execution: without these both are as one
-        if not all(any("type" in row for row in rows) for rows in layers):
+        if not all(any("type" in row for row in rows) for rows in layers if rows):
             layers = [_by_path(rows) for rows in layers]
         first, second = map(_tree, self.labels, layers)
         return align(first, second)
@@ -265,6 +265,14 @@ def _tree(label: str, layers: Sequence[Row]) -> ModuleNode:
         return module_tree(layers)
     except InceptionLabError as error:
         raise InceptionLabError(error.what, where=label, hint=error.hint) from error
+
+
+def _costs(record: Record, net: ModuleNode) -> Mapping[str, float]:
+    """The costs of all layers; without layers, those that are 0 in all."""
+    if record.layers:
+        return net.costs
+    # other totals are of layers that the record was saved without
+    return {name: total for name, total in record.totals.items() if total == 0}
 
 
 def _by_path(layers: Sequence[Row]) -> tuple[Row, ...]:

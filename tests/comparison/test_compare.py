@@ -169,6 +169,19 @@ def test_the_changes_of_equals_have_columns_and_no_rows():
     assert [*changes] == [*il.compare(record, record).modules]
 
 
+@pytest.mark.parametrize(
+    "net", [nn.Conv2d(3, 2, 3), nn.Sequential(nn.Conv2d(3, 2, 3))], ids=["one", "several"]
+)
+def test_a_net_that_computes_nothing_is_not_the_same_as_one_that_does(net):
+    nothing = nn.Identity()
+    for subjects, sign in (((nothing, net), 1), ((net, nothing), -1)):
+        comparison = il.compare(*subjects, inputs=(1, 3, 9, 9))
+        rows = comparison.changes("params")
+        assert rows["params_growth"].sum() == sign * (2 * 3 * 9 + 2)
+        assert rows["macs_growth"].sum() == sign * 2 * 3 * 9 * 7 * 7
+        assert "unchanged" not in set(comparison.modules["change"])
+
+
 def test_a_total_of_nothing_has_no_ratio():
     zero, one = record_of({"a": ("Conv2d", 0)}), record_of({"a": ("Conv2d", 1)})
     assert "params_ratio" not in il.compare(zero, one).totals
