@@ -13,11 +13,14 @@ from inception_lab.budgets.budget_metrics import BUDGET_METRICS, TIME
 from inception_lab.budgets.figures import Figures, matching_figures, paths_around, value_of
 from inception_lab.budgets.lock import LockedBudget, differences, question_of
 from inception_lab.budgets.verdict import Change, Finding, Verdict
+from inception_lab.budgets.wording import percent_text
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.trace import Mode
 
 UPDATE_HINT = "write the lock with update_lock(), or inception-lab check --update"
 _MOST_LARGEST = 5
+_MOST_WRITTEN_OUT = 1e18
+"""Larger bounds, which no model has, are written with an exponent."""
 
 
 class ModelFigures(Figures, Protocol):
@@ -180,18 +183,19 @@ class _Bench:
         """
         if limit.most is not None:
             yield _Bound(_exact(limit.most), f"the maximum of {_number(limit.most)}")
+        # figures are whole numbers: those up to a bound are those up to the whole number below it
         if limit.growth is not None:
             if locked is None:
                 what = f"no locked value to grow from: {reason or 'the lock has no such figure'}"
                 raise InceptionLabError(what, hint=UPDATE_HINT)
             percent, amount = limit.growth
             growth = max(_exact(locked) * _exact(percent or 0) / 100, _exact(amount or 0))
-            bound = _exact(locked) + growth
+            bound = _exact(locked) + growth // 1
             words = f"the {_number(_float(bound))} that growth from {_number(locked)} allows"
             yield _Bound(bound, words + versions)
         if limit.ratio is not None:
             other = self._value_of_other(limit, limit.ratio)
-            bound = _exact(other) * _exact(limit.ratio.most)
+            bound = Fraction(_exact(other) * _exact(limit.ratio.most) // 1)
             words = f"{limit.ratio.most:g} times the {_number(other)} of {limit.ratio.to}"
             yield _Bound(bound, f"{_number(_float(bound))}, {words}")
 
@@ -304,10 +308,12 @@ def _float(number: Fraction) -> float:
 
 
 def _number(value: float) -> str:
+    if abs(value) >= _MOST_WRITTEN_OUT:
+        return f"{value:.6g}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
 def _difference(amount: float, base: float) -> str:
     """An amount, and its part of the bound in percent."""
-    percent = f" ({100 * amount / base:.3g} %)" if base else ""
+    percent = f" ({percent_text(amount / base)})" if base else ""
     return f"{_number(amount)}{percent}"

@@ -13,6 +13,8 @@ from inception_lab.metrics import Unit, format_quantity
 FEW = 5
 """The layers that a short text names."""
 
+_LEAST_PERCENT = 0.01
+_MOST_PERCENT = 1_000_000
 _STATUS_WORDS = {"passed": "kept", "warned": "kept with warnings", "failed": "failed", "error": "not judged"}
 
 
@@ -60,6 +62,21 @@ def quantity_texts(metric: str, *values: float) -> list[str]:
     if len(set(texts)) == len(set(values)):
         return texts
     return [f"{value:,.15g}{' bytes' * (unit == 'bytes')}" for value in values]
+
+
+def percent_text(part: float) -> str:
+    """Return a part of a whole in percent, without an exponent however small or large.
+
+    Example:
+        >>> [percent_text(part) for part in (0.166, 24, 1e-9, -1e9)]
+        ['16.6 %', '2,400 %', 'under 0.01 %', 'over 1,000,000 %']
+    """
+    percent = abs(100 * part)
+    if percent > _MOST_PERCENT:
+        return f"over {_MOST_PERCENT:,} %"
+    if 0 < percent < _LEAST_PERCENT:
+        return f"under {_LEAST_PERCENT} %"
+    return f"{percent:,.0f} %" if percent >= 999.5 else f"{percent:.3g} %"
 
 
 def changes_of_interest(finding: Finding) -> list[Change]:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from inception_lab.budgets.budget_metrics import BUDGET_METRICS
 from inception_lab.budgets.update import LockChange, LockUpdate
-from inception_lab.budgets.wording import FEW, change_text, quantity_texts
+from inception_lab.budgets.wording import FEW, change_text, percent_text, quantity_texts
 from inception_lab.report.text import one_line
 
 
@@ -54,8 +54,10 @@ def _total_text(change: LockChange) -> str:
     before, after = quantity_texts(change.metric, change.before, change.after)
     if change.before == change.after:
         return f"{change.metric} {after}, in other layers"
-    percent = f" ({100 * (change.after / change.before - 1):+.2g} %)" if change.before else ""
-    return f"{change.metric} {before} -> {after}{percent}"
+    if not change.before:
+        return f"{change.metric} {before} -> {after}"
+    sign, part = "-+"[change.after > change.before], change.after / change.before - 1
+    return f"{change.metric} {before} -> {after} ({sign}{percent_text(part)})"
 
 
 def _layer_texts(change: LockChange, most: int | None) -> Iterator[str]:

@@ -95,13 +95,16 @@ def only(limit, locked=None, models=None, **settings):
          "1,000 is 100 (11.1 %) above the 900 that growth from 900 allows"),
         (Limit("macs", most=950, growth=Growth(100, None)), False, 950,
          "1,000 is 50 (5.26 %) above the maximum of 950"),
-        (Limit("macs", most=5000, growth=Growth(0.1, None)), False, 900.9,
-         "1,000 is 99.1 (11 %) above the 900.9 that growth from 900 allows"),
+        (Limit("macs", most=5000, growth=Growth(0.1, None)), False, 900,
+         "1,000 is 100 (11.1 %) above the 900 that growth from 900 allows"),
+        (Limit("macs", most=40), False, 40, "1,000 is 960 (2,400 %) above the maximum of 40"),
+        (Limit("macs", least=1e300), False, 1e300,
+         "1,000 is 1e+300 (100 %) below the minimum of 1e+300"),
         (Limit("macs", "block", most=450), True, 450, ""),
         (Limit("macs", "*.conv", most=449), False, 449, "450 is 1 (0.223 %) above the maximum of 449"),
         (Limit("macs", "block.?.relu", most=0), True, 0, ""),
     ],
-    ids=range(18),
+    ids=range(20),
 )  # fmt: skip
 def test_bounds(limit, passed, allowed, reason):
     finding = only(limit, reference())
@@ -185,6 +188,8 @@ MODELS = Models(
         (Limit("macs", ratio=Ratio(2.5, "other")), True, 1000, ""),
         (Limit("macs", ratio=Ratio(2, "other")), False, 800,
          "1,000 is 200 (25 %) above 800, 2 times the 400 of other"),
+        (Limit("macs", ratio=Ratio(1 / 3, "other")), False, 133,
+         "1,000 is 867 (652 %) above 133, 0.333333 times the 400 of other"),
         (Limit("macs", "block", ratio=Ratio(1.5, "other")), True, 450, ""),
         (Limit("macs", "fc", ratio=Ratio(1, "other")), False, None,
          "other: no layer matches 'fc'; known: block, stem"),
@@ -192,7 +197,7 @@ MODELS = Models(
         (Limit("macs", ratio=Ratio(1, "named")), False, 400,
          "1,000 is 600 (150 %) above 400, 1 times the 400 of named"),
     ],
-    ids=range(6),
+    ids=range(7),
 )  # fmt: skip
 def test_ratios(limit, passed, allowed, reason):
     named = Reference({"named": budget(name="named", model="other")})

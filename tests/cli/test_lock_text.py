@@ -48,6 +48,7 @@ def test_a_lock_that_stays_and_one_that_was_damaged_say_so():
 def test_layers_beyond_the_first_ones_are_counted():
     layers = tuple(Change(f"layer{i}", 0, i + 1) for i in range(8))
     update = LockUpdate(LOCK, (LockChange("x", "macs", 1, 37, layers),), {})
+    assert "macs 1 -> 37 (+3,600 %)\n" in update_text(update, every_layer=False)
     assert "           and 3 more\n" in update_text(update, every_layer=False)
     assert update_text(update, every_layer=True).count("(new)") == 8
 
