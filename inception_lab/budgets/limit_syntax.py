@@ -56,6 +56,8 @@ def read_limit(metric: str, value: object, place: Place, layers: str = "") -> Li
         InceptionLabError: The metric is not known, or the value is not a limit on it (exit code 2).
     """
     _check_metric(metric, layers, place)
+    if metric == TIME:
+        _check_time(value, place)
     unit = BUDGET_METRICS[metric].metric.unit
     if not isinstance(value, Mapping):
         most = read_amount(value, unit, place)
@@ -88,14 +90,17 @@ def _check_metric(metric: str, layers: str, place: Place) -> None:
     raise place.refusal("is not a metric", nearest(metric, names))
 
 
-def _possible(limit: Limit, place: Place) -> Limit:
-    """The limit, unless no figure can keep it."""
-    if limit.metric == TIME and not (
-        limit.ratio and limit.most is None and limit.least is None and limit.growth is None
-    ):
+def _check_time(value: object, place: Place) -> None:
+    """Refuse another bound than a ratio, before it is read as a quantity."""
+    keys = value.keys() if isinstance(value, Mapping) else {"max"}
+    if not keys & {"ratio", "to"} or keys & {"max", "min", "growth"}:
         raise place.refusal(
             "a time is limited as a ratio to another model's alone", "write { ratio = 1.1, to = 'MODEL' }"
         )
+
+
+def _possible(limit: Limit, place: Place) -> Limit:
+    """The limit, unless no figure can keep it."""
     if limit.least is not None and limit.most is not None and limit.least > limit.most:
         raise place.refusal(
             f"no figure is at least {limit.least:,.12g} and at most {limit.most:,.12g}",
