@@ -45,8 +45,15 @@ class Configuration:
 
     @property
     def lock(self) -> Path:
-        """The path of the lock beside it, which need not exist."""
-        return self.file.parent / LOCK
+        """The path of the lock beside it, which need not exist.
+
+        A configuration of another name than the two has a lock of its own name, so that several of one folder
+        do not overwrite each other's.
+        """
+        if self.file.name in (PYPROJECT, OWN_FILE):
+            return self.file.parent / LOCK
+        # with another ending than .toml kept, as a.conf is another file than a.toml
+        return self.file.parent / f"{self.file.name.removesuffix('.toml')}.lock"
 
 
 def read_configuration(path: str | Path | None = None) -> Configuration:
