@@ -91,7 +91,7 @@ def read_toml(file: Path) -> tuple[dict[str, Any], Place]:
 
 
 def read_text(file: Path) -> str:
-    """Read a file of UTF-8.
+    """Read a file of UTF-8, without the byte order mark that editors on Windows put before it.
 
     Raises:
         InceptionLabError: It cannot be read, or is of another encoding (exit code 2).
@@ -99,7 +99,7 @@ def read_text(file: Path) -> str:
     content = b""
     try:
         content = file.read_bytes()
-        return content.decode()
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise InceptionLabError(f"cannot be read: {error.strerror or error}", where=str(file)) from error
     except UnicodeDecodeError as error:

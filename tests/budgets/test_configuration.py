@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from inception_lab.budgets.budget import Budget, Growth, Limit, Ratio
-from inception_lab.budgets.configuration import OPTIMIZERS, read_configuration
+from inception_lab.budgets.configuration import OPTIMIZERS, Configuration, read_configuration
 from inception_lab.budgets.limit_syntax import read_limit
 from inception_lab.budgets.toml_source import Place
 from inception_lab.errors import InceptionLabError
@@ -211,6 +212,12 @@ def test_a_fault_names_file_key_and_line(tmp_path, text, error):
         ("time = 3\n",
          "time: a time is limited as a ratio to another model's alone; write { ratio = 1.1, to = "
          "'MODEL' }"),
+        ("time = '3 ms'\n",
+         "time: a time is limited as a ratio to another model's alone; write { ratio = 1.1, to = "
+         "'MODEL' }"),
+        ("time = { max = '3 ms' }\n",
+         "time: a time is limited as a ratio to another model's alone; write { ratio = 1.1, to = "
+         "'MODEL' }"),
         ("time = { ratio = 2, to = 'nin', max = 3 }\n",
          "time: a time is limited as a ratio to another model's alone; write { ratio = 1.1, to = "
          "'MODEL' }"),
@@ -222,7 +229,7 @@ def test_a_fault_names_file_key_and_line(tmp_path, text, error):
          "'a.*'.peak_bytes: layers have no peak_bytes of their own; did you mean saved_bytes?"),
         ("layers = 3\n", "layers: 3 is not a table; write its keys under a [header]"),
     ],
-    ids=range(41),
+    ids=range(43),
 )  # fmt: skip
 def test_a_fault_of_a_key_in_a_budget(tmp_path, row, error):
     assert fault(tmp_path, HEAD + row) == f":3: budgets.a.{error}"
@@ -238,6 +245,7 @@ def test_neither_configuration_nor_lock_nor_their_faults_import_torch(tmp_path):
     lock.write_text("schema = 1\n")
     code = f"""
 import sys
+from pathlib import Path
 import inception_lab as il
 from inception_lab.budgets.lock import read_lock
 for read in (lambda: il.check_budgets({str(tmp_path)!r}), lambda: il.update_lock({str(tmp_path)!r}),
@@ -273,3 +281,21 @@ def test_a_fault_in_pyproject(tmp_path, text, error):
     with pytest.raises(InceptionLabError) as failure:
         read_configuration(tmp_path)
     assert str(failure.value) == f"{file}{error}"
+
+
+@pytest.mark.parametrize(
+    ("name", "lock"),
+    [
+        ("pyproject.toml", "inception-lab.lock"), ("inception-lab.toml", "inception-lab.lock"),
+        ("other.toml", "other.lock"), ("inception-lab.conf", "inception-lab.conf.lock"),
+        ("a.b.toml", "a.b.lock"),
+    ],
+)  # fmt: skip
+def test_a_configuration_of_another_name_has_a_lock_of_its_own(name, lock):
+    assert Configuration(Path("folder", name), ()).lock == Path("folder", lock)
+
+
+def test_a_byte_order_mark_is_not_a_fault(tmp_path):
+    file = tmp_path / "inception-lab.toml"
+    file.write_bytes(b"\xef\xbb\xbf[budgets.a]\nmodel = 'nin'\nparams = 3\n")
+    assert [budget.line for budget in read_configuration(tmp_path).budgets] == [1]
