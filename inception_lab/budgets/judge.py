@@ -103,7 +103,8 @@ def judge(budget: Budget, models: Models, reference: Reference | None = None) ->
         return Verdict(budget, (), str(error))
     bench = _Bench(budget, by_mode, models, reference or Reference())
     findings = tuple(bench.finding(limit) for limit in budget.limits)
-    return Verdict(budget, findings, partial_reason(by_mode.values()))
+    torch = by_mode[budget.mode].torch
+    return Verdict(budget, findings, partial_reason(by_mode.values()), torch)
 
 
 def partial_reason(figures: Iterable[ModelFigures]) -> str:

@@ -58,11 +58,13 @@ class Verdict:
         budget: The budget.
         findings: One per limit; empty where the model could not be built or traced.
         error: Why the model could not be built or traced, or is partial; empty where it could.
+        torch: The version of PyTorch that traced it; empty where none did.
     """
 
     budget: Budget
     findings: tuple[Finding, ...]
     error: str = ""
+    torch: str = ""
 
     @property
     def status(self) -> Status:

@@ -112,6 +112,12 @@ def test_bounds(limit, passed, allowed, reason):
     assert finding.limit is limit
 
 
+def test_the_version_of_torch_stands_in_the_verdict():
+    models = Models({("net", "eval"): NET, ("bad", "eval"): InceptionLabError("no model")})
+    verdicts = [judge(budget(Limit("macs", most=1), model=name), models) for name in ("net", "bad")]
+    assert [verdict.torch for verdict in verdicts] == ["2.13", ""]
+
+
 def test_percentages_are_decimal_numbers():
     """0.7 % of 1000 is 7, though the float 1000 * 0.7 / 100 is another number."""
     figures = Traced({"macs": 1007}, {})

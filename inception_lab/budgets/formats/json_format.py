@@ -25,6 +25,7 @@ def check_to_dict(check: Check) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "tool": f"inception_lab {__version__}",
+        **_present(torch=next((verdict.torch for verdict in check.verdicts if verdict.torch), "")),
         **_present(configuration=_path_text(check.configuration), lock=_path_text(check.lock)),
         "passed": check.passed,
         "budgets": [_verdict_row(verdict) for verdict in check.verdicts],

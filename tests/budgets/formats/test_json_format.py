@@ -1,6 +1,7 @@
 """Checks as JSON."""
 
 import json
+from dataclasses import replace
 
 from support.made_checks import ALL, PASSED, verdict
 
@@ -28,7 +29,12 @@ def test_what_has_no_value_is_absent():
     untold = json.loads(text)["budgets"][3]["limits"][1]
     assert untold["ratio"] == {"max": 2, "to": "vgg16"}
     assert not {"value", "allowed", "locked", "layers"} & untold.keys()
-    assert "lock" not in check_to_dict(PASSED)
+    assert not {"lock", "torch"} & check_to_dict(PASSED).keys()
+
+
+def test_the_version_of_torch_is_that_of_the_first_model_that_was_traced():
+    broken, good = verdict("x", error="no module"), replace(PASSED.verdicts[0], torch="2.13.0")
+    assert check_to_dict(Check(None, (broken, good)))["torch"] == "2.13.0"
 
 
 def test_a_keyword_that_json_has_no_word_for_is_text():
