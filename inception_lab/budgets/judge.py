@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fractions import Fraction
+from math import inf
 from typing import NamedTuple, Protocol
 
 from inception_lab.budgets.budget import Budget, Limit, Ratio
-from inception_lab.budgets.budget_metrics import BUDGET_METRICS, TIME
-from inception_lab.budgets.figures import Figures, matching_figures, paths_around, value_of
+from inception_lab.budgets.budget_metrics import BUDGET_METRICS, LARGEST_OF, TIME
+from inception_lab.budgets.figures import Figures, matches, matching_figures, paths_around, value_of
 from inception_lab.budgets.lock import LockedBudget, differences, question_of
 from inception_lab.budgets.verdict import Change, Finding, Verdict
 from inception_lab.budgets.wording import percent_text
@@ -21,6 +22,18 @@ UPDATE_HINT = "write the lock with update_lock(), or inception-lab check --updat
 _MOST_LARGEST = 5
 _MOST_WRITTEN_OUT = 1e18
 """Larger bounds, which no model has, are written with an exponent."""
+
+
+class FieldDoubt(NamedTuple):
+    """A receptive field that is not known.
+
+    Attributes:
+        reason: The reason.
+        is_bound: True where the figure is the largest that it may be; False where there is none.
+    """
+
+    reason: str
+    is_bound: bool
 
 
 class ModelFigures(Figures, Protocol):
@@ -37,6 +50,10 @@ class ModelFigures(Figures, Protocol):
     @property
     def uncounted_ops(self) -> Mapping[str, int]:
         """Number of runs of each operation that no formula knows."""
+
+    @property
+    def field_doubts(self) -> Mapping[str, FieldDoubt]:
+        """The layers whose receptive field is not known, by path."""
 
 
 class TimeRatio(NamedTuple):
@@ -139,7 +156,8 @@ class _Bench:
         figures = self.figures[mode_of(limit, self.budget)]
         value = value_of(figures, limit)
         if value is None:
-            return Finding(limit, None, None, passed=False, reason=_no_value(figures, limit))
+            reason = _field_doubt(figures, limit) or _no_value(figures, limit)
+            return Finding(limit, None, None, passed=False, reason=reason)
         locked, reason = self._locked(figures)
         base = Finding(
             limit,
@@ -150,6 +168,8 @@ class _Bench:
             changes=_changes(figures, locked, limit),
             largest=() if locked else _largest(figures, limit),
         )
+        if doubt := _field_doubt(figures, limit):
+            return replace(base, passed=False, reason=doubt)
         try:
             bounds = list(self._upper_bounds(limit, base.locked, reason, _versions(figures, locked)))
         except InceptionLabError as error:
@@ -206,7 +226,8 @@ class _Bench:
         value = value_of(figures, limit)
         if value is None:
             raise InceptionLabError(f"{ratio.to}: {_no_value(figures, limit)}")
-        if reason := partial_reason([figures]):
+        # a multiple of a figure that may be smaller would allow too much
+        if reason := partial_reason([figures]) or _field_doubt(figures, replace(limit, least=inf)):
             raise InceptionLabError(reason, where=ratio.to)
         return value
 
@@ -252,6 +273,26 @@ def _judged(finding: Finding, value: int, bounds: Sequence[_Bound]) -> Finding:
     return replace(finding, allowed=allowed, passed=False, reason=reason)
 
 
+def _field_doubt(figures: ModelFigures, limit: Limit) -> str:
+    """The layer whose unknown receptive field may break a limit, and why; empty where none may."""
+    if limit.metric not in LARGEST_OF:
+        return ""
+    doubts = {path: doubt for path, doubt in figures.field_doubts.items() if _is_limited(path, limit)}
+    fields = matching_figures(figures, limit.metric, limit.layers)
+    certain = max((value for path, value in fields.items() if path not in doubts), default=0)
+    is_short = limit.least is not None and certain < limit.least
+    has_upper_bound = not (limit.most is None and limit.growth is None and limit.ratio is None)
+    for path, (reason, is_bound) in doubts.items():
+        # an upper bound breaks no maximum that it keeps itself
+        if is_short or (has_upper_bound and not is_bound):
+            return f"the receptive field of {path} is not known: {reason}"
+    return ""
+
+
+def _is_limited(path: str, limit: Limit) -> bool:
+    return not limit.layers or matches(path, limit.layers)
+
+
 def _versions(figures: ModelFigures, locked: LockedBudget | None) -> str:
     """The versions of PyTorch of both, where they differ, as another one may count differently."""
     if locked is None or locked.torch == figures.torch:
@@ -262,6 +303,9 @@ def _versions(figures: ModelFigures, locked: LockedBudget | None) -> str:
 def _no_value(figures: Figures, limit: Limit) -> str:
     if limit.layers and not matching_figures(figures, "params", limit.layers):
         return f"no layer matches {limit.layers!r}; {_nearest_paths(limit.layers, figures)}"
+    # a limit on layers that do nothing would be kept whatever they cost
+    if limit.layers and limit.metric not in LARGEST_OF and figures.by_layer(limit.metric):
+        return f"no layer that matches {limit.layers!r} ran"
     return f"it has no {limit.metric}"
 
 

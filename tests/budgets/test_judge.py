@@ -6,7 +6,7 @@ import pytest
 
 from inception_lab.budgets.budget import Budget, Growth, Limit, Ratio
 from inception_lab.budgets.figures import RecordedFigures
-from inception_lab.budgets.judge import Reference, TimeRatio, judge
+from inception_lab.budgets.judge import FieldDoubt, Reference, TimeRatio, judge
 from inception_lab.budgets.lock import LockedBudget, question_of
 from inception_lab.budgets.verdict import Change
 from inception_lab.errors import InceptionLabError
@@ -19,6 +19,7 @@ class Traced(RecordedFigures):
     input_shapes: tuple = ("1x3x8x8",)
     torch: str = "2.13"
     uncounted_ops: dict = field(default_factory=dict)
+    field_doubts: dict = field(default_factory=dict)
 
 
 @dataclass
@@ -242,6 +243,43 @@ def test_a_partial_trace_fails_its_budget_and_is_judged_still():
     verdict = judge(budget(Limit("macs", most=3)), Models({("net", "eval"): partial}))
     assert (verdict.status, verdict.error) == ("error", "not counted: a (1x), b (2x)")
     assert verdict.findings[0].passed
+
+
+@pytest.mark.parametrize(
+    ("limit", "unknown", "bound"),
+    [
+        (Limit("receptive_field", most=90), False, True),
+        (Limit("receptive_field", least=30), True, True),
+        (Limit("receptive_field", least=31), False, False),
+        (Limit("receptive_field", ratio=Ratio(2, "other")), False, True),
+        (Limit("receptive_field", "block", most=30), True, True),
+        (Limit("receptive_field", "fc", most=90), False, True),
+    ],
+    ids=range(6),
+)
+def test_a_receptive_field_that_is_not_known_passes_no_limit_that_it_may_break(limit, unknown, bound):
+    layers = {
+        "stem": {"receptive_field": 3},
+        "block.a": {"receptive_field": 30},
+        "fc": {"receptive_field": 70},
+    }
+    for is_bound, passed in ((False, unknown), (True, bound)):
+        net = Traced({"receptive_field": 70}, layers, field_doubts={"fc": FieldDoubt("rolled", is_bound)})
+        other = Traced({"receptive_field": 40}, {})
+        finding = only(limit, None, Models({("net", "eval"): net, ("other", "eval"): other}))
+        assert finding.passed == passed
+        assert passed or finding.reason == "the receptive field of fc is not known: rolled"
+
+
+def test_a_receptive_field_of_another_model_that_is_not_known_is_no_measure():
+    other = Traced({"receptive_field": 40}, {}, field_doubts={"fc": FieldDoubt("rolled", True)})
+    net = Traced({"receptive_field": 70}, {})
+    limit = Limit("receptive_field", ratio=Ratio(2, "other"))
+    finding = only(limit, None, Models({("net", "eval"): net, ("other", "eval"): other}))
+    assert (finding.passed, finding.reason) == (
+        False,
+        "other: the receptive field of fc is not known: rolled",
+    )
 
 
 def test_severity():

@@ -15,6 +15,8 @@ from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Call, Trace
 
 NUMBERS = ("receptive_field", "stride", "padding")
+NEVER_RAN = "it never ran"
+NOT_FORWARD = "it is not a part of the forward pass"
 
 
 def receptive_field(trace: Trace, source: str = "") -> DataFrame:
@@ -66,9 +68,9 @@ def _table(trace: Trace, source: str = "") -> DataFrame:
 
 def _field(call: Call, by_value: Mapping[int, Field]) -> Field:
     if not call.executed:
-        return replace(INDEPENDENT, reason="it never ran")
+        return replace(INDEPENDENT, reason=NEVER_RAN)
     if call.path.startswith("("):
-        return replace(INDEPENDENT, reason="it is not a part of the forward pass")
+        return replace(INDEPENDENT, reason=NOT_FORWARD)
     return by_value.get(call.outputs[0], INDEPENDENT) if call.outputs else INDEPENDENT
 
 
