@@ -6,15 +6,17 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from pandas import DataFrame
 from torch import nn
 
 from inception_lab.analyzers.cost import layer_costs
 from inception_lab.analyzers.memory.table import memory_totals, saved_by_layer
-from inception_lab.analyzers.receptive_field.field import NoSpatialAxes
-from inception_lab.analyzers.receptive_field.table import receptive_field
+from inception_lab.analyzers.receptive_field.field import INDEPENDENT, NoSpatialAxes
+from inception_lab.analyzers.receptive_field.table import NEVER_RAN, NOT_FORWARD, receptive_field
 from inception_lab.budgets.budget import Budget
-from inception_lab.budgets.judge import TimeRatio
+from inception_lab.budgets.judge import FieldDoubt, TimeRatio
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import ROOT, layer_calls, layer_name, weighted_depth
 from inception_lab.ir.trace import Mode, Trace
@@ -22,6 +24,9 @@ from inception_lab.loading.model import ModelInputs, apply_with_weights, apply_w
 from inception_lab.loading.options import ModelRequest, model_request, parse_input_size
 from inception_lab.running.inputs import Inputs
 from inception_lab.tracing.tracer import trace
+
+_WITHOUT_FIELD = (INDEPENDENT.reason, NEVER_RAN, NOT_FORWARD)
+"""Reasons for which a layer sees nothing of the input, rather than an unknown part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,34 +65,65 @@ class TracedFigures:
         values = self.by_layer(metric).values()
         if metric == "receptive_field":
             return max(values, default=0) or None
-        return sum(values) if values or not layer_calls(self.trace) else None
+        has_figure = metric == "trainable_params" or metric in self._table(metric)
+        return sum(values) if has_figure else None
 
     def by_layer(self, metric: str) -> Mapping[str, int]:
-        """Return the figure of each layer by its path, calls of one module summed up."""
+        """Return the figure of each layer by its path, calls of one module summed up.
+
+        A layer that never ran has parameters, and no figure of anything else.
+        """
         if metric == "receptive_field":
             return self._fields()
         if metric == "trainable_params":
             params = self.by_layer("params")
             return {path: count - self.frozen.get(path, 0) for path, count in params.items()}
-        table = saved_by_layer(self.trace) if metric == "saved_bytes" else layer_costs(self.trace)
+        table = self._table(metric)
         if metric not in table:
             return {}
         sums: dict[str, int] = defaultdict(int)
+        idle = frozenset() if metric == "params" else self._idle_layers()
         for path, value in zip(table["layer"].tolist(), table[metric].tolist(), strict=True):
-            sums[_encodable(path)] += value
+            if path not in idle:
+                sums[_encodable(path)] += value
         return sums
 
+    def _table(self, metric: str) -> DataFrame:
+        return saved_by_layer(self.trace) if metric == "saved_bytes" else layer_costs(self.trace)
+
+    def _idle_layers(self) -> frozenset[str]:
+        """The layers of which no call ran."""
+        calls = layer_calls(self.trace)
+        return frozenset(map(layer_name, calls)) - {layer_name(call) for call in calls if call.executed}
+
+    @property
+    def field_doubts(self) -> Mapping[str, FieldDoubt]:
+        """The layers whose receptive field is not known, or may be smaller than the figure."""
+        rows = self._field_columns("layer", "status", "reason")
+        # of several calls of a layer, one without a bound counts
+        return {
+            _encodable(path): FieldDoubt(reason, is_bound=status == "bound")
+            for path, status, reason in sorted(rows, key=lambda row: row[1] == "unknown")
+            if status == "bound" or (status == "unknown" and reason not in _WITHOUT_FIELD)
+        }
+
     def _fields(self) -> Mapping[str, int]:
-        """The receptive field of each layer along its longest axis, 0 where no number holds."""
+        """The receptive field of each layer along its longest axis, 0 where none is known."""
         largest: dict[str, int] = {_encodable(layer_name(call)): 0 for call in layer_calls(self.trace)}
+        for path, field, extent in self._field_columns("layer", "receptive_field", "extent"):
+            # where branches of different centres meet no number holds for all units, yet each has its extent
+            sides = field or [last - first + 1 for first, last in extent or ()]
+            path = _encodable(path)
+            largest[path] = max(largest[path], *sides, 0)
+        return largest
+
+    def _field_columns(self, *names: str) -> list[tuple[Any, ...]]:
+        """Columns of the table of receptive fields, row by row; no rows for an input without spatial axes."""
         try:
             table = receptive_field(self.trace)
         except NoSpatialAxes:
-            return largest
-        for path, field in zip(table["layer"].tolist(), table["receptive_field"].tolist(), strict=True):
-            path = _encodable(path)
-            largest[path] = max(largest[path], *(field or (0,)))
-        return largest
+            return []
+        return list(zip(*(table[name].tolist() for name in names), strict=True))
 
 
 def _encodable(path: str) -> str:

@@ -1,5 +1,6 @@
 """Budgets in a test of one's own, on nets whose figures are plain arithmetic."""
 
+import re
 from functools import partial
 
 import pytest
@@ -104,6 +105,34 @@ def test_a_model_that_cannot_run_fails():
 def test_a_pattern_that_matches_nothing_fails_with_the_nearest_paths():
     with pytest.raises(il.BudgetExceeded, match=r"no layer matches 'convs\.\*'; did you mean conv\?"):
         il.check_budget(Net(), SHAPE, layers={"convs.*": {"macs": 3}})
+
+
+class WithIdleHead(Net):
+    """A head that inference does not run, as an auxiliary classifier, and one that samples anywhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 4)
+        self.sampled = nn.Conv2d(2, 1, 1)
+
+    def forward(self, x):
+        grid = torch.zeros(1, 4, 4, 2)
+        return self.sampled(nn.functional.grid_sample(self.conv(x), grid, align_corners=False))
+
+
+def test_layers_that_never_ran_have_parameters_and_keep_no_limit_on_work():
+    assert il.check_budget(WithIdleHead(), SHAPE, layers={"head": {"params": 16}}).status == "passed"
+    for pattern in ("head", "he*", "fc"):
+        with pytest.raises(il.BudgetExceeded, match=f"no layer that matches {re.escape(repr(pattern))} ran"):
+            il.check_budget(WithIdleHead(), SHAPE, layers={pattern: {"macs": 10}})
+
+
+def test_a_receptive_field_behind_an_unknown_one_is_not_small():
+    for limits in ({"receptive_field": 100}, {"layers": {"sampled": {"receptive_field": 100}}}):
+        with pytest.raises(il.BudgetExceeded, match="the receptive field of sampled is not known: "):
+            il.check_budget(WithIdleHead(), SHAPE, **limits)
+    assert il.check_budget(WithIdleHead(), SHAPE, receptive_field={"min": 3}).status == "passed"
+    assert il.check_budget(WithIdleHead(), SHAPE, layers={"conv": {"receptive_field": 3}}).status == "passed"
 
 
 @pytest.mark.parametrize(
