@@ -6,15 +6,14 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pandas import DataFrame
 from torch import nn
 
 from inception_lab.analyzers.cost import layer_costs
 from inception_lab.analyzers.memory.table import memory_totals, saved_by_layer
-from inception_lab.analyzers.receptive_field.field import INDEPENDENT, NoSpatialAxes
-from inception_lab.analyzers.receptive_field.table import NEVER_RAN, NOT_FORWARD, receptive_field
+from inception_lab.analyzers.receptive_field.field import INDEPENDENT, Field, NoSpatialAxes, fields
+from inception_lab.analyzers.receptive_field.table import NEVER_RAN, NOT_FORWARD, field_of_call
 from inception_lab.budgets.budget import Budget
 from inception_lab.budgets.judge import FieldDoubt, TimeRatio
 from inception_lab.errors import InceptionLabError
@@ -99,31 +98,38 @@ class TracedFigures:
     @property
     def field_doubts(self) -> Mapping[str, FieldDoubt]:
         """The layers whose receptive field is not known, or may be smaller than the figure."""
-        rows = self._field_columns("layer", "status", "reason")
         # of several calls of a layer, one without a bound counts
+        fields = sorted(self._call_fields(), key=lambda row: row[1].status == "unknown")
         return {
-            _encodable(path): FieldDoubt(reason, is_bound=status == "bound")
-            for path, status, reason in sorted(rows, key=lambda row: row[1] == "unknown")
-            if status == "bound" or (status == "unknown" and reason not in _WITHOUT_FIELD)
+            path: FieldDoubt(field.reason, is_bound=field.status == "bound")
+            for path, field in fields
+            if field.status == "bound" or (field.status == "unknown" and field.reason not in _WITHOUT_FIELD)
         }
 
     def _fields(self) -> Mapping[str, int]:
         """The receptive field of each layer along its longest axis, 0 where none is known."""
         largest: dict[str, int] = {_encodable(layer_name(call)): 0 for call in layer_calls(self.trace)}
-        for path, field, extent in self._field_columns("layer", "receptive_field", "extent"):
-            # where branches of different centres meet no number holds for all units, yet each has its extent
-            sides = field or [last - first + 1 for first, last in extent or ()]
-            path = _encodable(path)
-            largest[path] = max(largest[path], *sides, 0)
+        for path, field in self._call_fields():
+            largest[path] = max(largest[path], *_sides(field), 0)
         return largest
 
-    def _field_columns(self, *names: str) -> list[tuple[Any, ...]]:
-        """Columns of the table of receptive fields, row by row; no rows for an input without spatial axes."""
+    def _call_fields(self) -> list[tuple[str, Field]]:
+        """The path and the field of each layer call; none for an input without spatial axes."""
         try:
-            table = receptive_field(self.trace)
+            by_value = fields(self.trace)
         except NoSpatialAxes:
             return []
-        return list(zip(*(table[name].tolist() for name in names), strict=True))
+        return [
+            (_encodable(layer_name(call)), field_of_call(call, by_value)) for call in layer_calls(self.trace)
+        ]
+
+
+def _sides(field: Field) -> Sequence[int]:
+    """The pixels that an inner unit sees along each axis, or the centre unit where inner ones differ."""
+    # branches of different centres leave no number for the padding, and a width all the same
+    if sides := field.receptive_field or field.widest:
+        return sides
+    return [last - first + 1 for first, last in field.extent(field.middle)] if field.axes else []
 
 
 def _encodable(path: str) -> str:

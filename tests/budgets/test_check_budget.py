@@ -128,11 +128,31 @@ def test_layers_that_never_ran_have_parameters_and_keep_no_limit_on_work():
 
 
 def test_a_receptive_field_behind_an_unknown_one_is_not_small():
-    for limits in ({"receptive_field": 100}, {"layers": {"sampled": {"receptive_field": 100}}}):
-        with pytest.raises(il.BudgetExceeded, match="the receptive field of sampled is not known: "):
+    limit = {"receptive_field": 100}
+    for limits, layer in ((limit, "(model)"), ({"layers": {"sampled": limit}}, "sampled")):
+        text = f"the receptive field of {layer} is not known: no rule for aten.grid_sampler_2d.default"
+        with pytest.raises(il.BudgetExceeded, match=re.escape(text)):
             il.check_budget(WithIdleHead(), SHAPE, **limits)
     assert il.check_budget(WithIdleHead(), SHAPE, receptive_field={"min": 3}).status == "passed"
     assert il.check_budget(WithIdleHead(), SHAPE, layers={"conv": {"receptive_field": 3}}).status == "passed"
+
+
+class OffCentre(nn.Module):
+    """A pool of 2 beside a convolution of 3, whose centres differ by half a pixel, and then one of 3."""
+
+    def __init__(self):
+        super().__init__()
+        self.left = nn.Conv2d(1, 1, 3, padding=1)
+        self.right = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.AvgPool2d(2, stride=1))
+        self.both = nn.Conv2d(2, 1, 3)
+
+    def forward(self, x):
+        return self.both(torch.cat([self.left(x), self.right(x)], 1))
+
+
+def test_branches_of_different_centres_are_seen_whole():
+    verdict = il.check_budget(OffCentre(), (1, 1, 16, 16), receptive_field=5)
+    assert verdict.findings[0].value == 5
 
 
 @pytest.mark.parametrize(

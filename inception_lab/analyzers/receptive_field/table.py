@@ -53,7 +53,7 @@ def receptive_field(trace: Trace, source: str = "") -> DataFrame:
 def _table(trace: Trace, source: str = "") -> DataFrame:
     by_value = fields(trace, source)
     calls = layer_calls(trace)
-    rows = [_field(call, by_value) for call in calls]
+    rows = [field_of_call(call, by_value) for call in calls]
     columns: dict[str, Any] = {
         "layer": [layer_name(call) for call in calls],
         "call": [call.number for call in calls],
@@ -66,7 +66,8 @@ def _table(trace: Trace, source: str = "") -> DataFrame:
     return DataFrame(columns)
 
 
-def _field(call: Call, by_value: Mapping[int, Field]) -> Field:
+def field_of_call(call: Call, by_value: Mapping[int, Field]) -> Field:
+    """Return the field of a layer call's output, of the fields by value; where there is none, the reason."""
     if not call.executed:
         return replace(INDEPENDENT, reason=NEVER_RAN)
     if call.path.startswith("("):
