@@ -102,6 +102,15 @@ def mode_of(limit: Limit, budget: Budget) -> Mode:
     return BUDGET_METRICS[limit.metric].mode or budget.mode
 
 
+def mode_of_layers(metric: str, budget: Budget) -> Mode:
+    """Return the mode whose trace has the layers by which a metric is explained.
+
+    A peak of inference is explained by what layers allocate: in the budget's own mode, as the lock has it.
+    """
+    explained_by = BUDGET_METRICS[metric].explained_by
+    return BUDGET_METRICS[explained_by or metric].mode or budget.mode
+
+
 def judge(budget: Budget, models: Models, reference: Reference | None = None) -> Verdict:
     """Hold a budget's limits against its model.
 
@@ -159,14 +168,15 @@ class _Bench:
             reason = _field_doubt(figures, limit) or _no_value(figures, limit)
             return Finding(limit, None, None, passed=False, reason=reason)
         locked, reason = self._locked(figures)
+        layers = self.figures[mode_of_layers(limit.metric, self.budget)]
         base = Finding(
             limit,
             value,
             None,
             passed=True,
-            locked=value_of(locked.figures, limit) if locked else None,
-            changes=_changes(figures, locked, limit),
-            largest=() if locked else _largest(figures, limit),
+            locked=_locked_value(locked, limit),
+            changes=_changes(layers, locked, limit),
+            largest=() if locked else _largest(layers, limit),
         )
         if doubt := _field_doubt(figures, limit):
             return replace(base, passed=False, reason=doubt)
@@ -316,6 +326,12 @@ def _nearest_paths(pattern: str, figures: Figures) -> str:
     if get_close_matches(text, paths, n=1):
         return nearest(text, paths)
     return nearest(text, [path for path in paths if "." not in path])
+
+
+def _locked_value(locked: LockedBudget | None, limit: Limit) -> int | None:
+    """The locked figure; None for a metric that the lock does not have, whose layers all have 0."""
+    has_metric = locked is not None and locked.figures.total(limit.metric) is not None
+    return value_of(locked.figures, limit) if locked and has_metric else None
 
 
 def _changes(figures: Figures, locked: LockedBudget | None, limit: Limit) -> tuple[Change, ...]:

@@ -11,7 +11,14 @@ from inception_lab.budgets.budget import Budget
 from inception_lab.budgets.budget_metrics import BUDGET_METRICS
 from inception_lab.budgets.configuration import Configuration, read_configuration
 from inception_lab.budgets.figures import Figures, RecordedFigures
-from inception_lab.budgets.judge import ModelFigures, Models, layer_changes, mode_of, partial_reason
+from inception_lab.budgets.judge import (
+    ModelFigures,
+    Models,
+    layer_changes,
+    mode_of,
+    mode_of_layers,
+    partial_reason,
+)
 from inception_lab.budgets.lock import Lock, LockedBudget, differences, question_of, read_lock, write_lock
 from inception_lab.budgets.verdict import Change
 from inception_lab.errors import InceptionLabError
@@ -124,7 +131,9 @@ def _locked_budget(budget: Budget, models: Models) -> LockedBudget:
     totals = {
         name: total for name, mode in metrics.items() if (total := by_mode[mode].total(name)) is not None
     }
-    columns = {BUDGET_METRICS[name].explained_by: mode for name, mode in metrics.items() if name != "flops"}
+    columns = {
+        BUDGET_METRICS[name].explained_by: mode_of_layers(name, budget) for name in metrics if name != "flops"
+    }
     figures = RecordedFigures(
         {name: total for name, total in totals.items() if total is not None}, _rows(by_mode, columns)
     )

@@ -96,6 +96,18 @@ def test_a_model_that_fails_fails_its_own_budget_alone():
     assert partial.findings[0].passed
 
 
+def test_layers_of_a_training_budget_are_those_of_the_step_though_it_limits_a_peak_of_inference(folder):
+    (folder / "inception-lab.toml").write_text(
+        '[budgets.a]\nmodel = "torch.nn:Dropout"\ninput-size = "8"\nmode = "train"\npeak_bytes = "1 KiB"\n'
+        '"(model)*" = { activation_bytes = { growth = "0 %" } }\n'
+    )
+    update = il.update_lock()
+    figures = read_lock(update.path).budgets["a"].figures
+    total = figures.totals["activation_bytes"]
+    assert sum(row.get("activation_bytes", 0) for row in figures.layers.values()) == total > 0
+    assert il.check_budgets().passed
+
+
 def test_the_lock_is_what_growth_is_held_against(folder):
     update = il.update_lock()
     assert set(update.errors) == {"broken", "partial"}

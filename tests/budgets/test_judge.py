@@ -177,6 +177,26 @@ def test_growth_of_a_figure_that_the_lock_does_not_have():
     assert finding.reason.startswith("no locked value to grow from: the lock has no such figure")
 
 
+def test_growth_of_layers_in_a_metric_that_the_lock_does_not_have():
+    net = Traced({"saved_bytes": 9}, {"stem": {"saved_bytes": 9}})
+    limit = Limit("saved_bytes", "stem", growth=Growth(None, 100))
+    finding = only(limit, reference(), Models({("net", "eval"): NET, ("net", "train"): net}))
+    assert (finding.passed, finding.locked) == (False, None)
+    assert finding.reason.startswith("no locked value to grow from: the lock has no such figure")
+
+
+def test_a_peak_is_explained_by_the_layers_of_the_mode_that_the_lock_has():
+    step = Traced({"macs": 1}, {"stem": {"activation_bytes": 8}, "fc": {"activation_bytes": 9}})
+    inference = Traced({"peak_bytes": 4096}, {"stem": {"activation_bytes": 1}, "fc": {"activation_bytes": 1}})
+    models = Models({("net", "eval"): inference, ("net", "train"): step})
+    layers = {"stem": {"activation_bytes": 8}, "fc": {"activation_bytes": 7}}
+    lock = LockedBudget(
+        question_of(budget(mode="train")), ("1x3x8x8",), "2.13", RecordedFigures({"peak_bytes": 1}, layers)
+    )
+    finding = only(Limit("peak_bytes", most=2), Reference({}, lock), models, mode="train")
+    assert finding.changes == (Change("fc", 7, 9),)
+
+
 def test_another_version_of_torch_is_said():
     finding = only(Limit("macs", growth=Growth(1, None)), reference(torch="2.11"))
     assert finding.reason == (
