@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from sys import float_info
@@ -143,6 +143,7 @@ def read_budget(name: object, table: object, place: Place) -> Budget:
     model, kwargs = _model(table, place), _kwargs(table, place)
     _check_request(model, kwargs, place.at("model"))
     limits = tuple(_limits(table, place))
+    _check_ratios(name, limits, place)
     mode, optimizer = _mode(table, place), _optimizer(table, place)
     trains = mode == "train" or any(BUDGET_METRICS[limit.metric].mode == "train" for limit in limits)
     if optimizer and not trains:
@@ -158,6 +159,17 @@ def read_budget(name: object, table: object, place: Place) -> Budget:
         limits=limits,
         line=place.line,
     )
+
+
+def _check_ratios(name: str, limits: Iterable[Limit], place: Place) -> None:
+    """Refuse a ratio of a budget to itself, as one that is named after a model of the zoo may have."""
+    for limit in limits:
+        if place.file and limit.ratio and limit.ratio.to == name:
+            raise InceptionLabError(
+                f"the {limit.metric} of {shortened(name)} would be a ratio to itself",
+                where=f"{place.file}:{limit.line}",
+                hint="give the budget another name",
+            )
 
 
 def _limits(table: Mapping[str, Any], place: Place) -> Iterator[Limit]:

@@ -299,3 +299,15 @@ def test_a_byte_order_mark_is_not_a_fault(tmp_path):
     file = tmp_path / "inception-lab.toml"
     file.write_bytes(b"\xef\xbb\xbf[budgets.a]\nmodel = 'nin'\nparams = 3\n")
     assert [budget.line for budget in read_configuration(tmp_path).budgets] == [1]
+
+
+@pytest.mark.parametrize("pattern", ["", "'inception3a.*' = ", "layers.stem = "])
+def test_a_ratio_to_a_budget_of_the_same_name_is_refused(tmp_path, pattern):
+    limit = "macs = { ratio = 1, to = 'nin' }"
+    row = f"{pattern}{{ {limit} }}" if pattern else limit
+    file = write(tmp_path, f"[budgets.nin]\nmodel = 'a.b:Net'\n{row}\n")
+    with pytest.raises(InceptionLabError) as failure:
+        read_configuration(tmp_path)
+    assert str(failure.value) == (
+        f"{file}:3: the macs of 'nin' would be a ratio to itself; give the budget another name"
+    )
