@@ -147,6 +147,9 @@ def check_budget(
     table: dict[str, Any] = {**limits, "layers": {} if layers is None else layers, "mode": mode}
     table |= {"optimizer": optimizer} if optimizer is not None else {}
     budget = _budget(model, inputs, table, name)
+    if not budget.limits:
+        raise InceptionLabError("has no limit", where=budget.name, hint="give it one, such as params='7 M'")
+    _check_comparable(budget, inputs)
     reference = _locked_reference(budget, lock, is_named=isinstance(model, str))
     verdict = judge(budget, _models(model, inputs, budget), reference)
     if verdict.status in ("failed", "error"):
@@ -163,11 +166,35 @@ def _budget(model: nn.Module | str, inputs: Inputs | None, table: Mapping[str, A
         raise InceptionLabError(
             f"{inputs!r} is not a shape", where=model, hint="write it like inputs=(1, 3, 224, 224)"
         )
-    settings: dict[str, Any] = {"model": spec}
-    if _is_shape(inputs):
-        batch_size, *sizes = inputs
-        settings |= {"input-size": "x".join(map(str, sizes)), "batch-size": batch_size}
-    return read_budget(name or spec, {**settings, **table}, Place())
+    return read_budget(name or spec, {"model": spec, **_input_settings(inputs), **table}, Place())
+
+
+def _input_settings(inputs: Any) -> dict[str, Any]:
+    """The batch size and the sizes of inputs, for other models too; empty where these are of another form."""
+    parts = [inputs] if _is_shape(inputs) or hasattr(inputs, "shape") else inputs
+    shapes = [_shape_and_dtype(part) for part in parts] if isinstance(parts, list | tuple) else []
+    if len({shape[:1] for shape, _ in shapes}) != 1 or not all(len(shape) > 1 for shape, _ in shapes):
+        return {}
+    sizes = ["x".join(map(str, shape[1:])) + dtype for shape, dtype in shapes]
+    return {"input-size": sizes, "batch-size": shapes[0][0][0]}
+
+
+def _shape_and_dtype(value: Any) -> tuple[tuple[int, ...], str]:
+    """A shape, or that of a tensor with its dtype as of an input size; an empty one of anything else."""
+    if _is_shape(value):
+        return tuple(value), ""
+    shape, dtype = tuple(getattr(value, "shape", ())), str(getattr(value, "dtype", ""))
+    return shape, dtype.replace("torch.", ":")
+
+
+def _check_comparable(budget: Budget, inputs: Inputs | None) -> None:
+    """Refuse a ratio where another model cannot have the same inputs."""
+    if inputs is not None and not budget.input_sizes and any(limit.ratio for limit in budget.limits):
+        raise InceptionLabError(
+            "another model cannot have these inputs",
+            where=budget.name,
+            hint="for a ratio, pass shapes or tensors of one batch size",
+        )
 
 
 def _is_shape(inputs: Any) -> TypeGuard[Sequence[int]]:

@@ -175,6 +175,33 @@ def test_faults_of_the_limits_are_said(limits, text):
     assert (str(failure.value), failure.value.exit_code) == (text, 2)
 
 
+def test_without_a_limit_nothing_was_checked():
+    for limits in ({}, {"layers": {}}, {"mode": "train"}):
+        with pytest.raises(il.InceptionLabError, match="Net: has no limit; give it one"):
+            il.check_budget(Net(), SHAPE, **limits)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        (3, 1, 5, 5), [3, 1, 5, 5], [(3, 1, 5, 5)], torch.zeros(3, 1, 5, 5), [torch.zeros(3, 1, 5, 5)],
+        torch.zeros(3, 1, 5, 5).shape,
+    ],
+    ids=range(6),
+)  # fmt: skip
+def test_another_model_has_the_same_inputs(inputs):
+    other = "torch.nn:Conv2d(in_channels=1, out_channels=2, kernel_size=1)"
+    verdict = il.check_budget(nn.Conv2d(1, 2, 3, padding=1), inputs, macs={"ratio": 9, "to": other})
+    assert verdict.findings[0].value == verdict.findings[0].allowed == 3 * 25 * 2 * 9
+
+
+def test_a_ratio_needs_inputs_that_another_model_can_have():
+    limit = {"ratio": 9, "to": "nin"}
+    for inputs in (torch.zeros(5), [torch.zeros(1, 2), torch.zeros(2, 2)]):
+        with pytest.raises(il.InceptionLabError, match="another model cannot have these inputs"):
+            il.check_budget(nn.Linear(2, 2), inputs, macs=limit)
+
+
 def test_times_of_a_model_at_hand(monkeypatch):
     monkeypatch.setattr(timing, "compare_times", partial(timing.compare_times, seconds=0))
     limit = {"ratio": 1000, "to": "torch.nn:Conv2d(in_channels=1, out_channels=3, kernel_size=1)"}
