@@ -87,16 +87,17 @@ def lock_text(lock: Lock) -> str:
     """
     lines = [_HEAD, f"schema = {SCHEMA}"]
     for name, locked in sorted(lock.budgets.items()):
-        lines += ["", *_budget_lines(f"budgets.{_key(name)}", locked)]
+        lines += ["", *_budget_lines(name, locked)]
     lines += ["", "[end]", "complete = true"]
     return "\n".join(lines) + "\n"
 
 
-def _budget_lines(header: str, locked: LockedBudget) -> Iterable[str]:
+def _budget_lines(name: str, locked: LockedBudget) -> Iterable[str]:
+    header = f"budgets.{_key(name)}"
     yield f"[{header}]"
     for key, value in _head_of(locked).items():
         yield f"{key} = {_toml(value)}"
-    yield f"digest = {_toml(_digest(locked))}"
+    yield f"digest = {_toml(_digest(name, locked))}"
     yield f"\n[{header}.totals]"
     for metric in BUDGET_METRICS:
         if metric in locked.figures.totals:
@@ -112,9 +113,9 @@ def _head_of(locked: LockedBudget) -> dict[str, Any]:
     return {**question, "input-shapes": list(locked.input_shapes), "torch": locked.torch}
 
 
-def _digest(locked: LockedBudget) -> str:
+def _digest(name: str, locked: LockedBudget) -> str:
     layers = {path: {k: v for k, v in row.items() if v} for path, row in locked.figures.layers.items()}
-    data = [_head_of(locked), dict(locked.figures.totals), layers]
+    data = [name, _head_of(locked), dict(locked.figures.totals), layers]
     return sha256(_canonical(data).encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
@@ -170,7 +171,7 @@ def read_lock(path: str | Path) -> Lock | None:
         budgets = data.get("budgets", {})
         _expect(isinstance(budgets, dict), place.at("budgets"))
         place = place.at("budgets")
-        locked = {name: _locked_budget(table, place.at(name)) for name, table in budgets.items()}
+        locked = {name: _locked_budget(name, table, place.at(name)) for name, table in budgets.items()}
     except InceptionLabError as error:
         error.hint = _HINT  # also for conflict marks: nobody has to resolve figures by hand
         raise
@@ -201,7 +202,7 @@ def _check_frame(data: Mapping[str, Any], place: Place) -> None:
     _expect(data.keys() <= {"schema", "budgets", "end"}, place)
 
 
-def _locked_budget(table: Any, place: Place) -> LockedBudget:
+def _locked_budget(name: str, table: Any, place: Place) -> LockedBudget:
     _expect(isinstance(table, dict), place)
     rest = dict(table)
     digest, torch, shapes = (rest.pop(key, None) for key in ("digest", "torch", "input-shapes"))
@@ -213,7 +214,7 @@ def _locked_budget(table: Any, place: Place) -> LockedBudget:
         _check_figures(row, place.at("layers", path))
     _expect(isinstance(torch, str) and rest.keys() <= {*_QUESTION_KEYS}, place)
     locked = LockedBudget(rest, tuple(shapes), torch, RecordedFigures(totals, layers))
-    if _digest(locked) != digest:
+    if _digest(name, locked) != digest:
         raise place.refusal("damaged lock: its figures are not those that were written", _HINT)
     return locked
 

@@ -144,6 +144,11 @@ def test_figures_that_are_edited_by_hand_are_refused(file):
         assert "damaged lock" in refusal(file, text.replace(old, new, 1).encode())
 
 
+def test_names_of_budgets_that_are_swapped_are_refused(file):
+    text = lock_text(LOCK).replace("budgets.small", "budgets.x").replace('budgets."b c"', "budgets.small")
+    assert "damaged lock" in refusal(file, text.replace("budgets.x", 'budgets."b c"').encode())
+
+
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_lines_that_are_swapped_doubled_or_dropped(file, data):
