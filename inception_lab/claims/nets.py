@@ -1,4 +1,4 @@
-"""Networks and their traces, each built and traced once, when a recipe first asks for it."""
+"""Networks and their traces, each built and traced once, when a recipe first asks for it; so are times."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from inception_lab.models.cards import get_card
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from inception_lab.measure.timing.results import TimesComparison
 
 Shape = tuple[int, ...]
 
@@ -31,6 +33,7 @@ class Nets:
     def __init__(self, *, measure: bool = False, seconds: float = 20.0) -> None:
         self.measure, self.seconds = measure, seconds
         self._traces: dict[object, Trace] = {}
+        self._times: dict[tuple[str, ...], TimesComparison] = {}
 
     def trace(self, model: str, *, side: int | None = None, mode: Mode = "eval") -> Trace:
         """Return the trace of an entry of the zoo on one image, in train mode on two.
@@ -51,6 +54,12 @@ class Nets:
             shape: Of its input, batch included.
         """
         return self._once((key, shape), lambda: _trace_of_probe(str(key), build, shape))
+
+    def times(self, models: tuple[str, ...]) -> TimesComparison:
+        """Return the times of networks whose rounds take turns, one image each, on this machine."""
+        if models not in self._times:
+            self._times[models] = _compare_times(models, self.seconds)
+        return self._times[models]
 
     def _once(self, key: object, make: Callable[[], Trace]) -> Trace:
         if key not in self._traces:
@@ -82,3 +91,12 @@ def _trace_of_probe(name: str, build: Callable[[], nn.Module], shape: Shape) -> 
     with torch.device("meta"):
         module = build().eval()
     return trace(module, shape, name=name)
+
+
+def _compare_times(models: tuple[str, ...], seconds: float) -> TimesComparison:
+    from inception_lab.measure.timing.timing import compare_times
+    from inception_lab.models.registry import create_model
+
+    networks = [create_model(name).eval() for name in models]
+    shapes = [(1, *get_card(name).input_size) for name in models]
+    return compare_times(networks, shapes, names=models, seconds=seconds)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from inception_lab import __version__
@@ -49,6 +50,24 @@ class CheckedFigure:
         text = "not computed" if reading is None else reading_text(reading, self.figure)
         return f"{self.figure.label}: {text}" if self.figure.label else text
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figure, its readings and its verdict as plain data, None for an end that it lacks."""
+        claimed = self.figure.claimed
+        ends = {"low": claimed.low, "high": claimed.high}
+        return {
+            "label": self.figure.label,
+            "claimed": str(self.figure),
+            **{name: end if isfinite(end) else None for name, end in ends.items()},
+            "tolerance": claimed.tolerance,
+            "unit": claimed.unit,
+            "recipe": str(self.figure.recipe),
+            "verdict": str(self.verdict),
+            "readings": [
+                {"reading": reading.name, "value": reading.value, "working": reading.working}
+                for reading in self.readings
+            ],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedClaim:
@@ -90,23 +109,13 @@ class CheckedClaim:
             "deviation": round(self.verdict.deviation, 6) if self.verdict.kind == "off" else None,
             "expected_verdict": self.claim.expected_verdict,
             "as_expected": self.as_expected,
-            "readings": [row for figure in self.figures for row in _reading_rows(figure)],
+            "figures": [figure.to_dict() for figure in self.figures],
         }
 
 
 def reading_text(reading: Reading, figure: Figure) -> str:
     """Return the value of a reading with its unit."""
     return reading.text or value_text(reading.value, figure.claimed.unit)
-
-
-def _reading_rows(figure: CheckedFigure) -> Iterator[dict[str, Any]]:
-    for reading in figure.readings:
-        yield {
-            "figure": figure.figure.label,
-            "reading": reading.name,
-            "value": reading.value,
-            "working": reading.working,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,5 +222,10 @@ def _check_figure(figure: Figure, nets: Nets) -> CheckedFigure:
     # the recipes import pandas and torch, which the catalogue alone does not need
     from inception_lab.claims.recipes import RECIPES
 
-    result = RECIPES[figure.recipe.name](nets, **figure.recipe.arguments)
+    result: Result
+    try:
+        result = RECIPES[figure.recipe.name](nets, **figure.recipe.arguments)
+    except InceptionLabError as error:
+        # a network that lost a layer, or no longer runs, must not hide the verdicts on all others
+        result = Unavailable(str(error))
     return CheckedFigure(figure, result, judge(figure.claimed, result))

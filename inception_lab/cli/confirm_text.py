@@ -9,6 +9,7 @@ from itertools import groupby
 from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Any
 
+from inception_lab.claims.units import value_text
 from inception_lab.claims.verdict import SEVERITY
 from inception_lab.report.document import Heading, Table, document
 from inception_lab.report.text import escape_markdown, render
@@ -89,7 +90,8 @@ def _table_lines(confirmation: Confirmation, why: frozenset[str]) -> Iterator[st
         rows = [_row(claim) for claim in claims]
         yield render(rows, ("id", "claimed", "computed", "verdict"), "table")
     for claim in confirmation.claims:
-        if claim.claim.id in why:
+        # times say nothing without the machine and the interval
+        if claim.timed or claim.claim.id in why:
             yield from _why_lines(claim)
     for claim in confirmation.surprises:
         yield f"{claim.claim.id} is {claim.verdict}, recorded is {claim.claim.expected_verdict}"
@@ -118,8 +120,8 @@ def _why_lines(claim: CheckedClaim) -> Iterator[str]:
 
 
 def _tolerance_text(figure: CheckedFigure) -> str:
-    tolerance = figure.figure.claimed.tolerance
-    return f", give or take {tolerance:,.4g}" if tolerance else ""
+    claimed = figure.figure.claimed
+    return f", give or take {value_text(claimed.tolerance, claimed.unit)}" if claimed.tolerance else ""
 
 
 # --------------------------------------------------------------------------------------- for a page
@@ -128,8 +130,12 @@ def _tolerance_text(figure: CheckedFigure) -> str:
 def _page_parts(confirmation: Confirmation) -> Iterator[str | Heading | Table]:
     yield INTRODUCTION
     yield RULE
-    yield f"{summary_line(confirmation)}."
-    yield "`inception-lab confirm --why ID` shows the working of one claim; all of it is at the end."
+    yield _counts_table(confirmation)
+    yield "`inception-lab confirm --why ID` shows the working of one claim; all of it stands at the end."
+    contradicted = [claim for claim in confirmation.claims if claim.verdict.kind == "contradicted"]
+    if contradicted:
+        yield Heading("Not true")
+        yield "\n".join(_bullet(claim) for claim in contradicted)
     for source, claims in _by_source(confirmation):
         yield Heading(escape_markdown(str(source)))
         head = ("id", "claim", "said by", "computed", "verdict", "why")
@@ -138,6 +144,21 @@ def _page_parts(confirmation: Confirmation) -> Iterator[str | Heading | Table]:
     yield "The reading that the verdict is about is in bold."
     rows = [row for claim in confirmation.claims for row in _working_rows(claim)]
     yield Table(("id", "claimed", "reading", "working", "verdict"), rows)
+
+
+def _counts_table(confirmation: Confirmation) -> Table:
+    """The number of claims of each verdict, by source and in all."""
+    groups = [(escape_markdown(str(source)), claims) for source, claims in _by_source(confirmation)]
+    rows = []
+    for name, claims in [*groups, ("**all**", confirmation.claims)]:
+        counts = Counter(claim.verdict.kind for claim in claims)
+        rows.append((name, str(len(claims)), *(str(counts[kind] or "") for kind in SEVERITY)))
+    return Table(("source", "claims", *SEVERITY), rows)
+
+
+def _bullet(claim: CheckedClaim) -> str:
+    said, computed, note = map(escape_markdown, (claim.claim.claim, claim.computed, claim.claim.note))
+    return f"* *{said}* ({escape_markdown(claim.claim.sources)}) Computed: {computed}. {note}"
 
 
 def _page_row(claim: CheckedClaim) -> tuple[str, ...]:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from inception_lab.claims.catalogue import ALL
-from inception_lab.claims.catalogue.sources import GOOGLENET
+from inception_lab.claims.catalogue.sources import GOOGLENET, PORTS
 from inception_lab.claims.claim import Claim, Figure, by
 from inception_lab.claims.quantity import exactly
 from inception_lab.claims.recipes import RECIPES
 from inception_lab.claims.recipes.registry import recipe
 from inception_lab.claims.verdict import SEVERITY
+from inception_lab.models.registry import list_models
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 CLAIMS = [pytest.param(claim, id=claim.id) for claim in ALL]
@@ -52,6 +53,19 @@ def test_every_claim_has_its_parts(claim):
     for figure in claim.figures:
         signature = inspect.signature(RECIPES[figure.recipe.name])
         signature.bind(None, **figure.recipe.arguments)
+
+
+UNPUBLISHED = {"googlenet_naive", "googlenet_bn", "googlenet_v2", "googlenet_v3", "inception_v2"} | set(
+    list_models("tutorial")
+)
+"""Counterparts, a reconstruction and what tutorials build: nobody published their cost."""
+
+
+def test_every_model_has_claims_but_those_that_nobody_published():
+    recipes = [figure.recipe for claim in ALL for figure in claim.figures if claim.source == PORTS]
+    for cost in ("params", "macs"):
+        models = {recipe.arguments["model"].partition("(")[0] for recipe in recipes if recipe.name == cost}
+        assert models == set(list_models()) - UNPUBLISHED
 
 
 def test_a_claim_without_figures_and_a_figure_of_an_unknown_unit_are_refused():

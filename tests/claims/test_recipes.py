@@ -9,6 +9,7 @@ from inception_lab.claims.recipes import RECIPES
 from inception_lab.claims.recipes.costs import layers_total
 from inception_lab.claims.recipes.layers import call_of
 from inception_lab.claims.verdict import Unavailable
+from inception_lab.errors import InceptionLabError
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +215,7 @@ def test_a_field_with_no_centre_is_not_computed(nets):
 
 def test_layers_that_are_not_there_are_named(nets):
     trace = nets.trace("nin")
-    with pytest.raises(LookupError, match="nin has no layer 'inception3a'"):
+    with pytest.raises(InceptionLabError, match="nin: no layer 'inception3a'"):
         layers_total(trace, "params", "inception3a")
-    with pytest.raises(LookupError, match="nin has no layer 'inception3a'"):
+    with pytest.raises(InceptionLabError, match="nin: no layer 'inception3a' ran"):
         call_of(trace, "inception3a")

@@ -1,6 +1,7 @@
 """All claims recomputed: verdicts as recorded, and others where a model is another."""
 
 import time
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -14,6 +15,7 @@ from inception_lab.claims.quantity import between
 from inception_lab.claims.recompute import check_claim
 from inception_lab.errors import InceptionLabError
 from inception_lab.models import blocks, googlenet
+from inception_lab.models.input_limits import InputLimits
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,18 @@ def test_a_layer_more_changes_the_depth(monkeypatch):
     assert verdicts("22") == {"22": "contradicted"}
 
 
+def test_a_layer_that_is_gone_is_told_and_hides_nothing(monkeypatch):
+    rows = tuple(replace(row, name=f"{row.name}_new") for row in googlenet.TABLE)
+    monkeypatch.setattr(googlenet, "TABLE", rows)
+    monkeypatch.setattr(googlenet.GoogLeNet, "_limits", lambda _: InputLimits(3, 31))
+    answers = il.confirm(["table1_ops_inception_4a", "22"])
+    assert [str(claim.verdict) for claim in answers.claims] == [
+        "confirmed",
+        "not checkable here: googlenet: no layer 'inception4a'",
+    ]
+    assert [claim.claim.id for claim in answers.surprises] == ["table1_ops_inception_4a"]
+
+
 def test_a_source_selects_its_claims():
     claims = il.confirm(source="distill").claims
     assert len(claims) == 7
@@ -123,7 +137,9 @@ def test_time_is_not_checkable_until_it_is_measured():
 
 
 def test_measured_times_are_ratios_with_intervals_of_this_machine():
-    figure = Figure(between(0, 1e9), by("times_faster", model="googlenet_cifar10", rivals=("nin",)))
+    figure = Figure(
+        between(0, 1e9), by("times_faster", model="googlenet_cifar10", rivals=("nin",), rival="nin")
+    )
     claim = Claim(
         id="x", claim="x.", source=GOOGLENET, figures=(figure,), note="x.", expected_verdict="contradicted"
     )

@@ -34,7 +34,7 @@ def test_the_working_of_one(capsys):
     code, out, _ = run(capsys, "--why", "mul_ratio")
     assert code == 0
     assert "120,422,400 / 12,443,648 = 9.677" in out
-    assert "claimed   about 10x, give or take 0.5" in out
+    assert "claimed   about 10x, give or take 0.5x" in out
     assert re.search(r"\* branch3 of inception3a", out)
 
 

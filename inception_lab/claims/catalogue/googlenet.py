@@ -150,7 +150,7 @@ ROWS = (
         "conv1",
         ("conv1",),
         "2.7K",
-        "confirmed under a reading: separable, K of 1024",
+        "confirmed under a reading: separable",
         "34M",
         "confirmed under a reading: separable",
     ),
@@ -214,19 +214,23 @@ _INCONSISTENT = (
     "Its operations are those of the printed filters, its parameters are not: the column is inconsistent."
 )
 _NOTES = {
-    "conv1": "The printed costs are those of a separable 7x7 of depth multiplier 8; the released net has a "
-    "dense one.",
-    "conv2": "The 1x1 before the 3x3, 64 to 64, is part of the row. In K of 1024.",
+    "conv1": "A separable 7x7 of depth multiplier 8; the released net has a dense one of 9,408 weights.",
+    "conv2": "The 1x1 before the 3x3, 64 to 64, is part of the row. In K of 1024, biases apart.",
     "inception_4a": "Slightly below what the printed filters give, under every reading.",
     "inception_4c": _INCONSISTENT,
     "inception_4d": _INCONSISTENT,
     "inception_4e": _INCONSISTENT,
-    "inception_5a": "1072 x 1024 weights at 7x7 make the printed 54M: the two agree with each other, but "
-    "not with the printed filters, which are those of 4e.",
+    "inception_5a": "Not those of the printed filters, which are the filters of 4e; but with 7x7 positions "
+    "they make the 54M that the row prints beside them.",
     "inception_5b": _INCONSISTENT,
-    "loss3/classifier": "1024 x 1000 weights.",
 }
-_MODULE_NOTE = "Parameters in K of 1024, biases apart; operations in millions of multiply-accumulates."
+"""On the parameters of rows that are not plainly in K of 1024."""
+
+_OPERATION_NOTES = {
+    "conv1": "A separable 7x7 of depth multiplier 8; the released net has a dense one, 118M.",
+    "inception_5a": "Not those of the printed filters, but they agree with the 1072K that the row prints "
+    "beside them.",
+}
 
 TABLE_1 = (
     Claim(
@@ -246,7 +250,7 @@ TABLE_1 = (
             source=GOOGLENET,
             place="Table 1",
             figures=(Figure(figure.claimed, figure.recipe),),
-            note=_NOTES.get(row, _MODULE_NOTE),
+            note=_NOTES.get(row, "In K of 1024, biases apart."),
             expected_verdict=expected_verdict,
         )
         for (row, _, _, expected_verdict, *_), figure in zip(ROWS, _PARAMS, strict=True)
@@ -268,7 +272,7 @@ TABLE_1 = (
             source=GOOGLENET,
             place="Table 1",
             figures=(Figure(figure.claimed, figure.recipe),),
-            note=_NOTES.get(row, _MODULE_NOTE),
+            note=_OPERATION_NOTES.get(row, "In millions of multiply-accumulates."),
             expected_verdict=expected_verdict,
         )
         for (row, *_, expected_verdict), figure in zip(ROWS, _MACS, strict=True)

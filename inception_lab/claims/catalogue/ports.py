@@ -10,7 +10,6 @@ _COUNTS = (
     # model, its title, parameters, MACs, note
     ("googlenet", "GoogLeNet", 6_998_552, 1_582_671_872, "As BVLC released it for Caffe."),
     ("googlenet_3x3", "GoogLeNet in torchvision", 6_624_904, 1_498_376_192, "3x3 where the paper has 5x5."),
-    ("googlenet_naive", "GoogLeNet of naive modules", 97_526_008, 12_568_061_056, "Pools pass through."),
     ("bn_inception", "BN-Inception", 11_194_984, 2_018_851_840, "576 channels in 4c and 4d, a dense 7x7."),
     ("inception_v3", "Inception-v3", 23_834_568, 5_713_216_096, "Without its auxiliary head."),
     ("inception_v4", "Inception-v4", 42_679_816, 12_253_974_624, "Without the auxiliary head of TF-Slim."),

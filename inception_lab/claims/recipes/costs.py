@@ -10,6 +10,7 @@ from inception_lab.claims.nets import Nets
 from inception_lab.claims.recipes.layers import convolutions, linear_layers, output_shape, weight_shapes
 from inception_lab.claims.recipes.registry import recipe
 from inception_lab.claims.verdict import Reading
+from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 from inception_lab.loading.options import model_request
 from inception_lab.models.cards import get_card
@@ -103,14 +104,14 @@ def layers_total(trace: Trace, metric: str, *prefixes: str) -> int:
     """Return the sum of a column over layers at or below some paths.
 
     Raises:
-        LookupError: There is no layer at or below one of them.
+        InceptionLabError: There is no layer at or below one of them.
     """
     table = layer_costs(trace)
     total = 0
     for prefix in prefixes:
         inside = (table["layer"] == prefix) | table["layer"].str.startswith(f"{prefix}.")
         if not inside.any():
-            raise LookupError(f"{trace.context.model} has no layer {prefix!r}")
+            raise InceptionLabError(f"no layer {prefix!r}", where=trace.context.model)
         total += int(table.loc[inside, metric].sum())
     return total
 

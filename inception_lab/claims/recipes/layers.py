@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import prod
 from typing import NamedTuple
 
+from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Call, Op, Trace
@@ -86,12 +87,12 @@ def call_of(trace: Trace, layer: str) -> Call:
     """Return the first call of a layer.
 
     Raises:
-        LookupError: The layer never ran.
+        InceptionLabError: The layer never ran.
     """
     for call in trace.calls:
         if call.path == layer and call.executed:
             return call
-    raise LookupError(f"{trace.context.model} has no layer {layer!r}")
+    raise InceptionLabError(f"no layer {layer!r} ran", where=trace.context.model)
 
 
 def output_shape(trace: Trace, layer: str) -> tuple[int, ...]:

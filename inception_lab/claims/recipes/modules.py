@@ -42,7 +42,7 @@ def row_params(nets: Nets, layers: tuple[str, ...]) -> Readings:
     ]
     if layers == ("conv1",):
         separable = separable_first(nets, "params")
-        readings += [_in_binary_k("separable, K of 1024", separable), _in_k("separable", separable)]
+        readings += [_in_k("separable", separable), _in_binary_k("separable, K of 1024", separable)]
     return tuple(readings)
 
 
