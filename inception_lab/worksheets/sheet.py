@@ -75,7 +75,6 @@ class Working:
         output_shape: The same of its output.
         window: Of a convolution or pool, else None.
         transposed: True for a transposed convolution, which multiplies every input by its kernel.
-        groups: Parts of the channels that do not see each other.
         places: Factors of the number of outputs (of inputs where transposed); empty where the multiplies
             are known as a number alone.
         each: Factors of the multiplies for each of these.
@@ -88,14 +87,9 @@ class Working:
     output_shape: tuple[int, ...]
     window: Window | None
     transposed: bool
-    groups: int
     places: tuple[int, ...]
     each: tuple[int, ...]
     sums: Sums
-
-    def size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return a shape as papers write it, channels last, without a batch of one."""
-        return channels_last(shape, len(self.window.kernel) if self.window else 0)
 
 
 def channels_last(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:

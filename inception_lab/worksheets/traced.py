@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from math import prod
 from types import MappingProxyType
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from inception_lab.ir.structure import ROOT, Place, places
 from inception_lab.ir.trace import Call, Op, Trace
 from inception_lab.worksheets.joining import joined_channels, source_of
 from inception_lab.worksheets.sheet import Branch, Sums, Working, Worksheet
-from inception_lab.worksheets.workings import is_pool, naive_working, working_of
+from inception_lab.worksheets.workings import is_pool, naive_working, parameters_read, working_of
 
 
 @once_per_trace
@@ -141,36 +141,45 @@ def _normalised_product(trace: Trace, call: Call) -> Op | None:
 
 def _entries(trace: Trace, path: str, calls: Mapping[int, Call]) -> list[_Entry]:
     """Products and pools in order of execution, and the parameters of no product where their layer runs."""
-    own_params = {call.id: call.params for call in calls.values()}
+    own_params = {call.path: call.params for call in calls.values() if not call.number}
+    never_called = {call.path for call in calls.values() if not call.executed}
     first_op: dict[int, int] = {}
     entries: list[tuple[int, _Entry]] = []
     for op in _forward(trace, calls):
         first_op.setdefault(op.call, op.id)
         if op.macs or is_pool(op):
             call = calls[op.call]
-            weights, biases = _own_parameters(trace, op, own_params)
+            owners = never_called | {call.path}
+            weights, biases = _own_parameters(trace, op, owners, own_params)
             working = working_of(trace, op, _layer_name(trace, path, call), weights, biases)
             entries.append((op.id, _Entry(call, op, working)))
     for call in calls.values():
-        if own_params[call.id]:
-            working = _parameters_alone(trace, path, call, own_params[call.id])
+        if not call.number and own_params[call.path]:
+            working = _parameters_alone(trace, path, call, own_params[call.path])
             entries.append((first_op.get(call.id, len(trace.ops)), _Entry(call, None, working)))
     return [entry for _, entry in sorted(entries, key=lambda pair: pair[0])]
 
 
-def _own_parameters(trace: Trace, op: Op, own_params: dict[int, int]) -> tuple[int, int]:
-    """Weights and biases that a product reads, taken off those that its call has left to count.
+def _own_parameters(
+    trace: Trace, op: Op, owners: Container[str], own_params: dict[str, int]
+) -> tuple[int, int]:
+    """Weights and biases that a product reads, taken off those that their owner has left to count.
 
     A parameter that is shared counts at its first owner, and at its first call: others have none left.
+
+    Args:
+        trace: That ran it.
+        op: The product.
+        owners: Its own layer, and modules that never run, such as those whose weights a function takes.
+        own_params: Left to count of each module; changed.
     """
-    operands = [trace.values[value] for value in op.reads]
-    shapes = [v.shape for v in operands if trace.storages[v.storage].kind == "parameter"]
-    amounts = []
-    for of_weights in (True, False):
-        amount = sum(prod(shape) for shape in shapes if (len(shape) > 1) is of_weights)
-        amounts.append(amount if amount <= own_params[op.call] else 0)
-        own_params[op.call] -= amounts[-1]
-    return amounts[0], amounts[1]
+    amounts = {True: 0, False: 0}
+    for value in parameters_read(trace, op):
+        owner, count = trace.storages[value.storage].name.rpartition(".")[0], prod(value.shape)
+        if owner in owners and count <= own_params.get(owner, 0):
+            own_params[owner] -= count
+            amounts[len(value.shape) > 1] += count
+    return amounts[True], amounts[False]
 
 
 def _parameters_alone(trace: Trace, path: str, call: Call, count: int) -> Working:
@@ -178,7 +187,7 @@ def _parameters_alone(trace: Trace, path: str, call: Call, count: int) -> Workin
     kind = call.type if call.executed else f"{call.type}, never called"
     shapes = _shape(trace, call.inputs), _shape(trace, call.outputs)
     name = _layer_name(trace, path, call)
-    return Working(name, kind, *shapes, None, False, 1, (), (), Sums(0, 0, 0, count))
+    return Working(name, kind, *shapes, None, False, (), (), Sums(0, 0, 0, count))
 
 
 def _layer_name(trace: Trace, path: str, call: Call) -> str:

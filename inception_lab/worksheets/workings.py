@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import prod
 
 from inception_lab.analyzers.reductions import POOLS, InputChannels
-from inception_lab.ir.trace import Op, Trace
+from inception_lab.ir.trace import Op, Trace, Value
 from inception_lab.worksheets.sheet import Sums, Window, Working, channels_last
 
 _MATRIX_PRODUCTS = frozenset({"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "linear"})
@@ -27,12 +27,11 @@ def working_of(trace: Trace, op: Op, layer: str, weights: int, biases: int) -> W
     places, each = _factors(trace, op)
     return Working(
         layer=layer,
-        operation=_operation(op, window, _groups(op)),
+        operation=_operation(trace, op, window),
         input_shape=_input_shape(trace, op),
         output_shape=trace.values[op.writes[0]].shape,
         window=window,
         transposed=bool(op.arg("transposed")),
-        groups=_groups(op),
         places=places,
         each=each,
         sums=Sums(op.macs, weights, biases, 0),
@@ -65,6 +64,12 @@ def naive_working(working: Working, channels: InputChannels) -> Working:
     )
 
 
+def parameters_read(trace: Trace, op: Op) -> list[Value]:
+    """Return the parameters among the values that an operation reads."""
+    values = [trace.values[value] for value in op.reads]
+    return [value for value in values if trace.storages[value.storage].kind == "parameter"]
+
+
 def is_pool(op: Op) -> bool:
     """True for an operation that pools."""
     return op.base_name in POOLS
@@ -74,10 +79,6 @@ def _input_shape(trace: Trace, op: Op) -> tuple[int, ...]:
     operands = [trace.values[value] for value in op.reads]
     inputs = [v.shape for v in operands if trace.storages[v.storage].kind != "parameter"]
     return inputs[0] if inputs else ()
-
-
-def _groups(op: Op) -> int:
-    return int(op.arg("groups", 1))
 
 
 def _window(trace: Trace, op: Op) -> Window | None:
@@ -121,13 +122,13 @@ def _factors(trace: Trace, op: Op) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (places, each) if prod(factors) == op.macs else ((), ())
 
 
-def _operation(op: Op, window: Window | None, groups: int) -> str:
+def _operation(trace: Trace, op: Op, window: Window | None) -> str:
     if op.base_name in _MATRIX_PRODUCTS:
-        return "matrix product"
+        return "linear layer" if parameters_read(trace, op) else "matrix product"
     if op.base_name == "convolution":
         kernel = "x".join(map(str, window.kernel if window else ()))
         kind = "transposed convolution" if op.arg("transposed") else "convolution"
-        return f"{kernel} {kind}" + f" of {groups} groups" * (groups > 1)
+        return f"{kernel} {kind}" + (f" of {op.arg('groups')} groups" if op.arg("groups") > 1 else "")
     kind = "average pool" if "avg" in op.base_name else "max pool"
     if not is_pool(op):
         return op.base_name

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from inception_lab.worksheets.sheet import Sums, Window, Working, ratio
 
-_MOST_TERMS = 6
-"""Terms of a sum that are written out."""
 _AXES = {2: ("height", "width")}
 
 
@@ -57,7 +55,7 @@ def sum_equations(workings: Sequence[Working], total: Sums) -> list[Equation]:
     for subject, amount in MEASURES.items():
         terms = [amount(working.sums) for working in workings if amount(working.sums)]
         if len(terms) > 1:
-            equations.append(Equation(subject, _sum(terms), number(amount(total))))
+            equations.append(Equation(subject, " + ".join(map(number, terms)), number(amount(total))))
     return equations
 
 
@@ -99,12 +97,6 @@ def product_text(factors: Sequence[int]) -> str:
     return " x ".join(map(number, factors))
 
 
-def _sum(terms: Sequence[int]) -> str:
-    shown = " + ".join(map(number, terms[:_MOST_TERMS]))
-    hidden = len(terms) - _MOST_TERMS
-    return f"{shown} + {hidden} more" if hidden > 0 else shown
-
-
 def _macs_equation(working: Working) -> Iterator[Equation]:
     result = number(working.sums.macs)
     if working.places:
@@ -123,7 +115,14 @@ def _parameter_equations(working: Working) -> Iterator[Equation]:
         both = number(sums.weights + sums.biases)
         yield Equation("parameters", f"{number(sums.weights)} + {number(sums.biases)} biases", both)
     if sums.other_params:
-        yield Equation("parameters", "", number(sums.other_params))
+        yield Equation("parameters", _normalisation_factors(working), number(sums.other_params))
+
+
+def _normalisation_factors(working: Working) -> str:
+    """A scale and a shift for each channel, where that is what the parameters are."""
+    channels = working.output_shape[1] if len(working.output_shape) > 1 else 0
+    is_pair = "Norm" in working.operation and working.sums.other_params == 2 * channels
+    return f"2 x {number(channels)}" if is_pair else ""
 
 
 def _weight_factors(working: Working) -> str:

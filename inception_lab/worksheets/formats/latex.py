@@ -67,18 +67,18 @@ def _prose(text: str) -> str:
 def _section(section: Section) -> Iterator[str]:
     title = ": ".join(filter(None, [escape_latex(section.name), escape_latex(section.words)]))
     yield rf"\subsection*{{{title}}}"
-    for block in section.blocks:
-        yield from _block(block)
+    yield from map(_block, section.blocks)
 
 
-def _block(block: Block) -> Iterator[str]:
+def _block(block: Block) -> str:
     name = rf"\textbf{{{escape_latex(block.name)}}}" if block.name else ""
     head = ": ".join(filter(None, [name, _prose(block.words)]))
-    if head:
-        yield rf"\noindent {head}"
+    lines = [rf"\noindent {head}"] if head else []
     if block.equations:
-        lines = " \\\\\n".join(map(_equation, block.equations))
-        yield f"\\begin{{align*}}\n{lines}\n\\end{{align*}}"
+        equations = " \\\\\n".join(map(_equation, block.equations))
+        # no empty line before a display: it would end the paragraph
+        lines += [r"\begin{align*}", equations, r"\end{align*}"]
+    return "\n".join(lines)
 
 
 def _equation(equation: Equation) -> str:

@@ -18,7 +18,7 @@ from inception_lab.worksheets.formats.equations import (
 )
 from inception_lab.worksheets.sheet import Branch, Sums, Working, Worksheet, channels_last, ratio
 
-TABLE_COLUMNS = ("", "Naive", "Reduced", "Naive / reduced")
+TABLE_COLUMNS = ("", "Naive", "Reduced", "Ratio")
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,7 @@ def layout_of(sheet: Worksheet) -> Layout:
 
 def _introduction(sheet: Worksheet) -> Iterator[str]:
     if sheet.input_shape and sheet.output_shape:
-        shapes = (
-            channels_last(shape, _axes(sheet, shape)) for shape in (sheet.input_shape, sheet.output_shape)
-        )
-        sizes = [product_text(shape) for shape in shapes]
+        sizes = [_size(shape, sheet.axes) for shape in (sheet.input_shape, sheet.output_shape)]
         order = " (channels last)" if sheet.axes else ""
         yield f"Input {sizes[0]}, output {sizes[1]}{order}."
     if not sheet.branched:
@@ -110,14 +107,14 @@ def _introduction(sheet: Worksheet) -> Iterator[str]:
         yield "Naive: without the 1x1 reductions, on the same input."
 
 
-def _axes(sheet: Worksheet, shape: tuple[int, ...]) -> int:
-    """Axes of the image in a shape: none where it has too few."""
-    return sheet.axes if len(shape) > sheet.axes else 0
+def _size(shape: tuple[int, ...], axes: int) -> str:
+    """A shape as papers write it, channels last where it is that of images of so many axes."""
+    return product_text(channels_last(shape, axes if len(shape) == axes + 2 else 0))
 
 
 def _sections(sheet: Worksheet) -> Iterator[Section]:
     for branch in sheet.branches:
-        yield from _branch_sections(branch, sheet.branched)
+        yield from _branch_sections(branch, sheet)
     if sheet.joined:
         lines = [joined_equation("reduced" if sheet.has_reductions else "module", sheet.joined)]
         if sheet.has_reductions:
@@ -127,28 +124,30 @@ def _sections(sheet: Worksheet) -> Iterator[Section]:
         yield Section("", "Total", (Block("", "", tuple(_total_equations(sheet.reduced))),))
 
 
-def _branch_sections(branch: Branch, branched: bool) -> Iterator[Section]:
-    words = "" if branch.name else "Layers in no branch" if branched else "Layers"
+def _branch_sections(branch: Branch, sheet: Worksheet) -> Iterator[Section]:
+    words = "" if branch.name else "Layers in no branch" if sheet.branched else "Layers"
+    reduced = _blocks(branch.workings, branch.reduced, sheet.axes)
     if branch.workings == branch.naive_workings:
-        yield Section(branch.name, words, _blocks(branch.workings, branch.reduced))
+        yield Section(branch.name, words, reduced)
         return
-    yield Section(branch.name, f"{words} naive".strip(), _blocks(branch.naive_workings, branch.naive))
-    yield Section(branch.name, f"{words} reduced".strip(), _blocks(branch.workings, branch.reduced))
+    naive = _blocks(branch.naive_workings, branch.naive, sheet.axes)
+    yield Section(branch.name, f"{words} naive".strip(), naive)
+    yield Section(branch.name, f"{words} reduced".strip(), reduced)
     lines = ratio_equations(branch.naive, branch.reduced)
     yield Section(branch.name, f"{words} naive / reduced".strip(), (Block("", "", tuple(lines)),))
 
 
-def _blocks(workings: Sequence[Working], total: Sums) -> tuple[Block, ...]:
+def _blocks(workings: Sequence[Working], total: Sums, axes: int) -> tuple[Block, ...]:
     if not workings:
         return (Block("", "no layer is left: the input passes through", ()),)
-    blocks = [Block(w.layer, _description(w), tuple(working_equations(w))) for w in workings]
+    blocks = [Block(w.layer, _description(w, axes), tuple(working_equations(w))) for w in workings]
     sums = sum_equations(workings, total)
     return (*blocks, Block("", "sum", tuple(sums))) if sums else tuple(blocks)
 
 
-def _description(working: Working) -> str:
+def _description(working: Working, axes: int) -> str:
     """The operation of a layer with its sizes."""
-    sizes = [product_text(working.size(shape)) for shape in (working.input_shape, working.output_shape)]
+    sizes = [_size(shape, axes) for shape in (working.input_shape, working.output_shape)]
     return f"{working.operation}, {sizes[0]} to {sizes[1]}" if all(sizes) else working.operation
 
 

@@ -14,6 +14,7 @@ WIDTH = 80
 _LAYER_INDENT = "  "
 _EQUATION_INDENT = "    "
 _SUBJECT_WIDTH = 12
+_GLUE = "\N{NO-BREAK SPACE}"
 
 
 def worksheet_text(sheet: Worksheet) -> str:
@@ -48,14 +49,17 @@ def _equation(equation: Equation) -> list[str]:
 
 
 def _wrapped(line: str, first: str, further: str) -> list[str]:
-    return wrap(
-        line,
+    # a product stays on its line, and a sum breaks before a sign
+    glued = line.replace(" x ", f"{_GLUE}x{_GLUE}").replace("+ ", f"+{_GLUE}")
+    lines = wrap(
+        glued,
         WIDTH,
         initial_indent=first,
         subsequent_indent=further,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [part.replace(_GLUE, " ") for part in lines]
 
 
 def _table(table: TotalsTable) -> list[str]:
