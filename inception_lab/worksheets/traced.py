@@ -147,8 +147,8 @@ def _entries(trace: Trace, path: str, calls: Mapping[int, Call]) -> list[_Entry]
     entries: list[tuple[int, _Entry]] = []
     for op in _forward(trace, calls):
         first_op.setdefault(op.call, op.id)
-        if op.macs or is_pool(op):
-            call = calls[op.call]
+        call = calls[op.call]
+        if op.macs or (is_pool(op) and not _averages_channels(trace, op, call)):
             owners = never_called | {call.path}
             weights, biases = _own_parameters(trace, op, owners, own_params)
             working = working_of(trace, op, _layer_name(trace, path, call), weights, biases)
@@ -158,6 +158,14 @@ def _entries(trace: Trace, path: str, calls: Mapping[int, Call]) -> list[_Entry]
             working = _parameters_alone(trace, path, call, own_params[call.path])
             entries.append((first_op.get(call.id, len(trace.ops)), _Entry(call, None, working)))
     return [entry for _, entry in sorted(entries, key=lambda pair: pair[0])]
+
+
+def _averages_channels(trace: Trace, op: Op, call: Call) -> bool:
+    """True for the pool in a local response normalisation, to which channels are an axis of the image."""
+    inside, outside = trace.values[op.reads[0]].shape, _shape(trace, call.inputs)
+    # one-dimensional pools have an axis more as well, of length one
+    first_axis = prod(op.arg("kernel_size", (1,))[:1])
+    return len(inside) > len(outside) and inside[1] == 1 and first_axis > 1
 
 
 def _own_parameters(

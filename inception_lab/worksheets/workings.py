@@ -132,4 +132,6 @@ def _operation(trace: Trace, op: Op, window: Window | None) -> str:
     kind = "average pool" if "avg" in op.base_name else "max pool"
     if not is_pool(op):
         return op.base_name
-    return f"{'x'.join(map(str, window.kernel))} {kind}" if window else f"adaptive {kind}"
+    if window:
+        return f"{'x'.join(map(str, window.kernel))} {kind}"
+    return f"{'fractional' if 'fractional' in op.base_name else 'adaptive'} {kind}"

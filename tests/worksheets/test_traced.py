@@ -271,3 +271,12 @@ def test_a_pool_beside_a_dilated_one_tells_its_size():
     (working,) = sheet.branches[0].workings
     assert working.window.positions(0, 20) == working.output_shape[2]
     assert "(20 + 2 x 1 - 5) / 2 + 1, rounded up = 10" in il.render_worksheet(sheet)
+
+
+def test_local_response_normalisation_is_not_a_pool(googlenet):
+    sheet = il.worksheet(googlenet, "(model)")
+    pools = [w.layer for branch in sheet.branches for w in branch.workings if "pool" in w.operation]
+    assert len(pools) == 4 + 9
+    assert not [layer for layer in pools if "norm" in layer or "lrn" in layer]
+    pool = nn.Sequential(nn.MaxPool1d(3, 2))
+    assert "1x3 max pool" in il.render_worksheet(il.worksheet(il.trace(pool, (1, 1, 9)), "0"))

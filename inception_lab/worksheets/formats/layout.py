@@ -97,7 +97,7 @@ def layout_of(sheet: Worksheet) -> Layout:
 def _introduction(sheet: Worksheet) -> Iterator[str]:
     if sheet.input_shape and sheet.output_shape:
         sizes = [_size(shape, sheet.axes) for shape in (sheet.input_shape, sheet.output_shape)]
-        order = " (channels last)" if sheet.axes else ""
+        order = " (channels last)" if sheet.axes and len(sheet.input_shape) == sheet.axes + 2 else ""
         yield f"Input {sizes[0]}, output {sizes[1]}{order}."
     if not sheet.branched:
         yield "It has no parallel branches, and so no naive counterpart."
