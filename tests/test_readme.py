@@ -20,6 +20,14 @@ def test_the_table_of_models_is_what_the_command_prints(capsys):
     assert table[1] == capsys.readouterr().out
 
 
+def test_the_worksheet_is_what_the_command_prints(capsys):
+    with pytest.raises(SystemExit):
+        main(["worksheet", "googlenet", "inception3a.branch3"])
+    block = re.search(r"<!-- worksheet -->\n```text\n(.*?)```\n<!-- /worksheet -->", README, re.DOTALL)
+    assert block
+    assert block[1] == capsys.readouterr().out
+
+
 def test_the_python_example_runs(capsys):
     for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
         exec(compile(block, "README.md", "exec"), {})

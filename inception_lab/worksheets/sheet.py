@@ -174,6 +174,11 @@ class Worksheet:
         return any(branch.workings != branch.naive_workings for branch in self.branches)
 
     @property
+    def has_counterpart(self) -> bool:
+        """True where it has parallel branches, or is one with a reduction."""
+        return self.branched or self.has_reductions
+
+    @property
     def axes(self) -> int:
         """Axes of the images in it, 0 where it has none."""
         windows = [w.window for branch in self.branches for w in branch.workings if w.window]

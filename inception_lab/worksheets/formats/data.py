@@ -19,7 +19,7 @@ _COLUMNS = (
 
 
 def worksheet_dict(sheet: Worksheet) -> dict[str, Any]:
-    """Return a worksheet as plain data; `naive_` figures are there where the module has branches.
+    """Return a worksheet as plain data; `naive_` figures are there where it has a naive counterpart.
 
     Args:
         sheet: Its shapes have batch and channels first.
@@ -33,7 +33,7 @@ def worksheet_dict(sheet: Worksheet) -> dict[str, Any]:
         "input_shape": sheet.input_shape,
         "output_shape": sheet.output_shape,
         "joined_channels": sheet.joined,
-        "naive_joined_channels": sheet.naive_joined if sheet.branched else (),
+        "naive_joined_channels": sheet.naive_joined if sheet.has_counterpart else (),
     }
     return {
         "schema": SCHEMA,
@@ -42,8 +42,8 @@ def worksheet_dict(sheet: Worksheet) -> dict[str, Any]:
         **{name: list(shape) for name, shape in present.items() if shape},
         "complete": not sheet.uncounted_ops,
         "uncounted_ops": [{"name": name, "count": count} for name, count in sheet.uncounted_ops.items()],
-        "totals": _figures(sheet.reduced, sheet.naive, sheet.branched),
-        "branches": [_branch(branch, sheet.branched) for branch in sheet.branches],
+        "totals": _figures(sheet.reduced, sheet.naive, sheet.has_counterpart),
+        "branches": [_branch(branch, sheet.has_counterpart) for branch in sheet.branches],
     }
 
 
@@ -57,7 +57,7 @@ def worksheet_csv(sheet: Worksheet) -> str:
     rows = [
         {"side": side, "branch": branch.name, **_layer(working)}
         for branch in sheet.branches
-        for side, workings in _sides(branch, sheet.branched).items()
+        for side, workings in _sides(branch, sheet.has_counterpart).items()
         for working in workings
     ]
     return render(rows, _COLUMNS, "csv")
@@ -74,21 +74,21 @@ def _context(context: Context) -> dict[str, Any]:
     }
 
 
-def _sides(branch: Branch, branched: bool) -> dict[str, Sequence[Working]]:
-    sides = {"naive": branch.naive_workings} if branched else {}
+def _sides(branch: Branch, has_counterpart: bool) -> dict[str, Sequence[Working]]:
+    sides = {"naive": branch.naive_workings} if has_counterpart else {}
     return {**sides, "reduced": branch.workings}
 
 
-def _branch(branch: Branch, branched: bool) -> dict[str, Any]:
+def _branch(branch: Branch, has_counterpart: bool) -> dict[str, Any]:
     layers = {"layers": [_layer(working) for working in branch.workings]}
-    if branched:
+    if has_counterpart:
         layers["naive_layers"] = [_layer(working) for working in branch.naive_workings]
-    return {"branch": branch.name, **_figures(branch.reduced, branch.naive, branched), **layers}
+    return {"branch": branch.name, **_figures(branch.reduced, branch.naive, has_counterpart), **layers}
 
 
-def _figures(reduced: Sums, naive: Sums, branched: bool) -> dict[str, Any]:
+def _figures(reduced: Sums, naive: Sums, has_counterpart: bool) -> dict[str, Any]:
     figures: dict[str, Any] = _amounts(reduced)
-    if not branched:
+    if not has_counterpart:
         return figures
     figures |= {f"naive_{name}": amount for name, amount in _amounts(naive).items()}
     ratios = {name: ratio(figures[f"naive_{name}"], figures[name]) for name in _RATIOS}

@@ -89,7 +89,7 @@ def layout_of(sheet: Worksheet) -> Layout:
         title=sheet.title,
         introduction=tuple(_introduction(sheet)),
         sections=tuple(_sections(sheet)),
-        tables=tuple(_tables(sheet)) if sheet.has_reductions else (),
+        tables=tuple(_tables(sheet)),
         uncounted=tuple(f"{name}, ran {count} times" for name, count in sheet.uncounted_ops.items()),
     )
 
@@ -99,12 +99,12 @@ def _introduction(sheet: Worksheet) -> Iterator[str]:
         sizes = [_size(shape, sheet.axes) for shape in (sheet.input_shape, sheet.output_shape)]
         order = " (channels last)" if sheet.axes and len(sheet.input_shape) == sheet.axes + 2 else ""
         yield f"Input {sizes[0]}, output {sizes[1]}{order}."
-    if not sheet.branched:
-        yield "It has no parallel branches, and so no naive counterpart."
-    elif not sheet.has_reductions:
+    if sheet.has_reductions:
+        yield "Naive: without the 1x1 reductions, on the same input."
+    elif sheet.branched:
         yield "No branch has a 1x1 reduction: the naive counterpart is the module itself."
     else:
-        yield "Naive: without the 1x1 reductions, on the same input."
+        yield "It has no parallel branches, and so no naive counterpart."
 
 
 def _size(shape: tuple[int, ...], axes: int) -> str:
@@ -125,16 +125,20 @@ def _sections(sheet: Worksheet) -> Iterator[Section]:
 
 
 def _branch_sections(branch: Branch, sheet: Worksheet) -> Iterator[Section]:
-    words = "" if branch.name else "Layers in no branch" if sheet.branched else "Layers"
+    words = "" if branch.name else "Layers outside its branches" if sheet.branched else "Layers"
     reduced = _blocks(branch.workings, branch.reduced, sheet.axes)
     if branch.workings == branch.naive_workings:
         yield Section(branch.name, words, reduced)
         return
     naive = _blocks(branch.naive_workings, branch.naive, sheet.axes)
-    yield Section(branch.name, f"{words} naive".strip(), naive)
-    yield Section(branch.name, f"{words} reduced".strip(), reduced)
+    yield Section(branch.name, _side(words, "naive"), naive)
+    yield Section(branch.name, _side(words, "reduced"), reduced)
     lines = ratio_equations(branch.naive, branch.reduced)
-    yield Section(branch.name, f"{words} naive / reduced".strip(), (Block("", "", tuple(lines)),))
+    yield Section(branch.name, _side(words, "naive / reduced"), (Block("", "", tuple(lines)),))
+
+
+def _side(words: str, side: str) -> str:
+    return f"{words}, {side}" if words else side
 
 
 def _blocks(workings: Sequence[Working], total: Sums, axes: int) -> tuple[Block, ...]:
@@ -156,13 +160,15 @@ def _total_equations(total: Sums) -> list[Equation]:
 
 
 def _tables(sheet: Worksheet) -> Iterator[TotalsTable]:
+    if not sheet.has_reductions or len(sheet.branches) == 1:
+        return  # the working of a single branch ends in the same figures
     sides = [(branch.name, branch.naive, branch.reduced) for branch in sheet.branches]
     for measure, amount in MEASURES.items():
-        rows = [(name, amount(naive), amount(reduced)) for name, naive, reduced in sides]
+        rows = [(name or "outside", amount(naive), amount(reduced)) for name, naive, reduced in sides]
         rows.append(("sum", amount(sheet.naive), amount(sheet.reduced)))
         yield TotalsTable(measure, tuple(_row(*row) for row in rows))
 
 
 def _row(name: str, naive: int, reduced: int) -> tuple[str, str, str, str]:
     times = ratio(naive, reduced)
-    return name or "no branch", number(naive), number(reduced), "" if times is None else ratio_text(times)
+    return name, number(naive), number(reduced), "" if times is None else ratio_text(times)

@@ -36,6 +36,14 @@ def test_a_plain_module_has_no_naive_figures():
     assert {row["side"] for row in rows_of(il.design_worksheet("8x8x4", "1x1:3"))} == {"reduced"}
 
 
+def test_a_single_branch_has_naive_figures():
+    model = il.create_model("googlenet", device="meta")
+    sheet = il.worksheet(il.trace(model, (1, 3, 224, 224)), "inception3a.branch3")
+    data = json.loads(il.render_worksheet(sheet, "json"))
+    assert (data["totals"]["naive_macs"], data["totals"]["macs"]) == (120_422_400, 12_443_648)
+    assert "Naive: without the 1x1 reductions" in il.render_worksheet(sheet)
+
+
 def rows_of(sheet):
     return list(csv.DictReader(io.StringIO(il.render_worksheet(sheet, "csv"))))
 
