@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -244,9 +245,11 @@ def _module_text(row: ModuleRow | BranchRow) -> str:
 
 
 def _beside(path: str, other: str) -> str:
-    """The path of another module, without the one of the module around both."""
-    parent, name = other.rpartition(".")[::2]
-    return name if parent == path.rpartition(".")[0] else other
+    """The path of another module, without that of the innermost module around both."""
+    names, other_names = path.split("."), other.split(".")
+    pairs = zip(names[:-1], other_names[:-1], strict=False)
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return ".".join(other_names[common:])
 
 
 def _rest_line(rows: int, others: int, same: int, comparison: Comparison) -> str:

@@ -119,6 +119,12 @@ def test_renamed_and_retyped_modules_are_said(capsys, saved):
     assert "pool (ReLU -> Linear)" in out
 
 
+def test_what_two_paths_have_in_common_is_said_once(capsys, saved):
+    five, three = ({"m": {"b3": {f"conv{n}": {"conv": ("Conv2d", n)}}}} for n in (5, 3))
+    _, out, _ = typed(capsys, "compare", saved("one", five), saved("two", three))
+    assert "changed  m.b3.conv5.conv -> conv3.conv " in out
+
+
 def test_branches_have_rows_of_their_own(capsys):
     arguments = ["compare", "googlenet", "googlenet_v2", "--branches"]
     _, out, _ = typed(capsys, *arguments)
