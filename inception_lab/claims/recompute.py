@@ -183,6 +183,8 @@ def select_claims(ids: Sequence[str] = (), source: str = "") -> tuple[Claim, ...
         >>> [claim.id for claim in select_claims(["22", "27"])]
         ['22', '27']
     """
+    if isinstance(ids, str):  # whose letters would be taken for ids
+        raise InceptionLabError(f"ids is the text {ids!r}", hint=f"pass [{ids!r}]")
     names = {claim.id for claim in ALL}
     for id in ids:
         if id not in names:

@@ -186,6 +186,12 @@ def test_separable_convolutions_count_once(nets):
     assert readings["a separable one as one, shortcuts apart"] == len(convs) - depthwise - 4
 
 
+def test_branches_of_unequal_size_are_told(nets):
+    assert values(nets, "equal_sizes", model="googlenet") == {"traced": True}
+    # its reductions have strides of two
+    assert values(nets, "equal_sizes", model="inception_v3") == {"traced": False}
+
+
 def test_heads_and_their_losses(nets):
     layers = ("inception4a", "inception4d")
     assert values(nets, "head_inputs", model="googlenet", layers=layers) == {"traced": True}

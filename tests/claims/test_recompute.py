@@ -127,6 +127,8 @@ def test_names_that_are_not_there_are_answered_with_the_nearest():
         il.confirm(["22", "12y"])
     with pytest.raises(InceptionLabError, match=r"no claim of source '1409\.4843'; did you mean 1409\.4842"):
         il.confirm(source="1409.4843")
+    with pytest.raises(InceptionLabError, match=r"ids is the text '12x'; pass \['12x'\]"):
+        il.confirm("12x")
 
 
 def test_time_is_not_checkable_until_it_is_measured():

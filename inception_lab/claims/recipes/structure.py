@@ -206,12 +206,21 @@ def layer_params(nets: Nets, model: str, layer: str) -> Readings:
 
 @recipe
 def equal_sizes(nets: Nets, model: str) -> Readings:
-    """True where every branch convolution of stride 1 is padded by half its kernel and keeps the grid."""
-    rows = [row for row in convolutions(nets.trace(model)) if "branch" in row.layer]
+    """True where the branches of each module give one grid, each convolution padded by half its kernel."""
+    trace = nets.trace(model)
+    rows = [row for row in convolutions(trace) if "branch" in row.layer]
     unchanged = sum(_keeps_grid(row) for row in rows)
+    equal = [name for name in _modules(trace) if len(_branch_grids(trace, name)) == 1]
     kinds = sorted({(row.kernel[0], row.padding[0]) for row in rows})
-    text = ", ".join(f"{kernel}x{kernel} with padding {padding}" for kernel, padding in kinds)
-    return (Reading("traced", unchanged == len(rows), f"{unchanged} of {len(rows)} keep the grid: {text}"),)
+    padding = ", ".join(f"{kernel}x{kernel} with padding {padding}" for kernel, padding in kinds)
+    text = f"{unchanged} of {len(rows)} keep the grid: {padding}; {len(equal)} modules have equal branches"
+    return (Reading("traced", unchanged == len(rows) and equal == _modules(trace), text),)
+
+
+def _branch_grids(trace: Trace, module: str) -> set[tuple[int, ...]]:
+    """Heights and widths that the branches of a module give."""
+    parent = call_of(trace, module).id
+    return {output_shape(trace, call.path)[1:] for call in trace.calls if call.parent == parent}
 
 
 def _keeps_grid(row: Convolution) -> bool:
