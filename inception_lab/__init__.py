@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from inception_lab.analyzers.receptive_field.table import receptive_field as receptive_field
     from inception_lab.analyzers.reductions import reduction_saving as reduction_saving
     from inception_lab.analyzers.summary import summarise as summarise
+    from inception_lab.audits.audit import Audit as Audit
+    from inception_lab.audits.audit import audit as audit
     from inception_lab.budgets.check import check_budget as check_budget
     from inception_lab.budgets.check import check_budgets as check_budgets
     from inception_lab.budgets.update import LockUpdate as LockUpdate
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from inception_lab.worksheets.traced import worksheet as worksheet
 
 _HOME = {
+    "Audit": "audits.audit",
     "BatchTimes": "measure.timing.batches",
     "BudgetExceeded": "budgets.wording",
     "Ceilings": "measure.roofline.limits",
@@ -107,6 +110,7 @@ _HOME = {
     "Trace": "ir.trace",
     "Verdict": "budgets.verdict",
     "Worksheet": "worksheets.sheet",
+    "audit": "audits.audit",
     "branch_costs": "analyzers.cost",
     "check_budget": "budgets.check",
     "check_budgets": "budgets.check",

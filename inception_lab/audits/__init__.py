@@ -1,0 +1,1 @@
+"""Audit of an implementation against a reference net, layer by layer."""
