@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from inception_lab.analyzers.summary import summarise as summarise
     from inception_lab.audits.audit import Audit as Audit
     from inception_lab.audits.audit import audit as audit
+    from inception_lab.audits.named import audit_models as audit_models
     from inception_lab.budgets.check import check_budget as check_budget
     from inception_lab.budgets.check import check_budgets as check_budgets
     from inception_lab.budgets.update import LockUpdate as LockUpdate
@@ -111,6 +112,7 @@ _HOME = {
     "Verdict": "budgets.verdict",
     "Worksheet": "worksheets.sheet",
     "audit": "audits.audit",
+    "audit_models": "audits.named",
     "branch_costs": "analyzers.cost",
     "check_budget": "budgets.check",
     "check_budgets": "budgets.check",

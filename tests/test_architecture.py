@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "budgets": ANSWERS | {"loading", "models"},
     "claims": ANSWERS | {"budgets", "comparison", "counters", "loading", "models"},
     "worksheets": ENGINE | {"analyzers", "models", "report"},
-    "audits": ANSWERS,
+    "audits": ANSWERS | {"loading", "models"},
     "cli": None,
     "pytest_plugin": None,
     "__init__": None,

@@ -164,7 +164,7 @@ class _Auditor:
                 for branch in pair.branches:
                     yield from self._branch(branch, name)
             else:
-                yield self._block_alone(pair, around)
+                yield from self._block_alone(pair, around)
 
     def _name(self, reference: Station | None, station: Station | None) -> str:
         if reference is not None:
@@ -176,24 +176,24 @@ class _Auditor:
         number = second if second is not None else first
         place = f"{block}, branch {(number or 0) + 1}"
         if first is None or second is None:
-            yield self._alone("branch", place, _stations(branch.pairs), is_added=second is None)
+            yield from self._alone("branch", place, _stations(branch.pairs), is_added=second is None)
             return
         several = len(branch.pairs) > 1
         for n, pair in enumerate(branch.pairs, 1):
             yield from self._sequence([pair], f"{place}, layer {n}" if several else place)
 
-    def _block_alone(self, pair: BlockPair, around: str) -> AuditRow:
+    def _block_alone(self, pair: BlockPair, around: str) -> Iterator[AuditRow]:
         side, block = (1, pair.second) if pair.second else (0, pair.first)
         assert block is not None
         place = around or self.names[side].of_block(block)
-        return self._alone("branches", place, [*block.stations()], is_added=side == 0)
+        yield from self._alone("branches", place, [*block.stations()], is_added=side == 0)
 
     def _station(self, pair: StationPair, place: str) -> Iterator[AuditRow]:
         first, second = pair.first, pair.second
         if first is None or second is None:
             station = first or second
             assert station is not None
-            yield self._alone("layer", place, [station], is_added=second is None)
+            yield from self._alone("layer", place, [station], is_added=second is None)
             return
         paths = first.layer, second.layer
         for difference in differences(first, second):
@@ -201,13 +201,22 @@ class _Auditor:
         for difference in consequences(first, second, same_input=self.same_input):
             yield AuditRow("effect", place, *difference, *paths)
 
-    def _alone(self, name: str, place: str, stations: list[Station], *, is_added: bool) -> AuditRow:
-        """What only one of the nets has."""
-        text = _described(stations)
+    def _alone(
+        self, name: str, place: str, stations: list[Station], *, is_added: bool, text: str = ""
+    ) -> Iterator[AuditRow]:
+        """What only one of the nets has, and what that costs."""
         layer = stations[0].layer if len(stations) == 1 else None
-        if is_added:
-            return AuditRow("departure", place, name, text, NOTHING, layer, None)
-        return AuditRow("departure", place, name, NOTHING, text, None, layer)
+        paths = (layer, None) if is_added else (None, layer)
+        sides = [text or _described(stations), NOTHING]
+        yield AuditRow("departure", place, name, *(sides if is_added else sides[::-1]), *paths)
+        for metric, attribute in self._metrics().items():
+            if total := sum(getattr(station, attribute) for station in stations):
+                costs = [text_of(total), text_of(0)]
+                yield AuditRow("effect", place, metric, *(costs if is_added else costs[::-1]), *paths)
+
+    def _metrics(self) -> dict[str, str]:
+        """The costs that can be compared, with the attribute of stations that has each."""
+        return {"parameters": "params"} | ({"MACs": "macs"} if self.same_input else {})
 
     def _side_parts(self) -> Iterator[AuditRow]:
         """Heads, in order: those of both nets layer by layer."""
@@ -218,19 +227,17 @@ class _Auditor:
             if first is not None and second is not None:
                 yield from self._sequence(self.aligner.align(first, second), "")
             else:
-                yield self._head(first, second)
+                yield from self._head(first, second)
 
-    def _head(self, first: Elements | None, second: Elements | None) -> AuditRow:
+    def _head(self, first: Elements | None, second: Elements | None) -> Iterator[AuditRow]:
         side, part = (1, second) if second is not None else (0, first or ())
         stations = [*stations_in(part)]
-        mode = self.traces[side].context.mode
-        text = f"a head that runs in {mode} mode: {_amounts(stations)}"
-        values = (NOTHING, text) if second is not None else (text, NOTHING)
-        return AuditRow("departure", self.names[side].of_part(part), "head", *values)
+        text = f"a head that runs in {self.traces[side].context.mode} mode: {_amounts(stations)}"
+        place = self.names[side].of_part(part)
+        yield from self._alone("head", place, stations, is_added=side == 0, text=text)
 
     def _totals(self) -> Iterator[AuditRow]:
-        metrics = ("parameters", "MACs") if self.same_input else ("parameters",)
-        for name, attribute in zip(metrics, ("params", "macs"), strict=False):
+        for name, attribute in self._metrics().items():
             first, second = (_total(net, attribute) for net in self.nets)
             if first != second:
                 yield AuditRow("effect", WHOLE_NET, name, text_of(first), text_of(second))

@@ -44,8 +44,10 @@ _VIEWS = frozenset(
     }
 )  # fmt: skip
 """Operations that pass their operand on."""
-_UNREAD = frozenset(("detach", "empty_like"))
-"""Operations of autograd and dropout that take nothing out of their operand."""
+_LIKE_OPERAND = frozenset(("empty_like", "zeros_like", "ones_like", "full_like"))
+"""Operations that take the shape of their operand, and nothing else; with one of these dropout begins."""
+_UNREAD = _LIKE_OPERAND | {"detach"}
+"""Operations that take nothing out of their operand, or that autograd adds."""
 
 NORMALISATION, ACTIVATION, DROPOUT, OTHER = "normalisation", "activation", "dropout", "other operation"
 _LOCAL_RESPONSE = "local response norm"
@@ -218,7 +220,8 @@ class _Reader:
     def read(self, op: Op) -> None:
         """Make a station of an operation, or make it a part of one."""
         operands = [*dict.fromkeys(value for value in op.reads if value in self.station_of)]
-        if not operands or (op.id in self.response_norms and self.response_norms[op.id] is None):
+        inside_norm = op.id in self.response_norms and self.response_norms[op.id] is None
+        if not operands or inside_norm or op.base_name in _LIKE_OPERAND:
             self.constants.read(op)
         elif op.id in self.response_norms:
             self._follow(op, self.response_norms[op.id] or 0, Follower(NORMALISATION, _LOCAL_RESPONSE))
