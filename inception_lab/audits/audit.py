@@ -249,6 +249,9 @@ class _Auditor:
                 for t in self.traces
             ]
             yield AuditRow("note", WHOLE_NET, "input", *shapes)
+        if not all(trace.context.complete for trace in self.traces):
+            names = [", ".join(t.context.uncounted_ops) or NOTHING for t in self.traces]
+            yield AuditRow("note", WHOLE_NET, "uncounted operations", *names)
         modes = [trace.context.mode for trace in self.traces]
         if modes[0] != modes[1]:
             yield AuditRow("note", WHOLE_NET, "mode", *modes)

@@ -45,6 +45,7 @@ def audit_models(
     if not is_factory(other.spec):
         get_card(other.spec)  # a name that is wrong is said before anything is traced
     sizes = model.input_sizes or _sizes(model) or _sizes(other)
+    other = replace(other, batch_size=model.batch_size)
     trace = trace_model(replace(model, input_sizes=sizes), mode=mode, meta_only=meta_only)
     return audit(trace, _reference_trace(other, sizes, mode, meta_only))
 

@@ -130,26 +130,32 @@ def _sentence(row: AuditRow) -> str:
 def _place(line: _Line) -> str:
     modules = _listed(line.modules, "modules" if line.layers != ("",) else "places")
     layers = [layer for layer in line.layers if layer]
-    if len(layers) > 1:
-        return f"{modules}, {len(layers)} layers of each ({'; '.join(_by_branch(layers))})"
-    return ", ".join([modules, *layers])
+    branches = [*_by_branch(layers)]
+    if len(branches) > 1:
+        of_each = " of each" if len(line.modules) > 1 else ""
+        return f"{modules}, {len(layers)} layers{of_each} ({'; '.join(branches)})"
+    return ", ".join([modules, *branches])
 
 
 def _listed(names: Sequence[str], kind: str) -> str:
     if len(names) > _MOST_NAMED:
         return f"{len(names)} {kind} from {names[0]} to {names[-1]}"
+    return _joined(names)
+
+
+def _joined(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _by_branch(layers: Iterable[str]) -> Iterator[str]:
-    """Layers, those of one branch together: `branch 2, layers 1, 2`."""
+    """Layers, those of one branch together: `branch 2, layers 1 and 2`."""
     branches: dict[str, list[str]] = {}
     for layer in layers:
         branch, _, number = layer.partition(", layer ")
         branches.setdefault(branch, []).append(number)
     for branch, numbers in branches.items():
         word = "layer" if len(numbers) == 1 else "layers"
-        yield f"{branch}, {word} {', '.join(numbers)}" if numbers != [""] else branch
+        yield f"{branch}, {word} {_joined(numbers)}" if numbers != [""] else branch
 
 
 def _effect_lines(rows: Sequence[AuditRow], form: str) -> Iterator[str]:

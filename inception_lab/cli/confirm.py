@@ -7,8 +7,11 @@ from pathlib import Path
 
 import click
 
+from inception_lab.cli.audit_text import audit_text
+from inception_lab.cli.audit_text import summary_line as audit_summary
 from inception_lab.cli.confirm_text import confirmation_text, summary_line
-from inception_lab.cli.options import emit, format_options
+from inception_lab.cli.model import traceback_shown
+from inception_lab.cli.options import MODEL, TracingOptions, emit, format_options, step_options
 from inception_lab.errors import InceptionLabError
 
 
@@ -17,6 +20,9 @@ from inception_lab.errors import InceptionLabError
 @click.option("--source", default="", metavar="TEXT", help="Only of sources with this in name or title.")
 @click.option("--why", multiple=True, metavar="ID", help="Show the arithmetic of this claim; repeatable.")
 @click.option("--measure", is_flag=True, help="Run networks for the claims about time, about a minute.")
+@click.option("--model", type=MODEL, help="Audit this MODEL instead: where it departs from the reference.")
+@click.option("--against", type=MODEL, help="The reference of an audit.  [default: googlenet]")
+@step_options
 @format_options
 @click.pass_context
 def command(
@@ -25,6 +31,9 @@ def command(
     source: str,
     why: Sequence[str],
     measure: bool,
+    model: str | None,
+    against: str | None,
+    tracing: TracingOptions,
     form: str,
     output: Path | None,
 ) -> None:
@@ -33,7 +42,17 @@ def command(
     A verdict follows from the numbers and the tolerance. Exits with 1 where one differs from the verdict that
     is recorded with the claim; times that are measured are not compared. Markdown is a page that holds the
     arithmetic of every claim.
+
+    With --model it says instead where an implementation departs from a reference net, layer by layer, and
+    exits with 1 where it does. Layers answer to each other by the dataflow, not by their names.
     """
+    if model is not None:
+        if ids or source or why or measure:
+            raise InceptionLabError("claims beside --model", hint="leave out one of both")
+        _audit(context, model, against, tracing, form, output)
+        return
+    if against is not None or tracing != TracingOptions({}, ()):
+        raise InceptionLabError("options of an audit without a model", hint="give --model")
     from inception_lab import confirm
 
     confirmation = confirm([*ids, *why], source=source, measure=measure)
@@ -41,4 +60,25 @@ def command(
     if confirmation.surprises:
         if output is not None:
             raise InceptionLabError(summary_line(confirmation), exit_code=1)
+        context.exit(1)
+
+
+def _audit(
+    context: click.Context,
+    model: str,
+    against: str | None,
+    tracing: TracingOptions,
+    form: str,
+    output: Path | None,
+) -> None:
+    """Audit a model against a reference."""
+    from inception_lab import audit_models
+
+    reference = against or "googlenet"
+    with traceback_shown(model, tracing):
+        audit = audit_models(tracing.request(model), reference, mode=tracing.mode)
+    emit(audit_text(audit, form), output)
+    if audit.departs:
+        if output is not None:
+            raise InceptionLabError(audit_summary(audit), exit_code=1)
         context.exit(1)
