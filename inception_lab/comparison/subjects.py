@@ -72,9 +72,10 @@ def is_file(text: str) -> bool:
         >>> [is_file(text) for text in ("before.json", "runs/before", "old (1).lock#nin", "googlenet")]
         [True, True, True, False]
     """
-    # a keyword of a model may have anything in it, and a file may have parentheses in its name
-    spec = text.partition("(")[0] if text.rstrip().endswith(")") else text
-    return text.endswith(".json") or is_lock(spec) or "/" in spec
+    # a keyword of a model may have anything in it, and a lock may have parentheses in its name
+    spec = text.partition("(")[0]
+    is_of_lock = is_lock(spec if text.rstrip().endswith(")") else text)
+    return text.endswith(".json") or is_of_lock or "/" in spec
 
 
 def is_saved(subject: Subject) -> bool:

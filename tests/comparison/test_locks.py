@@ -59,6 +59,7 @@ def test_the_name_of_a_lock_may_have_parentheses(lock):
     copy.write_bytes(Path(lock).read_bytes())
     assert is_file(f"{copy.name}#small")
     assert not is_file("nets:Net(path='a/b.lock')")
+    assert not is_file("nets:Net(path='a/b'")
     assert il.compare(f"{copy}#small", f"{lock}#small").totals["params_ratio"].tolist() == [1.0, 1.0]
 
 
