@@ -149,23 +149,39 @@ def _layer(text: str) -> LayerDesign:
     if match is None or not all(number is None or _is_number(number) for number in match.groups()[1:]):
         raise InceptionLabError(f"{_text(text)} is not a layer", hint=_HINT)
     numbers = {name: int(number) for name, number in match.groupdict().items() if number and name != "pool"}
-    kernel = (numbers["height"], numbers["width"])
-    if "channels" in numbers and match["pool"]:
-        raise InceptionLabError(
-            f"the pool {text!r} has channels", hint="a pool passes on those that it reads"
-        )
-    if "channels" not in numbers and not match["pool"]:
-        raise InceptionLabError(f"the convolution {text!r} has no channels", hint=f"write it like {text}:64")
-    if 0 in (*kernel, numbers.get("stride"), numbers.get("channels")) or max(kernel) > _LARGEST_KERNEL:
-        raise InceptionLabError(
-            f"{text!r} has a number out of range", hint=f"kernels have 1 to {_LARGEST_KERNEL} elements a side"
-        )
-    padding = (numbers["padding"],) * 2 if "padding" in numbers else (kernel[0] // 2, kernel[1] // 2)
-    if match["pool"] and 2 * max(padding) > min(kernel):
-        raise InceptionLabError(f"the padding of {text!r} is above half its kernel", hint="pad it with less")
-    return LayerDesign(
-        text, kernel, numbers.get("stride", 1), padding, numbers.get("channels"), match["pool"] == "avg"
+    height, width = numbers["height"], numbers["width"]
+    layer = LayerDesign(
+        name=text,
+        kernel=(height, width),
+        stride=numbers.get("stride", 1),
+        padding=(numbers.get("padding", height // 2), numbers.get("padding", width // 2)),
+        channels=numbers.get("channels"),
+        average=match["pool"] == "avg",
     )
+    _check_channels(layer, is_pool=match["pool"] is not None)
+    _check_window(layer)
+    return layer
+
+
+def _check_channels(layer: LayerDesign, *, is_pool: bool) -> None:
+    name = layer.name
+    if is_pool and layer.channels is not None:
+        raise InceptionLabError(
+            f"the pool {name!r} has channels", hint="a pool passes on those that it reads"
+        )
+    if not is_pool and layer.channels is None:
+        raise InceptionLabError(f"the convolution {name!r} has no channels", hint=f"write it like {name}:64")
+
+
+def _check_window(layer: LayerDesign) -> None:
+    if 0 in (*layer.kernel, layer.stride, layer.channels) or max(layer.kernel) > _LARGEST_KERNEL:
+        hint = f"kernels have 1 to {_LARGEST_KERNEL} elements a side"
+        raise InceptionLabError(f"{layer.name!r} has a number out of range", hint=hint)
+    is_half = all(2 * zeros <= side for zeros, side in zip(layer.padding, layer.kernel, strict=True))
+    if layer.channels is None and not is_half:
+        raise InceptionLabError(
+            f"the padding of {layer.name!r} is above half its kernel", hint="pad it with less"
+        )
 
 
 def _is_number(text: str) -> bool:

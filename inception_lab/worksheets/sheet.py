@@ -143,8 +143,8 @@ class Worksheet:
         input_shape: Of the module's first call, batch and channels first; empty for a container.
         output_shape: The same of its output.
         branches: Of the module, and of modules inside it; one without a name holds what is in no branch.
-        joined: Channels of each tensor that the module joins to its output; empty where it joins none.
-        naive_joined: The same of the naive counterpart.
+        joined_channels: Of each tensor that the module joins to its output; empty where it joins none.
+        naive_joined_channels: The same of the naive counterpart.
         uncounted_ops: How often each operation ran in it that no formula knows, by name.
     """
 
@@ -153,8 +153,8 @@ class Worksheet:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     branches: tuple[Branch, ...]
-    joined: tuple[int, ...]
-    naive_joined: tuple[int, ...]
+    joined_channels: tuple[int, ...]
+    naive_joined_channels: tuple[int, ...]
     uncounted_ops: Mapping[str, int]
 
     @property

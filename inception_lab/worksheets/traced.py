@@ -41,7 +41,7 @@ def worksheet(trace: Trace, module: str) -> Worksheet:
         >>> sheet.branches[2].name, sheet.branches[2].naive.macs, sheet.branches[2].reduced.macs
         ('branch3', 120422400, 12443648)
     """
-    path = "" if module == ROOT else module
+    path = "" if module == ROOT else str(module)
     calls = _calls_in(trace, path)
     channels = {} if _is_part_of_a_branch(trace, calls) else naive_channels(trace)
     branches = tuple(_branches(trace, path, calls, channels))
@@ -56,8 +56,8 @@ def worksheet(trace: Trace, module: str) -> Worksheet:
         input_shape=_shape(trace, first.inputs if first else ()),
         output_shape=_shape(trace, first.outputs if first else ()),
         branches=branches,
-        joined=joined_channels(trace, first),
-        naive_joined=joined_channels(trace, first, channels),
+        joined_channels=joined_channels(trace, first),
+        naive_joined_channels=joined_channels(trace, first, channels),
         uncounted_ops=MappingProxyType(Counter(op.name for op in _forward(trace, calls) if not op.counted)),
     )
 
@@ -126,12 +126,12 @@ def _branch_name(path: str, place: Place) -> str:
 def _naive(trace: Trace, entry: _Entry, channels: Mapping[int, InputChannels]) -> Working | None:
     """The working of a layer in the naive counterpart; None where this does without it."""
     op = entry.op if entry.op is not None else _normalised_product(trace, entry.call)
-    own = channels.get(op.id) if op is not None else None
-    if own is None:
+    input_channels = channels.get(op.id) if op is not None else None
+    if input_channels is None:
         return entry.working
-    if not own.naive:
+    if not input_channels.naive:
         return None
-    return entry.working if entry.op is None else naive_working(entry.working, own)
+    return entry.working if entry.op is None else naive_working(entry.working, input_channels)
 
 
 def _normalised_product(trace: Trace, call: Call) -> Op | None:
@@ -162,10 +162,10 @@ def _entries(trace: Trace, path: str, calls: Mapping[int, Call]) -> list[_Entry]
 
 def _averages_channels(trace: Trace, op: Op, call: Call) -> bool:
     """True for the pool in a local response normalisation, to which channels are an axis of the image."""
-    inside, outside = trace.values[op.reads[0]].shape, _shape(trace, call.inputs)
+    pool_shape, image_shape = trace.values[op.reads[0]].shape, _shape(trace, call.inputs)
     # one-dimensional pools have an axis more as well, of length one
     first_axis = prod(op.arg("kernel_size", (1,))[:1])
-    return len(inside) > len(outside) and inside[1] == 1 and first_axis > 1
+    return len(pool_shape) > len(image_shape) and pool_shape[1] == 1 and first_axis > 1
 
 
 def _own_parameters(

@@ -111,8 +111,8 @@ def _factors(trace: Trace, op: Op) -> tuple[tuple[int, ...], tuple[int, ...]]:
     each: tuple[int, ...]
     if op.base_name == "convolution":
         weight = trace.values[op.reads[1]].shape
-        counted = trace.values[op.reads[0]].shape if op.arg("transposed") else output
-        places, each = channels_last(counted, len(weight) - 2), (*weight[2:], weight[1])
+        places_shape = trace.values[op.reads[0]].shape if op.arg("transposed") else output
+        places, each = channels_last(places_shape, len(weight) - 2), (*weight[2:], weight[1])
     elif op.base_name in _MATRIX_PRODUCTS and (outputs := prod(output)):
         places, each = channels_last(output, 0), (op.macs // outputs,)
     else:

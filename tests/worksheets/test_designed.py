@@ -12,7 +12,7 @@ import inception_lab as il
 def test_the_module_of_cs231n_naive():
     sheet = il.design_worksheet("28x28x256", "128,0,192,0,96,0")
     assert sheet.reduced.macs == 28 * 28 * (128 + 192 * 9 + 96 * 25) * 256 == 854_196_224
-    assert sheet.joined == (128, 192, 96, 256)
+    assert sheet.joined_channels == (128, 192, 96, 256)
     assert not sheet.has_reductions
 
 
@@ -23,7 +23,7 @@ def test_the_module_of_cs231n_reduced():
     assert sheet.reduced.macs == 28 * 28 * sum(products) == 271_351_808
     assert round((sheet.reduced.macs + 28 * 28 * products[2]) / 1e6) == 358
     assert sheet.naive.macs == 854_196_224
-    assert (sheet.joined, sheet.naive_joined) == ((128, 192, 96, 64), (128, 192, 96, 256))
+    assert (sheet.joined_channels, sheet.naive_joined_channels) == ((128, 192, 96, 64), (128, 192, 96, 256))
 
 
 def test_a_row_of_table_1_is_the_module_of_googlenet():
@@ -32,7 +32,7 @@ def test_a_row_of_table_1_is_the_module_of_googlenet():
     for branches in ("64,96,128,16,32,32", (64, 96, 128, 16, 32, 32), " 64, 96,128,16,32,32 "):
         sheet = il.design_worksheet((28, 28, 192), branches)
         assert (sheet.naive, sheet.reduced) == (traced.naive, traced.reduced)
-        assert sheet.naive_joined == traced.naive_joined
+        assert sheet.naive_joined_channels == traced.naive_joined_channels
 
 
 def expected(size, channels, numbers):
@@ -74,7 +74,7 @@ def test_totals_by_an_independent_formula(size, channels, one, three, five, proj
     naive, reduced = expected(size, channels, numbers)
     assert tuple(sheet.naive)[:3] == naive
     assert tuple(sheet.reduced)[:3] == reduced
-    assert sum(sheet.joined) == sum([one, three[1], five[1], proj or channels])
+    assert sum(sheet.joined_channels) == sum([one, three[1], five[1], proj or channels])
 
 
 layer = st.tuples(st.sampled_from([1, 3, 5, 7]), st.sampled_from([1, 3, 5, 7]), st.integers(1, 20))

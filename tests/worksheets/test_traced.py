@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.branched import I3D, InceptionTime
 from support.zoo import heads, image
 from torch import nn
@@ -50,7 +52,7 @@ def test_inception3a_by_hand(googlenet):
     }
     assert [reduced["branch3"].weights, reduced["branch3"].biases] == [192 * 16 + 25 * 16 * 32, 16 + 32]
     assert [naive["branch3"].weights, naive["branch3"].biases] == [25 * 192 * 32, 32]
-    assert (sheet.joined, sheet.naive_joined) == ((64, 128, 32, 32), (64, 128, 32, 192))
+    assert (sheet.joined_channels, sheet.naive_joined_channels) == ((64, 128, 32, 32), (64, 128, 32, 192))
     assert sheet.reduced.params == 163_696
 
 
@@ -99,7 +101,7 @@ def test_split_branches_of_inception_v3():
         "branch3.split.conv3x1",
         "branch4",
     ]
-    assert sheet.joined == (320, 768, 768, 192)
+    assert sheet.joined_channels == (320, 768, 768, 192)
     (one,) = [branch for branch in sheet.branches if branch.name == "branch3.split.conv1x3"]
     assert by_layer(one.workings)["conv"].each == (1, 3, 384)
     assert one.reduced.other_params == 2 * 384
@@ -280,3 +282,55 @@ def test_local_response_normalisation_is_not_a_pool(googlenet):
     assert not [layer for layer in pools if "norm" in layer or "lrn" in layer]
     pool = nn.Sequential(nn.MaxPool1d(3, 2))
     assert "1x3 max pool" in il.render_worksheet(il.worksheet(il.trace(pool, (1, 1, 9)), "0"))
+
+
+LAYERS = {
+    "1x1": lambda width: nn.Conv2d(width, 4, 1),
+    "1x1 without bias": lambda width: nn.Conv2d(width, 6, 1, bias=False),
+    "3x3": lambda width: nn.Conv2d(width, 8, 3, padding=1),
+    "1x7": lambda width: nn.Conv2d(width, 6, (1, 7), padding=(0, 3)),
+    "grouped": lambda width: nn.Conv2d(width, 2 * width, 3, padding=1, groups=2),
+    "max pool": lambda _: nn.MaxPool2d(3, 1, 1),
+    "average pool": lambda _: nn.AvgPool2d(3, 1, 1),
+    "norm": lambda width: nn.BatchNorm2d(width),
+    "relu": lambda _: nn.ReLU(),
+    "dropout": lambda _: nn.Dropout(0.5),
+}
+
+
+def chain(names, width=8):
+    layers = nn.Sequential()
+    for name in names:
+        layers.append(LAYERS[name](width))
+        width = getattr(layers[-1], "out_channels", width)
+    return layers
+
+
+class Joined(nn.Module):
+    """Any branches beside each other."""
+
+    def __init__(self, branches):
+        super().__init__()
+        self.branches = nn.ModuleList(map(chain, branches))
+
+    def forward(self, x):
+        return torch.cat([branch(x) for branch in self.branches], 1)
+
+
+BRANCH = st.lists(st.sampled_from(sorted(LAYERS)), min_size=1, max_size=5)
+
+
+@given(st.lists(BRANCH, min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_any_branches_add_up(branches):
+    if not any("x" in name or "grouped" in name for branch in branches for name in branch):
+        branches = [*branches, ["3x3"]]  # something to work out
+    trace = il.trace(Joined(branches), (2, 8, 5, 6))
+    sheet, costs, saving = il.worksheet(trace, ""), il.layer_costs(trace), il.reduction_saving(trace)
+    assert (sheet.reduced.macs, sheet.reduced.params) == (costs["macs"].sum(), costs["params"].sum())
+    if sheet.branched:
+        net = saving[saving["module"] == "whole net"].iloc[0]
+        assert (sheet.naive.macs, sheet.naive.weights) == (net["naive_macs"], net["naive_weights"])
+        assert (sheet.reduced.macs, sheet.reduced.weights) == (net["reduced_macs"], net["reduced_weights"])
+    for form in ("table", "markdown", "latex", "json", "csv"):
+        assert il.render_worksheet(sheet, form).endswith("\n")

@@ -32,8 +32,8 @@ def worksheet_dict(sheet: Worksheet) -> dict[str, Any]:
     present = {
         "input_shape": sheet.input_shape,
         "output_shape": sheet.output_shape,
-        "joined_channels": sheet.joined,
-        "naive_joined_channels": sheet.naive_joined if sheet.has_counterpart else (),
+        "joined_channels": sheet.joined_channels,
+        "naive_joined_channels": sheet.naive_joined_channels if sheet.has_counterpart else (),
     }
     return {
         "schema": SCHEMA,

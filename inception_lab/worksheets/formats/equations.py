@@ -112,8 +112,8 @@ def _parameter_equations(working: Working) -> Iterator[Equation]:
     if sums.weights:
         yield Equation("weights", _weight_factors(working), number(sums.weights))
     if sums.biases:
-        both = number(sums.weights + sums.biases)
-        yield Equation("parameters", f"{number(sums.weights)} + {number(sums.biases)} biases", both)
+        total = number(sums.weights + sums.biases)
+        yield Equation("parameters", f"{number(sums.weights)} + {number(sums.biases)} biases", total)
     if sums.other_params:
         yield Equation("parameters", _normalisation_factors(working), number(sums.other_params))
 

@@ -115,10 +115,10 @@ def _size(shape: tuple[int, ...], axes: int) -> str:
 def _sections(sheet: Worksheet) -> Iterator[Section]:
     for branch in sheet.branches:
         yield from _branch_sections(branch, sheet)
-    if sheet.joined:
-        lines = [joined_equation("reduced" if sheet.has_reductions else "module", sheet.joined)]
+    if sheet.joined_channels:
+        lines = [joined_equation("reduced" if sheet.has_reductions else "module", sheet.joined_channels)]
         if sheet.has_reductions:
-            lines.insert(0, joined_equation("naive", sheet.naive_joined))
+            lines.insert(0, joined_equation("naive", sheet.naive_joined_channels))
         yield Section("", "Joined along the channels", (Block("", "", tuple(lines)),))
     if not sheet.has_reductions:
         yield Section("", "Total", (Block("", "", tuple(_total_equations(sheet.reduced))),))

@@ -50,9 +50,9 @@ def _equation(equation: Equation) -> list[str]:
 
 def _wrapped(line: str, first: str, further: str) -> list[str]:
     # a product stays on its line, and a sum breaks before a sign
-    glued = line.replace(" x ", f"{_GLUE}x{_GLUE}").replace("+ ", f"+{_GLUE}")
+    unbroken_line = line.replace(" x ", f"{_GLUE}x{_GLUE}").replace("+ ", f"+{_GLUE}")
     lines = wrap(
-        glued,
+        unbroken_line,
         WIDTH,
         initial_indent=first,
         subsequent_indent=further,
