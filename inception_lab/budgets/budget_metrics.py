@@ -40,7 +40,11 @@ def _of_layers(name: str, mode: Mode | None = None) -> BudgetMetric:
 
 # layer tables have a column of this name that holds tuples, so that it cannot stand in the table of metrics
 _RECEPTIVE_FIELD = Metric(
-    "receptive_field", "Receptive field", "count", "", "pixels that one unit sees, of all layers the most"
+    "receptive_field",
+    "Receptive field",
+    "count",
+    "",
+    "pixels that a unit sees along its longest side, at most",
 )
 _TIME = Metric(TIME, "Time", "count", "lower", "time of a step on the CPU over that of another model")
 
