@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from inception_lab.measure.timing.results import TimesComparison
+    from inception_lab.measure.timing.rounds import Progress
 
 Shape = tuple[int, ...]
 
@@ -23,6 +24,7 @@ class Nets:
     Args:
         measure: Let recipes of time run networks for real.
         seconds: Time budget of each network that is timed.
+        progress: Told the part of the measurement that is done.
 
     Example:
         >>> nets = Nets()
@@ -30,8 +32,11 @@ class Nets:
         True
     """
 
-    def __init__(self, *, measure: bool = False, seconds: float = 20.0) -> None:
-        self.measure, self.seconds = measure, seconds
+    def __init__(
+        self, *, measure: bool = False, seconds: float = 20.0, progress: Progress | None = None
+    ) -> None:
+        self.measure = measure
+        self._seconds, self._progress = seconds, progress
         self._traces: dict[object, Trace] = {}
         self._times: dict[tuple[str, ...], TimesComparison] = {}
 
@@ -58,7 +63,7 @@ class Nets:
     def times(self, models: tuple[str, ...]) -> TimesComparison:
         """Return the times of networks whose rounds take turns, one image each, on this machine."""
         if models not in self._times:
-            self._times[models] = _compare_times(models, self.seconds)
+            self._times[models] = _compare_times(models, self._seconds, self._progress)
         return self._times[models]
 
     def _once(self, key: object, make: Callable[[], Trace]) -> Trace:
@@ -93,10 +98,10 @@ def _trace_of_probe(name: str, build: Callable[[], nn.Module], shape: Shape) -> 
     return trace(module, shape, name=name)
 
 
-def _compare_times(models: tuple[str, ...], seconds: float) -> TimesComparison:
+def _compare_times(models: tuple[str, ...], seconds: float, progress: Progress | None) -> TimesComparison:
     from inception_lab.measure.timing.timing import compare_times
     from inception_lab.models.registry import create_model
 
     networks = [create_model(name).eval() for name in models]
     shapes = [(1, *get_card(name).input_size) for name in models]
-    return compare_times(networks, shapes, names=models, seconds=seconds)
+    return compare_times(networks, shapes, names=models, seconds=seconds, progress=progress)

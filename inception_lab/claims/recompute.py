@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inception_lab import __version__
 from inception_lab.claims.catalogue import ALL
@@ -14,6 +14,9 @@ from inception_lab.claims.nets import Nets
 from inception_lab.claims.units import value_text
 from inception_lab.claims.verdict import Reading, Result, Unavailable, Verdict, judge, worst
 from inception_lab.errors import InceptionLabError, nearest
+
+if TYPE_CHECKING:
+    from inception_lab.measure.timing.rounds import Progress
 
 SCHEMA = 1
 
@@ -143,7 +146,12 @@ class Confirmation:
 
 
 def confirm(
-    ids: Sequence[str] = (), *, source: str = "", measure: bool = False, seconds: float = 20.0
+    ids: Sequence[str] = (),
+    *,
+    source: str = "",
+    measure: bool = False,
+    seconds: float = 20.0,
+    progress: Progress | None = None,
 ) -> Confirmation:
     """Recompute published claims about Inception networks, and judge each by its numbers.
 
@@ -155,6 +163,7 @@ def confirm(
         source: Only those of a source whose name or title has this text, in any case.
         measure: Run networks on this machine for the claims about time, which takes a minute.
         seconds: Time budget of each network that is timed.
+        progress: Told the part of the measurement that is done, from 0 to 1.
 
     Raises:
         InceptionLabError: There is no claim of an id, or of the source (exit code 2).
@@ -165,7 +174,7 @@ def confirm(
         ('12,443,648 MACs', 'confirmed')
     """
     claims = select_claims(ids, source)
-    nets = Nets(measure=measure, seconds=seconds)
+    nets = Nets(measure=measure, seconds=seconds, progress=progress)
     return Confirmation(tuple(check_claim(claim, nets) for claim in claims))
 
 

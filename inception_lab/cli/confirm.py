@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +13,11 @@ from inception_lab.cli.audit_text import summary_line as audit_summary
 from inception_lab.cli.confirm_text import confirmation_text, summary_line
 from inception_lab.cli.model import traceback_shown
 from inception_lab.cli.options import MODEL, TracingOptions, emit, format_options, step_options
+from inception_lab.cli.progress import progress_bar
 from inception_lab.errors import InceptionLabError
+
+if TYPE_CHECKING:
+    from inception_lab.claims.recompute import Confirmation
 
 
 @click.command()
@@ -53,9 +58,7 @@ def command(
         return
     if against is not None or tracing != TracingOptions({}, ()):
         raise InceptionLabError("options of an audit without a model", hint="give --model")
-    from inception_lab import confirm
-
-    confirmation = confirm([*ids, *why], source=source, measure=measure)
+    confirmation = (_confirm_timed if measure else _confirm)([*ids, *why], source)
     emit(confirmation_text(confirmation, form, why), output)
     if confirmation.surprises:
         if output is not None:
@@ -82,3 +85,16 @@ def _audit(
         if output is not None:
             raise InceptionLabError(audit_summary(audit), exit_code=1)
         context.exit(1)
+
+
+def _confirm(ids: Sequence[str], source: str) -> Confirmation:
+    from inception_lab import confirm
+
+    return confirm(ids, source=source)
+
+
+def _confirm_timed(ids: Sequence[str], source: str) -> Confirmation:
+    from inception_lab import confirm
+
+    with progress_bar("timing networks") as progress:
+        return confirm(ids, source=source, measure=True, progress=progress)

@@ -6,10 +6,13 @@ import json
 import re
 
 import pytest
+import torch
 
 import inception_lab as il
 from inception_lab.claims import recompute
+from inception_lab.claims.nets import Nets
 from inception_lab.cli import main
+from inception_lab.measure.hardware import device_name
 from inception_lab.report.text import FORMATS
 
 
@@ -94,3 +97,14 @@ def test_an_unknown_format_is_refused(capsys):
     assert code == 2
     assert "yaml" in err
     assert {"table", "csv", "markdown"} <= FORMATS.keys()
+
+
+def test_times_are_measured_where_asked_for_and_labelled_with_the_machine(capsys, monkeypatch):
+    monkeypatch.setattr(recompute, "Nets", lambda **options: Nets(**options | {"seconds": 0}))
+    code, out, err = run(capsys, "faster", "--measure")
+    assert (code, err) == (0, "")
+    assert out.count("median of paired rounds") == 2
+    assert f"on {device_name('cpu')}, {torch.get_num_threads()} threads, torch" in out
+    code, out, _ = run(capsys, "faster")
+    assert code == 0
+    assert "not checkable here: a real run: --measure" in out
