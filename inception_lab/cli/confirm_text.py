@@ -30,7 +30,8 @@ COLUMNS = (
     "expected_verdict",
     "note",
 )
-_WIDTH = 100
+_WIDTH = 80
+_MOST_INDENT = 12
 _CELL = 36
 """Most characters of a cell in a table for a terminal."""
 
@@ -40,7 +41,8 @@ INTRODUCTION = (
 )
 RULE = (
     "A verdict follows from the numbers alone. A claim is *confirmed* where its plain reading is within the "
-    "digits that the source prints, and *confirmed under a reading* where another way to count is: without "
+    "digits that the source prints, or within a tenth of a figure given in words such as *about*, and "
+    "*confirmed under a reading* where another way to count is: without "
     "the classifier, without biases, in K of 1024. Otherwise the plain reading decides: *off* by up to 25%, "
     "*contradicted* beyond that, and wherever a statement about the structure does not hold. Of a claim "
     "with several figures the worst counts."
@@ -105,18 +107,25 @@ def _row(claim: CheckedClaim) -> dict[str, str]:
 
 
 def _why_lines(claim: CheckedClaim) -> Iterator[str]:
-    yield f"{claim.claim.id}: {claim.claim.claim}"
-    yield f"  said by   {claim.claim.sources}"
+    yield _wrapped(f"{claim.claim.id}: ", claim.claim.claim)
+    yield _wrapped("  said by   ", claim.claim.sources)
     for figure in claim.figures:
-        yield f"  claimed   {figure.figure}{_tolerance_text(figure)}"
+        yield _wrapped("  claimed   ", f"{figure.figure}{_tolerance_text(figure)}")
         for reading in figure.readings:
             mark = "*" if reading is figure.deciding else " "
-            yield f"        {mark} {reading.name}: {reading.working}"
-        yield f"  verdict   {figure.verdict}"
+            yield _wrapped(f"        {mark} ", f"{reading.name}: {reading.working}")
+        yield _wrapped("  verdict   ", str(figure.verdict))
     if len(claim.figures) > 1:
-        yield f"  verdict   {claim.verdict}, the worst of them"
-    yield fill(claim.claim.note, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield _wrapped("  verdict   ", f"of the claim, the worst of these: {claim.verdict}")
+    yield _wrapped("  ", claim.claim.note)
     yield ""
+
+
+def _wrapped(start: str, text: str) -> str:
+    """A line behind its start, broken where it is too long; later lines stand below the text."""
+    below = " " * min(len(start), _MOST_INDENT)
+    # a path or a sum is not broken at its hyphens
+    return fill(text, _WIDTH, initial_indent=start, subsequent_indent=below, break_on_hyphens=False)
 
 
 def _tolerance_text(figure: CheckedFigure) -> str:
