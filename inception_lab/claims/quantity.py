@@ -9,6 +9,9 @@ from math import inf
 MOST_OF_A_DIGIT = 0.05
 """Of a printed figure, the largest tolerance as a part of it: "3x" is not confirmed by 2.1."""
 
+IN_WORDS = 0.1
+"""Of a value that a source gives in words such as "about" or "roughly", the tolerance as a part of it."""
+
 _PREFIXES = {"": 1, "K": 1e3, "M": 1e6, "B": 1e9}
 _PRINTED = re.compile(r"(\d+(?:\.(\d+))?) ?([KMB]?)")
 
@@ -65,7 +68,7 @@ def exactly(value: float, unit: str = "count") -> Quantity:
     return Quantity(value, value, 0, unit, f"{value:,}")
 
 
-def about(value: float, unit: str = "ratio", within: float = 0.05, text: str = "") -> Quantity:
+def about(value: float, unit: str = "ratio", within: float = IN_WORDS, text: str = "") -> Quantity:
     """A value that its source rounds, or gives in words.
 
     Args:
@@ -75,7 +78,7 @@ def about(value: float, unit: str = "ratio", within: float = 0.05, text: str = "
         text: The value as the source has it.
 
     Example:
-        >>> about(10).accepts(9.6), about(10).accepts(9.4)
+        >>> about(10).accepts(9.1), about(10).accepts(8.9)
         (True, False)
     """
     return Quantity(value, value, within * abs(value), unit, text or f"about {value:g}")

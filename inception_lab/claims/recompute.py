@@ -38,13 +38,15 @@ class CheckedFigure:
     @property
     def readings(self) -> tuple[Reading, ...]:
         """The readings; empty where there are none."""
-        return () if isinstance(self.result, Unavailable) else self.result
+        return self.result.readings if isinstance(self.result, Unavailable) else self.result
 
     @property
     def deciding(self) -> Reading | None:
-        """The reading that the verdict is about: one that confirms, else the plain one."""
+        """The reading that the verdict is about: one that confirms, else the plain one; None for none."""
+        if isinstance(self.result, Unavailable):
+            return None
         confirming = (reading for reading in self.readings if reading.name == self.verdict.detail)
-        return next(confirming, self.readings[0] if self.readings else None)
+        return next(confirming, self.readings[0])
 
     @property
     def computed(self) -> str:

@@ -43,9 +43,11 @@ class Unavailable(NamedTuple):
 
     Attributes:
         needs: The thing that it would take.
+        readings: Values that come near it; they decide nothing.
     """
 
     needs: str
+    readings: tuple[Reading, ...] = ()
 
 
 Result = tuple[Reading, ...] | Unavailable

@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from inception_lab.claims.catalogue import ALL
 from inception_lab.claims.catalogue.sources import GOOGLENET, PORTS
 from inception_lab.claims.claim import Claim, Figure, by
-from inception_lab.claims.quantity import exactly
+from inception_lab.claims.quantity import IN_WORDS, exactly
 from inception_lab.claims.recipes import RECIPES
 from inception_lab.claims.recipes.registry import recipe
 from inception_lab.claims.verdict import SEVERITY
@@ -25,10 +26,32 @@ def test_there_are_at_least_eighty_and_no_id_twice():
     assert len(set(ids)) == len(ids)
 
 
+def reference_sources():
+    with (REFERENCE / "claim_sources.csv").open() as file:
+        return {row["id"]: set(row["sources"].split("; ")) for row in csv.DictReader(file)}
+
+
+def source_names(text):
+    text = text.replace("tutorials A to E", "; ".join(f"tutorial {letter}" for letter in "ABCDE"))
+    return set(re.findall(r"\d{4}\.\d{4,5}|tutorial [A-E]|CS231n|project brief", text))
+
+
 def test_every_claim_of_the_reference_is_there():
-    ids = (REFERENCE / "claim_ids.txt").read_text().split()
-    assert len(ids) == 54
-    assert set(ids) <= {claim.id for claim in ALL}
+    assert len(reference_sources()) == 54
+    assert reference_sources().keys() <= {claim.id for claim in ALL}
+
+
+@pytest.mark.parametrize("id", reference_sources())
+def test_nobody_is_said_to_claim_what_others_claim(id):
+    (claim,) = [claim for claim in ALL if claim.id == id]
+    assert source_names(claim.sources) == reference_sources()[id]
+
+
+def test_words_have_one_tolerance():
+    """A tolerance chosen claim by claim could be chosen to fit."""
+    for figure in (figure for claim in ALL for figure in claim.figures):
+        if figure.claimed.text.startswith("about"):
+            assert figure.claimed.tolerance == pytest.approx(IN_WORDS * figure.claimed.low)
 
 
 def test_both_columns_of_table_1_are_there_row_by_row():

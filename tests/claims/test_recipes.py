@@ -4,11 +4,14 @@ import pytest
 from torch import nn
 
 import inception_lab as il
+from inception_lab.claims.claim import Figure, by
 from inception_lab.claims.nets import Nets
+from inception_lab.claims.quantity import about
 from inception_lab.claims.recipes import RECIPES
 from inception_lab.claims.recipes.costs import layers_total
 from inception_lab.claims.recipes.layers import call_of
-from inception_lab.claims.verdict import Unavailable
+from inception_lab.claims.recompute import CheckedFigure
+from inception_lab.claims.verdict import Unavailable, judge
 from inception_lab.errors import InceptionLabError
 
 
@@ -176,6 +179,33 @@ def test_counts_of_kernels_and_layers(nets):
     assert set(values(nets, "linear_layer_count", model="nin").values()) == {0}
     assert values(nets, "module_count", model="googlenet") == {"modules with branches": 9}
     assert values(nets, "modules_at", models=("googlenet",), side=14) == {"googlenet": 5}
+
+
+def test_modules_under_the_numbers_of_two_figures(nets):
+    answers = [
+        list(values(nets, "modules_by_figure", model="googlenet", sides=sides).values())
+        for sides in ((28, 14), (14, 7))
+    ]
+    assert answers == [[2, 5], [5, 2]]
+
+
+def test_where_flat_kernels_are(nets):
+    options = {"grids": (12, 20), "length": 7, "side": 17}
+    assert values(nets, "factors_on_grid", model="inception_v3", **options) == {"traced": True}
+    assert values(nets, "factors_on_grid", model="googlenet", **options) == {"traced": False}
+    # nine modules with 1x3 and 1x5 at 14x14 among them
+    assert values(nets, "factors_on_grid", model="googlenet_v3", **options) == {"traced": False}
+
+
+def test_networks_beside_a_claim_decide_nothing(nets):
+    pairs = (("vgg16", "alexnet"),)
+    result = RECIPES["ratios_beside"](nets, metric="params", pairs=pairs, what="the widths")
+    assert [reading.value for reading in result.readings] == [138_357_544 / 61_100_840]
+    for claimed in (about(2.26), about(100)):
+        assert str(judge(claimed, result)) == "not checkable here: the widths"
+        figure = CheckedFigure(Figure(claimed, by("ratios_beside")), result, judge(claimed, result))
+        assert (figure.deciding, figure.computed) == (None, "not computed")
+        assert figure.to_dict()["readings"]
 
 
 def test_separable_convolutions_count_once(nets):

@@ -9,7 +9,7 @@ from inception_lab.analyzers.cost import layer_costs
 from inception_lab.claims.nets import Nets
 from inception_lab.claims.recipes.layers import convolutions, linear_layers, output_shape, weight_shapes
 from inception_lab.claims.recipes.registry import recipe
-from inception_lab.claims.verdict import Reading
+from inception_lab.claims.verdict import Reading, Unavailable
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 from inception_lab.loading.options import model_request
@@ -199,6 +199,12 @@ def ratios(nets: Nets, metric: str, pairs: tuple[tuple[str, str], ...]) -> Readi
         _quotient(f"{of} over {to}", total_of(nets.trace(of), metric), total_of(nets.trace(to), metric))
         for of, to in pairs
     )
+
+
+@recipe
+def ratios_beside(nets: Nets, metric: str, pairs: tuple[tuple[str, str], ...], what: str) -> Unavailable:
+    """Nothing, as the claim needs more than a trace; beside it the ratios of networks that are near."""
+    return Unavailable(what, ratios(nets, metric, pairs))
 
 
 # ------------------------------------------------------------------------------------ of one network

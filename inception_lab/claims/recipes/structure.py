@@ -121,8 +121,33 @@ def modules_at(nets: Nets, models: tuple[str, ...], side: int, prefix: str = "")
         trace = nets.trace(model)
         tops = dict.fromkeys(name.split(".")[0] for name in _modules(trace) if name.startswith(prefix))
         names = [name for name in tops if input_shape(trace, name)[1:] == (side, side)]
-        readings.append(Reading(model, len(names), f"{model} at {side}x{side}: {', '.join(names) or 'none'}"))
+        text = f"{len(names)} at {side}x{side}: {', '.join(names) or 'none'}"
+        readings.append(Reading(model, len(names), text))
     return tuple(readings)
+
+
+@recipe
+def modules_by_figure(nets: Nets, model: str, sides: tuple[int, int]) -> Readings:
+    """Modules of the kind that a figure shows, each kind on a grid of its own.
+
+    Args:
+        nets: Traces.
+        model: Any network.
+        sides: Of the grid of the figure itself, and of that of the next figure.
+    """
+    names = ("the figure that is named", "one figure on, as Table 1 counts")
+    rows = [modules_at(nets, (model,), side)[0] for side in sides]
+    return tuple(Reading(name, row.value, row.working) for name, row in zip(names, rows, strict=True))
+
+
+@recipe
+def factors_on_grid(nets: Nets, model: str, grids: tuple[int, int], length: int, side: int) -> Readings:
+    """True where all 1xn and nx1 on grids of some sizes have one length, on a grid of one side."""
+    rows = [c for c in convolutions(nets.trace(model)) if grids[0] <= c.input_size[0] <= grids[1]]
+    factors = Counter((*c.kernel, *c.input_size) for c in rows if 1 in c.kernel and c.kernel != (1, 1))
+    text = ", ".join(f"{n} of {h}x{w} at {rows}x{columns}" for (h, w, rows, columns), n in factors.items())
+    true = set(factors) == {(1, length, side, side), (length, 1, side, side)}
+    return (Reading("traced", true, text or "none"),)
 
 
 @recipe
@@ -140,7 +165,9 @@ def blocks(nets: Nets, prefix: str, readings: tuple[tuple[str, str], ...]) -> Re
 def kernels(nets: Nets, model: str, size: tuple[int, int]) -> Readings:
     """Convolutions of a network with a kernel of this height and width."""
     rows = [row.layer for row in convolutions(nets.trace(model)) if row.kernel == size]
-    return (Reading("in the whole net", len(rows), ", ".join(rows) or f"none in {model}"),)
+    modules = Counter(layer.split(".")[0] for layer in rows)
+    text = f"{len(rows)} = {' + '.join(f'{n} in {name}' for name, n in modules.items())}"
+    return (Reading("in the whole net", len(rows), text if rows else f"none in {model}"),)
 
 
 @recipe
