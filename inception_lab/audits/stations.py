@@ -19,7 +19,8 @@ from inception_lab.ir.trace import Op, Trace
 INPUT = -1
 """Stands for the inputs of a net among the sources of a station."""
 
-CONVOLUTION, LINEAR, MAX_POOL, AVERAGE_POOL = "convolution", "linear layer", "max pool", "average pool"
+CONVOLUTION, TRANSPOSED, LINEAR = "convolution", "transposed convolution", "linear layer"
+MAX_POOL, AVERAGE_POOL = "max pool", "average pool"
 CONCATENATION, ADDITION = "concatenation", "addition"
 
 Sides = tuple[tuple[int, int], ...]
@@ -144,7 +145,7 @@ class Station:
     @property
     def is_weighted(self) -> bool:
         """True for a convolution or linear layer."""
-        return self.kind in (CONVOLUTION, LINEAR)
+        return self.kind in (CONVOLUTION, TRANSPOSED, LINEAR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +231,7 @@ class _Reader:
         elif op.base_name == "constant_pad_nd":
             before = self.explicit_padding.get(operands[0], ())
             self._pass_on(op, operands[0], _added(before, op.arg("pad", ())))
-        else:
+        elif op.writes:  # a check of values gives nothing
             self._compute(op, operands)
 
     def _compute(self, op: Op, operands: Sequence[int]) -> None:
@@ -245,7 +246,7 @@ class _Reader:
         if op.macs and len(operands) == 1:
             if op.base_name != CONVOLUTION:
                 return LINEAR
-            return "transposed convolution" if op.arg("transposed") else CONVOLUTION
+            return TRANSPOSED if op.arg("transposed") else CONVOLUTION
         if op.base_name in _POOLS:
             return _POOLS[op.base_name]
         if op.base_name == "mean" and self._is_over_grid(op):
@@ -346,7 +347,7 @@ class _Reader:
     def _window(self, draft: _Draft, rank: int) -> Window:
         op = draft.op
         kernel = op.arg("kernel_size", ())
-        if draft.kind == CONVOLUTION:
+        if op.base_name == CONVOLUTION:
             kernel = self.trace.values[op.reads[1]].shape[2:]
         if not kernel:
             return Window()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _WIDTH = 80
 _MOST_NAMED = 3
 """Places that a line names one by one; of more it names the first and the last."""
+_MANY = 3
+"""Layers of a module whose channels one line says."""
 _COLUMNS = ("severity", "place", "property", "value", "reference", "layer", "reference_layer")
 _NOTHING = "none"
 
@@ -107,16 +109,35 @@ def _note(row: AuditRow) -> str:
     return f"{row.property} {row.value} where the reference has {row.reference}."
 
 
-def _merged(rows: Iterable[AuditRow]) -> list[_Line]:
+def _merged(rows: Sequence[AuditRow]) -> list[_Line]:
     """Lines of departures: those of the same sentence at once, first by module and then by layer."""
-    modules: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        module, _, layer = row.place.partition(", ")
-        modules.setdefault((layer, _sentence(row)), []).append(module)
+    modules: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for line in _by_module(rows):
+        modules.setdefault((line.layers, line.sentence), []).extend(line.modules)
     layers: dict[tuple[tuple[str, ...], str], list[str]] = {}
-    for (layer, sentence), names in modules.items():
-        layers.setdefault((tuple(names), sentence), []).append(layer)
+    for (parts, sentence), names in modules.items():
+        layers.setdefault((tuple(names), sentence), []).extend(parts)
     return [_Line(names, tuple(parts), sentence) for (names, sentence), parts in layers.items()]
+
+
+def _by_module(rows: Sequence[AuditRow]) -> Iterator[_Line]:
+    """A line for each departure, but for one for all the channels of a module where many differ."""
+    groups: dict[tuple[str, str], list[AuditRow]] = {}
+    for n, row in enumerate(rows):
+        module, _, layer = row.place.partition(", ")
+        is_of_many = row.property == "channels" and bool(layer)
+        groups.setdefault((module, "channels" if is_of_many else str(n)), []).append(row)
+    for (module, _), own in groups.items():
+        if len(own) < _MANY or len({_sentence(row) for row in own}) == 1:
+            yield from (_Line((module,), (row.place.partition(", ")[2],), _sentence(row)) for row in own)
+        else:
+            value, reference = map(_each, zip(*((row.value, row.reference) for row in own), strict=True))
+            layers = tuple(row.place.partition(", ")[2] for row in own)
+            yield _Line((module,), layers, f"channels {value} where the reference has {reference}")
+
+
+def _each(values: Sequence[str]) -> str:
+    return _joined(values) if len({*values}) > 1 else f"{values[0]} each"
 
 
 def _sentence(row: AuditRow) -> str:

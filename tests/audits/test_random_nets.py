@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import inception_lab as il
-from tests.support.audit_nets import CHANGES, CHANNELS, NETS, Written, changed, convs, net_of
+from tests.support.audit_nets import CHANGES, CHANNELS, NETS, Pool, Written, changed, convs, layers_of, net_of
 
 SHAPE = (1, CHANNELS, 12, 12)
 
@@ -42,3 +42,13 @@ def test_a_departure_names_the_layer_in_both_nets(steps, data):
     for path, prefix in ((row.layer, "x"), (row.reference_layer, "layer")):
         names = [f"{prefix}{n}" if k % 2 == 0 else f"{prefix}branch{n}" for k, n in enumerate(place)]
         assert path == ".".join([*names, "0"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(NETS.filter(lambda steps: [*layers_of(steps, Pool)]), st.data())
+def test_a_pool_of_another_kind_is_the_one_departure(steps, data):
+    place, pool = data.draw(st.sampled_from([*layers_of(steps, Pool)]))
+    kinds = ("average", "max") if pool.kind == "max" else ("max", "average")
+    other = changed(steps, place, [Pool(kinds[0])])
+    (row,) = audit_of(Written(other), net_of(steps)).departures
+    assert row[2:5] == ("operation", *(f"{kind} pool" for kind in kinds))

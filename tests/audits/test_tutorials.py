@@ -73,12 +73,18 @@ def test_the_skin_blog_pads_a_1x1_and_has_pools_of_2x2():
     assert places(rows, "layer", "linear layer to 2 channels", "none") == ["fc2"]
 
 
-def test_the_chapter_lacks_the_1x1_of_the_stem_and_normalises_behind_relu():
+def test_the_chapter_lacks_the_1x1_of_the_stem():
     rows = departures("googlenet_keras")
     assert places(rows, "layer", "none", "convolution 1x1 to 64 channels") == ["conv2_reduce"]
     assert places(rows, "padding", "2+3", "3") == ["conv1"]
     assert not [row for row in rows if row.place.startswith("pool") and row.property != "normalisation"]
     assert places(rows, "channels", "64", "16") == ["inception3a, branch 3, layer 1"]
+
+
+def test_the_chapter_normalises_behind_relu():
+    rows = departures("googlenet_keras", "googlenet_bn")
+    reversed_places = places(rows, "order", "ReLU, then batch norm", "batch norm, then ReLU")
+    assert reversed_places == ["conv1", "conv2", *CONVOLUTIONS]
 
 
 def test_the_cifar_blog_has_two_3x3_for_the_5x5_and_one_convolution_for_the_stem():
@@ -199,3 +205,9 @@ def test_branches_in_another_order_answer_to_those_they_are_like():
 
     answer = il.audit(*(il.trace(Net(kernels), (1, 3, 8, 8)) for kernels in ((5, 1, 3), (1, 3, 5))))
     assert answer.rows == ()
+
+
+def test_transposed_convolutions_are_compared_too():
+    convs = [nn.ConvTranspose2d(4, 8, 2, 2), nn.ConvTranspose2d(4, 6, 4, 2, 1)]
+    answer = il.audit(*(il.trace(conv, (1, 4, 8, 8)) for conv in convs))
+    assert [row[2:5] for row in answer.departures] == [("channels", "8", "6"), ("kernel", "2x2", "4x4")]

@@ -128,3 +128,10 @@ def test_figures_that_differ_for_no_known_reason_are_a_departure_too():
     answer = Audit("net", "other", (row("fc", "parameters", "8", "9", "effect"),))
     assert answer.departs
     assert "differ in figures alone" in audit_text(answer, "table")
+
+
+def test_channels_of_a_module_that_differ_in_many_layers_are_said_at_once(capsys):
+    _, out, _ = run(capsys, "--model", "googlenet_keras")
+    text = " ".join(out.split())
+    place = "inception3a, 5 layers (branch 2, layers 1 and 2; branch 3, layers 1 and 2; branch 4, layer 2)"
+    assert f"{place}: channels 64 each where the reference has 96, 128, 16, 32 and 32 *" in text

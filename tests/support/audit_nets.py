@@ -48,7 +48,6 @@ LAYERS = st.one_of(CONVS, CONVS, POOLS)
 
 
 def _splits(steps):
-    # at most one branch that is short enough to be a shortcut when it loses a layer
     branches = st.lists(st.lists(steps, min_size=1, max_size=3).map(tuple), min_size=2, max_size=4)
     return branches.map(tuple).map(Split)
 
@@ -57,14 +56,19 @@ STEPS = st.one_of(LAYERS, _splits(st.one_of(LAYERS, _splits(LAYERS))))
 NETS = st.lists(STEPS, min_size=1, max_size=4).map(tuple).filter(lambda net: [*convs(net)])
 
 
-def convs(steps, path=()):
+def convs(steps):
     """The place of each convolution of a net, with the convolution."""
+    return layers_of(steps, Conv)
+
+
+def layers_of(steps, kind, path=()):
+    """The place of each layer of a kind, with the layer."""
     for n, step in enumerate(steps):
-        if isinstance(step, Conv):
+        if isinstance(step, kind):
             yield (*path, n), step
         elif isinstance(step, Split):
             for m, branch in enumerate(step.branches):
-                yield from convs(branch, (*path, n, m))
+                yield from layers_of(branch, kind, (*path, n, m))
 
 
 def changed(steps, place, change):
@@ -185,6 +189,7 @@ CHANGES = {
     "channels": lambda conv: [replace(conv, channels=conv.channels + 10)],
     "normalisation": lambda conv: [replace(conv, bn=not conv.bn)],
     "activation": lambda conv: [replace(conv, relu=not conv.relu)],
+    "dilation": lambda conv: [replace(conv, dilation=2)],
     "bias": lambda conv: [replace(conv, bias=not conv.bias)],
     "layer": lambda conv: [conv, replace(conv, kernel=7)],
 }
