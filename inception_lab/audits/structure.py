@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from inception_lab.audits.stations import INPUT, Net, Station
 
-Element = "Station | Block"
 Elements = tuple["Station | Block", ...]
 
 _SINK = 1 << 62
