@@ -145,7 +145,7 @@ def test_a_recording_shows_its_layers_and_where_its_files_are(recorded):
     lines = done.stdout.splitlines()
     assert lines[0] == "No GPU events in this trace; its layers by their own time on the CPU:"
     for pattern in (
-        r"and \d+ shorter ones, [\d.]+ ms together, see --format csv",
+        r"and \d+ shorter ones, [\d.]+ m?s together, see --format csv",
         r"Run +2x3x32x32, train, momentum, float32, contiguous",
         r"Machine .*, 1 thread, torch [\d.]+",
         r"Steps +2, after 2 that are not recorded",
