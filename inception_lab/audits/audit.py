@@ -10,7 +10,7 @@ from inception_lab import __version__
 from inception_lab.audits.alignment import Aligner, BlockPair, BranchPair, StationPair
 from inception_lab.audits.places import Names
 from inception_lab.audits.properties import NOTHING, consequences, differences, text_of
-from inception_lab.audits.stations import Net, Station, read_net
+from inception_lab.audits.stations import DROPOUT, Net, Station, read_net
 from inception_lab.audits.structure import Block, Elements, main_part, side_parts, stations_in
 from inception_lab.ir.trace import Trace
 from inception_lab.record import SCHEMA
@@ -278,7 +278,8 @@ def _described(stations: list[Station]) -> str:
     station = stations[0]
     kernel = f" {text_of(station.window.kernel)}" if station.window.kernel else ""
     channels = f" to {station.channels:,} channels" if station.is_weighted else ""
-    return f"{station.kind}{kernel}{channels}"
+    followers = ", then ".join(follower.name for follower in station.followers if follower.kind != DROPOUT)
+    return f"{station.kind}{kernel}{channels}{followers and f' with {followers}'}"
 
 
 def _amounts(stations: list[Station]) -> str:

@@ -39,7 +39,7 @@ def audit_models(
     Example:
         >>> answer = audit_models("googlenet_cifar10", "googlenet")
         >>> answer.departures[0].place, answer.departures[0].reference
-        ('conv1', 'convolution 7x7 to 64 channels')
+        ('conv1', 'convolution 7x7 to 64 channels with ReLU')
     """
     model, other = (model_request(text) if isinstance(text, str) else text for text in (request, reference))
     if not is_factory(other.spec):

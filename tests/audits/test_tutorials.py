@@ -70,15 +70,21 @@ def test_the_skin_blog_pads_a_1x1_and_has_pools_of_2x2():
     assert places(rows, "kernel", "2x2", "3x3") == ["pool1", "pool2", "pool3", "pool4"]
     assert places(rows, "normalisation", "batch norm", "none") == CONVOLUTIONS
     assert places(rows, "normalisation", "none", "local response norm") == ["pool1", "conv2"]
-    assert places(rows, "layer", "linear layer to 2 channels", "none") == ["fc2"]
+    assert places(rows, "layer", "linear layer to 2 channels with softmax", "none") == ["fc2"]
 
 
 def test_the_chapter_lacks_the_1x1_of_the_stem():
     rows = departures("googlenet_keras")
-    assert places(rows, "layer", "none", "convolution 1x1 to 64 channels") == ["conv2_reduce"]
+    assert places(rows, "layer", "none", "convolution 1x1 to 64 channels with ReLU") == ["conv2_reduce"]
     assert places(rows, "padding", "2+3", "3") == ["conv1"]
     assert not [row for row in rows if row.place.startswith("pool") and row.property != "normalisation"]
     assert places(rows, "channels", "64", "16") == ["inception3a, branch 3, layer 1"]
+
+
+def test_both_softmaxes_at_the_end_are_named():
+    for name, channels in (("inception_v1_two_class", "2"), ("googlenet_keras", "1,000")):
+        added = [row.value for row in departures(name) if row.place == "fc2" and row.property == "layer"]
+        assert added == [f"linear layer to {channels} channels with softmax"]
 
 
 def test_the_chapter_normalises_behind_relu():
@@ -92,7 +98,8 @@ def test_the_cifar_blog_has_two_3x3_for_the_5x5_and_one_convolution_for_the_stem
     missing = [row.place for row in rows if row.property == "layer" and row.value == "none"]
     assert missing == ["conv1", "pool1", "conv2_reduce", "pool2"]
     added = [row for row in rows if row.property == "layer" and row.reference == "none"]
-    assert [row.value for row in added] == [f"convolution 3x3 to {r.conv5x5} channels" for r in TABLE]
+    text = "convolution 3x3 to {} channels with batch norm, then ReLU"
+    assert [row.value for row in added] == [text.format(row.conv5x5) for row in TABLE]
     assert places(rows, "kernel", "3x3", "5x5") == FIVES
     assert places(rows, "padding", "1", "0") == ["pool3", "pool4"]
 

@@ -55,7 +55,7 @@ def test_json_is_what_python_answers(capsys):
         "place": "conv1",
         "property": "layer",
         "value": "none",
-        "reference": "convolution 7x7 to 64 channels",
+        "reference": "convolution 7x7 to 64 channels with ReLU",
         "reference_layer": "conv1.conv",
     }
 
