@@ -139,9 +139,7 @@ def test_time_is_not_checkable_until_it_is_measured():
 
 
 def test_measured_times_are_ratios_with_intervals_of_this_machine():
-    figure = Figure(
-        between(0, 1e9), by("times_faster", model="googlenet_cifar10", rivals=("nin",), rival="nin")
-    )
+    figure = Figure(between(0, 1e9), by("times_faster", model="googlenet_cifar10", rivals=("nin",)))
     claim = Claim(
         id="x", claim="x.", source=GOOGLENET, figures=(figure,), note="x.", expected_verdict="contradicted"
     )

@@ -15,14 +15,17 @@ UNMEASURED = "a real run: --measure, in Python measure=True"
 
 
 @recipe
-def times_faster(nets: Nets, model: str, rivals: tuple[str, ...], rival: str) -> Result:
-    """Time of one of some rivals over that of a network, one image each, rounds of all taking turns."""
+def times_faster(nets: Nets, model: str, rivals: tuple[str, ...]) -> Result:
+    """Time of each rival over that of a network, one image each, rounds of all taking turns.
+
+    The first rival is the one that is most alike: it decides where none confirms.
+    """
     if not nets.measure:
         return Unavailable(UNMEASURED)
     comparison = nets.times((model, *rivals))
     context = comparison.context
     machine = f"{context['machine']}, {context['threads']} threads, torch {context['torch']}"
-    return (_reading(comparison.ratios[rivals.index(rival)], machine),)
+    return tuple(_reading(ratio, machine) for ratio in comparison.ratios)
 
 
 def _reading(ratio: TimeRatio, machine: str) -> Reading:
