@@ -103,14 +103,14 @@ def printed(text: str, unit: str = "ratio") -> Quantity:
 
 
 def at_most(text: str, unit: str = "ratio") -> Quantity:
-    """A printed figure that a value may not exceed, but for the digits that are not printed.
+    """A printed figure that a value may not exceed, once it is rounded to the digits that are printed.
 
     Example:
         >>> at_most("1.5 B", "macs").accepts(1_498_677_248), at_most("1.5 B", "macs").accepts(1_582_671_872)
         (True, False)
     """
     figure = printed(text, unit)
-    return Quantity(-inf, figure.high, figure.tolerance, unit, f"at most {text}")
+    return Quantity(-inf, figure.high, figure.tolerance / 2, unit, f"at most {text}")
 
 
 def between(low: float, high: float, unit: str = "ratio", text: str = "") -> Quantity:
