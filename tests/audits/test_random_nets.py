@@ -13,7 +13,7 @@ def audit_of(net, reference):
     return il.audit(il.trace(net, SHAPE), il.trace(reference, SHAPE))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(NETS)
 def test_renamed_modules_and_a_rewrite_without_modules_do_not_depart(steps):
     reference = net_of(steps)
@@ -21,7 +21,7 @@ def test_renamed_modules_and_a_rewrite_without_modules_do_not_depart(steps):
         assert audit_of(net, reference).rows == ()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(NETS, st.sampled_from(sorted(CHANGES)), st.data())
 def test_one_planted_change_is_the_one_departure(steps, name, data):
     place, conv = data.draw(st.sampled_from([*convs(steps)]))
@@ -32,7 +32,7 @@ def test_one_planted_change_is_the_one_departure(steps, name, data):
         assert answer.departs
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(NETS, st.data())
 def test_a_departure_names_the_layer_in_both_nets(steps, data):
     place, conv = data.draw(st.sampled_from([*convs(steps)]))
@@ -44,7 +44,7 @@ def test_a_departure_names_the_layer_in_both_nets(steps, data):
         assert path == ".".join([*names, "0"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(NETS.filter(lambda steps: [*layers_of(steps, Pool)]), st.data())
 def test_a_pool_of_another_kind_is_the_one_departure(steps, data):
     place, pool = data.draw(st.sampled_from([*layers_of(steps, Pool)]))

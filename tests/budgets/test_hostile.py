@@ -101,7 +101,7 @@ def read(file, content):
 hostile = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@settings(hostile, max_examples=1500)
+@settings(hostile, max_examples=1000)
 @given(tables)
 def test_any_value_for_any_key(file, table):
     table = {"model": "nin", **table}
@@ -122,7 +122,7 @@ def test_any_document(file, data):
     read(file, "\n".join(f"{_toml(key)} = {toml(value)}" for key, value in data.items()).encode())
 
 
-@settings(hostile, max_examples=1500)
+@settings(hostile, max_examples=1000)
 @given(st.data())
 def test_a_valid_file_with_a_part_cut_or_replaced(file, data):
     content = VALID.encode()

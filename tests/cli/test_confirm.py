@@ -13,6 +13,7 @@ from inception_lab.claims import recompute
 from inception_lab.claims.nets import Nets
 from inception_lab.cli import main
 from inception_lab.measure.hardware import device_name
+from inception_lab.measure.timing import rounds
 from inception_lab.report.text import FORMATS
 
 
@@ -108,6 +109,7 @@ def test_an_unknown_format_is_refused(capsys):
 
 def test_times_are_measured_where_asked_for_and_labelled_with_the_machine(capsys, monkeypatch):
     monkeypatch.setattr(recompute, "Nets", lambda **options: Nets(**options | {"seconds": 0}))
+    monkeypatch.setattr(rounds, "FEWEST", 2)
     code, out, err = run(capsys, "faster", "--measure")
     assert (code, err) == (0, "")
     assert out.count("median of paired rounds") == 2
