@@ -118,9 +118,11 @@ def test_tables_add_up(recording):
 def test_the_memory_curve_ends_where_it_began(recording):
     _, profile = recording
     assert profile.memory["device"].unique().tolist() == ["cpu"]
-    assert profile.memory["allocated_bytes"].iloc[-1] == 0  # all of a step is freed, gradients too
+    curve = profile.memory["allocated_bytes"]
+    # all of a step is freed, gradients too; PyTorch counts on from earlier profiles of the process
+    assert curve.iloc[-1] == curve.min()
     activations = 3 * 2 * 4 * 8 * 8 * 4  # of the block, kept for the backward pass
-    assert profile.memory["allocated_bytes"].max() > activations
+    assert curve.max() - curve.min() > activations
 
 
 def test_csv_files_hold_the_tables(recording):
