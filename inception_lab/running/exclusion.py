@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from threading import Event, RLock, get_ident
 from time import monotonic, sleep
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 from weakref import WeakSet
 
@@ -51,6 +51,9 @@ _FRAMES = (*GATED, "parameters", "named_parameters", "buffers", "named_buffers")
 """Methods of a module whose frames tell that a thread is inside."""
 
 _MISSING = object()
+
+_REPLACED = "_replaced_by_gate"
+"""The attribute of a gate that holds what it stands in front of."""
 
 _PRIVATE: WeakSet[nn.Module] = WeakSet()
 """Modules of copies that this package has made, which no other thread can reach."""
@@ -97,7 +100,6 @@ class Gates:
         self._closed = False
         self._open_again = Event()
         self._before: list[tuple[dict[str, Any], str, Any]] = []
-        self._by_gate: dict[int, Any] = {}
 
     def close(self) -> None:
         """Let no other thread in, and wait until none is inside.
@@ -130,7 +132,7 @@ class Gates:
         attributes = module.__dict__
         method = attributes.get(name, _MISSING)
         self._before.append((attributes, name, method))
-        self._by_gate[id(gate)] = method
+        gate.__dict__[_REPLACED] = method
         attributes[name] = gate
 
     def open(self) -> None:
@@ -197,11 +199,13 @@ class Gates:
 
         return gated
 
-    def _without_gates(self, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    @staticmethod
+    def _without_gates(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
         """The parts of which a copy is made, for a copy that was under way before the gates closed."""
         function, args, state, *rest = (*reduced, None)[: max(3, len(reduced))]
         if isinstance(state, dict):
-            before = {key: self._by_gate.get(id(value), value) for key, value in state.items()}
+            # a copy of the dictionary first, as the gates of the next run may come between two of its items
+            before = {key: _replaced(value) for key, value in dict(state).items()}
             state = {key: value for key, value in before.items() if value is not _MISSING}
         return function, args, state, *rest
 
@@ -241,6 +245,11 @@ class Gates:
                 return True
             frame = frame.f_back
         return False
+
+
+def _replaced(value: object) -> object:
+    """The attribute of a module that a gate, of this run or of the next one, stands in front of."""
+    return value.__dict__.get(_REPLACED, value) if isinstance(value, FunctionType) else value
 
 
 def _entered_module(frame: FrameType) -> object:
