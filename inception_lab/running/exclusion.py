@@ -13,10 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import inf
 from threading import Event, RLock, get_ident
 from time import monotonic, sleep
-from types import FrameType, FunctionType
+from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
@@ -52,9 +53,6 @@ _FRAMES = (*GATED, "parameters", "named_parameters", "buffers", "named_buffers")
 
 _MISSING = object()
 
-_REPLACED = "_replaced_by_gate"
-"""The attribute of a gate that holds what it stands in front of."""
-
 _PRIVATE: WeakSet[nn.Module] = WeakSet()
 """Modules of copies that this package has made, which no other thread can reach."""
 
@@ -78,6 +76,41 @@ def private_copy(model: nn.Module) -> nn.Module:
     # a copy by a method of the model's own may share modules with it
     _PRIVATE.update(set(own.modules()) - set(model.modules()))
     return own
+
+
+class _Gate(partial[Any]):
+    """The method behind a gate, as an attribute of a module; a partial function has no frame of its own.
+
+    Attributes:
+        module: The module.
+        name: Of the method.
+        replaced: The attribute that it stands in front of; `_MISSING` for a method of the class.
+    """
+
+    module: nn.Module
+    name: str
+    replaced: Any
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Stand aside in a copy that had asked for a module's attributes before the gates closed."""
+        if self.replaced is not _MISSING:
+            return copy.deepcopy(self.replaced, memo)
+        own = memo.get(id(self.module))
+        if own is None:  # not a copy of the module
+            return self
+        leftover = _Leftover(own, self.name)
+        memo[id(leftover)] = leftover  # which lives until the whole copy is made
+        return None
+
+
+class _Leftover:
+    """An attribute of a copy that is to go when the copy is complete."""
+
+    def __init__(self, module: nn.Module, name: str) -> None:
+        self._attributes, self._name = module.__dict__, name
+
+    def __del__(self) -> None:
+        self._attributes.pop(self._name, None)
 
 
 class Gates:
@@ -128,11 +161,12 @@ class Gates:
             sleep(_GLANCE)
         self._closed = True
 
-    def _put(self, module: nn.Module, name: str, gate: Method) -> None:
+    def _put(self, module: nn.Module, name: str, gated: Method) -> None:
         attributes = module.__dict__
         method = attributes.get(name, _MISSING)
         self._before.append((attributes, name, method))
-        gate.__dict__[_REPLACED] = method
+        gate = _Gate(gated)
+        gate.module, gate.name, gate.replaced = module, name, method
         attributes[name] = gate
 
     def open(self) -> None:
@@ -249,7 +283,7 @@ class Gates:
 
 def _replaced(value: object) -> object:
     """The attribute of a module that a gate, of this run or of the next one, stands in front of."""
-    return value.__dict__.get(_REPLACED, value) if isinstance(value, FunctionType) else value
+    return value.replaced if isinstance(value, _Gate) else value
 
 
 def _entered_module(frame: FrameType) -> object:

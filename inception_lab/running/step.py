@@ -32,7 +32,7 @@ LOSS, OPTIMIZER = "(loss)", "(optimizer)"
 
 Execution = Literal["eager", "compiled"]
 
-FRAMES_PER_FRAME = 2
+FRAMES_PER_FRAME = 3
 """Frames on the stack, at most, for each frame of a model's own."""
 
 AUTOCAST_DTYPES = (None, torch.bfloat16, torch.float16)

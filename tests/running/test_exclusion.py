@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from time import sleep
 
 import pytest
@@ -191,6 +192,17 @@ class TestOtherWays:
         for copied_model in copies.result(TIMEOUT):
             assert not any(parameter.is_meta for parameter in copied_model.parameters())
             assert all(expected.isdisjoint(vars(layer)) for layer in copied_model)
+
+    def test_a_copy_that_had_a_modules_attributes_before_the_gates_is_its_own(self):
+        model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        model[1].forward = own_forward = partial(torch.mul, 2)
+        with another_thread(), substituted(model, False, meta_twin):
+            # its owner passes every gate, so that the copy sees the gates among the attributes
+            twin = deepcopy(model)
+            assert not vars(model[0]).keys() <= vars(twin[0]).keys()
+        assert [vars(layer).keys() for layer in twin] == [vars(layer).keys() for layer in model]
+        assert twin[1].forward.args == own_forward.args
+        assert twin(torch.ones(1, 3, device="meta")).shape == (1, 3)
 
     def test_gradients_are_taken_off_the_models_own_parameters(self):
         model = nn.Linear(3, 3)
