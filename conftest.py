@@ -1,5 +1,7 @@
 """Set-up of all tests and doctests."""
 
+import gc
+
 import pytest
 
 
@@ -9,3 +11,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_objects_to_collect() -> None:
+    """Put all that there is out of sight of the collector, which real runs have go through everything."""
+    gc.collect()
+    gc.freeze()

@@ -169,16 +169,6 @@ def alone():
     return answers
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_objects_to_collect(alone):
-    """Out of sight of the collector: all the objects there are, which each measurement would go through."""
-    del alone  # it has imported everything
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 def is_answer(name, result, expected):
     if name == "forward":  # the fast path of attention is off while somebody traces, and rounds otherwise
         return torch.allclose(result, expected, atol=1e-5)

@@ -24,15 +24,6 @@ from inception_lab.running.step import Request
 FLOAT = 4
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _quick_collections():
-    """Each real run begins with a collection, which need not look at all that was ever imported."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 def tracked(model, inputs, mode="eval", optimizer=None, loss=None):
     """The peak of the storages of a real run; the run before it is there to load every kernel."""
     stepper = optimizer_of(optimizer) if optimizer else None
