@@ -125,14 +125,13 @@ class TraceError(InceptionLabError):
 
     def __init__(self, error: Exception, recorder: Recorder, name: str, inputs: Mapping[str, Tensor]) -> None:
         shapes = ", ".join("x".join(map(str, x.shape)) for x in inputs.values())
+        run = f"run on an input of {shapes}" if inputs else "run without an input"
         path = error.__dict__.get(FAILED_IN, "")
         place = f" in {path}" if path else ""
         lines = str(error).strip().splitlines()
         self.reason = f"{type(error).__name__}{place}: {lines[0]}" if lines else type(error).__name__
         self.blames_meta = _speaks_of_meta(error) or _is_soon_reached(recorder)
-        super().__init__(
-            f"cannot run on an input of {shapes}: {self.reason}", where=name, exit_code=MODEL_FAILED
-        )
+        super().__init__(f"cannot {run}: {self.reason}", where=name, exit_code=MODEL_FAILED)
 
 
 def _speaks_of_meta(error: Exception) -> bool:

@@ -184,7 +184,7 @@ class TestFile:
 
     @pytest.mark.parametrize("content", ["[]", "5", "null", '"text"', "{}"])
     def test_json_that_is_not_a_trace(self, tmp_path, content):
-        self.message_about(content, tmp_path)
+        assert "trace.json" in self.message_about(content, tmp_path)
 
     def test_a_file_that_is_not_there_and_one_that_is_not_text(self, tmp_path):
         with pytest.raises(InceptionLabError, match=r"none\.json"):

@@ -631,13 +631,25 @@ class TestErrors:
         error = self.error_of(create_model("googlenet", device="meta"), (1, 3, 8, 8))
         assert error.exit_code == 3
 
-    @pytest.mark.parametrize("shape", [(0, 3, 8, 8), (1, -3, 8, 8), [(1, 3, 8, 8), (0,)], (), [], "wrong"])
+    @pytest.mark.parametrize("shape", [(0, 3, 8, 8), (1, -3, 8, 8), (0,), (1, 3, 8.0, 8), (True, 3, 8, 8)])
     def test_shapes_that_are_none(self, shape):
-        self.error_of(conv(), shape)
+        error = self.error_of(conv(), shape)
+        assert (error.exit_code, str(shape) in str(error)) == (2, True)
 
-    @pytest.mark.parametrize("shape", [224, None, (1, 3, 8.0, 8), (True, 3, 8, 8)])
-    def test_shapes_of_another_kind(self, shape):
-        self.error_of(conv(), shape)
+    def test_a_second_shape_that_is_none(self):
+        error = self.error_of(conv(), [(1, 3, 8, 8), (0,)])
+        assert (error.exit_code, "input shape (0,)" in str(error)) == (2, True)
+
+    @pytest.mark.parametrize("inputs", ["wrong", 224, None])
+    def test_inputs_of_another_kind(self, inputs):
+        error = self.error_of(conv(), inputs)
+        assert (error.exit_code, error.what) == (2, f"{inputs!r} is not an input")
+
+    @pytest.mark.parametrize("inputs", [(), []])
+    def test_an_input_that_is_missing(self, inputs):
+        error = self.error_of(conv(), inputs)
+        assert error.exit_code == 3
+        assert "Conv2d: cannot run without an input: TypeError" in str(error)
 
     def test_a_mode_and_a_model_that_are_none(self):
         assert self.error_of(conv(), mode="test").exit_code == 2
@@ -646,7 +658,8 @@ class TestErrors:
             assert "torch.nn.Module" in str(self.error_of(model))
 
     def test_parameters_without_a_shape(self):
-        self.error_of(nn.LazyLinear(3))
+        error = self.error_of(nn.LazyLinear(3))
+        assert (error.exit_code, error.what) == (3, "a lazy layer has no shape yet")
 
     def test_an_error_that_the_model_caught_is_not_blamed(self):
         def forward(net, x):
