@@ -6,14 +6,24 @@ import gc
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import partial, wraps
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.ir.trace import Phase
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
-from inception_lab.running.step import Observer, Placement, Request, Step, prepared, settled_by_running
+from inception_lab.running.step import (
+    Function,
+    Observer,
+    Placement,
+    Request,
+    Step,
+    prepared,
+    settled_by_running,
+)
 from inception_lab.tracing.calls import FAILED_IN
 
 LOG_LEVEL, SILENT = "KINETO_LOG_LEVEL", "99"
@@ -57,9 +67,36 @@ def prepared_on(request: Request, device: torch.device) -> Iterator[Step]:
     devices = [device] if device.type == "cuda" else []
     current = torch.cuda.device(device) if devices else nullcontext()
     placement = Placement(device.type, partial(_weight, device), partial(_example, device))
-    with current, torch.random.fork_rng(devices), prepared(request, placement, settled_by_running) as step:
+    with current, torch.random.fork_rng(devices), prepared(request, placement, _settled) as step:
         gc.collect()
         yield step
+
+
+def _settled(step: Step) -> Step:
+    """Settle by a first step, whose failure names the layer as that of any other step does."""
+    with calls_reported(step, _Failures()):
+        return settled_by_running(step)
+
+
+class _Failures:
+    """An observer that notes in what is raised the layer that raised it."""
+
+    def begin(self, phase: Phase) -> None:
+        """Take no notice."""
+
+    def reporting(self, function: Function, path: str, kind: str) -> Function:
+        """The function, its failures with the path of its module."""
+        del kind
+
+        @wraps(function)
+        def named(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                error.__dict__.setdefault(FAILED_IN, path)
+                raise
+
+        return named  # type: ignore[return-value]
 
 
 def _weight(device: torch.device, tensor: Tensor) -> Tensor:

@@ -436,3 +436,12 @@ def test_the_spread_of_a_layer_is_that_of_its_rounds():
     ]
     table = layer_table(rounds, {}, training=False)
     assert table["self_iqr_ms"].to_list() == [2.0, 0.0]
+
+
+@pytest.mark.parametrize("optimizer", [None, "adamw"])
+def test_a_layer_that_fails_is_named_with_an_optimizer_too(optimizer):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(5, 4))
+    with pytest.raises(InceptionLabError, match="Sequential: cannot run: RuntimeError in 1: ") as error:
+        times_of(model, (2, 4), mode="train", optimizer=optimizer)
+    assert error.value.exit_code == 3
+    assert [vars(layer).get("forward") for layer in model] == [None, None]
