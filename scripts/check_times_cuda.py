@@ -207,9 +207,10 @@ def _tensors_of(request: Request, run: Any) -> list[Tensor]:
 
 def roofline_rows(name: str, shape: Shape, seconds: float, ceilings: il.Ceilings) -> pd.DataFrame:
     """The layers of an inference pass beside the ceilings of the GPU."""
-    model = il.create_model(name)
-    times = il.layer_times(model, shape, device=DEVICE, seconds=seconds, name=name)
-    return il.roofline(times, il.trace(model, shape), ceilings).assign(model=name)
+    roofline = il.measure_roofline(
+        il.create_model(name), shape, device=DEVICE, seconds=seconds, name=name, ceilings=ceilings
+    )
+    return roofline.layers.assign(model=name)
 
 
 def verdict(row: Mapping[Any, Any]) -> str:
