@@ -38,26 +38,24 @@ def profile_text(profile: Profile, form: str) -> str:
     if profile.totals["span_ms"]:
         table = render([row for row in rows if row["kernels"]], LAYER_COLUMNS + reasons, form)
     elif profile.context["layers_from"] == "operators":
-        operators = render(_by_host_time(profile.rows["operators"])[:LONGEST], OPERATOR_COLUMNS, form)
+        operators = _longest_rows(profile.rows["operators"], OPERATOR_COLUMNS, form, "json")
         table = f"{NO_GPU_EVENTS}\n\n{operators}"
     else:
-        table = f"{NO_GPU_LAYERS}\n\n{_host_layers(rows, (*HOST_LAYER_COLUMNS, *reasons), form)}"
+        layers = _longest_rows(rows, (*HOST_LAYER_COLUMNS, *reasons), form, "csv")
+        table = f"{NO_GPU_LAYERS}\n\n{layers}"
     return f"{table.rstrip()}\n\n{_totals(profile)}"
 
 
-def _host_layers(rows: Sequence[Row], columns: Sequence[str], form: str) -> str:
-    """The longest rows, and how much the others make up."""
-    by_time = _by_host_time(rows)
+def _longest_rows(rows: Sequence[Row], columns: Sequence[str], form: str, form_of_all: str) -> str:
+    """The longest rows on the CPU, how much the others make up, and the form that has them too."""
+    by_time = sorted(rows, key=lambda row: -row[HOST_COLUMN])
     longest = by_time[:LONGEST] if form == "table" else by_time
     table = render(longest, columns, form)
     if rest := by_time[len(longest) :]:
         time = sum(row[HOST_COLUMN] for row in rest)
-        return f"{table.rstrip()}\nand {len(rest)} shorter ones, {time:,.3f} ms together, see --format csv"
+        others = f"and {len(rest)} shorter ones, {time:,.3f} ms together, see --format {form_of_all}"
+        return f"{table.rstrip()}\n{others}"
     return table
-
-
-def _by_host_time(rows: Sequence[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: -row["self_host_ms"])
 
 
 def _quantity(value: float, unit: Unit) -> str:

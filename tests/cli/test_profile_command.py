@@ -13,6 +13,7 @@ from support.profile_traces import kernel, launch, module, operator, write_trace
 from support.typed import typed
 
 import inception_lab as il
+from inception_lab.cli.profile_text import LONGEST
 
 
 @pytest.fixture
@@ -68,6 +69,18 @@ def test_without_gpu_events_the_operators_of_the_cpu_are_shown(capsys, tmp_path)
     assert out.startswith("No GPU events in this trace")
     assert re.search(r"aten::conv2d +1 +0\.007\n", out)
     assert re.search(r"^Kernel time +0\.000 ms ", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("form", ["table", "markdown"])
+def test_no_operator_is_left_out_in_silence(capsys, tmp_path, form):
+    events = [operator(f"aten::op{n}", 100 * n, 100 * n + 50 - n) for n in range(LONGEST + 3)]
+    _, out, _ = typed(
+        capsys, "profile", "--read", str(write_trace(tmp_path / "cpu.json", events)), "--format", form
+    )
+    rows = LONGEST if form == "table" else len(events)
+    assert out.count("aten::op") == rows
+    # of 20, 19 and 18 us
+    assert ("\nand 3 shorter ones, 0.057 ms together, see --format json\n" in out) == (form == "table")
 
 
 def test_without_gpu_events_layers_are_shown_by_their_time_on_the_cpu(capsys, tmp_path):
