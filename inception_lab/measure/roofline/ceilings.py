@@ -95,7 +95,7 @@ def _key(device: torch.device, dtype: torch.dtype) -> tuple[object, ...]:
         torch.get_num_threads(),
         str(dtype).removeprefix("torch."),
         device.type == "cuda" and "tf32" in precisions,
-        f"{precisions.product}, {precisions.convolution}",
+        ", ".join(precisions),
     )
 
 

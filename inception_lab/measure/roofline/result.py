@@ -135,7 +135,8 @@ def measure_roofline(
         threads: PyTorch's threads within an operation.
         seconds: Time budget for the rounds.
         name: Of the model.
-        ceilings: Of this machine, dtype and number of threads; measured, or taken from the cache, by default.
+        ceilings: Of this machine, dtype, precision and number of threads; measured, or taken from the cache,
+            by default.
         progress: Told the part of the rounds that is done.
 
     Raises:

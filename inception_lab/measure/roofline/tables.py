@@ -15,6 +15,7 @@ from inception_lab.measure.roofline.bounds import roofline_columns
 from inception_lab.measure.roofline.critical_path import Cell, longest_path, segments_of
 from inception_lab.measure.roofline.joining import Work, rows_of_operations, work_by_row
 from inception_lab.measure.roofline.limits import Ceilings
+from inception_lab.measure.timing.context import precisions_of
 from inception_lab.measure.timing.results import LayerTimes
 
 _AGREED = ("machine", "device", "threads", "torch")
@@ -39,7 +40,7 @@ def roofline(times: LayerTimes, trace: Trace, ceilings: Ceilings) -> DataFrame:
     Args:
         times: Of a model.
         trace: Of the same model, inputs and mode.
-        ceilings: Of the same machine, threads and dtype; under autocast of its dtype.
+        ceilings: Of the same machine, threads, dtype and precision; under autocast of its dtype.
 
     Returns:
         `layer`, `call`, `type`, `executed`, `self_ms`, `share`, on a GPU `kernels`, as in `times.layers`;
@@ -233,14 +234,15 @@ def _cell_times(times: LayerTimes) -> dict[Cell, float]:
 
 
 def _check_machine(times: LayerTimes, ceilings: Ceilings) -> None:
-    """Refuse ceilings of another machine, or of another dtype than the one that products run in."""
+    """Refuse ceilings of another machine, or of another arithmetic than the one that products run in."""
     context = times.context
-    facts = {name: context.get(name) for name in _AGREED} | {
-        "dtype": context.get("autocast", context.get("dtype"))
-    }
+    facts = {name: context.get(name) for name in _AGREED}
+    facts["dtype"] = context.get("autocast", context.get("dtype"))
+    if facts["dtype"] == "float32":  # others are rounded to nothing else
+        facts["precision"] = ", ".join(precisions_of(context))
     for name, fact in facts.items():
         if getattr(ceilings, name) != fact:
             raise InceptionLabError(
                 f"times of {name} {fact} beside ceilings of {getattr(ceilings, name)}",
-                hint="measure the ceilings with the same device, threads and dtype",
+                hint="measure the ceilings with the same device, threads, dtype and precision",
             )

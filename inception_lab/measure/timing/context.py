@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from inception_lab import __version__
-from inception_lab.measure.hardware import device_name, float32_precisions
+from inception_lab.measure.hardware import Precisions, device_name, float32_precisions
 from inception_lab.running.step import Step
 
 
@@ -48,6 +48,21 @@ def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
 def ambient_autocast(device: str) -> torch.dtype | None:
     """Return the dtype of an autocast that the caller runs in, which a step heeds; None without it."""
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+
+
+def precisions_of(context: Mapping[str, Any]) -> Precisions:
+    """Return the formats that float32 was rounded to in a run, by the facts about it.
+
+    Example:
+        >>> precisions_of({"matmul_tf32": True, "convolution_tf32": False})
+        Precisions(product='tf32', convolution='ieee')
+    """
+
+    def precision(user: str) -> str:
+        on_gpu = "tf32" if context.get(f"{user}_tf32") else "ieee"
+        return str(context.get(f"{user}_precision", on_gpu))
+
+    return Precisions(precision("matmul"), precision("convolution"))
 
 
 def _cuda_software() -> dict[str, Any]:

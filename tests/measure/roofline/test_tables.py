@@ -268,6 +268,8 @@ def test_macs_beside_time_by_hand():
         ({"machine": "Other"}, "ceilings"),
         ({"device": "cuda"}, "ceilings"),
         ({"torch": "1.0"}, "ceilings"),
+        ({"convolution_precision": "bf16"}, "precision ieee, bf16 beside ceilings of ieee, ieee"),
+        ({"matmul_tf32": True}, "precision tf32, ieee beside ceilings of ieee, ieee"),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
@@ -282,7 +284,10 @@ def test_ceilings_under_autocast_are_those_of_its_dtype():
     times = changed(times_of(trace, MS), autocast="bfloat16")
     with pytest.raises(InceptionLabError, match="times of dtype bfloat16 beside ceilings of float32"):
         il.roofline(times, trace, CEILINGS)
-    assert len(il.roofline(times, trace, dataclasses.replace(CEILINGS, dtype="bfloat16")))
+    # products in it are rounded to nothing else
+    for precision in ("ieee, ieee", "tf32, tf32"):
+        ceilings = dataclasses.replace(CEILINGS, dtype="bfloat16", precision=precision)
+        assert len(il.roofline(times, trace, ceilings))
 
 
 def test_times_of_another_model_are_refused():
