@@ -14,7 +14,7 @@ from inception_lab.claims.nets import Nets
 from inception_lab.claims.quantity import between
 from inception_lab.claims.recompute import check_claim
 from inception_lab.errors import InceptionLabError
-from inception_lab.models import blocks, googlenet
+from inception_lab.models import blocks, bn_inception, googlenet
 from inception_lab.models.input_limits import InputLimits
 
 
@@ -113,6 +113,14 @@ def test_a_layer_that_is_gone_is_told_and_hides_nothing(monkeypatch):
         "not checkable here: googlenet: no layer 'inception4a'",
     ]
     assert [claim.claim.id for claim in answers.surprises] == ["table1_ops_inception_4a"]
+
+
+def test_modules_of_unequal_width_are_judged_one_by_one(monkeypatch):
+    rows = tuple(replace(row, pool_proj=128) if row.name == "4d" else row for row in bn_inception.TABLE)
+    monkeypatch.setattr(bn_inception, "TABLE", rows)
+    (claim,) = il.confirm(["bnfig5"]).claims
+    assert [figure.computed for figure in claim.figures] == ["4c: 576", "4d: 608"]
+    assert claim.verdict.kind == "off"
 
 
 def test_a_source_selects_its_claims():

@@ -39,11 +39,13 @@ BN_INCEPTION = (
         id="bnfig5",
         claim="Modules 4c and 4d give 576 channels.",
         place="figure 5",
-        figures=(
+        figures=tuple(
             Figure(
                 exactly(576, "count"),
-                by("module_width", modules=("inception4c", "inception4d"), printed_projection=128),
-            ),
+                by("module_width", module=f"inception{name}", printed_projection=128),
+                name,
+            )
+            for name in ("4c", "4d")
         ),
         note="The widths that the figure prints for their branches add up to 608. Released nets project the "
         "pool to 96.",

@@ -267,12 +267,10 @@ def pool_passes_through(nets: Nets, model: str) -> Readings:
 
 
 @recipe
-def module_width(nets: Nets, modules: tuple[str, ...], printed_projection: int) -> Readings:
-    """Channels that modules of BN-Inception give with the pool projection that figure 5 prints."""
+def module_width(nets: Nets, module: str, printed_projection: int) -> Readings:
+    """Channels that a module of BN-Inception gives with the pool projection that figure 5 prints."""
     trace = nets.trace("bn_inception")
-    released = {output_shape(trace, name)[0] for name in modules}
-    projections = {output_shape(trace, f"{name}.branch4")[0] for name in modules}
-    (width,), (projection,) = released, projections
+    width, projection = output_shape(trace, module)[0], output_shape(trace, f"{module}.branch4")[0]
     sum_printed = width - projection + printed_projection
     return (
         Reading("as printed", sum_printed, f"{width - projection} + {printed_projection} = {sum_printed}"),
