@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from torch import nn
 
 import inception_lab as il
 from inception_lab.claims.catalogue import ALL
@@ -14,6 +15,7 @@ from inception_lab.claims.nets import Nets
 from inception_lab.claims.quantity import between
 from inception_lab.claims.recompute import check_claim
 from inception_lab.errors import InceptionLabError
+from inception_lab.loading import model
 from inception_lab.models import blocks, bn_inception, googlenet
 from inception_lab.models.input_limits import InputLimits
 
@@ -113,6 +115,21 @@ def test_a_layer_that_is_gone_is_told_and_hides_nothing(monkeypatch):
         "not checkable here: googlenet: no layer 'inception4a'",
     ]
     assert [claim.claim.id for claim in answers.surprises] == ["table1_ops_inception_4a"]
+
+
+class Weightless(nn.Module):
+    """A net that costs nothing."""
+
+    def forward(self, images):
+        return images.mean((2, 3))
+
+
+@pytest.mark.parametrize("id", ["12x", "7M", "bn25", "fc90", "4x_double"])
+def test_a_cost_of_zero_is_told_and_divides_nothing(monkeypatch, id):
+    monkeypatch.setattr(model, "create_model", lambda *_, **__: Weightless())
+    (claim,) = il.confirm([id]).claims
+    details = {figure.verdict.detail for figure in claim.figures if not figure.readings}
+    assert any("params of no " in detail for detail in details)
 
 
 def test_modules_of_unequal_width_are_judged_one_by_one(monkeypatch):

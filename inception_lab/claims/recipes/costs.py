@@ -96,8 +96,15 @@ def _image_text(trace: Trace) -> str:
 
 
 def total_of(trace: Trace, metric: str) -> int:
-    """Return the sum of a column of `layer_costs`."""
-    return int(layer_costs(trace)[metric].sum())
+    """Return the sum of a column of `layer_costs`.
+
+    Raises:
+        InceptionLabError: It is zero: claims are about networks with weights.
+    """
+    total = int(layer_costs(trace)[metric].sum())
+    if not total:
+        raise InceptionLabError(f"{metric} of no layer", where=trace.context.model)
+    return total
 
 
 def layers_total(trace: Trace, metric: str, *prefixes: str) -> int:
@@ -174,10 +181,17 @@ def ratio(nets: Nets, metric: str, of: str, to: str) -> Readings:
     names = [name for name in dict.fromkeys([*top, *bottom]) if not name.startswith("FLOPs")]
     # a reading that one of the two lacks leaves that one as it is
     pairs = [(name, top.get(name, top[plain]), bottom.get(name, bottom[plain])) for name in names]
-    return tuple(_quotient(name, first.value, second.value) for name, first, second in pairs)
+    return tuple(quotient(name, first.value, second.value) for name, first, second in pairs)
 
 
-def _quotient(name: str, first: float, second: float) -> Reading:
+def quotient(name: str, first: float, second: float) -> Reading:
+    """Return the reading of one cost over another.
+
+    Raises:
+        InceptionLabError: The second is zero.
+    """
+    if not second:
+        raise InceptionLabError(f"{name}: {first:,.0f} over a cost of zero")
     return Reading(name, first / second, f"{first:,.0f} / {second:,.0f} = {first / second:.3f}")
 
 
@@ -196,7 +210,7 @@ def growth(nets: Nets, metric: str, pairs: tuple[tuple[str, str], ...]) -> Readi
 def ratios(nets: Nets, metric: str, pairs: tuple[tuple[str, str], ...]) -> Readings:
     """The cost of the first network of each pair over that of the second: a reading each."""
     return tuple(
-        _quotient(f"{of} over {to}", total_of(nets.trace(of), metric), total_of(nets.trace(to), metric))
+        quotient(f"{of} over {to}", total_of(nets.trace(of), metric), total_of(nets.trace(to), metric))
         for of, to in pairs
     )
 
@@ -256,6 +270,8 @@ def _weighted_costs(trace: Trace, metric: str) -> tuple[int, int, int]:
         costs = [op.macs for op in trace.ops if op.macs]
     else:
         costs = [prod(shape) for shape in weight_shapes(trace).values() if len(shape) > 1]
+    if not costs:
+        raise InceptionLabError(f"{metric} of no weight", where=trace.context.model)
     return sum(costs), costs[0], costs[-1]
 
 

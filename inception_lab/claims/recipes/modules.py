@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inception_lab.analyzers.reductions import ALL_MODULES, SUM, WHOLE_NET, reduction_saving
 from inception_lab.claims.nets import Nets
-from inception_lab.claims.recipes.costs import Readings, layers_total, separable_first
+from inception_lab.claims.recipes.costs import Readings, layers_total, quotient, separable_first
 from inception_lab.claims.recipes.layers import convolutions, weight_shapes
 from inception_lab.claims.recipes.registry import recipe
 from inception_lab.claims.verdict import Reading
@@ -91,13 +91,9 @@ def saving(nets: Nets, module: str, branch: str, metric: str = "macs") -> Readin
         "the whole net": (WHOLE_NET, SUM),
     }
     return tuple(
-        _over(name, int(table[f"naive_{metric}"][place]), int(table[f"reduced_{metric}"][place]))
+        quotient(name, int(table[f"naive_{metric}"][place]), int(table[f"reduced_{metric}"][place]))
         for name, place in places.items()
     )
-
-
-def _over(name: str, first: int, second: int) -> Reading:
-    return Reading(name, first / second, f"{first:,} / {second:,} = {first / second:.3f}")
 
 
 # ------------------------------------------------------------------------------- a module by itself
@@ -142,7 +138,7 @@ def free_module_saving(nets: Nets) -> Readings:
     totals = [sum(r.weights for r in convolutions(_free_module(nets, k))) for k in ("naive", "reduced")]
     # by branch the last convolution is the one with the large kernel
     return (
-        _over("the whole module", *totals),
-        _over("the 5x5 alone, its reduction apart", naive["branch3"], reduced["branch3"]),
-        _over("the 3x3 alone, its reduction apart", naive["branch2"], reduced["branch2"]),
+        quotient("the whole module", *totals),
+        quotient("the 5x5 alone, its reduction apart", naive["branch3"], reduced["branch3"]),
+        quotient("the 3x3 alone, its reduction apart", naive["branch2"], reduced["branch2"]),
     )
