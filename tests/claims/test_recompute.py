@@ -117,6 +117,34 @@ def test_a_layer_that_is_gone_is_told_and_hides_nothing(monkeypatch):
     assert [claim.claim.id for claim in answers.surprises] == ["table1_ops_inception_4a"]
 
 
+class Tiny(nn.Module):
+    """A net with nothing that a claim is about."""
+
+    def __init__(self):
+        super().__init__()
+        self.narrow, self.wide = nn.Linear(3, 10), nn.Linear(10, 20)
+
+    def forward(self, images):
+        return self.wide(self.narrow(images.mean((2, 3))))
+
+
+NO_MODEL = {
+    "convolutions by themselves": {"2.78", "33", "grid"},
+    "the module of the lecture, from its builder": {"params_4x", "cs231n_naive", "cs231n_reduced"},
+    "training or a real run": {"top5", "faster"},
+    "a file that is no net": {"aux_nodecay"},
+}
+"""Claims that read no network of the zoo, by what they are about."""
+
+
+def test_every_claim_about_a_net_depends_on_it(confirmation, monkeypatch):
+    monkeypatch.setattr(model, "create_model", lambda *_, **__: Tiny())
+    others = il.confirm().claims
+    pairs = zip(confirmation.claims, others, strict=True)
+    unmoved = {one.claim.id for one, other in pairs if one.figures == other.figures}
+    assert unmoved == set().union(*NO_MODEL.values())
+
+
 class Weightless(nn.Module):
     """A net that costs nothing."""
 
@@ -130,6 +158,15 @@ def test_a_cost_of_zero_is_told_and_divides_nothing(monkeypatch, id):
     (claim,) = il.confirm([id]).claims
     details = {figure.verdict.detail for figure in claim.figures if not figure.readings}
     assert any("params of no " in detail for detail in details)
+
+
+def test_the_module_of_the_lecture_is_built_by_the_zoo(confirmation, monkeypatch):
+    built = googlenet.reduced_module
+    small = googlenet.Filters(conv5x5=(("conv5x5", 1),))
+    monkeypatch.setattr(googlenet, "reduced_module", partial(built, filters=small))
+    figures = {claim.claim.id: claim.figures for claim in confirmation.claims}
+    for claim in il.confirm(["params_4x", "cs231n_reduced"]).claims:
+        assert claim.figures != figures[claim.claim.id]
 
 
 def test_modules_of_unequal_width_are_judged_one_by_one(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from inception_lab.claims.recipes.costs import Readings, layers_total, quotient,
 from inception_lab.claims.recipes.layers import convolutions, weight_shapes
 from inception_lab.claims.recipes.registry import recipe
 from inception_lab.claims.verdict import Reading
+from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 
 if TYPE_CHECKING:
@@ -74,16 +76,16 @@ def row_macs(nets: Nets, layers: tuple[str, ...]) -> Readings:
 @recipe
 def branch_macs(nets: Nets, module: str, branch: str, side: str) -> Readings:
     """Multiply-accumulates of a branch of GoogLeNet, `naive` or `reduced`, biases apart."""
-    table = reduction_saving(nets.trace("googlenet")).set_index(["module", "branch"])
-    macs, weights = (int(table[f"{side}_{name}"][module, branch]) for name in ("macs", "weights"))
+    costs = _costs_by_place(nets)
+    macs, weights = (costs(f"{side}_{name}", module, branch) for name in ("macs", "weights"))
     text = f"{macs // weights:,} positions x {weights:,} weights = {macs:,}"
     return (Reading("weights at every position", macs, text),)
 
 
 @recipe
-def saving(nets: Nets, module: str, branch: str, metric: str = "macs") -> Readings:
-    """Cost without the 1x1 reductions over that with them: of a branch, its module, all modules, the net."""
-    table = reduction_saving(nets.trace("googlenet")).set_index(["module", "branch"])
+def saving(nets: Nets, module: str, branch: str) -> Readings:
+    """MACs without the 1x1 reductions over those with them: of a branch, its module, all modules, the net."""
+    costs = _costs_by_place(nets)
     places = {
         f"{branch} of {module}": (module, branch),
         f"the whole of {module}": (module, SUM),
@@ -91,9 +93,22 @@ def saving(nets: Nets, module: str, branch: str, metric: str = "macs") -> Readin
         "the whole net": (WHOLE_NET, SUM),
     }
     return tuple(
-        quotient(name, int(table[f"naive_{metric}"][place]), int(table[f"reduced_{metric}"][place]))
+        quotient(name, costs("naive_macs", *place), costs("reduced_macs", *place))
         for name, place in places.items()
     )
+
+
+def _costs_by_place(nets: Nets) -> Callable[[str, str, str], int]:
+    """A column of `reduction_saving` of GoogLeNet, at a module and a branch of it."""
+    trace = nets.trace("googlenet")
+    table = reduction_saving(trace).set_index(["module", "branch"])
+
+    def cost(column: str, module: str, branch: str) -> int:
+        if (module, branch) not in table.index:
+            raise InceptionLabError(f"no {branch!r} of {module!r}", where=trace.context.model)
+        return int(table[column][module, branch])
+
+    return cost
 
 
 # ------------------------------------------------------------------------------- a module by itself

@@ -9,6 +9,7 @@ from inception_lab.claims.recipes.costs import Readings, total_of
 from inception_lab.claims.recipes.layers import convolutions
 from inception_lab.claims.recipes.registry import recipe
 from inception_lab.claims.verdict import Reading
+from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def _in_googlenet(nets: Nets) -> Reading:
         sum(row.macs for row in convolutions(nets.trace(net)) if ".branch3.conv" in row.layer)
         for net in ("googlenet_v2", "googlenet")
     )
+    if not single:
+        raise InceptionLabError("no convolution of a third branch", where="googlenet")
     value = 100 * (1 - pair / single)
     return Reading("the widths of GoogLeNet", value, f"1 - {pair:,} / {single:,} = {value:.1f}%")
 

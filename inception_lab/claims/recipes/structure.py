@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
 from math import prod
 
@@ -19,9 +20,10 @@ from inception_lab.claims.recipes.layers import (
 )
 from inception_lab.claims.recipes.registry import recipe
 from inception_lab.claims.verdict import Reading
+from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import places, weighted_depth
-from inception_lab.ir.trace import Trace
+from inception_lab.ir.trace import Op, Trace
 
 POOLS = frozenset({"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"})
 NORMS = frozenset({"LocalResponseNorm", "BatchNorm2d"})
@@ -260,6 +262,8 @@ def pool_passes_through(nets: Nets, model: str) -> Readings:
     """True where each module's pool gives as many channels as it takes, and modules only get wider."""
     trace = nets.trace(model)
     names = _modules(trace)
+    if not names:
+        raise InceptionLabError("no module has branches", where=trace.context.model)
     widths = [output_shape(trace, name)[0] for name in names]
     passed = all(output_shape(trace, f"{name}.branch4")[0] == input_shape(trace, name)[0] for name in names)
     wider = all(before < after for before, after in pairwise([input_shape(trace, names[0])[0], *widths]))
@@ -296,7 +300,7 @@ def head_inputs(nets: Nets, model: str, layers: tuple[str, ...]) -> Readings:
 def loss_weight(nets: Nets, model: str) -> Readings:
     """Factor of the losses of the auxiliary heads in a training step."""
     trace = nets.trace(f"{model}(aux_logits=True)", mode="train")
-    factors = sorted({op.arg("other") for op in trace.ops if op.phase == "loss" and op.base_name == "mul"})
+    factors = _factors(trace, (op for op in trace.ops if op.phase == "loss"))
     text = f"losses of the heads are multiplied by {', '.join(map(str, factors))}"
     return tuple(Reading("traced", factor, text) for factor in factors)
 
@@ -304,10 +308,22 @@ def loss_weight(nets: Nets, model: str) -> Readings:
 @recipe
 def residual_scale(nets: Nets, model: str, place: int) -> Readings:
     """One of the factors of residuals, in order of size: 0 for the smallest, -1 for the largest."""
-    ops = [op for op in forward_ops(nets.trace(model)) if op.base_name == "mul"]
-    factors = sorted({op.arg("other") for op in ops})
+    trace = nets.trace(model)
+    factors = _factors(trace, forward_ops(trace))
     text = f"residuals are multiplied by {', '.join(map(str, factors))}"
     return (Reading("traced", factors[place], text),)
+
+
+def _factors(trace: Trace, ops: Iterable[Op]) -> list[float]:
+    """The numbers by which some operations multiply, each once, in order of size.
+
+    Raises:
+        InceptionLabError: None of them does.
+    """
+    factors = {op.arg("other") for op in ops if op.base_name == "mul" and op.arg("other") is not None}
+    if not factors:
+        raise InceptionLabError("nothing is multiplied by a number", where=trace.context.model)
+    return sorted(factors)
 
 
 @recipe
@@ -325,4 +341,5 @@ def same_blocks(nets: Nets, first: str, second: str, pairs: tuple[tuple[str, str
 
 def _kernels_below(trace: Trace, module: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Kernel and stride of each convolution of a module, in order of execution."""
-    return [(c.kernel, c.stride) for c in convolutions(trace) if c.layer.startswith(f"{module}.")]
+    path = call_of(trace, module).path  # a module that is not there has no kernels, either
+    return [(c.kernel, c.stride) for c in convolutions(trace) if c.layer.startswith(f"{path}.")]
