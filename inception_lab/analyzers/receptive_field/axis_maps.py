@@ -95,8 +95,9 @@ class Extents:
         if not op.moves:
             return self
         # a tap outside is -1, which reads the entry appended: neutral to the minimum and the maximum
-        first = np.append(self.first, _NO_FIRST)[op.taps].min(axis=1)
-        last = np.append(self.last, _NO_LAST)[op.taps].max(axis=1)
+        taps = op.taps
+        first = np.append(self.first, _NO_FIRST)[taps].min(axis=1)
+        last = np.append(self.last, _NO_LAST)[taps].max(axis=1)
         everything = self.everything or not op.stride
         if everything:
             return Extents(first, last, None, True)
@@ -178,8 +179,9 @@ class Support:
         nothing = np.zeros((1, self.pixels.shape[1]), dtype=np.bool_)
         rows = np.concatenate([self.pixels, nothing])
         # tap by tap, as a table of rows x taps x pixels would not fit for large windows
-        pixels = rows[op.taps[:, 0]]
-        for taps in op.taps.T[1:]:
+        columns = op.taps.T
+        pixels = rows[columns[0]]
+        for taps in columns[1:]:
             pixels = pixels | rows[taps]
         return Support(pixels)
 
@@ -190,49 +192,6 @@ class Support:
     def covers(self, other: Support) -> bool:
         """True where the other sees nothing that this one does not see."""
         return not (other.pixels & ~self.pixels).any()
-
-
-class Sizes:
-    """The number of positions that there would be for other sizes of the source.
-
-    Attributes:
-        count: Positions, by candidate size.
-        fits: True where the operations up to here take a candidate size.
-        traced_count: Positions in the trace itself.
-    """
-
-    __slots__ = ("count", "fits", "traced_count")
-
-    def __init__(self, count: IntArray, fits: NDArray[np.bool_], traced_count: int) -> None:
-        self.count, self.fits, self.traced_count = count, fits, traced_count
-
-    @classmethod
-    def up_to(cls, size: int) -> Sizes:
-        """The candidates 1, 2, ... up to the size that was traced."""
-        return cls(np.arange(1, size + 1), np.ones(size, dtype=np.bool_), size)
-
-    def __len__(self) -> int:
-        return self.traced_count
-
-    def after(self, op: AxisOp) -> Sizes:
-        """The sizes of a value that an operation makes of this one."""
-        if op.sizes is None:
-            # no other size is known to work, and this one gives what the trace shows
-            count, fits = self.count * 0 + len(op.taps), self.count == self.traced_count
-            return Sizes(count, self.fits & fits, len(op.taps))
-        count = op.sizes(self.count)
-        return Sizes(count, self.fits & (count >= 1), len(op.taps))
-
-    def merge(self, other: Sizes) -> Sizes:
-        """The sizes of a value that depends on both: equal, or 1, which goes with every size."""
-        one, two = self.count, other.count
-        fits = self.fits & other.fits & ((one == two) | (one == 1) | (two == 1))
-        return Sizes(np.maximum(one, two), fits, max(self.traced_count, other.traced_count))
-
-    def covers(self, other: Sizes) -> bool:
-        """Never: both have to fit."""
-        del other
-        return False
 
 
 class Routes:
@@ -261,7 +220,7 @@ class Routes:
 
         Always another map, also where nothing moves: a merge counts the paths of one and the same map once.
         """
-        size = len(op.taps)
+        size = op.length
         if not op.stride or not self.stride:
             return Routes({0: sum(self.paths.values())}, Fraction(0), size)
         growth = op.grow * self.stride

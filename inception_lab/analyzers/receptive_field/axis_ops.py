@@ -1,15 +1,16 @@
 """Operations along one axis: the positions of its input that each output position reads.
 
-That is a table of taps, a row per output position, -1 where a tap falls into padding. Beside it stand
-three numbers that say how the operation changes field R, stride S and leading padding P of the interior,
-where no window meets an edge (Araujo, Norris & Sim, Distill 2019): R' = R + grow S, P' = P + lead S,
-S' = stride S. Where rows differ in phase, as in upsampling, `grow` is the largest row's and `lead` puts
-the centre at the mean over the phases.
+That is a table of taps, a row per output position, -1 where a tap falls into padding, made anew whenever
+it is asked for: kept tables of a long signal would hold hundreds of MB. Beside it stand three numbers that
+say how the operation changes field R, stride S and leading padding P of the interior, where no window meets
+an edge (Araujo, Norris & Sim, Distill 2019): R' = R + grow S, P' = P + lead S, S' = stride S.
+Where rows differ in phase, as in upsampling, `grow` is the largest row's and `lead` puts
+the centre at the mean over the phases; `spans` has each phase.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache, partial
@@ -37,22 +38,35 @@ class AxisOp:
     """One operation along one axis.
 
     Attributes:
-        taps: Positions read by each output position, rows x taps, -1 for none.
+        length: Output positions.
+        make_taps: Makes `taps`.
         grow: What the field grows by, in strides.
         lead: What the leading padding grows by, in strides.
         stride: What the stride is multiplied by; 0 where one row reads everything.
         regular: True where the three numbers hold along the axis.
         sizes: Output sizes for other input sizes; None where the operation takes this size alone.
         moves: True where a position reads anything else than the same one.
+        spans: First and last tap of each row on an axis without edges, as far as rows differ in phase: row
+            i + k, of k spans, reads what row i reads, moved by `k * stride` positions. Empty rows have a
+            span of (1, 0). None where rows do not repeat, and for one row that reads everything.
     """
 
-    taps: IntArray
+    length: int
+    make_taps: Callable[[], IntArray]
     grow: int
     lead: Fraction
     stride: Fraction
     regular: bool
     sizes: SizeRule | None
     moves: bool = True
+    spans: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def taps(self) -> IntArray:
+        """Positions read by each output position, rows x taps, -1 for none; at least one tap."""
+        taps = self.make_taps()
+        # a row over an empty axis reads nothing, which a minimum over no taps cannot tell
+        return taps if taps.shape[1] else np.full((self.length, 1), OUTSIDE)
 
 
 # ------------------------------------------------------------------------------ windows
@@ -63,15 +77,19 @@ def window(
     size: int, out: int, kernel: int, stride: int, lead: int, dilation: int, ceil_mode: bool
 ) -> AxisOp:
     """A convolution or pooling window; the last one may hang over the edge."""
-    taps = np.arange(out)[:, None] * stride - lead + np.arange(kernel) * dilation
     reach = dilation * (kernel - 1)
+
+    def taps() -> IntArray:
+        return _with_padding(np.arange(out)[:, None] * stride - lead + np.arange(kernel) * dilation, size)
 
     def sizes(n: IntArray) -> IntArray:
         count = (n + 2 * lead - reach - 1 + (stride - 1) * ceil_mode) // stride + 1
         # PyTorch drops a last window that would start in the trailing padding
         return count - (ceil_mode & ((count - 1) * stride >= n + lead))
 
-    return AxisOp(_with_padding(taps, size), reach, Fraction(lead), Fraction(stride), True, sizes)
+    return AxisOp(
+        out, taps, reach, Fraction(lead), Fraction(stride), True, sizes, spans=((-lead, reach - lead),)
+    )
 
 
 @_cache
@@ -94,13 +112,20 @@ def transposed_window(size: int, out: int, kernel: int, stride: int, lead: int, 
 @_cache
 def adaptive_window(size: int, out: int) -> AxisOp:
     """Adaptive pooling, whose windows may differ in size and overlap."""
-    rows = np.arange(out)
-    first, last = rows * size // out, -((rows + 1) * -size // out) - 1
-    offsets = np.arange(int((last - first).max()) + 1)
-    taps = np.where(offsets <= (last - first)[:, None], first[:, None] + offsets, OUTSIDE)
     share = max(size // out, 1)
     even = size % out == 0
-    return AxisOp(taps, share - 1, Fraction(0), Fraction(share), even, lambda n: np.where(n > 0, out, 0))
+
+    def taps() -> IntArray:
+        rows = np.arange(out)
+        first, last = rows * size // out, -((rows + 1) * -size // out) - 1
+        offsets = np.arange(int((last - first).max()) + 1)
+        return np.where(offsets <= (last - first)[:, None], first[:, None] + offsets, OUTSIDE)
+
+    def sizes(n: IntArray) -> IntArray:
+        return np.where(n > 0, out, 0)
+
+    spans = ((0, share - 1),) if even else None
+    return AxisOp(out, taps, share - 1, Fraction(0), Fraction(share), even, sizes, spans=spans)
 
 
 # ------------------------------------------------------------------------------ interpolation
@@ -110,7 +135,9 @@ def adaptive_window(size: int, out: int) -> AxisOp:
 def interpolation(
     size: int, out: int, scale: Fraction, taps: int, align_corners: bool, half_pixel: bool
 ) -> AxisOp:
-    """Interpolation by 1 (nearest), 2 (linear) or 4 (cubic) taps along the axis.
+    """Interpolation by 1 (nearest), 2 (linear) or 4 (cubic) taps along the axis, as the CPU does it.
+
+    An axis that keeps its size is copied there by nearest and linear ones, whatever the scale.
 
     Args:
         size: Of the input.
@@ -128,11 +155,15 @@ def interpolation(
     def sizes(n: IntArray) -> IntArray:
         return n * 0 + out if align_corners else n * scale.denominator // scale.numerator
 
-    rows = np.arange(out)
-    neighbours = _nearest(size, out, scale, half_pixel) if taps == 1 else taps_of(rows)
-    # beyond the edges the pixel at the edge is repeated, which is no padding
-    within = np.where(neighbours > _NO_TAP, np.clip(neighbours, 0, size - 1), OUTSIDE)
-    return replace(_periodic(taps_of, size, out, scale, sizes), taps=within)
+    def taps_within() -> IntArray:
+        neighbours = _nearest(size, out, scale, half_pixel) if taps == 1 else taps_of(np.arange(out))
+        # beyond the edges the pixel at the edge is repeated, which is no padding
+        return np.where(neighbours > _NO_TAP, np.clip(neighbours, 0, size - 1), OUTSIDE)
+
+    # aten/src/ATen/native/UpSample.h passes by the arithmetic on such an axis, but in the cubic kernel
+    if size == out and taps < 4:
+        return _pointwise(size, sizes)
+    return replace(_periodic(taps_of, size, out, scale, sizes), make_taps=taps_within)
 
 
 def _neighbours(rows: IntArray, scale: Fraction, shift: Fraction, taps: int) -> IntArray:
@@ -166,7 +197,13 @@ def _periodic(
     # the middle of each row's taps, relative to where the stride alone puts it
     centres = [Fraction(int(row.max() + row.min()), 2) - o * stride for o, row in reading]
     lead = Fraction(grow, 2) - sum(centres, Fraction(0)) / len(centres)
-    return AxisOp(_with_padding(taps_of(np.arange(out)), size), grow, lead, stride, True, sizes)
+    back = 64 * stride.numerator
+    spans = tuple([(int(row.min()) - back, int(row.max()) - back) if len(row) else (1, 0) for _, row in rows])
+
+    def taps() -> IntArray:
+        return _with_padding(taps_of(np.arange(out)), size)
+
+    return AxisOp(out, taps, grow, lead, stride, True, sizes, spans=spans)
 
 
 # ------------------------------------------------------------------------------ moved positions
@@ -174,40 +211,59 @@ def _periodic(
 
 def gather(positions: IntArray) -> AxisOp:
     """Each output position reads one input position, or none where it is -1."""
-    return AxisOp(positions[:, None], 0, Fraction(0), Fraction(1), False, None)
+    return AxisOp(len(positions), lambda: positions[:, None], 0, Fraction(0), Fraction(1), False, None)
 
 
 @_cache
 def axis_slice(size: int, start: int, stop: int, stride: int) -> AxisOp:
     """A slice of an axis."""
-    positions = np.arange(size)[start:stop:stride]
+    positions = range(size)[start:stop:stride]
     to_the_end = stop >= size
+
+    def taps() -> IntArray:
+        return np.array(positions, dtype=np.int64)[:, None]
 
     def sizes(n: IntArray) -> IntArray:
         end = n if to_the_end else np.minimum(n, stop)
         return np.maximum(-((start - end) // stride), 0)
 
-    return AxisOp(positions[:, None], 0, Fraction(-start), Fraction(stride), True, sizes)
+    return AxisOp(
+        len(positions), taps, 0, Fraction(-start), Fraction(stride), True, sizes, spans=((start, start),)
+    )
 
 
 @_cache
 def zero_padding(size: int, lead: int, trail: int) -> AxisOp:
     """Constants before and after; negative numbers cut off."""
-    taps = _with_padding(np.arange(-lead, size + trail)[:, None], size)
-    return AxisOp(taps, 0, Fraction(lead), Fraction(1), True, lambda n: n + lead + trail)
+
+    def taps() -> IntArray:
+        return _with_padding(np.arange(-lead, size + trail)[:, None], size)
+
+    def sizes(n: IntArray) -> IntArray:
+        return n + lead + trail
+
+    return AxisOp(
+        size + lead + trail, taps, 0, Fraction(lead), Fraction(1), True, sizes, spans=((-lead, -lead),)
+    )
 
 
 @_cache
 def edge_padding(size: int, lead: int, trail: int, mode: str) -> AxisOp:
     """Padding made of the input: `reflection` or `replication`."""
-    positions = np.pad(np.arange(size), (lead, trail), mode=_NUMPY_MODES[mode])  # type: ignore[call-overload]
     # a reflection leaves out the edge itself, so that it needs a pixel more than it adds
     least = max(lead, trail) + 1 if mode == "reflection" else 1
 
     def sizes(n: IntArray) -> IntArray:
         return np.where(n >= least, n + lead + trail, 0)
 
-    return AxisOp(positions[:, None], 0, Fraction(lead), Fraction(1), True, sizes)
+    def taps() -> IntArray:
+        # numpy pads by a negative width no more than PyTorch pads an empty axis
+        added = max(lead, 0), max(trail, 0)
+        positions: IntArray = np.pad(np.arange(size), added, mode=_NUMPY_MODES[mode])  # type: ignore[call-overload]
+        return positions[max(-lead, 0) : len(positions) - max(-trail, 0), None]
+
+    length = size + lead + trail
+    return AxisOp(length, taps, 0, Fraction(lead), Fraction(1), True, sizes, spans=((-lead, -lead),))
 
 
 _NUMPY_MODES = {"reflection": "reflect", "replication": "edge"}
@@ -216,9 +272,17 @@ _NUMPY_MODES = {"reflection": "reflect", "replication": "edge"}
 @_cache
 def repetition(size: int, inner: int, outer: int) -> AxisOp:
     """Each position `inner` times, and all of it `outer` times over."""
-    positions = np.tile(np.repeat(np.arange(size), inner), outer)
-    mean = Fraction(inner - 1, 2 * inner)
-    return AxisOp(positions[:, None], 0, mean, Fraction(1, inner), outer == 1, lambda n: n * inner * outer)
+
+    def taps() -> IntArray:
+        return np.tile(np.repeat(np.arange(size), inner), outer)[:, None]
+
+    def sizes(n: IntArray) -> IntArray:
+        return n * inner * outer
+
+    mean, is_regular = Fraction(inner - 1, 2 * inner), outer == 1
+    spans = ((0, 0),) * inner if is_regular else None
+    length = size * inner * outer
+    return AxisOp(length, taps, 0, mean, Fraction(1, inner), is_regular, sizes, spans=spans)
 
 
 # ------------------------------------------------------------------------------ in place, and reductions
@@ -237,20 +301,27 @@ def fixed_size(size: int) -> AxisOp:
 
 
 def _pointwise(size: int, sizes: SizeRule | None) -> AxisOp:
-    taps = np.arange(size)[:, None]
-    return AxisOp(taps, 0, Fraction(0), Fraction(1), True, sizes, moves=False)
+
+    def taps() -> IntArray:
+        return np.arange(size)[:, None]
+
+    return AxisOp(size, taps, 0, Fraction(0), Fraction(1), True, sizes, moves=False, spans=((0, 0),))
 
 
 @_cache
 def reduction(size: int) -> AxisOp:
     """One output that reads everything, for inputs of any size."""
-    return AxisOp(np.arange(size)[None], 0, Fraction(0), Fraction(0), True, lambda n: np.minimum(n, 1))
+    return _over_everything(size, lambda n: np.minimum(n, 1))
 
 
 @_cache
 def contraction(size: int) -> AxisOp:
     """One output that reads everything by a weight for each position, so that the size is fixed."""
-    return AxisOp(np.arange(size)[None], 0, Fraction(0), Fraction(0), True, None)
+    return _over_everything(size, None)
+
+
+def _over_everything(size: int, sizes: SizeRule | None) -> AxisOp:
+    return AxisOp(1, lambda: np.arange(size)[None], 0, Fraction(0), Fraction(0), True, sizes)
 
 
 @_cache
@@ -261,20 +332,31 @@ def digit_reduction(factors: tuple[tuple[int, int], ...], remaining: tuple[int, 
         factors: Size and step of each digit, the position being the sum of digit x step.
         remaining: Digits that make up the rows, the first the slowest.
     """
-    # an array with a dimension per digit, which holds the position that the digits spell
-    positions = np.zeros((1,) * len(factors), dtype=np.int64)
-    for place, (size, step) in enumerate(factors):
-        shape = [1] * len(factors)
-        shape[place] = size
-        positions = positions + (np.arange(size) * step).reshape(shape)
     reduced_digits = [place for place in range(len(factors)) if place not in remaining]
     count = prod(factors[place][0] for place in remaining)
-    rows = positions.transpose(*remaining, *reduced_digits).reshape(count, -1)
     steps = [factors[k][1] for k in remaining if factors[k][0] > 1]
     # rows are evenly spaced where each digit's step is the whole range of the next faster one
     regular = all(factors[a][1] == factors[b][1] * factors[b][0] for a, b in pairwise(remaining))
     grow = sum((factors[place][0] - 1) * factors[place][1] for place in reduced_digits)
-    return AxisOp(rows, grow, Fraction(0), Fraction(steps[-1] if steps else 1), regular, None)
+
+    def taps() -> IntArray:
+        # an array with a dimension per digit, which holds the position that the digits spell
+        positions = _spelled(factors)
+        return positions.transpose(*remaining, *reduced_digits).reshape(count, -1)
+
+    spans = ((0, grow),) if regular else None
+    stride = Fraction(steps[-1] if steps else 1)
+    return AxisOp(count, taps, grow, Fraction(0), stride, regular, None, spans=spans)
+
+
+def _spelled(digits: Sequence[tuple[int, int]]) -> IntArray:
+    """The sum of digit x step, in an array with a dimension per digit."""
+    positions = np.zeros((1,) * len(digits), dtype=np.int64)
+    for place, (size, step) in enumerate(digits):
+        shape = [1] * len(digits)
+        shape[place] = size
+        positions = positions + (np.arange(size) * step).reshape(shape)
+    return positions
 
 
 def _with_padding(taps: IntArray, size: int) -> IntArray:

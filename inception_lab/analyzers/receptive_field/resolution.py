@@ -8,9 +8,9 @@ from functools import reduce
 import numpy as np
 
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry
-from inception_lab.analyzers.receptive_field.axis_maps import Sizes
 from inception_lab.analyzers.receptive_field.field import Field, fields, source_of
 from inception_lab.analyzers.receptive_field.propagation import propagate
+from inception_lab.analyzers.receptive_field.sizes import Sizes
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_calls, layer_name

@@ -1,5 +1,8 @@
 """Every kind of operation along an axis against autograd: the extent of each unit, and the three numbers."""
 
+import tracemalloc
+from fractions import Fraction
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -23,6 +26,7 @@ from support.field_nets import (
 )
 from torch import nn
 
+from inception_lab.analyzers.receptive_field import axis_ops
 from inception_lab.errors import InceptionLabError
 
 few = settings(max_examples=25, derandomize=True, deadline=None)
@@ -259,3 +263,68 @@ def test_a_unit_that_sees_nothing_but_padding():
     first, last = output_field(net, (1, 2, 4)).extent((0,))[0]
     assert first > last
     assert not differences(net, (1, 2, 4))
+
+
+@pytest.mark.parametrize(
+    ("mode", "axes"),
+    [("nearest", 1), ("nearest-exact", 2), ("linear", 1), ("bilinear", 2), ("trilinear", 3)],
+)
+def test_an_axis_that_keeps_its_size_is_copied_whatever_the_scale(mode, axes):
+    """6 x 1.05 is 6 again, and the CPU then copies; the other axis grows from 6 to 9."""
+    scale = (*[1.5] * (axes - 1), 1.05)
+    net = Net(lambda x: F.interpolate(x, scale_factor=scale, mode=mode))
+    field, shape = output_field(net, (1, 1, *[6] * axes)), (1, 1, *[6] * axes)
+    assert [field.extent((*[0] * (axes - 1), i))[-1] for i in range(6)] == [(i, i) for i in range(6)]
+    assert not differences(net, shape)
+
+
+@pytest.mark.parametrize(("scale", "last"), [((1.05, 1.05), (0, 0)), ((1.5, 1.05), (0, 1))])
+def test_a_cubic_interpolation_copies_where_all_axes_keep_their_size(scale, last):
+    net = Net(lambda x: F.interpolate(x, scale_factor=scale, mode="bicubic"))
+    assert output_field(net, (1, 1, 6, 6)).extent((0, 0))[1] == last
+    assert not differences(net, (1, 1, 6, 6))
+
+
+def test_tables_of_taps_are_not_kept():
+    """160,000 samples under a kernel of 80 are 102 MB of taps; what stays is a few numbers."""
+    tracemalloc.start()
+    try:
+        op = axis_ops.window(160_000, 160_000, 80, 1, 40, 1, False)
+        assert op.taps.nbytes == 160_000 * 80 * 8
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("op", "spans"),
+    [
+        (axis_ops.window(9, 5, 3, 2, 1, 1, False), ((-1, 1),)),
+        (axis_ops.window(9, 3, 3, 1, 0, 3, False), ((0, 6),)),
+        (axis_ops.transposed_window(4, 8, 2, 2, 0, 1), ((0, 0), (0, 0))),
+        (axis_ops.transposed_window(4, 7, 3, 2, 1, 1), ((0, 0), (0, 1))),
+        (axis_ops.transposed_window(4, 7, 1, 2, 0, 1), ((0, 0), (1, 0))),
+        (axis_ops.interpolation(4, 8, Fraction(1, 2), 2, False, True), ((-1, 0), (0, 1))),
+        (axis_ops.repetition(4, 3, 1), ((0, 0),) * 3),
+        (axis_ops.repetition(4, 3, 2), None),
+        (axis_ops.axis_slice(9, 2, 9, 3), ((2, 2),)),
+        (axis_ops.adaptive_window(9, 3), ((0, 2),)),
+        (axis_ops.adaptive_window(9, 4), None),
+        (axis_ops.reduction(9), None),
+    ],
+)
+def test_spans_are_the_taps_of_inner_rows(op, spans):
+    assert op.spans == spans
+    if spans is None:
+        return
+    period, taps = len(spans), op.taps
+    for row in range(op.length):
+        first, last = [int(end + row // period * period * op.stride) for end in spans[row % period]]
+        inner = taps[row][taps[row] >= 0]
+        if first <= last and first >= 0 and len(inner) and last <= taps.max():
+            assert (inner.min(), inner.max()) == (first, last)
+
+
+@pytest.mark.parametrize("axis_op", [axis_ops.reduction, axis_ops.identity, axis_ops.contraction])
+def test_an_empty_axis_is_read_by_nobody(axis_op):
+    assert (axis_op(0).taps == axis_ops.OUTSIDE).all()

@@ -7,7 +7,8 @@ from support.typed import typed
 
 import inception_lab as il
 from inception_lab.analyzers.receptive_field import propagation
-from inception_lab.analyzers.receptive_field.axis_maps import Extents, Routes, Sizes, Support
+from inception_lab.analyzers.receptive_field.axis_maps import Extents, Routes, Support
+from inception_lab.analyzers.receptive_field.sizes import Sizes
 
 
 @pytest.fixture

@@ -123,10 +123,12 @@ def interpolation(taps: int, half_pixel: bool = True) -> Rule:
 
     def rule(op: RuleContext) -> Dependence:
         geometry, align_corners = op.first, bool(op.args.get("align_corners"))
+        # the cubic kernel copies where all axes keep their size, as those of fewer taps do axis by axis
+        reach = 1 if op.shapes[0][2:] == op.output_shape[2:] else taps
         for axis, dim in enumerate(range(2, len(op.output_shape))):
             out, factor = op.output_shape[dim], _scale_factor(op, axis)
             scale = 1 / factor if factor else Fraction(op.shapes[0][dim], out)
-            make_op = partial(_neighbours, out, scale, taps, align_corners, half_pixel)
+            make_op = partial(_neighbours, out, scale, reach, align_corners, half_pixel)
             geometry = geometry.along(dim, make_op, out)
         return geometry
 
