@@ -23,6 +23,7 @@ from inception_lab.counters.fvcore_internals import Handle, ignored_operators, s
 from inception_lab.counters.jit_graph import layer_of, traceable
 from inception_lab.counters.torch_counts import complete_counter, figures_of
 from inception_lab.errors import InceptionLabError
+from inception_lab.formulas.terms import COMPLEX_MAC
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Op, Trace
@@ -32,6 +33,7 @@ from inception_lab.tracing.backends import Backend
 
 Products = Callable[[Any], int | None]
 DEAD = "fvcore leaves out what no output depends on"
+COMPLEX = "fvcore does not count a multiply-accumulate of complex numbers as 4 real ones"
 
 
 class Rule(NamedTuple):
@@ -93,7 +95,7 @@ def _counts_on(backend: Backend, request: Request) -> list[Count]:
     try:
         with traceable(request, backend) as (flat, tensors):
             # the nodes live as long as the flat model does, so rules apply within the block
-            return [_by_rule(count) for count in _operator_counts(flat, tensors)]
+            return [count for figure in _operator_counts(flat, tensors) for count in _by_rule(figure)]
     except InceptionLabError as refusal:  # a model without weights cannot run for real
         raise CannotRunError(str(refusal)) from refusal
 
@@ -139,14 +141,28 @@ def _recording(kind: str, handle: Handle, counts: list[_OperatorCount]) -> Handl
     return record
 
 
-def _by_rule(count: _OperatorCount) -> Count:
+def _by_rule(count: _OperatorCount) -> Iterator[Count]:
     """The count, and how much of it is not a product by the rule for this operator."""
     rule = RULES.get(count.base_name)
     if rule is None and count.kind not in supported_operators():
         rule = _without_count(count.kind, _products_alone)
-    products = rule.products(count.value.node()) if rule else None
-    surplus = 0 if products is None else count.macs - products
-    return Count(layer_of(count.value), "forward", count.macs, surplus, rule.why if rule and surplus else "")
+    node, layer = count.value.node(), layer_of(count.value)
+    products = rule.products(node) if rule else count.macs
+    if products is None:
+        yield Count(layer, "forward", count.macs)
+        return
+    surplus = count.macs - products
+    yield Count(layer, "forward", count.macs, surplus, rule.why if rule and surplus else "")
+    if products and any(map(_is_complex, node.inputs())):
+        yield Count(layer, "forward", 0, (1 - COMPLEX_MAC) * products, COMPLEX)
+
+
+def _is_complex(value: Any) -> bool:
+    """True for a tensor of complex numbers, and for a list with one."""
+    node = value.node()
+    if node.kind() == "prim::ListConstruct":
+        return any(map(_is_complex, node.inputs()))
+    return bool(value.isCompleteTensor()) and value.type().dtype().is_complex
 
 
 def _without_count(kind: str, products: Products) -> Rule:
@@ -214,9 +230,9 @@ def _dead_counts(trace: Trace, request: Request, backend: Backend) -> list[Count
         return []
     dead_ids = {op.id for op in _dead_operations(second_trace)}
     return [
-        Count(layer_name(second_trace.calls[op.call]), "forward", 0, figure.surplus - figure.macs, DEAD)
+        Count(layer_name(second_trace.calls[op.call]), "forward", 0, -figure.products, DEAD)
         for op, figure in zip(second_trace.ops, figures, strict=True)
-        if op.id in dead_ids and figure.macs != figure.surplus
+        if op.id in dead_ids and figure.products
     ]
 
 

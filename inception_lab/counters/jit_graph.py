@@ -149,9 +149,23 @@ def _convolve(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
-    if isinstance(padding, str):  # the tracer writes down `_convolution_mode`, which runs on meta too
-        return function(input, weight, bias, stride, padding, dilation, groups)
+    if isinstance(padding, str):
+        if not input.is_complex():  # the tracer writes down `_convolution_mode`, which runs on meta too
+            return function(input, weight, bias, stride, padding, dilation, groups)
+        # of complex numbers it would write down three of real ones
+        input, padding = _padded(input, weight, padding, dilation), 0
     return _convolution(input, weight, bias, stride, padding, dilation, False, 0, groups)
+
+
+def _padded(input: Tensor, weight: Tensor, padding: str, dilation: Sizes) -> Tensor:
+    """The input with the zeros around it that `padding` stands for; the odd one goes behind."""
+    if padding != "same":
+        return input
+    spans = [
+        d * (k - 1) for d, k in zip(_per_axis(dilation, weight.dim() - 2), weight.shape[2:], strict=True)
+    ]
+    sides = [side for span in reversed(spans) for side in (span // 2, span - span // 2)]
+    return nn.functional.pad(input, sides)
 
 
 def _convolve_transposed(

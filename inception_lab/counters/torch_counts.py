@@ -8,7 +8,7 @@ the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,9 +18,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from inception_lab.counters.counts import CannotRunError, Count
+from inception_lab.formulas.terms import COMPLEX_MAC
+from inception_lab.ir import complex_convolutions
+from inception_lab.ir.complex_convolutions import OpLink
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.structure import layer_name
-from inception_lab.ir.trace import Trace
+from inception_lab.ir.trace import Phase, Trace
 from inception_lab.running import torch_internals
 from inception_lab.running.step import Request
 from inception_lab.tracing.backends import Backend
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from torch._ops import OpOverload, OpOverloadPacket
 
 Products = Callable[..., int]
+COMPLEX = "FlopCounterMode does not count a multiply-accumulate of complex numbers as 4 real ones"
 
 
 class Shape(tuple[int, ...]):
@@ -38,9 +42,11 @@ class Shape(tuple[int, ...]):
 
     Attributes:
         requires_grad: As the tensor's own.
+        is_complex: True where its elements are complex numbers.
     """
 
     requires_grad: bool
+    is_complex: bool
 
     @classmethod
     def of(cls, argument: Any) -> Any:
@@ -49,6 +55,7 @@ class Shape(tuple[int, ...]):
             return argument
         shape = cls(argument.shape)
         shape.requires_grad = argument.requires_grad
+        shape.is_complex = argument.is_complex()
         return shape
 
 
@@ -66,11 +73,30 @@ class Rule(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """FlopCounterMode's figure for an operation, how much of it is not a multiply-accumulate, and why."""
+    """FlopCounterMode's figure for an operation, and how it differs from our definition of a MAC.
+
+    Attributes:
+        macs: The figure.
+        surplus: As much of it as is not a multiply-accumulate by the rule of the operation.
+        why: The rule, in words.
+        complex_lack: What it lacks of the products of complex numbers.
+    """
 
     macs: int
     surplus: int
     why: str
+    complex_lack: int
+
+    @property
+    def products(self) -> int:
+        """The multiply-accumulates of the operation."""
+        return self.macs - self.surplus + self.complex_lack
+
+    def counts(self, layer: str, phase: Phase) -> Iterator[Count]:
+        """Return the figure as a count, and its lack as one more, as each has one explanation."""
+        yield Count(layer, phase, self.macs, self.surplus, self.why)
+        if self.complex_lack:
+            yield Count(layer, phase, 0, -self.complex_lack, COMPLEX)
 
 
 class _Run(NamedTuple):
@@ -99,8 +125,9 @@ def flop_counter_mode_counts(_: Trace, request: Request, backends: Sequence[Back
     """
     second_trace, figures = figures_of(request, backends[0])
     return [
-        Count(layer_name(second_trace.calls[op.call]), op.phase, *figure)
+        count
         for op, figure in zip(second_trace.ops, figures, strict=True)
+        for count in figure.counts(layer_name(second_trace.calls[op.call]), op.phase)
     ]
 
 
@@ -115,7 +142,9 @@ def figures_of(request: Request, backend: Backend) -> tuple[Trace, list[Figure]]
         second_trace = trace_on(backend._replace(executor=executor), request)
     except TraceError as failure:  # the same trace without the counter did not fail
         raise CannotRunError(failure.reason) from failure
-    return second_trace, [_figure(run) for run in executor.runs]
+    links = (OpLink(op.base_name, op.reads, op.writes) for op in second_trace.ops)
+    double = frozenset(complex_convolutions.of_sums(links))
+    return second_trace, [_figure(run, place in double) for place, run in enumerate(executor.runs)]
 
 
 class _CountingExecutor:
@@ -137,11 +166,20 @@ class _CountingExecutor:
         return result
 
 
-def _figure(run: _Run) -> Figure:
+def _has_complex(args: Sequence[Any]) -> bool:
+    if isinstance(args, Shape):
+        return args.is_complex
+    return isinstance(args, (list, tuple)) and any(map(_has_complex, args))
+
+
+def _figure(run: _Run, double: bool) -> Figure:
+    """The counter's figure for a run; `double` where it stands for two products of complex numbers."""
     operation = str(run.packet)
     rule = RULES.get(parse_operation_name(operation).base)
     surplus = rule.surplus(run.macs, *run.args) if rule else 0
-    return Figure(run.macs, surplus, rule.why.format(operation) if rule and surplus else "")
+    why = rule.why.format(operation) if rule and surplus else ""
+    factor = COMPLEX_MAC if _has_complex(run.args) else 1 + double
+    return Figure(run.macs, surplus, why, (factor - 1) * (run.macs - surplus))
 
 
 def _surplus_of_groups(_: int, gradient: Shape, x: Shape, weight: Shape, *rest: Any) -> int:

@@ -2,7 +2,8 @@
 
 A MAC is one multiplication and one addition of a convolution, a linear layer or a matrix product.
 Attention and recurrent layers are the matrix products inside them, by whichever kernel they run, see
-`formulas.sequences`. Everything else is counted apart, never as MACs:
+`formulas.sequences`. A MAC of complex numbers is 4 of real ones, by whichever kernel too. Everything
+else is counted apart, never as MACs:
 
 * an operation per output element for element-wise work, transcendental functions included, as XLA's
   HloCostAnalysis and DeepSpeed's flops profiler count them; the bias of a convolution or linear
@@ -44,7 +45,7 @@ from inception_lab.formulas.free import FREE_OPS, is_free
 from inception_lab.formulas.other_flops import OTHER_FLOPS
 from inception_lab.formulas.products import PRODUCTS
 from inception_lab.formulas.sequences import SEQUENCES
-from inception_lab.formulas.terms import FREE, Cost, Formula, aten, per_element
+from inception_lab.formulas.terms import FREE, Cost, Formula, aten, in_real_macs, per_element
 
 if TYPE_CHECKING:
     from torch._ops import OpOverload, OpOverloadPacket
@@ -211,7 +212,7 @@ def cost_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], out: 
     if entry := _REGISTRY.of(packet) or _REGISTRY.of(base):
         return entry.cost(args, kwargs, out)
     if formula := FORMULAS.get(base):
-        return formula(args, out)
+        return in_real_macs(formula(args, out), args)
     if base in FREE_OPS or func.is_view:
         return FREE
     if packet in flop_registry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -55,6 +55,28 @@ def rows(formula: Formula, names: str) -> dict[OpOverloadPacket, Formula]:
 def optional_argument(args: Sequence[Any], place: int) -> Any:
     """Return an argument, None where it has its default: the dispatcher cuts those off at the end."""
     return args[place] if place < len(args) else None
+
+
+COMPLEX_MAC = 4
+"""Real multiply-accumulates in one of complex numbers: (a + bi)(c + di) = (ac - bd) + (ad + bc)i."""
+
+
+def in_real_macs(cost: Cost, args: Sequence[Any]) -> Cost:
+    """Return the cost of products of complex numbers in multiply-accumulates of real ones.
+
+    PyTorch multiplies no complex matrix by a real one, so that one complex factor tells of both.
+    """
+    if not cost.macs or not any(tensor.is_complex() for tensor in _tensors(args)):
+        return cost
+    return cost._replace(macs=COMPLEX_MAC * cost.macs)
+
+
+def _tensors(args: Sequence[Any]) -> Iterator[Tensor]:
+    for arg in args:
+        if isinstance(arg, Tensor):
+            yield arg
+        elif isinstance(arg, (list, tuple)):
+            yield from _tensors(arg)
 
 
 def first_output(out: Any) -> Tensor:

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from inception_lab import __version__
+from inception_lab.ir import complex_convolutions
+from inception_lab.ir.complex_convolutions import OpLink
+from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Call, Context, Kind, Op, Storage, Trace
 from inception_lab.running.layouts import layout_of
 from inception_lab.running.step import Step, StepResult
@@ -78,10 +81,13 @@ def _memory_format(tensor: Tensor | None) -> str:
 
 
 def _ops(recorder: Recorder) -> Iterator[Op]:
+    doubled = _double_products(recorder)
     for index, (operation, phase, call, reads, writes) in enumerate(recorder.ops):
         macs, other_flops, counted = operation.cost
         if phase == "backward":
             other_flops = 0  # only products count there
+        if index in doubled:
+            macs *= 2
         fields = (
             index,
             operation.name,
@@ -95,6 +101,17 @@ def _ops(recorder: Recorder) -> Iterator[Op]:
             counted,
         )
         yield _new(Op, fields)
+
+
+def _double_products(recorder: Recorder) -> frozenset[int]:
+    """Convolutions that stand for two products of complex numbers."""
+    names = [parse_operation_name(operation.name).base for operation, *_ in recorder.ops]
+    if complex_convolutions.PARTS not in names:
+        return frozenset()
+    links = zip(names, recorder.ops, strict=True)
+    return frozenset(
+        complex_convolutions.of_sums(OpLink(name, reads, writes) for name, (*_, reads, writes) in links)
+    )
 
 
 def _owners(recorder: Recorder, step: Step, existing: Owners, outputs: Any) -> Owners:
