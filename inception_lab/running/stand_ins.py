@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 from weakref import ref
 
@@ -48,8 +49,9 @@ def _new_meta_twin(tensor: Tensor) -> Tensor:
     key = id(tensor)
     empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     twin = like_original(empty, tensor)
-    # The id may be given to another tensor once this one is gone, so that its twin goes with it.
-    _meta_twins[key] = _MetaTwin(ref(tensor, lambda _: _meta_twins.pop(key, None)), twin)
+    # The id may be given to another tensor once this one is gone, so that its twin goes with it; the method
+    # is bound now, as the dictionary has no name any more when the interpreter ends.
+    _meta_twins[key] = _MetaTwin(ref(tensor, partial(_meta_twins.pop, key)), twin)
     return twin
 
 
