@@ -21,7 +21,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.measure.hardware import device_name
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
 from inception_lab.running.stand_ins import cpu_copy
-from inception_lab.running.step import floating_dtype, guarded
+from inception_lab.running.step import guarded
 from inception_lab.tracing.tracer import trace
 
 SHARES = (0.5, 0.95, 0.99)
@@ -120,9 +120,11 @@ def effective_field(
     """
     device = _device(device)
     shape = tuple(input_shape)
-    ((layer, field),) = fields_of_layers(trace(model, shape), [layer] if layer else []).items()
+    traced_pass = trace(model, shape)
+    ((layer, field),) = fields_of_layers(traced_pass, [layer] if layer else []).items()
+    dtype: torch.dtype = getattr(torch, traced_pass.context.dtype)
     unit = Unit(layer, field.middle)
-    inputs = [image for seed in seeds for image in _random_inputs(shape, seed, samples)]
+    inputs = [image.to(dtype) for seed in seeds for image in _random_inputs(shape, seed, samples)]
     if not inputs:
         raise InceptionLabError("no inputs to average over", hint="give seeds, and samples of 1 or more")
     with errors_in_one_line(model, shape):
@@ -191,12 +193,11 @@ def _gradients(
         guarded(model, False, partial(_weights, device)) as substitutes,
         torch.enable_grad(),
     ):
-        dtype = floating_dtype(substitutes)
         for start in range(0, len(inputs), batch):
             images = torch.stack(inputs[start : start + batch])
             probes = Probes([unit])
             with probes.attached(substitutes.modules):
-                model(probes.begin(images.to(device, dtype)))
+                model(probes.begin(images.to(device)))
             yield probes.gradient(unit).abs().double().sum((0, 1)).cpu()
 
 

@@ -24,7 +24,7 @@ from inception_lab.running.exclusion import one_run_at_a_time, private_copy
 from inception_lab.running.inputs import Arguments, Inputs, arguments
 from inception_lab.running.losses import Loss, default_loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of, state_of, steady
-from inception_lab.running.stand_ins import StandIn
+from inception_lab.running.stand_ins import StandIn, meta_input, meta_twin
 from inception_lab.running.substitution import Substituted, substituted
 
 LOSS, OPTIMIZER = "(loss)", "(optimizer)"
@@ -312,7 +312,7 @@ def prepared(
         torch.set_grad_enabled(request.training),
     ):
         torch.default_generator.manual_seed(0)  # a net that draws numbers draws the same ones every time
-        call_arguments = arguments(request.inputs, floating_dtype(model), placement.example)
+        call_arguments = arguments(request.inputs, _shape_dtype(request, model), placement.example)
         step = Step(request, placement, model, call_arguments)
         yield step if request.optimizer is None else settle(step)
 
@@ -359,6 +359,30 @@ def floating_dtype(model: Substituted) -> torch.dtype:
     """The dtype of the first floating or complex parameter."""
     floating = (t.dtype for t in model.parameters.values() if t.is_floating_point() or t.is_complex())
     return next(floating, torch.get_default_dtype())
+
+
+def _shape_dtype(request: Request, model: Substituted) -> torch.dtype:
+    """The dtype of inputs that are given as shapes: the model's own, or the real one of its precision.
+
+    The parameters do not tell if a model with complex ones takes complex numbers, as a complex-valued net
+    does, or real ones, as a Fourier operator does. It is asked for both, without data.
+    """
+    dtype = floating_dtype(model)
+    if not dtype.is_complex:
+        return dtype
+    accepted_dtypes = (each for each in (dtype, dtype.to_real()) if _runs_on(request, each))
+    return next(accepted_dtypes, dtype)
+
+
+def _runs_on(request: Request, dtype: torch.dtype) -> bool:
+    """Tell if a model's forward runs on shapes of a dtype."""
+    with guarded(request.model, request.training, meta_twin), torch.no_grad():
+        shapes = arguments(request.inputs, dtype, meta_input)
+        try:
+            request.model(*shapes.args, **shapes.kwargs)
+        except Exception:
+            return False
+    return True
 
 
 def autocast_to(dtype: torch.dtype | None, device: str) -> AbstractContextManager[object]:

@@ -57,8 +57,10 @@ def trace(
         model: Any module, on any device; its weights are neither changed nor moved.
         inputs: Shape of the input, batch included, or an example tensor; a list of positional inputs, or
             a dictionary of keyword inputs, each a shape, a tensor, or a list, tuple or dictionary of
-            these; `[]` for a model that takes none. Shapes stand for the model's own floating dtype;
-            for another one give a tensor, such as `torch.zeros(1, 128, dtype=torch.int64)`.
+            these; `[]` for a model that takes none. Shapes stand for the model's own floating dtype, that
+            of its first parameter, or where that is complex and the model takes real numbers alone, as a
+            Fourier operator does, the real one of its precision. For another dtype give a tensor, such as
+            `torch.zeros(1, 128, dtype=torch.int64)`.
         mode: `eval` or `train`.
         loss: A function of the model's outputs that gives a scalar, in place of the default.
         optimizer: `sgd`, `momentum`, `adam`, `adamw`, or a function that takes the parameters and makes an
