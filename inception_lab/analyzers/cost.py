@@ -32,8 +32,8 @@ def layer_costs(trace: Trace) -> DataFrame:
 
     Returns:
         A row per layer call in order of execution, then the layers that were never called: `layer`,
-        `call`, `type`, `executed`, `input_shape`, `output_shape`, `params`, `macs`, `flops`,
-        `other_flops`, `activation_bytes`; in train mode `backward_macs` and `training_macs` too.
+        `call`, `type`, `executed`, `input_shape`, `output_shape`, `params`, `trainable_params`, `macs`,
+        `flops`, `other_flops`, `activation_bytes`; in train mode `backward_macs` and `training_macs` too.
         Each operation and each parameter is in exactly one row, so that columns add up to totals.
 
     Example:
@@ -54,6 +54,7 @@ def layer_costs(trace: Trace) -> DataFrame:
         "input_shape": [_shape(trace, c.inputs) for c in calls],
         "output_shape": [_shape(trace, c.outputs) for c in calls],
         "params": _counts(c.params for c in calls),
+        "trainable_params": _counts(c.trainable_params for c in calls),
         "macs": _counts(forward[c.id] for c in calls),
         "flops": _counts(2 * forward[c.id] for c in calls),
         "other_flops": _counts(other_flops[c.id] for c in calls),

@@ -184,8 +184,10 @@ def _context(trace: Trace) -> dict[str, Any]:
         "complete": context.complete,
     }
     step = {"loss": context.loss, "optimizer": context.optimizer, "autocast": context.autocast}
-    real_run = {"device": context.device, "note": f"ran for real, as on meta: {context.fallback}"}
-    return facts | {k: v for k, v in step.items() if v} | (real_run if context.fallback else {})
+    real_run = {"device": context.device} if context.fallback else {}
+    reasons = [f"ran for real, as on meta: {context.fallback}"] if context.fallback else []
+    note = {"note": "; ".join([*reasons, *context.notes])}
+    return facts | {k: v for k, v in (step | real_run | note).items() if v}
 
 
 def _rows(layers: DataFrame) -> tuple[dict[str, Any], ...]:

@@ -17,7 +17,7 @@ from inception_lab.analyzers.receptive_field.table import NEVER_RAN, NOT_FORWARD
 from inception_lab.budgets.budget import Budget
 from inception_lab.budgets.judge import FieldDoubt, TimeRatio
 from inception_lab.errors import InceptionLabError
-from inception_lab.ir.structure import ROOT, layer_calls, layer_name, weighted_depth
+from inception_lab.ir.structure import layer_calls, layer_name, weighted_depth
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.loading.model import ModelInputs, apply_with_weights, apply_without_weights, own_input_size
 from inception_lab.loading.options import ModelRequest, model_request, parse_input_size
@@ -34,11 +34,9 @@ class TracedFigures:
 
     Attributes:
         trace: Of the model.
-        frozen: Elements of the parameters without a gradient, by the path of the module that owns them.
     """
 
     trace: Trace
-    frozen: Mapping[str, int]
 
     @property
     def input_shapes(self) -> tuple[str, ...]:
@@ -64,8 +62,7 @@ class TracedFigures:
         values = self.by_layer(metric).values()
         if metric == "receptive_field":
             return max(values, default=0) or None
-        has_figure = metric == "trainable_params" or metric in self._table(metric)
-        return sum(values) if has_figure else None
+        return sum(values) if metric in self._table(metric) else None
 
     def by_layer(self, metric: str) -> Mapping[str, int]:
         """Return the figure of each layer by its path, calls of one module summed up.
@@ -74,14 +71,11 @@ class TracedFigures:
         """
         if metric == "receptive_field":
             return self._fields()
-        if metric == "trainable_params":
-            params = self.by_layer("params")
-            return {path: count - self.frozen.get(path, 0) for path, count in params.items()}
         table = self._table(metric)
         if metric not in table:
             return {}
         sums: dict[str, int] = defaultdict(int)
-        idle = frozenset() if metric == "params" else self._idle_layers()
+        idle = frozenset() if metric in ("params", "trainable_params") else self._idle_layers()
         for path, value in zip(table["layer"].tolist(), table[metric].tolist(), strict=True):
             if path not in idle:
                 sums[_encodable(path)] += value
@@ -142,16 +136,7 @@ def traced_figures(
 ) -> TracedFigures:
     """Trace a model and return its figures; see `trace` for what the arguments mean."""
     result = trace(model, inputs, mode=mode, optimizer=optimizer if mode == "train" else None, name=name)
-    return TracedFigures(result, _frozen_parameters(model))
-
-
-def _frozen_parameters(model: nn.Module) -> Mapping[str, int]:
-    frozen: dict[str, int] = defaultdict(int)
-    # as in a trace, a shared parameter belongs to its first owner
-    for path, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            frozen[path.rpartition(".")[0] or ROOT] += parameter.numel()
-    return frozen
+    return TracedFigures(result)
 
 
 def own_shape(model: nn.Module) -> tuple[int, ...]:

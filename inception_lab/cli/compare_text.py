@@ -13,7 +13,7 @@ from inception_lab.comparison.comparability import is_comparable
 from inception_lab.errors import InceptionLabError
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
-from inception_lab.report.tables import columns_of
+from inception_lab.report.tables import columns_of, readable_columns
 from inception_lab.report.text import escape_markdown, heading, render, shape_text
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _step(record: Record) -> str:
 def _total_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]:
     """A table of the totals, in Markdown of those that differ."""
     first, second = comparison.total_rows()
-    names = [name for name in columns_of([first, second]) if name in METRICS and name != "flops"]
+    names = [name for name in readable_columns([first, second]) if name in METRICS and name != "flops"]
     if form == "markdown" and not view.show_unchanged:
         names = [name for name in names if first.get(name) != second.get(name)]
     if names:

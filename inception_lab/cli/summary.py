@@ -20,7 +20,7 @@ from inception_lab.cli.options import (
 )
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
-from inception_lab.report.tables import columns_of
+from inception_lab.report.tables import columns_of, readable_columns
 from inception_lab.report.text import render
 
 _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
@@ -61,16 +61,16 @@ def _by_module(record: Record, modules: Sequence[Row]) -> str:
 def _text(record: Record, rows: Sequence[Row], form: str) -> str:
     if form == "csv":
         return render(rows, columns_of(rows), form)
-    columns = [column for column in columns_of(rows) if column not in _IN_CSV_ALONE]
+    columns = [column for column in readable_columns(rows) if column not in _IN_CSV_ALONE]
     return f"{render(rows, columns, form).rstrip()}\n\n{_totals(record)}"
 
 
 def _totals(record: Record) -> str:
     """A line per total, then what the totals leave out."""
-    lines = [
-        f"{METRICS[name].label:<16} {value:>18,}   {format_quantity(value, METRICS[name].unit)}"
-        for name, value in record.totals.items()
-    ]
+    metrics = [METRICS[name] for name in readable_columns([record.totals])]
+    width = max([16, *(len(metric.label) for metric in metrics)])
+    totals = [(metric, record.totals[metric.name]) for metric in metrics]
+    lines = [f"{m.label:<{width}} {value:>18,}   {format_quantity(value, m.unit)}" for m, value in totals]
     lines += [f"NOT COUNTED      {row['name']}, ran {row['count']} times" for row in record.uncounted_ops]
     if record.unexecuted_modules:
         lines.append(f"Not executed     {', '.join(record.unexecuted_modules)}")

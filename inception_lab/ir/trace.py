@@ -120,6 +120,7 @@ class Call(NamedTuple):
         executed: False for a module that was never called.
         inputs: Values of the tensors passed in.
         outputs: Values of the tensors returned.
+        trainable_params: Elements of these parameters that require a gradient.
     """
 
     id: int
@@ -132,6 +133,7 @@ class Call(NamedTuple):
     executed: bool
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    trainable_params: int
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ class Context:
         torch: Version of PyTorch.
         tool: Name and version of this tool.
         uncounted_ops: Number of runs of each operation that no formula knows.
+        notes: What a reader of the figures has to know, a sentence each.
     """
 
     model: str
@@ -168,6 +171,7 @@ class Context:
     torch: str
     tool: str
     uncounted_ops: Mapping[str, int]
+    notes: tuple[str, ...]
 
     @property
     def batch_size(self) -> int:
@@ -297,7 +301,7 @@ def _check_amounts(uncounted_ops: object, parts: Mapping[str, Any]) -> None:
     amounts = [
         *[amount for op in parts["ops"] for amount in (op.macs, op.other_flops)],
         *[storage.bytes for storage in parts["storages"]],
-        *[call.params for call in parts["calls"]],
+        *[size for call in parts["calls"] for size in (call.params, call.trainable_params)],
     ]
     wrong = [amount for amount in amounts if type(amount) is not int]
     if wrong:

@@ -15,7 +15,14 @@ from inception_lab.record import Record, Row
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.memory_timeline import SERIES
 from inception_lab.report.plots.wording import alike, peak_place, share_text
-from inception_lab.report.tables import columns_of, comparison_rows, field_status, model_labels, rows_of
+from inception_lab.report.tables import (
+    columns_of,
+    comparison_rows,
+    field_status,
+    model_labels,
+    readable_columns,
+    rows_of,
+)
 from inception_lab.report.text import escape_markdown, heading, render, shape_text
 
 FIELD_PLOTS = ("field_along_depth", "field_spectrum")
@@ -70,12 +77,13 @@ def comparison_page(records: Sequence[Record], plots: Mapping[str, str], files: 
     """
     labels = model_labels(records)
     rows = [dict(row) | {"model": label} for row, label in zip(comparison_rows(records), labels, strict=True)]
+    columns = [name for name in readable_columns(rows) if name != "flops"]
     return (
         _environment()
         .get_template("comparison.md.j2")
         .render(
             models=list(zip(labels, records, strict=True)),
-            table=_markdown([{k: v for k, v in row.items() if k != "flops"} for row in rows]),
+            table=render(rows, columns, "markdown"),
             plots=plots,
             files=files,
         )
@@ -106,6 +114,7 @@ def _totals_table(record: Record) -> str:
             "meaning": METRICS[name].meaning,
         }
         for name, value in record.totals.items()
+        if name in readable_columns([record.totals])
     ]
     return _markdown(rows)
 

@@ -37,6 +37,17 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(column for row in rows for column in row))
 
 
+def readable_columns(rows: Sequence[Row]) -> list[str]:
+    """The columns for people: those of programs, without trainable parameters where these are all of them.
+
+    Example:
+        >>> readable_columns([{"params": 5, "trainable_params": 5}]), readable_columns([{"macs": 1}])
+        (['params'], ['macs'])
+    """
+    repeats = all(row.get("trainable_params") == row.get("params") for row in rows)
+    return [name for name in columns_of(rows) if not (repeats and name == "trainable_params")]
+
+
 TABLES: Mapping[str, Callable[[ReportContents], Sequence[Row]]] = MappingProxyType(
     {
         "layers": lambda contents: layer_rows(contents.record),

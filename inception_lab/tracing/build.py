@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -65,6 +65,7 @@ def _context(recorder: Recorder, step: Step, result: StepResult, device: str, fa
         torch=torch.__version__.partition("+")[0],
         tool=f"inception_lab {__version__}",
         uncounted_ops=dict(uncounted),
+        notes=tuple(recorder.notes),
     )
 
 
@@ -155,12 +156,14 @@ def _kind_by_life(born: int | None, dies: int | None, first_backward: int) -> Ki
 
 def _calls(recorder: Recorder, step: Step) -> Iterator[Call]:
     """Module calls in order of execution, then the modules that were never called."""
-    own_params = _own_params(step)
+    parameters = step.model.parameters.items()
+    own_params = _own_params(parameters)
+    trainable_params = _own_params(item for item in parameters if item[1].requires_grad)
     numbers: dict[str, int] = {}
     for call in recorder.calls.states:
         path = call.path
         number = numbers[path] = numbers.get(path, -1) + 1
-        params = 0 if number else own_params.get(path, 0)
+        params, trainable = (sizes.get(path, 0) * (not number) for sizes in (own_params, trainable_params))
         leaf = call.module is None or _is_leaf(call.module)
         fields = (
             call.id,
@@ -173,22 +176,24 @@ def _calls(recorder: Recorder, step: Step) -> Iterator[Call]:
             True,
             call.inputs,
             call.outputs,
+            trainable,
         )
         yield _new(Call, fields)
     never_called = [(path, module) for path, module in step.model.modules.items() if path not in numbers]
     for index, (path, module) in enumerate(never_called, start=len(recorder.calls.states)):
-        kind, params = type(module).__name__, own_params.get(path, 0)
-        yield Call(index, path, kind, 0, None, params, _is_leaf(module), False, (), ())
+        params, trainable = own_params.get(path, 0), trainable_params.get(path, 0)
+        kind, leaf = type(module).__name__, _is_leaf(module)
+        yield Call(index, path, kind, 0, None, params, leaf, False, (), (), trainable)
 
 
 def _is_leaf(module: nn.Module) -> bool:
     return not module._modules
 
 
-def _own_params(step: Step) -> dict[str, int]:
+def _own_params(parameters: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
     """Elements of each module's own parameters, a shared tensor at its first owner."""
     own: dict[str, int] = {}
-    for path, parameter in step.model.parameters.items():
+    for path, parameter in parameters:
         owner = path.rpartition(".")[0]
         own[owner] = own.get(owner, 0) + parameter.numel()
     return own

@@ -56,6 +56,7 @@ class Recorder(BareMode):
         ops: What ran, in order.
         storages: The storages and tensor versions that it read and wrote.
         calls: The module calls around it.
+        notes: What a reader of the figures has to know, a sentence each, as the keys of a dictionary.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Recorder(BareMode):
         self.macs_left = most_macs
         self.phase: Phase = "forward"
         self.ops: list[OpRow] = []
+        self.notes: dict[str, None] = {}
         self.storages = Storages(self.ops)
         self.calls = Calls(self.storages.values_in, differentiable, heeds_autocast)
         self._version_of, self._stack = self.storages.version_of, self.calls.stack

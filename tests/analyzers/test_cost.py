@@ -230,7 +230,33 @@ def test_macs_of_a_loss_are_training_macs_alone():
 def test_a_net_without_rows_has_totals_of_zero():
     totals = il.summarise(il.trace(nn.Identity(), (1, 3))).totals
     assert {name: total for name, total in totals.items() if total} == {"peak_bytes": 4 * 3}  # the input
-    assert set(totals) == {"params", *WORK, "weighted_layers", "peak_bytes"}
+    assert set(totals) == {"params", "trainable_params", *WORK, "weighted_layers", "peak_bytes"}
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_trainable_parameters_are_those_that_require_a_gradient(mode):
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3), nn.Linear(8, 8), nn.Linear(8, 8)
+    )
+    net[0].requires_grad_(False)
+    net[1].bias.requires_grad_(False)
+    net[4].weight = net[3].weight  # counts at its first owner alone
+    rows = il.layer_costs(il.trace(net, (2, 3, 12, 12), mode=mode)).set_index("layer")
+    rows = rows[rows["params"] > 0]
+    assert rows["trainable_params"].to_dict() == {"0": 0, "1": 8, "2": 8 * 8 * 9 + 8, "3": 64 + 8, "4": 8}
+    assert rows["params"].to_dict() == {"0": 8 * 27 + 8, "1": 16, "2": 8 * 8 * 9 + 8, "3": 64 + 8, "4": 8}
+
+
+def test_trainable_parameters_are_in_records_and_budgets():
+    net = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2)).requires_grad_(False)
+    net[1].requires_grad_(True)
+    record = il.summarise(il.trace(net, (1, 4)))
+    assert record.totals["params"] == 5 * 8 + 9 * 2
+    assert record.totals["trainable_params"] == 9 * 2
+    assert [row["trainable_params"] for row in record.layers] == [0, 18]
+    il.check_budget(net, (1, 4), trainable_params=18)
+    with pytest.raises(AssertionError, match="trainable"):
+        il.check_budget(net, (1, 4), trainable_params=17)
 
 
 def test_activation_bytes_by_hand():
