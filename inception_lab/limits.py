@@ -14,7 +14,7 @@ from torch import nn
 
 from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory, reserved_memory
 from inception_lab.analyzers.memory.peak import peak_memory
-from inception_lab.analyzers.receptive_field.field import source_of
+from inception_lab.analyzers.receptive_field.axes import source_of
 from inception_lab.analyzers.receptive_field.resolution import (
     ResolutionFit,
     resolution_fit,
@@ -41,7 +41,7 @@ def smallest_input(model: nn.Module, shape: Sequence[int], *, mode: Mode = "eval
 
     Args:
         model: Any module that takes one tensor and runs on meta tensors.
-        shape: A shape that it takes: N x C, then the spatial axes.
+        shape: A shape that it takes, such as N x C, then the spatial axes.
         mode: `eval` or `train`.
 
     Returns:
@@ -87,14 +87,17 @@ def _can_be_tried(trace: Trace) -> bool:
     if trace.context.device != "meta" or len(trace.context.input_shapes) != 1:
         return False  # for real, each of the many traces would take as long as a run of the model
     # the context names the floating dtype, which tokens have not
-    return trace.values[source_of(trace)[0]].dtype == trace.context.dtype
+    return trace.values[source_of(trace).value].dtype == trace.context.dtype
 
 
 def _smallest(model: nn.Module, first: Trace) -> tuple[int, ...]:
-    head, traced_size = first.context.input_shapes[0][:2], first.context.input_shapes[0][2:]
+    shape, axes = first.context.input_shapes[0], source_of(first).axes
+    traced_size = tuple([shape[dim] for dim in axes])
 
     def fits(size: tuple[int, ...]) -> bool:
-        return min(size) > 0 and takes(model, (*head, *size), first.context.mode)
+        resized = dict(zip(axes, size, strict=True))
+        input_shape = tuple([resized.get(dim, n) for dim, n in enumerate(shape)])
+        return min(size) > 0 and takes(model, input_shape, first.context.mode)
 
     size = by_geometry = smallest_by_geometry(first)
     # Up first: padding that a model computes from the size can make the geometry's answer too small.

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from inception_lab.analyzers.receptive_field.field import NoSpatialAxes, fields
+from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
+from inception_lab.analyzers.receptive_field.field import fields
 from inception_lab.ir.trace import Op, Trace
 
 INPUT = -1

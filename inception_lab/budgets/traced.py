@@ -12,7 +12,8 @@ from torch import nn
 
 from inception_lab.analyzers.cost import layer_costs
 from inception_lab.analyzers.memory.table import memory_totals, saved_by_layer
-from inception_lab.analyzers.receptive_field.field import INDEPENDENT, Field, NoSpatialAxes, fields
+from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
+from inception_lab.analyzers.receptive_field.field import INDEPENDENT, Field, fields
 from inception_lab.analyzers.receptive_field.table import NEVER_RAN, NOT_FORWARD, field_of_call
 from inception_lab.budgets.budget import Budget
 from inception_lab.budgets.judge import FieldDoubt, TimeRatio

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inception_lab.analyzers.receptive_field.field import Field, NoSpatialAxes, call_of, fields
+from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes, call_of, source_of
+from inception_lab.analyzers.receptive_field.field import Field, fields
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
 from inception_lab.ir.structure import ROOT, layer_name
 from inception_lab.ir.trace import Call, Trace
@@ -107,7 +108,7 @@ def fields_of_layers(trace: Trace, layers: Sequence[str] = (), source: str = "")
 
     Raises:
         NoSpatialAxes: A layer that is named has none, or no layer has any.
-        InceptionLabError: A layer is not there.
+        InceptionLabError: A layer is not there, or the source is not N x C x spatial axes.
     """
     spatial = _spatial_fields(trace, source)
     for layer in layers:
@@ -133,6 +134,7 @@ def spatial_layers(trace: Trace, source: str = "") -> list[str]:
 
 def _spatial_fields(trace: Trace, source: str) -> dict[str, Field]:
     """The fields of the layers whose output has spatial axes, in the order in which they were written."""
+    _check_layout(trace, source)
     by_value = fields(trace, source)
     spatial = {}
     # of calls that return one value, the innermost comes first: its id is the largest
@@ -141,6 +143,21 @@ def _spatial_fields(trace: Trace, source: str) -> dict[str, Field]:
         if field and _is_spatial(field.grid, trace.values[call.outputs[0]].shape[2:]):
             spatial[layer_name(call)] = field
     return spatial
+
+
+def _check_layout(trace: Trace, source: str) -> None:
+    """Refuse a source other than N x C x spatial axes, as gradients are added up over the first two.
+
+    Raises:
+        InceptionLabError: Its axes are others (exit code 2).
+    """
+    value, axes = source_of(trace, source)
+    if axes != tuple(range(2, len(trace.values[value].shape))):
+        raise InceptionLabError(
+            f"gradients are taken of N x C x spatial axes; those of {source or 'the input'} are {axes}",
+            where=trace.context.model,
+            hint="wrap the model in a module that takes N x C x spatial axes",
+        )
 
 
 def _is_spatial(grid: Sequence[int], shape: Sequence[int]) -> bool:

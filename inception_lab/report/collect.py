@@ -8,7 +8,7 @@ from inception_lab.analyzers.cost import branch_costs, module_costs
 from inception_lab.analyzers.memory.by_module import memory_by_module
 from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.analyzers.memory.timeline import memory_timeline
-from inception_lab.analyzers.receptive_field.field import NoSpatialAxes
+from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
 from inception_lab.analyzers.receptive_field.resolution import ResolutionFit, resolution_fit
 from inception_lab.analyzers.receptive_field.spectrum import field_spectrum, spectrum_summary
 from inception_lab.analyzers.reductions import reduction_saving

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
 from inception_lab.analyzers.receptive_field.axis_maps import Extents
-from inception_lab.analyzers.receptive_field.field import NoSpatialAxes, fields
+from inception_lab.analyzers.receptive_field.field import fields
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.measure.field_gradients import NOTHING, check_fields, input_gradients, span, strip
 from inception_lab.measure.unit_gradients import Unit
@@ -200,3 +201,12 @@ def test_an_error_that_is_not_about_the_size_is_raised(long_is_refused):
 
     with pytest.raises(InceptionLabError, match="heads are missing"):
         strip(Net(forward), (1, 1, 8, 8), axis=0 if long_is_refused else 1)
+
+
+def test_other_layouts_are_refused():
+    class ChannelsLast(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x.permute(0, 3, 1, 2))
+
+    with pytest.raises(InceptionLabError, match=r"those of the input are \(1, 2\)"):
+        check_fields(ChannelsLast(3, 4, 3), (1, 8, 8, 3))

@@ -7,21 +7,17 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+from inception_lab.analyzers.receptive_field.axes import call_of, source_of
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Extents
 from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.analyzers.receptive_field.rules.context import Unknown
-from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
-from inception_lab.ir.structure import layer_name
-from inception_lab.ir.trace import Call, Trace
+from inception_lab.ir.trace import Trace
 
 Status = Literal["exact", "misaligned", "bound", "unknown"]
 Number = int | float
-
-
-class NoSpatialAxes(InceptionLabError):  # noqa: N818 - it says what is missing
-    """The input, or the layer named as the source, has no spatial axes to see."""
 
 
 @dataclass(frozen=True)
@@ -181,44 +177,6 @@ def field_of(trace: Trace, layer: str, source: str = "") -> Field:
     """
     outputs = call_of(trace, layer).outputs
     return fields(trace, source).get(outputs[0], INDEPENDENT) if outputs else INDEPENDENT
-
-
-def source_of(trace: Trace, layer: str = "") -> tuple[int, tuple[int, ...]]:
-    """The value from which fields are computed, and its spatial dimensions.
-
-    That is the output of the layer named, else the first input that has spatial dimensions: all but the
-    first two of a floating tensor, all but the first of whole numbers, such as tokens.
-
-    Raises:
-        InceptionLabError: There is no such layer, or nothing has spatial dimensions.
-    """
-    for value in call_of(trace, layer).outputs if layer else _inputs(trace):
-        tensor = trace.values[value]
-        is_floating = tensor.dtype.startswith(("float", "bfloat", "complex"))
-        axes = tuple(range(2 if is_floating else 1, len(tensor.shape)))
-        if axes:
-            return value, axes
-    raise NoSpatialAxes(
-        f"{layer or 'the input'} has no spatial axes", where=trace.context.model, hint="name a layer that has"
-    )
-
-
-def _inputs(trace: Trace) -> Sequence[int]:
-    storages = {storage.id for storage in trace.storages if storage.kind == "input"}
-    return [value.id for value in trace.values if value.storage in storages and value.op is None]
-
-
-def call_of(trace: Trace, layer: str) -> Call:
-    """The first call of a layer.
-
-    Raises:
-        InceptionLabError: There is none; the nearest names are offered.
-    """
-    for call in trace.calls:
-        if layer_name(call) == layer and call.number == 0 and call.executed:
-            return call
-    names = {layer_name(call) for call in trace.calls if call.executed}
-    raise InceptionLabError(f"no layer {layer!r}", where=trace.context.model, hint=nearest(layer, names))
 
 
 # ------------------------------------------------------------------------------ from a geometry

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from inception_lab.analyzers.receptive_field.axes import call_of, source_of
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Support
-from inception_lab.analyzers.receptive_field.field import call_of, source_of
 from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace

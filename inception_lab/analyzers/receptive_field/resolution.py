@@ -7,8 +7,9 @@ from functools import reduce
 
 import numpy as np
 
+from inception_lab.analyzers.receptive_field.axes import source_of
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry
-from inception_lab.analyzers.receptive_field.field import Field, fields, source_of
+from inception_lab.analyzers.receptive_field.field import Field, fields
 from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.analyzers.receptive_field.sizes import Sizes
 from inception_lab.errors import InceptionLabError

@@ -8,10 +8,11 @@ from typing import Any
 
 from pandas import DataFrame
 
+from inception_lab.analyzers.receptive_field.axes import source_of
 from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Routes
 from inception_lab.analyzers.receptive_field.channels import Segments, channel_fields
-from inception_lab.analyzers.receptive_field.field import Field, fields, source_of
+from inception_lab.analyzers.receptive_field.field import Field, fields
 from inception_lab.analyzers.receptive_field.propagation import propagate
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_name, places

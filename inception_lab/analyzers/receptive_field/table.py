@@ -9,7 +9,8 @@ from typing import Any
 from pandas import DataFrame, Series
 
 from inception_lab.analyzers.analyzer import Analyzer
-from inception_lab.analyzers.receptive_field.field import INDEPENDENT, Field, NoSpatialAxes, fields
+from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
+from inception_lab.analyzers.receptive_field.field import INDEPENDENT, Field, fields
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Call, Trace
