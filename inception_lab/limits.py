@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from math import inf
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,6 +26,7 @@ from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.prediction import Device, trace_for_device
 from inception_lab.metrics import parse_quantity
 from inception_lab.running.batches import InputSizes, with_batch
+from inception_lab.running.inputs import with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
 from inception_lab.tracing.tracer import takes, trace
@@ -33,7 +35,14 @@ BATCH_LIMIT = 2**31
 """The search for a batch that does not fit ends here."""
 
 
-def smallest_input(model: nn.Module, shape: Sequence[int], *, mode: Mode = "eval") -> tuple[int, ...]:
+def smallest_input(
+    model: nn.Module,
+    shape: Sequence[int],
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    mode: Mode = "eval",
+) -> tuple[int, ...]:
     """Return the smallest input that a model takes, at which one pixel less along any axis fails.
 
     The geometry of one trace tells where to look. What it cannot know (padding that a model computes
@@ -42,6 +51,8 @@ def smallest_input(model: nn.Module, shape: Sequence[int], *, mode: Mode = "eval
     Args:
         model: Any module that takes one tensor and runs on meta tensors.
         shape: A shape that it takes, such as N x C, then the spatial axes.
+        args: Positional arguments behind the input, the same at every size, as for `trace`.
+        kwargs: Keyword arguments, the same at every size, as for `trace`.
         mode: `eval` or `train`.
 
     Returns:
@@ -55,10 +66,17 @@ def smallest_input(model: nn.Module, shape: Sequence[int], *, mode: Mode = "eval
         >>> smallest_input(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
         (31, 31)
     """
-    return _smallest(model, trace(model, shape, mode=mode, meta_only=True))
+    first = trace(model, shape, args=args, kwargs=kwargs, mode=mode, meta_only=True)
+    return _smallest(model, first, args, kwargs)
 
 
-def tried_resolution_fit(model: nn.Module, trace: Trace) -> ResolutionFit:
+def tried_resolution_fit(
+    model: nn.Module,
+    trace: Trace,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+) -> ResolutionFit:
     """Return the `resolution_fit` of a trace with its smallest input found by more traces of the model.
 
     The geometry alone decides where that cannot be tried: where the model did not run on meta tensors, or
@@ -67,6 +85,8 @@ def tried_resolution_fit(model: nn.Module, trace: Trace) -> ResolutionFit:
     Args:
         model: The module that was traced.
         trace: Its trace, of any mode.
+        args: Those with which it was traced.
+        kwargs: Those with which it was traced.
 
     Raises:
         InceptionLabError: The input has no spatial axes.
@@ -79,7 +99,10 @@ def tried_resolution_fit(model: nn.Module, trace: Trace) -> ResolutionFit:
         ((23, 23), (7, 7))
     """
     fit = resolution_fit(trace)
-    return replace(fit, smallest_input=_smallest(model, trace)) if _can_be_tried(trace) else fit
+    # with other arguments than those of the trace another net would be tried
+    if not _can_be_tried(trace) or (with_arguments([], args, kwargs) == [] and trace.context.arguments):
+        return fit
+    return replace(fit, smallest_input=_smallest(model, trace, args, kwargs))
 
 
 def _can_be_tried(trace: Trace) -> bool:
@@ -90,14 +113,17 @@ def _can_be_tried(trace: Trace) -> bool:
     return trace.values[source_of(trace).value].dtype == trace.context.dtype
 
 
-def _smallest(model: nn.Module, first: Trace) -> tuple[int, ...]:
+def _smallest(
+    model: nn.Module, first: Trace, args: Sequence[Any], kwargs: Mapping[str, Any] | None
+) -> tuple[int, ...]:
     shape, axes = first.context.input_shapes[0], source_of(first).axes
     traced_size = tuple([shape[dim] for dim in axes])
 
     def fits(size: tuple[int, ...]) -> bool:
         resized = dict(zip(axes, size, strict=True))
         input_shape = tuple([resized.get(dim, n) for dim, n in enumerate(shape)])
-        return min(size) > 0 and takes(model, input_shape, first.context.mode)
+        inputs = with_arguments(input_shape, args, kwargs)
+        return min(size) > 0 and takes(model, inputs, first.context.mode)
 
     size = by_geometry = smallest_by_geometry(first)
     # Up first: padding that a model computes from the size can make the geometry's answer too small.
@@ -152,6 +178,8 @@ def largest_batch(
     inputs: InputSizes,
     limit: str | float,
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
@@ -170,6 +198,8 @@ def largest_batch(
         inputs: Size of the input without the batch, such as `(3, 224, 224)`, or an example tensor whose
             first axis is the batch, for another dtype than the model's own; a list of these for several
             positional inputs, a dictionary for keyword inputs.
+        args: As for `trace`.
+        kwargs: As for `trace`.
         limit: Bytes, or text with a unit such as `"80 GiB"`.
         mode: `eval` or `train`.
         loss: As for `trace`.
@@ -191,6 +221,7 @@ def largest_batch(
     """
     limit_bytes = _limit_in_bytes(limit)
     _check_start(start)
+    inputs = with_arguments(inputs, args, kwargs)
     trace_step = partial(
         trace_for_device,
         model,

@@ -183,7 +183,8 @@ def _context(trace: Trace) -> dict[str, Any]:
         "dtype": context.dtype,
         "complete": context.complete,
     }
-    step = {"loss": context.loss, "optimizer": context.optimizer, "autocast": context.autocast}
+    beside = {"arguments": list(context.arguments)}
+    step = {**beside, "loss": context.loss, "optimizer": context.optimizer, "autocast": context.autocast}
     real_run = {"device": context.device} if context.fallback else {}
     reasons = [f"ran for real, as on meta: {context.fallback}"] if context.fallback else []
     note = {"note": "; ".join([*reasons, *context.notes])}

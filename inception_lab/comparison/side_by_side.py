@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inception_lab import __version__
 from inception_lab.comparison.alignment import Pair, align
@@ -292,6 +292,8 @@ def _without_layers(record: Record) -> Row:
 def compare(
     *subjects: Record | Trace | nn.Module | ModelRequest | str | Path,
     inputs: Inputs | None = None,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     optimizer: str | None = None,
     names: Sequence[str] | None = None,
@@ -304,6 +306,8 @@ def compare(
             `"googlenet"` or `"mynet:MyNet(width=0.5)"`, files that hold a record, as `"before.json"`, and
             locks, one budget or all of them: `"inception-lab.lock#googlenet"`, `"inception-lab.lock"`.
         inputs: Those of each nn.Module, as of `trace`. Models that are named have their own size.
+        args: Those of each nn.Module, as of `trace`.
+        kwargs: Those of each nn.Module, as of `trace`.
         mode: That of models that have no trace yet: `eval` or `train`.
         optimizer: Name of the one that ends their training step, None for a step without.
         names: A name per subject, in place of its own.
@@ -322,12 +326,24 @@ def compare(
         >>> comparison.changes()[["change", "first_module", "macs_growth"]].to_dict("records")
         [{'change': 'changed', 'first_module': 'fc', 'macs_growth': -1013760}]
     """
-    models = models_of(subjects, Step(inputs, mode, optimizer, meta_only))
+    models = models_of(subjects, Step(_beside(inputs, args, kwargs), mode, optimizer, meta_only))
     if len(models) < 2:
         raise InceptionLabError("fewer than two models to compare", hint="name two or more")
     for model in models:
         check_context(model.record.context)
     return Comparison(models if names is None else _with_names(models, names))
+
+
+def _beside(inputs: Inputs | None, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> Inputs | None:
+    """The inputs beside other arguments, where there are any."""
+    if not len(args) and not kwargs:
+        return inputs
+    if inputs is None:
+        raise InceptionLabError("args= and kwargs= without inputs=", hint="give inputs=(1, 3, 224, 224)")
+
+    from inception_lab.running.inputs import with_arguments  # brings torch
+
+    return with_arguments(inputs, args, kwargs)
 
 
 def _with_names(models: Sequence[ComparedModel], names: Sequence[str]) -> tuple[ComparedModel, ...]:

@@ -19,7 +19,7 @@ from inception_lab.counters.torch_counts import flop_counter_mode_counts
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.record import Record, Row
-from inception_lab.running.inputs import Inputs
+from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.step import Request
 from inception_lab.tracing import tracer
@@ -110,6 +110,8 @@ def crosscheck(
     model: nn.Module,
     inputs: Inputs,
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     loss: Loss | None = None,
     name: str = "",
@@ -125,6 +127,8 @@ def crosscheck(
     Args:
         model: Any module, on any device; it is left as it was found.
         inputs: As for `trace`.
+        args: As for `trace`.
+        kwargs: As for `trace`.
         mode: `eval` or `train`.
         loss: A function of the model's outputs that gives a scalar, in place of the default.
         name: Name of the model in the result; its class where none is given.
@@ -140,6 +144,7 @@ def crosscheck(
         >>> result.verdict
         'explained'
     """
+    inputs = with_arguments(inputs, args, kwargs)
     trace = tracer.trace(model, inputs, mode=mode, loss=loss, name=name, meta_only=meta_only)
     request = Request(model, inputs, mode, loss, name=trace.context.model)
     backends = _backends(trace, meta_only)

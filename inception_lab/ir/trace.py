@@ -156,6 +156,7 @@ class Context:
         tool: Name and version of this tool.
         uncounted_ops: Number of runs of each operation that no formula knows.
         notes: What a reader of the figures has to know, a sentence each.
+        arguments: Those beside the inputs that are not tensors, such as `out_indices=(1, 3)`.
     """
 
     model: str
@@ -172,6 +173,7 @@ class Context:
     tool: str
     uncounted_ops: Mapping[str, int]
     notes: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
 
     @property
     def batch_size(self) -> int:
@@ -220,7 +222,8 @@ class Trace:
                 raise InceptionLabError(
                     f"trace of schema {data['schema']!r}, this version reads {SCHEMA}", hint="trace it again"
                 )
-            context = {f.name: _tuples(data["context"][f.name]) for f in fields(Context)}
+            facts = {"arguments": [], **data["context"]}  # which a trace of an older version has not
+            context = {f.name: _tuples(facts[f.name]) for f in fields(Context)}
             parts = {name: _rows(part, data[name]) for name, part in _PARTS.items()}
             _check_ids(**parts)
             _check_amounts(context["uncounted_ops"], parts)

@@ -6,7 +6,7 @@ Networks", 2016 (arXiv 1701.04128): the input gradient of the centre unit, over 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.hardware import device_name
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
-from inception_lab.running.stand_ins import cpu_copy
+from inception_lab.running.inputs import Inputs, arguments, with_arguments
+from inception_lab.running.stand_ins import cpu_copy, cpu_input
 from inception_lab.running.step import guarded
 from inception_lab.tracing.tracer import trace
 
@@ -91,6 +92,8 @@ def effective_field(
     model: nn.Module,
     input_shape: Sequence[int],
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     layer: str = "",
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     samples: int = 4,
@@ -104,6 +107,8 @@ def effective_field(
     Args:
         model: Any module with one floating input.
         input_shape: N x C x spatial axes; N inputs run at a time, which changes nothing but rounding.
+        args: Positional arguments behind the input, as for `trace`.
+        kwargs: Keyword arguments, as for `trace`.
         layer: Path of a layer with spatial axes; by default the last one that does not see everything.
         seeds: Seeds of the random inputs.
         samples: Inputs for each seed.
@@ -120,7 +125,7 @@ def effective_field(
     """
     device = _device(device)
     shape = tuple(input_shape)
-    traced_pass = trace(model, shape)
+    traced_pass = trace(model, shape, args=args, kwargs=kwargs)
     ((layer, field),) = fields_of_layers(traced_pass, [layer] if layer else []).items()
     dtype: torch.dtype = getattr(torch, traced_pass.context.dtype)
     unit = Unit(layer, field.middle)
@@ -128,7 +133,9 @@ def effective_field(
     if not inputs:
         raise InceptionLabError("no inputs to average over", hint="give seeds, and samples of 1 or more")
     with errors_in_one_line(model, shape):
-        total = sum(_gradients(model, shape[0], inputs, unit, device), torch.zeros(shape[2:])).numpy()
+        beside = with_arguments([], args, kwargs)
+        gradients = _gradients(model, shape[0], inputs, beside, unit, device)
+        total = sum(gradients, torch.zeros(shape[2:])).numpy()
         name = device_name(device)
     weight = _shares(total, layer)
     areas = tuple(area(weight, share) for share in SHARES)
@@ -186,18 +193,19 @@ def _random_inputs(shape: tuple[int, ...], seed: int, samples: int) -> Iterator[
 
 
 def _gradients(
-    model: nn.Module, batch: int, inputs: list[Tensor], unit: Unit, device: str
+    model: nn.Module, batch: int, inputs: list[Tensor], beside: Inputs, unit: Unit, device: str
 ) -> Iterator[Tensor]:
     """For each batch, absolute gradients added up over inputs and channels, in float64 on the CPU."""
     with (
         guarded(model, False, partial(_weights, device)) as substitutes,
         torch.enable_grad(),
     ):
+        others = arguments(beside, inputs[0].dtype, lambda example: cpu_input(example).to(device))
         for start in range(0, len(inputs), batch):
             images = torch.stack(inputs[start : start + batch])
             probes = Probes([unit])
             with probes.attached(substitutes.modules):
-                model(probes.begin(images.to(device)))
+                model(probes.begin(images.to(device)), *others.args, **others.kwargs)
             yield probes.gradient(unit).abs().double().sum((0, 1)).cpu()
 
 

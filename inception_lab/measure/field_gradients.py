@@ -6,7 +6,7 @@ pass from one unit shows its field. No rule of `analyzers.receptive_field` takes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from torch.autograd.graph import allow_mutation_on_saved_tensors
 from inception_lab.analyzers.receptive_field.field import Field
 from inception_lab.measure.positive_model import InFloat64, Positive, positive_weights
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
+from inception_lab.running.inputs import Inputs, arguments, beside_shape, with_arguments
+from inception_lab.running.stand_ins import cpu_input
 from inception_lab.running.step import guarded
 from inception_lab.tracing.tracer import takes, trace
 
@@ -28,7 +30,13 @@ NOTHING: Span = (0, -1)
 
 
 def check_fields(
-    model: nn.Module, input_shape: Sequence[int], layers: Sequence[str] = (), source: str = ""
+    model: nn.Module,
+    input_shape: Sequence[int],
+    layers: Sequence[str] = (),
+    source: str = "",
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
 ) -> DataFrame:
     """Compare computed fields with gradients, axis by axis, on strips that are longer than the fields.
 
@@ -40,6 +48,8 @@ def check_fields(
         layers: Paths of layers with spatial axes; by default the last one that has any and does not see
             everything.
         source: Path of the layer from whose output on fields are meant; empty for the input.
+        args: Positional arguments behind the input, as for `trace`.
+        kwargs: Keyword arguments, as for `trace`.
 
     Returns:
         A row per layer, axis and unit: `layer`, `axis`, `unit` (position along the axis), `length` (of the
@@ -56,16 +66,22 @@ def check_fields(
     """
     rows: list[dict[str, Any]] = []
     for axis in range(len(input_shape) - 2):
-        shape = strip(model, input_shape, axis, layers, source)
-        fields = fields_of_layers(trace(model, shape), layers, source)
+        beside = with_arguments([], args, kwargs)
+        shape = strip(model, input_shape, axis, layers, source, beside)
+        fields = fields_of_layers(trace(model, shape, args=args, kwargs=kwargs), layers, source)
         units = [Unit(layer, place) for layer, field in fields.items() for place in _places(field, axis)]
-        for unit, gradient in zip(units, input_gradients(model, shape, units, source), strict=True):
+        for unit, gradient in zip(units, input_gradients(model, shape, units, source, beside), strict=True):
             rows.append(_row(unit, axis, fields[unit.layer], gradient))
     return DataFrame(rows)
 
 
 def strip(
-    model: nn.Module, input_shape: Sequence[int], axis: int, layers: Sequence[str] = (), source: str = ""
+    model: nn.Module,
+    input_shape: Sequence[int],
+    axis: int,
+    layers: Sequence[str] = (),
+    source: str = "",
+    beside: Inputs = (),
 ) -> tuple[int, ...]:
     """An input that is longer than the layers' fields along one axis, and else as narrow as the net takes.
 
@@ -78,22 +94,27 @@ def strip(
         axis: The axis along which the strip is long, counted from 0.
         layers: Whose fields count; by default the last layer's.
         source: Path of the layer from whose output on fields are meant; empty for the input.
+        beside: Other arguments of the model.
     """
     shape = tuple(input_shape)
-    fields = fields_of_layers(trace(model, shape), layers, source).values()
+    fields = fields_of_layers(trace(model, beside_shape(shape, beside)), layers, source).values()
     interiors = [field.axes[axis].interior for field in fields]
     lengths = [int(inner.field + 4 * inner.stride) for inner in interiors if inner]
     long = _with_size(shape, axis, max(lengths, default=0))
     # from a layer on, the length would be in that layer's positions, not in pixels of the input
-    if long[axis + 2] > shape[axis + 2] and not source and takes(model, long):
+    if long[axis + 2] > shape[axis + 2] and not source and takes(model, beside_shape(long, beside)):
         shape = long
     for other in set(range(len(shape) - 2)) - {axis}:
-        shape = _narrow(model, shape, other)
+        shape = _narrow(model, shape, other, beside)
     return shape
 
 
 def input_gradients(
-    model: nn.Module, input_shape: Sequence[int], units: Sequence[Unit], source: str = ""
+    model: nn.Module,
+    input_shape: Sequence[int],
+    units: Sequence[Unit],
+    source: str = "",
+    beside: Inputs = (),
 ) -> list[NDArray[np.float64]]:
     """The gradient of units by the source, positive where they depend on it.
 
@@ -104,6 +125,7 @@ def input_gradients(
         input_shape: N x C x spatial axes.
         units: Of the layers' first calls.
         source: Path of the layer by whose output is differentiated; empty for the input.
+        beside: Other arguments of the model.
 
     Returns:
         For each unit, an array of the source's spatial axes: the gradient added up over batch and channels.
@@ -121,8 +143,9 @@ def input_gradients(
         torch.enable_grad(),
         allow_mutation_on_saved_tensors(),
     ):
+        others = arguments(beside, torch.float64, cpu_input)
         with Positive():
-            model(images if source else probes.begin(images))
+            model(images if source else probes.begin(images), *others.args, **others.kwargs)
         return [probes.gradient(unit).sum((0, 1)).numpy() for unit in units]
 
 
@@ -170,13 +193,13 @@ def _with_size(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
     return (*shape[: axis + 2], size, *shape[axis + 3 :])
 
 
-def _narrow(model: nn.Module, shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+def _narrow(model: nn.Module, shape: tuple[int, ...], axis: int, beside: Inputs) -> tuple[int, ...]:
     """The same with the smallest size along an axis that the net takes, found by halving."""
     # a net that takes some size is held to take every larger one, up to its own
     least, enough = 1, shape[axis + 2]
     while least < enough:
         middle = (least + enough) // 2
-        if takes(model, _with_size(shape, axis, middle)):
+        if takes(model, beside_shape(_with_size(shape, axis, middle), beside)):
             enough = middle
         else:
             least = middle + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -20,7 +20,7 @@ from inception_lab.measure.real_runs import device_of, prepared_on, quiet_profil
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.gradient_accumulation import SumsInPlace
-from inception_lab.running.inputs import Inputs
+from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer
 from inception_lab.running.pytree import tensors_within
@@ -62,6 +62,8 @@ def measure_memory(
     model: nn.Module,
     inputs: Inputs,
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     loss: Loss | None = None,
     optimizer: str | MakeOptimizer | None = None,
@@ -77,6 +79,8 @@ def measure_memory(
     Args:
         model: Any module that has data.
         inputs: As for `trace`.
+        args: As for `trace`.
+        kwargs: As for `trace`.
         mode: `eval` or `train`.
         loss: A function of the model's outputs that gives a scalar, in place of the default.
         optimizer: As for `trace`; train mode only.
@@ -91,6 +95,7 @@ def measure_memory(
         >>> memory.tracked_bytes == 4 * (20 * 10 + 20 + 4 * 10 + 4 * 20)
         True
     """
+    inputs = with_arguments(inputs, args, kwargs)
     request = request_of(model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast)
     place = device_of(device, _MEASURES, "memory cannot be measured")
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from inception_lab.analyzers.memory.peak import allocator_peak, decomposed_on_me
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.hardware import this_processor
 from inception_lab.measure.memory import MeasuredMemory, measure_memory
-from inception_lab.running.inputs import Inputs
+from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of
 from inception_lab.tracing.tracer import trace
@@ -31,6 +31,8 @@ def trace_for_device(
     model: nn.Module,
     inputs: Inputs,
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
@@ -47,6 +49,8 @@ def trace_for_device(
     Args:
         model: As for `trace`.
         inputs: As for `trace`, batch included.
+        args: As for `trace`.
+        kwargs: As for `trace`.
         mode: `eval` or `train`.
         loss: As for `trace`.
         optimizer: As for `trace`; train mode only.
@@ -72,7 +76,7 @@ def trace_for_device(
     trace_on = partial(
         trace,
         model,
-        inputs,
+        with_arguments(inputs, args, kwargs),
         mode=mode,
         loss=loss,
         optimizer=None if optimizer is None else optimizer_of(optimizer, **defaults),
@@ -150,6 +154,8 @@ def compare_memory(
     model: nn.Module,
     inputs: Inputs,
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     loss: Loss | None = None,
     optimizer: str | MakeOptimizer | None = None,
@@ -161,6 +167,8 @@ def compare_memory(
     Args:
         model: Any module that has data.
         inputs: As for `trace`, batch included.
+        args: As for `trace`.
+        kwargs: As for `trace`.
         mode: `eval` or `train`.
         loss: As for `trace`.
         optimizer: As for `trace`; train mode only.
@@ -175,6 +183,7 @@ def compare_memory(
         >>> comparison.prediction.tracked_bytes, comparison.errors["tracked_bytes"]
         (1360, 0)
     """
+    inputs = with_arguments(inputs, args, kwargs)
     step = trace_for_device(
         model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, device=device
     )

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Kind, Mode, Phase
 from inception_lab.running import torch_internals
+from inception_lab.running.ambiguity import refuse_ambiguous
 from inception_lab.running.exclusion import one_run_at_a_time, private_copy
 from inception_lab.running.inputs import Arguments, Inputs, arguments
 from inception_lab.running.losses import Loss, default_loss
@@ -55,7 +56,7 @@ class Request:
 
     Raises:
         InceptionLabError: It is not a module, or one of the options is not known, or makes no sense beside
-            another one.
+            another one, or a row of integers may be a shape or not.
     """
 
     model: nn.Module
@@ -82,6 +83,7 @@ class Request:
             raise InceptionLabError("an optimizer takes no step in eval mode", hint="use mode='train'")
         if self.execution not in get_args(Execution):
             raise InceptionLabError(f"unknown execution {self.execution!r}", hint="use 'eager' or 'compiled'")
+        refuse_ambiguous(self.model, self.inputs)
         object.__setattr__(self, "name", self.name or type(self.model).__name__)
 
     @property

@@ -66,6 +66,7 @@ def _context(recorder: Recorder, step: Step, result: StepResult, device: str, fa
         tool=f"inception_lab {__version__}",
         uncounted_ops=dict(uncounted),
         notes=tuple(recorder.notes),
+        arguments=step.arguments.plain,
     )
 
 

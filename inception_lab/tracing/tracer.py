@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, InputRefused
 from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
-from inception_lab.running.inputs import Inputs
+from inception_lab.running.inputs import Arguments, Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
 from inception_lab.running.step import Request, Step, StepResult, prepared, request_of
@@ -20,6 +20,7 @@ from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_
 from inception_lab.tracing.build import Owners, build_trace
 from inception_lab.tracing.calls import FAILED_IN, AutocastMet
 from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
+from inception_lab.tracing.made_up_numbers import VALUES_HINT, refuse_reading
 from inception_lab.tracing.recorder import Recorder
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -29,6 +30,8 @@ def trace(
     model: nn.Module,
     inputs: Inputs,
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
@@ -61,6 +64,10 @@ def trace(
             of its first parameter, or where that is complex and the model takes real numbers alone, as a
             Fourier operator does, the real one of its precision. For another dtype give a tensor, such as
             `torch.zeros(1, 128, dtype=torch.int64)`.
+        args: Positional arguments behind the inputs, which reach the model as they are: integers, text, None,
+            lists of these; tensors as examples.
+        kwargs: Keyword arguments, as they are: `kwargs={"out_indices": (1, 3)}`. Among the inputs a row of
+            integers is a shape.
         mode: `eval` or `train`.
         loss: A function of the model's outputs that gives a scalar, in place of the default.
         optimizer: `sgd`, `momentum`, `adam`, `adamw`, or a function that takes the parameters and makes an
@@ -87,7 +94,13 @@ def trace(
     if device not in ("meta", "cpu"):
         raise InceptionLabError(f"nothing is traced on device {device!r}", hint="use 'meta' or 'cpu'")
     request = request_of(
-        model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, name=name
+        model,
+        with_arguments(inputs, args, kwargs),
+        mode=mode,
+        loss=loss,
+        optimizer=optimizer,
+        autocast=autocast,
+        name=name,
     )
     try:
         return _trace_without_data(request, device)
@@ -117,7 +130,7 @@ class TraceError(InceptionLabError):
         error: What it raised.
         recorder: Has recorded the run.
         name: Name of the model.
-        inputs: What it was called with.
+        call: The arguments that it was called with.
 
     Attributes:
         reason: What it raised and where, in one line.
@@ -125,15 +138,22 @@ class TraceError(InceptionLabError):
             would tell soon.
     """
 
-    def __init__(self, error: Exception, recorder: Recorder, name: str, inputs: Mapping[str, Tensor]) -> None:
-        shapes = ", ".join("x".join(map(str, x.shape)) for x in inputs.values())
-        run = f"run on an input of {shapes}" if inputs else "run without an input"
+    def __init__(self, error: Exception, recorder: Recorder, name: str, call: Arguments) -> None:
+        shapes = ", ".join("x".join(map(str, x.shape)) for x in call.tensors.values())
+        run = f"run on an input of {shapes}" if call.tensors else "run without an input"
         path = error.__dict__.get(FAILED_IN, "")
         place = f" in {path}" if path else ""
         lines = str(error).strip().splitlines()
         self.reason = f"{type(error).__name__}{place}: {lines[0]}" if lines else type(error).__name__
         self.blames_meta = _speaks_of_meta(error) or _is_soon_reached(recorder)
-        super().__init__(f"cannot {run}: {self.reason}", where=name, exit_code=MODEL_FAILED)
+        hint = VALUES_HINT if _secondary_shapes(call) else ""
+        super().__init__(f"cannot {run}: {self.reason}", where=name, hint=hint, exit_code=MODEL_FAILED)
+
+
+def _secondary_shapes(call: Arguments) -> Sequence[str]:
+    """Names of the inputs behind the first one that were given as a shape, which may have meant values."""
+    first = next(iter(call.tensors), "")
+    return [name for name in call.shapes if name != first]
 
 
 def _speaks_of_meta(error: Exception) -> bool:
@@ -147,23 +167,23 @@ def _is_soon_reached(recorder: Recorder) -> bool:
     return is_soon_run(state_bytes, sum(operation.cost.macs for operation, *_ in recorder.ops))
 
 
-def takes(model: nn.Module, shape: tuple[int, ...], mode: Mode = "eval") -> bool:
-    """Tell if a model runs on a shape: False where it raises on it or refuses it, on meta tensors.
+def takes(model: nn.Module, inputs: Inputs, mode: Mode = "eval") -> bool:
+    """Tell if a model runs on inputs: False where it raises on them or refuses them, on meta tensors.
 
     Args:
-        model: Any module that takes one tensor and runs on meta tensors.
-        shape: Of the input, batch included.
+        model: Any module that runs on meta tensors.
+        inputs: As of `trace`, such as a shape with the batch.
         mode: `eval` or `train`.
 
     Raises:
-        InceptionLabError: Any other fault, which says nothing about the shape.
+        InceptionLabError: Any other fault, which says nothing about the inputs.
 
     Example:
         >>> takes(nn.Conv2d(3, 8, 5), (1, 3, 5, 5)), takes(nn.Conv2d(3, 8, 5), (1, 3, 5, 4))
         (True, False)
     """
     try:
-        trace(model, shape, mode=mode, meta_only=True)
+        trace(model, inputs, mode=mode, meta_only=True)
     except (TraceError, InputRefused):
         return False
     return True
@@ -195,11 +215,13 @@ def _record(backend: Backend, step: Step, fallback: str) -> Trace:
     recorder.calls.watch(step.model.modules, step.model.gates)
     try:
         result = _run(backend, step, recorder, existing)
-        return build_trace(recorder, step, existing, result, device=backend.name, fallback=fallback)
+        trace = build_trace(recorder, step, existing, result, device=backend.name, fallback=fallback)
+        refuse_reading(trace, _secondary_shapes(step.arguments))
+        return trace
     except InceptionLabError:
         raise
     except Exception as error:
-        raise TraceError(error, recorder, step.request.name, step.arguments.tensors) from error
+        raise TraceError(error, recorder, step.request.name, step.arguments) from error
     finally:
         recorder.release()
 

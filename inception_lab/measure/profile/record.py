@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from inception_lab.measure.timing.rounds import Progress, renew
 from inception_lab.record import SCHEMA, Row
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
-from inception_lab.running.inputs import Inputs
+from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
 from inception_lab.running.step import Request, Step, request_of
@@ -84,6 +84,8 @@ def record_profile(
     model: nn.Module,
     inputs: Inputs,
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     folder: str | Path,
     mode: Mode = "eval",
     loss: Loss | None = None,
@@ -114,6 +116,8 @@ def record_profile(
     Args:
         model: Any module that has data.
         inputs: As for `trace`.
+        args: As for `trace`.
+        kwargs: As for `trace`.
         folder: The place of the files; missing folders are made.
         mode: `eval` or `train`.
         loss: A function of the model's outputs that gives a scalar, in place of the default.
@@ -147,6 +151,7 @@ def record_profile(
     plan = Plan(wait, warm_up, active)
     _check_no_profiler()
     place = device_of(device, _ACTIVITIES, "profiles are not recorded")
+    inputs = with_arguments(inputs, args, kwargs)
     request = request_of(
         model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, name=name
     )

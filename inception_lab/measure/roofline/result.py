@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any, cast
@@ -26,7 +26,7 @@ from inception_lab.measure.timing.results import LayerTimes
 from inception_lab.measure.timing.rounds import Progress
 from inception_lab.measure.timing.timing import SECONDS, layer_times, timed_device
 from inception_lab.record import Row
-from inception_lab.running.inputs import Inputs
+from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
 
@@ -111,6 +111,8 @@ def measure_roofline(
     model: nn.Module,
     inputs: Inputs,
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
@@ -127,6 +129,8 @@ def measure_roofline(
     Args:
         model: As for `layer_times`, like all others that it has too.
         inputs: Of its forward.
+        args: As for `trace`.
+        kwargs: As for `trace`.
         mode: `eval` or `train`.
         loss: In place of the default.
         optimizer: Train mode only.
@@ -152,6 +156,7 @@ def measure_roofline(
     """
     # what can be refused is refused before the rounds, which take their time
     place = timed_device(device)
+    inputs = with_arguments(inputs, args, kwargs)
     # operations for real heed the caller's own, those on meta tensors do not
     autocast = autocast or ambient_autocast(place.type)
     trace = trace_for_device(

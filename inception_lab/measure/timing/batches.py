@@ -25,6 +25,7 @@ from inception_lab.measure.timing.timing import SECONDS, measure_requests
 from inception_lab.record import SCHEMA, Row
 from inception_lab.running.batches import InputSizes, with_batch
 from inception_lab.running.exclusion import one_run_at_a_time, private_copy
+from inception_lab.running.inputs import with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
 from inception_lab.running.step import Execution, request_of
@@ -87,6 +88,8 @@ def times_by_batch(
     inputs: InputSizes,
     batch_sizes: Sequence[int],
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
@@ -105,6 +108,8 @@ def times_by_batch(
     Args:
         model: Any module that has data; it is left as it was found.
         inputs: Sizes without the batch, or examples; as for `largest_batch`.
+        args: As for `trace`.
+        kwargs: As for `trace`.
         batch_sizes: Two or more.
         mode: As for `layer_times`, like all others that it has too.
         loss: For all batch sizes.
@@ -127,6 +132,7 @@ def times_by_batch(
         ([1, 4], 'batch size 4')
     """
     _check_batch_sizes(batch_sizes)
+    inputs = with_arguments(inputs, args, kwargs)
     one = request_of(
         model,
         with_batch(inputs, batch_sizes[0]),

@@ -37,6 +37,8 @@ def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
         "warm_up_rounds": warm_up,
         **_SOFTWARE.get(device, dict)(),
     }
+    if step.arguments.plain:
+        facts["arguments"] = list(step.arguments.plain)
     if request.optimizer is not None:
         facts["optimizer"] = request.optimizer.name
     autocast = request.autocast or ambient_autocast(device)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from math import inf
 from statistics import median
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,7 +28,7 @@ from inception_lab.measure.timing.rounds import Progress, Samples, measure_round
 from inception_lab.measure.timing.statistics import median_ratio
 from inception_lab.measure.timing.table import layer_table, medians_part
 from inception_lab.running.exclusion import one_run_at_a_time
-from inception_lab.running.inputs import Inputs
+from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
 from inception_lab.running.step import Execution, Request, Step, request_of
@@ -40,6 +41,8 @@ def layer_times(
     model: nn.Module,
     inputs: Inputs,
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
@@ -65,6 +68,8 @@ def layer_times(
     Args:
         model: Any module that has data.
         inputs: As for `trace`.
+        args: As for `trace`.
+        kwargs: As for `trace`.
         mode: `eval` or `train`.
         loss: A function of the model's outputs that gives a scalar, in place of the default.
         optimizer: As for `trace`; train mode only.
@@ -88,7 +93,7 @@ def layer_times(
     """
     request = request_of(
         model,
-        inputs,
+        with_arguments(inputs, args, kwargs),
         mode=mode,
         loss=loss,
         optimizer=optimizer,
@@ -104,6 +109,8 @@ def compare_times(
     models: Sequence[nn.Module],
     inputs: Sequence[Inputs],
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     mode: Mode = "eval",
     loss: Loss | None = None,
     optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
@@ -123,6 +130,8 @@ def compare_times(
     Args:
         models: Two or more, which share no modules.
         inputs: One for each model, each as for `trace`.
+        args: As for `trace`, for all models.
+        kwargs: As for `trace`, for all models.
         mode: As for `layer_times`, like all others that it has too.
         loss: For all models.
         optimizer: For all models.
@@ -148,7 +157,7 @@ def compare_times(
     requests = [
         request_of(
             model,
-            one,
+            with_arguments(one, args, kwargs),
             mode=mode,
             loss=loss,
             optimizer=optimizer,
