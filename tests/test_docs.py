@@ -58,7 +58,7 @@ def test_the_failure_is_what_the_command_prints(project, capsys):
 
 def test_the_reference_names_every_key():
     keys = re.findall(r"`([\w-]+)`", "\n".join(re.findall(r"^\| (`.*?) \|", BUDGETS, re.MULTILINE)))
-    settings = ["model", "kwargs", "input-size", "batch-size", "mode", "optimizer", "layers"]
+    settings = ["model", "kwargs", "input-size", "arg", "batch-size", "mode", "optimizer", "layers"]
     assert set(keys) == {*settings, *BUDGET_METRICS, *KEYS, *FORMS}
 
 

@@ -76,6 +76,7 @@ class Budget:
         optimizer: Name of the one that ends a training step, None without.
         limits: In the order of the configuration.
         line: Of the budget's table in the configuration, from 1; None where there is no file.
+        arguments: Text as for `--arg`, of the model's forward.
     """
 
     name: str
@@ -87,3 +88,4 @@ class Budget:
     optimizer: str | None
     limits: tuple[Limit, ...]
     line: int | None = None
+    arguments: tuple[str, ...] = ()

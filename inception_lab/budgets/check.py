@@ -17,6 +17,7 @@ from inception_lab.budgets.verdict import Check, Verdict
 from inception_lab.budgets.wording import BudgetExceeded, failure_text
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.trace import Mode
+from inception_lab.loading.options import argument_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -106,6 +107,8 @@ def check_budget(
     model: nn.Module | str,
     inputs: Inputs | None = None,
     *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     layers: Mapping[str, Mapping[str, LimitValue]] | None = None,
     mode: Mode = "eval",
     optimizer: str | None = None,
@@ -119,6 +122,8 @@ def check_budget(
         model: Any module, or MODEL as the command line names it.
         inputs: As for `trace`; by default what the card of the zoo, or the model itself, says. For a model
             that is named, a shape with the batch.
+        args: As for `trace`; of a model that is named, literals of Python alone.
+        kwargs: As for `args`.
         layers: Limits on layers, by metric, for each pattern of their paths.
         mode: `eval` or `train`.
         optimizer: Ends a training step; by name.
@@ -146,12 +151,13 @@ def check_budget(
     """
     table: dict[str, Any] = {**limits, "layers": {} if layers is None else layers, "mode": mode}
     table |= {"optimizer": optimizer} if optimizer is not None else {}
+    table |= _argument_settings(model, args, kwargs or {})
     budget = _budget(model, inputs, table, name)
     if not budget.limits:
         raise InceptionLabError("has no limit", where=budget.name, hint="give it one, such as params='7 M'")
-    _check_comparable(budget, inputs)
+    _check_comparable(budget, inputs, len(args) + len(kwargs or {}))
     reference = _locked_reference(budget, lock, is_named=isinstance(model, str))
-    verdict = judge(budget, _models(model, inputs, budget), reference)
+    verdict = judge(budget, _models(model, inputs, args, kwargs, budget), reference)
     if verdict.status in ("failed", "error"):
         raise BudgetExceeded(verdict)
     if verdict.status == "warned":
@@ -167,6 +173,22 @@ def _budget(model: nn.Module | str, inputs: Inputs | None, table: Mapping[str, A
             f"{inputs!r} is not a shape", where=model, hint="write it like inputs=(1, 3, 224, 224)"
         )
     return read_budget(name or spec, {"model": spec, **_input_settings(inputs), **table}, Place())
+
+
+def _argument_settings(
+    model: nn.Module | str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of a forward as text; of a model at hand those that text can tell."""
+    pairs = [*(("", value) for value in args), *kwargs.items()]
+    texts = [argument_text(name, value) for name, value in pairs]
+    for (name, value), text in zip(pairs, texts, strict=True):
+        if text is None and isinstance(model, str):
+            raise InceptionLabError(
+                f"{name or 'an argument'} of a {type(value).__name__} is not a literal",
+                where=model,
+                hint="build the model and pass it",
+            )
+    return {"arg": [text for text in texts if text is not None]} if pairs else {}
 
 
 def _input_settings(inputs: Any) -> dict[str, Any]:
@@ -187,9 +209,10 @@ def _shape_and_dtype(value: Any) -> tuple[tuple[int, ...], str]:
     return shape, dtype.replace("torch.", ":")
 
 
-def _check_comparable(budget: Budget, inputs: Inputs | None) -> None:
-    """Refuse a ratio where another model cannot have the same inputs."""
-    if inputs is not None and not budget.input_sizes and any(limit.ratio for limit in budget.limits):
+def _check_comparable(budget: Budget, inputs: Inputs | None, arguments: int) -> None:
+    """Refuse a ratio where another model cannot have the same inputs, or as many arguments beside them."""
+    untold = (inputs is not None and not budget.input_sizes) or len(budget.arguments) < arguments
+    if untold and any(limit.ratio for limit in budget.limits):
         raise InceptionLabError(
             "another model cannot have these inputs",
             where=budget.name,
@@ -202,12 +225,22 @@ def _is_shape(inputs: Any) -> TypeGuard[Sequence[int]]:
     return isinstance(inputs, Sequence) and len(inputs) > 1 and all(type(size) is int for size in inputs)
 
 
-def _models(model: nn.Module | str, inputs: Inputs | None, budget: Budget) -> Models:
+def _models(
+    model: nn.Module | str,
+    inputs: Inputs | None,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None,
+    budget: Budget,
+) -> Models:
     from inception_lab.budgets.traced import ModelAtHand, NamedModels, own_shape
 
     if isinstance(model, str):
         return NamedModels()
-    return ModelAtHand(model, own_shape(model) if inputs is None else inputs, budget, NamedModels())
+
+    from inception_lab.running.inputs import with_arguments
+
+    inputs = with_arguments(own_shape(model) if inputs is None else inputs, args, kwargs)
+    return ModelAtHand(model, inputs, budget, NamedModels())
 
 
 def _locked_reference(budget: Budget, path: str | Path | None, *, is_named: bool) -> Reference:

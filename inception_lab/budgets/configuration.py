@@ -15,7 +15,12 @@ from inception_lab.budgets.toml_source import KeyPath, Place, read_toml, shorten
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.files import path_from
 from inception_lab.ir.trace import Mode
-from inception_lab.loading.options import model_request, parse_input_size
+from inception_lab.loading.options import (
+    forward_arguments,
+    model_request,
+    parse_argument,
+    parse_input_size,
+)
 
 PYPROJECT = "pyproject.toml"
 OWN_FILE = "inception-lab.toml"
@@ -23,7 +28,7 @@ LOCK = "inception-lab.lock"
 OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 """Keys of `running.optimizers.OPTIMIZERS`, which imports torch."""
 
-_SETTINGS = ("model", "kwargs", "input-size", "batch-size", "mode", "optimizer")
+_SETTINGS = ("model", "kwargs", "input-size", "arg", "batch-size", "mode", "optimizer")
 _LAYERS = "layers"
 _MODES: tuple[Mode, ...] = get_args(Mode)
 _MOST_IMAGES = 2**31
@@ -158,6 +163,7 @@ def read_budget(name: object, table: object, place: Place) -> Budget:
         optimizer=optimizer,
         limits=limits,
         line=place.line,
+        arguments=tuple(_arguments(table, place)),
     )
 
 
@@ -262,6 +268,28 @@ def _input_sizes(table: Mapping[str, Any], place: Place) -> Iterator[str]:
         except InceptionLabError as error:
             raise place.refusal(error.what, error.hint) from None
         yield size
+
+
+def _arguments(table: Mapping[str, Any], place: Place) -> Iterator[str]:
+    value, place = table.get("arg", []), place.at("arg")
+    texts = value if isinstance(value, list) else [value]
+    pairs = [_argument(text, place) for text in texts]
+    try:
+        forward_arguments(pairs)
+    except InceptionLabError as error:
+        raise place.refusal(error.what, error.hint) from None
+    yield from texts
+
+
+def _argument(text: object, place: Place) -> tuple[str, Any]:
+    if not isinstance(text, str):
+        raise place.refusal(
+            f"{shortened(text)} is not an argument", "write it like 'out_indices=[1,3]', of several a list"
+        )
+    try:
+        return parse_argument(text)
+    except InceptionLabError as error:
+        raise place.refusal(error.what, error.hint) from None
 
 
 def _batch_size(table: Mapping[str, Any], place: Place) -> int:

@@ -20,7 +20,7 @@ SCHEMA = 1
 _HINT = "write it again with update_lock(), or inception-lab check --update"
 _HEAD = "# Written by `inception-lab check --update`, to be reviewed and committed; not to be edited."
 _DIGEST_LENGTH = 16
-_QUESTION_KEYS = ("model", "kwargs", "input-size", "batch-size", "mode", "optimizer")
+_QUESTION_KEYS = ("model", "kwargs", "input-size", "arg", "batch-size", "mode", "optimizer")
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ def question_of(budget: Budget) -> Mapping[str, Any]:
         "model": budget.model,
         "kwargs": dict(budget.kwargs),
         "input-size": list(budget.input_sizes),
+        "arg": list(budget.arguments),
         "batch-size": budget.batch_size,
         "mode": budget.mode,
         "optimizer": budget.optimizer,

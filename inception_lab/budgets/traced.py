@@ -21,7 +21,13 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import layer_calls, layer_name, weighted_depth
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.loading.model import ModelInputs, apply_with_weights, apply_without_weights, own_input_size
-from inception_lab.loading.options import ModelRequest, model_request, parse_input_size
+from inception_lab.loading.options import (
+    ModelRequest,
+    forward_arguments,
+    model_request,
+    parse_argument,
+    parse_input_size,
+)
 from inception_lab.running.inputs import Inputs
 from inception_lab.tracing.tracer import trace
 
@@ -157,7 +163,8 @@ def own_shape(model: nn.Module) -> tuple[int, ...]:
 
 def _request(budget: Budget) -> ModelRequest:
     sizes = tuple(map(parse_input_size, budget.input_sizes))
-    return model_request(budget.model, budget.kwargs, sizes, budget.batch_size)
+    values = forward_arguments(map(parse_argument, budget.arguments))
+    return model_request(budget.model, budget.kwargs, sizes, budget.batch_size, values)
 
 
 class NamedModels:
@@ -173,10 +180,8 @@ class NamedModels:
             InceptionLabError: The model cannot be built or traced; again each time that it is asked for.
         """
         optimizer = budget.optimizer if mode == "train" else None
-        key = json.dumps(
-            [budget.model, dict(budget.kwargs), budget.input_sizes, budget.batch_size, mode, optimizer],
-            sort_keys=True,
-        )
+        question = [budget.model, dict(budget.kwargs), budget.input_sizes, budget.arguments]
+        key = json.dumps([*question, budget.batch_size, mode, optimizer], sort_keys=True)
         if key not in self._answers:
             try:
                 self._answers[key] = _figures_of_named(budget, mode)

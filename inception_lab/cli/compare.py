@@ -81,10 +81,10 @@ def command(
 
 
 def _check_for_models(subjects: Sequence[str], tracing: TracingOptions) -> None:
-    has_options = tracing.kwargs or tracing.input_sizes or tracing.batch_size != 1
+    has_options = tracing.kwargs or tracing.input_sizes or any(tracing.arguments) or tracing.batch_size != 1
     if has_options and all(map(is_file, subjects)):
         raise InceptionLabError(
-            "what was saved is not run again", hint="leave out --kwargs, --input-size and --batch-size"
+            "what was saved is not run again", hint="leave out --kwargs, --input-size, --arg and --batch-size"
         )
 
 

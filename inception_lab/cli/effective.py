@@ -110,6 +110,8 @@ def measure_field(model: str, tracing: TracingOptions, options: EffectiveOptions
         return effective_field(
             net,
             shape,
+            args=tracing.arguments.args,
+            kwargs=tracing.arguments.kwargs,
             layer=options.layer,
             seeds=range(options.seeds),
             samples=options.samples,

@@ -9,6 +9,9 @@ import click
 OTHER_NAMES = {"limit": "fits", "inputs": "input_sizes", "folder": "output"}
 """Keywords of Python whose option has another name."""
 
+_FORWARD_ARGUMENTS = "args= or kwargs="
+"""Both are one option; `kwargs=` alone is of what builds a model."""
+
 _KEYWORD = re.compile(r"""\b([a-z_]+)=('[^']*'|"[^"]*"|[\w.]+)?""")
 
 
@@ -31,6 +34,8 @@ def command_line_hint(hint: str, command: click.Command) -> str:
         option = options.get(OTHER_NAMES.get(match[1], match[1]))
         return match[0] if option is None else _option_text(option, match[2] or "")
 
+    if "arguments" in options:
+        hint = hint.replace(_FORWARD_ARGUMENTS, options["arguments"].opts[0])
     return _KEYWORD.sub(replacement, hint)
 
 

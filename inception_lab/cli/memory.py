@@ -165,11 +165,11 @@ def _trace(name: str, tracing: TracingOptions, options: MemoryOptions) -> Trace:
 def _largest(name: str, tracing: TracingOptions, options: MemoryOptions) -> LargestBatch:
     from inception_lab import largest_batch
     from inception_lab.loading.model import apply_without_weights
+    from inception_lab.running.batches import without_batch
 
     def search(model: nn.Module, inputs: ModelInputs) -> LargestBatch:
         function = partial(largest_batch, limit=options.limit or 0, start=tracing.batch_size)
-        sizes = [size[1:] if isinstance(size, tuple) else size for size in inputs]
-        return _answer_of(function, model, sizes, tracing, options)
+        return _answer_of(function, model, without_batch(inputs), tracing, options)
 
     with traceback_shown(name, tracing):
         return apply_without_weights(tracing.request(name), search)

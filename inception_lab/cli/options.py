@@ -13,9 +13,13 @@ import click
 from inception_lab.files import write_text
 from inception_lab.ir.trace import Mode
 from inception_lab.loading.options import (
+    NO_ARGUMENTS,
+    ForwardArguments,
     InputSize,
     ModelRequest,
+    forward_arguments,
     model_request,
+    parse_argument,
     parse_input_size,
     parse_keyword,
     unique_keywords,
@@ -38,6 +42,7 @@ class TracingOptions:
         meta_only: A model that has to run for real is a failure.
         traceback: Show where a model raised.
         optimizer: Name of the one that ends a training step, None for a step without.
+        arguments: Of the model's forward, beside the inputs.
     """
 
     kwargs: dict[str, Any]
@@ -48,10 +53,11 @@ class TracingOptions:
     meta_only: bool = False
     traceback: bool = False
     optimizer: str | None = None
+    arguments: ForwardArguments = NO_ARGUMENTS
 
     def request(self, spec: str) -> ModelRequest:
         """The request for MODEL with these options."""
-        return model_request(spec, self.kwargs, self.input_sizes, self.batch_size)
+        return model_request(spec, self.kwargs, self.input_sizes, self.batch_size, self.arguments)
 
 
 class ModelType(click.ParamType[str]):
@@ -92,6 +98,19 @@ class KeywordType(click.ParamType["tuple[str, Any]"]):
         return parse_keyword(value)
 
 
+class ArgumentType(click.ParamType["tuple[str, Any]"]):
+    """The type of an option that takes an argument of a model's forward; see `parse_argument`."""
+
+    name = "[KEY=]VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Read the text."""
+        del param, ctx
+        return parse_argument(value)
+
+
 def typed_options(kind: type, parameter: str, options: Sequence[Decorator]) -> Callable[[Command], Command]:
     """Return a decorator that adds options to a command, which takes them as one dataclass.
 
@@ -129,7 +148,16 @@ _INPUT_SIZE = click.option(
     multiple=True,
     type=SizeType(),
     help="Size of an input without the batch, and its element type where it is not the model's, "
-    "such as 128:int64; repeatable.  [default: the card's]",
+    "such as 128:int64; by keyword mask=16x16; repeatable.  [default: the card's]",
+)
+_ARGUMENTS = click.option(
+    "--arg",
+    "arguments",
+    multiple=True,
+    type=ArgumentType(),
+    callback=lambda _context, _parameter, pairs: forward_arguments(pairs),
+    help="Argument of the model's forward that is not a tensor, such as out_indices=[1,3], mask=None or, "
+    "behind the inputs, a value alone; passed on as it is; repeatable.",
 )
 _BATCH_SIZES = click.IntRange(1, 2**31)
 _BATCH_SIZE = click.option(
@@ -142,7 +170,7 @@ _MODE = click.option(
     show_default=True,
     help="One inference pass, or forward, loss and backward.",
 )
-_STEP_OPTIONS: tuple[Decorator, ...] = (_KWARGS, _INPUT_SIZE, _BATCH_SIZE, _MODE)
+_STEP_OPTIONS: tuple[Decorator, ...] = (_KWARGS, _INPUT_SIZE, _ARGUMENTS, _BATCH_SIZE, _MODE)
 _TRACEBACK = click.option("--traceback", is_flag=True, help="Show where a model raised.")
 
 tracing_options = typed_options(
@@ -162,7 +190,9 @@ tracing_options = typed_options(
 step_options = typed_options(TracingOptions, "tracing", (*_STEP_OPTIONS, _TRACEBACK))
 """The same for a command that runs models for real, which counts nothing."""
 
-batches_step_options = typed_options(TracingOptions, "tracing", (_KWARGS, _INPUT_SIZE, _MODE, _TRACEBACK))
+batches_step_options = typed_options(
+    TracingOptions, "tracing", (_KWARGS, _INPUT_SIZE, _ARGUMENTS, _MODE, _TRACEBACK)
+)
 """The same for a command that has `batch_sizes_option` in place of a batch size."""
 
 batch_sizes_option = click.option(

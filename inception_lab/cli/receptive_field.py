@@ -82,7 +82,8 @@ def _trace_and_fit(name: str, tracing: TracingOptions) -> tuple[Trace, Resolutio
 
     def fit(model: nn.Module, inputs: ModelInputs) -> tuple[Trace, ResolutionFit]:
         trace = il.trace(model, inputs, mode=tracing.mode, name=name, meta_only=tracing.meta_only)
-        return trace, il.tried_resolution_fit(model, trace)
+        arguments = tracing.arguments
+        return trace, il.tried_resolution_fit(model, trace, args=arguments.args, kwargs=arguments.kwargs)
 
     with traceback_shown(name, tracing):
         return apply_without_weights(tracing.request(name), fit)

@@ -227,10 +227,11 @@ def _time_batches(
     names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], form: str
 ) -> str:
     from inception_lab import times_by_batch
+    from inception_lab.running.batches import without_batch
 
     def run(models: Sequence[ModelWithInputs]) -> str:
         ((model, inputs),) = models
-        sizes = [size[1:] if isinstance(size, tuple) else size for size in inputs]
+        sizes = without_batch(inputs)
         return comparison_text(
             times_by_batch(model, sizes, options.batch_sizes, name=names[0], **keywords), form
         )

@@ -19,15 +19,16 @@ from inception_lab import create_model, trace
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.loading.factories import build_from, find_factory, is_factory
-from inception_lab.loading.options import InputSize, ModelRequest
+from inception_lab.loading.options import InputSize, ModelRequest, unique_keywords
 from inception_lab.loading.user_code import user_code
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
-from inception_lab.running.inputs import of_shape
+from inception_lab.running.inputs import CallInputs, of_each_input, of_shape
 from inception_lab.tracing.tracer import TraceError
 
-ModelInputs = list[tuple[int, ...] | Tensor]
-"""One per input, batch included: a shape of the model's own dtype, or a meta tensor of another one."""
+ModelInputs = list[tuple[int, ...] | Tensor] | CallInputs
+"""One per input, batch included: a shape of the model's own dtype, or a meta tensor of another one; beside
+other arguments of the forward where there are any."""
 
 Result = TypeVar("Result")
 Task = Callable[[nn.Module, ModelInputs], Result]
@@ -75,8 +76,8 @@ def apply_without_weights(request: ModelRequest, task: Task[Result]) -> Result:
 
     Example:
         >>> request = ModelRequest("googlenet")
-        >>> apply_without_weights(request, lambda model, inputs: (model.fc.weight.device.type, inputs))
-        ('meta', [(1, 3, 224, 224)])
+        >>> apply_without_weights(request, lambda model, inputs: (model.fc.weight.is_meta, tuple(inputs[0])))
+        (True, (1, 3, 224, 224))
     """
     if not is_factory(request.spec):
         return task(*_from_zoo(request, "meta"))
@@ -124,7 +125,7 @@ def _from_zoo(request: ModelRequest, device: str | None) -> tuple[nn.Module, Mod
     card = get_card(request.spec)
     check_options(card, request.kwargs)
     sizes = request.input_sizes or (InputSize(card.input_size),)
-    return create_model(request.spec, device=device, **request.kwargs), _inputs(sizes, request.batch_size)
+    return create_model(request.spec, device=device, **request.kwargs), _inputs(request, sizes)
 
 
 def _from_factory(
@@ -133,7 +134,7 @@ def _from_factory(
     with place:
         model = build_from(request.name, factory, request.kwargs)
     sizes = request.input_sizes or (own_input_size(request.name, model),)
-    return model, _inputs(sizes, request.batch_size)
+    return model, _inputs(request, sizes)
 
 
 def own_input_size(name: str, model: nn.Module) -> InputSize:
@@ -148,7 +149,7 @@ def own_input_size(name: str, model: nn.Module) -> InputSize:
 
     Example:
         >>> own_input_size("inception_v3", create_model("inception_v3", device="meta"))
-        InputSize(sizes=(3, 299, 299), dtype='')
+        InputSize(sizes=(3, 299, 299), dtype='', keyword='')
     """
     config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
     size = config.get("input_size") if isinstance(config, Mapping) else None
@@ -159,9 +160,20 @@ def own_input_size(name: str, model: nn.Module) -> InputSize:
     return InputSize(tuple(size))
 
 
-def _inputs(sizes: Sequence[InputSize], batch_size: int) -> ModelInputs:
-    shapes = [((batch_size, *size.sizes), size.dtype) for size in sizes]
-    return [of_shape(shape, getattr(torch, dtype)) if dtype else shape for shape, dtype in shapes]
+def _inputs(request: ModelRequest, sizes: Sequence[InputSize]) -> ModelInputs:
+    positional = [_input(size, request.batch_size) for size in sizes if not size.keyword]
+    named = unique_keywords(
+        (size.keyword, _input(size, request.batch_size)) for size in sizes if size.keyword
+    )
+    if not named and not any(request.arguments):
+        return positional
+    return CallInputs(positional, *request.arguments, named)
+
+
+def _input(size: InputSize, batch_size: int) -> tuple[int, ...] | Tensor:
+    # no other tuple among the inputs is a shape for certain
+    shape = torch.Size((batch_size, *size.sizes))
+    return of_shape(shape, getattr(torch, size.dtype)) if size.dtype else shape
 
 
 def only_shape(inputs: ModelInputs) -> tuple[int, ...] | None:
@@ -171,8 +183,10 @@ def only_shape(inputs: ModelInputs) -> tuple[int, ...] | None:
         >>> only_shape([(1, 3, 8, 8)]), only_shape([(1, 3), (1, 4)]), only_shape([torch.zeros(1, 3)])
         ((1, 3, 8, 8), None, None)
     """
-    shapes = [shape for shape in inputs if isinstance(shape, tuple)]
-    return shapes[0] if len(shapes) == len(inputs) == 1 else None
+    positional = inputs.inputs if isinstance(inputs, CallInputs) else inputs
+    shapes = [shape for shape in positional if isinstance(shape, tuple)]
+    has_names = isinstance(inputs, CallInputs) and inputs.named
+    return shapes[0] if len(shapes) == len(positional) == 1 and not has_names else None
 
 
 def to_channels_last(model: nn.Module, inputs: ModelInputs) -> ModelInputs:
@@ -190,8 +204,12 @@ def to_channels_last(model: nn.Module, inputs: ModelInputs) -> ModelInputs:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     floating = (parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
     dtype = next(floating, torch.get_default_dtype())
-    tensors = [of_shape(x, dtype) if isinstance(x, tuple) else x for x in inputs]
-    return [x.to(memory_format=torch.channels_last) if x.dim() == 4 else x for x in tensors]
+
+    def converted(x: tuple[int, ...] | Tensor) -> Tensor:
+        tensor = of_shape(x, dtype) if isinstance(x, tuple) else x
+        return tensor.to(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+
+    return of_each_input(inputs, converted)
 
 
 def _load(model: nn.Module, spec: str, weights: Path) -> None:

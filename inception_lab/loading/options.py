@@ -39,10 +39,27 @@ class InputSize(NamedTuple):
     Attributes:
         sizes: Without the batch.
         dtype: Name of the element type; empty for that of the model.
+        keyword: Of the forward; empty for a positional input.
     """
 
     sizes: tuple[int, ...]
     dtype: str = ""
+    keyword: str = ""
+
+
+class ForwardArguments(NamedTuple):
+    """Arguments of a model's forward beside its inputs, which reach it as they are.
+
+    Attributes:
+        args: Positional arguments behind the inputs.
+        kwargs: Keyword arguments.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = _NO_KEYWORDS
+
+
+NO_ARGUMENTS = ForwardArguments()
 
 
 @dataclass(frozen=True)
@@ -55,11 +72,12 @@ class ModelRequest:
         input_sizes: One per input; empty for the size on the card, or that the model itself tells.
         batch_size: Images in a batch.
         name: Its name in results; of itself that of `spec`.
+        arguments: Of its forward, beside the inputs.
 
     Example:
-        >>> ModelRequest("torch.nn:Linear", {"in_features": 3, "out_features": 2}, (InputSize((3,)),))
-        ModelRequest(spec='torch.nn:Linear', kwargs={'in_features': 3, 'out_features': 2}, \
-input_sizes=(InputSize(sizes=(3,), dtype=''),), batch_size=1, name='torch.nn:Linear')
+        >>> request = ModelRequest("torch.nn:Linear", {"in_features": 3, "out_features": 2}, batch_size=4)
+        >>> request.name, request.kwargs, request.batch_size
+        ('torch.nn:Linear', {'in_features': 3, 'out_features': 2}, 4)
     """
 
     spec: str
@@ -67,16 +85,17 @@ input_sizes=(InputSize(sizes=(3,), dtype=''),), batch_size=1, name='torch.nn:Lin
     input_sizes: tuple[InputSize, ...] = ()
     batch_size: int = 1
     name: str = ""
+    arguments: ForwardArguments = NO_ARGUMENTS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.spec)
 
 
 def parse_input_size(text: str) -> InputSize:
-    """Read sizes without the batch, with the element type where it is not the model's.
+    """Read sizes without the batch, with the keyword of the input where it has one, and its element type.
 
     Args:
-        text: Such as `3x224x224`, or `128:int64`.
+        text: Such as `3x224x224`, `128:int64` where the type is not the model's, or `mask=16x16:bool`.
 
     Raises:
         InceptionLabError: It is not a row of positive whole numbers between `x`, or names an unknown
@@ -84,17 +103,18 @@ def parse_input_size(text: str) -> InputSize:
 
     Example:
         >>> parse_input_size("3x224x224")
-        InputSize(sizes=(3, 224, 224), dtype='')
-        >>> parse_input_size("128:int64")
-        InputSize(sizes=(128,), dtype='int64')
+        InputSize(sizes=(3, 224, 224), dtype='', keyword='')
+        >>> parse_input_size("mask=128:int64")
+        InputSize(sizes=(128,), dtype='int64', keyword='mask')
     """
-    row, colon, dtype = text.lower().partition(":")
-    parts = row.split("x")
-    if not all(_is_size(part) for part in parts):
+    keyword, equals, size = text.rpartition("=")
+    row, colon, dtype = size.lower().partition(":")
+    parts = row.strip().split("x")
+    if not all(_is_size(part) for part in parts) or (equals and not keyword.strip().isidentifier()):
         raise InceptionLabError(f"{text!r} is not an input size", hint="write it like 3x224x224")
     if colon and dtype not in DTYPES:
         raise InceptionLabError(f"no element type {dtype!r}", hint=nearest(dtype, DTYPES))
-    return InputSize(tuple(map(int, parts)), dtype)
+    return InputSize(tuple(map(int, parts)), dtype, keyword.strip())
 
 
 def _is_size(text: str) -> bool:
@@ -125,6 +145,84 @@ def parse_keyword(text: str) -> tuple[str, Any]:
             return name.strip(), ast.literal_eval(value.strip())
     except _UNREADABLE:
         return name.strip(), _word(name.strip(), value.strip())
+
+
+def parse_argument(text: str) -> tuple[str, Any]:
+    """Read an argument of a model's forward: a keyword and its value, or a value alone.
+
+    Args:
+        text: Such as `out_indices=(1, 3)`, whose value is a Python literal or else text, or a literal alone.
+
+    Returns:
+        The keyword, empty for a value alone, and the value.
+
+    Raises:
+        InceptionLabError: It cannot be read, or the value is a constant of another language (exit code 2).
+
+    Example:
+        >>> parse_argument("out_indices=(1, 3)"), parse_argument("pool=mean"), parse_argument("[5, 3]")
+        (('out_indices', (1, 3)), ('pool', 'mean'), ('', [5, 3]))
+    """
+    name, equals, rest = text.partition("=")
+    if equals and name.strip().isidentifier():
+        keyword, value = parse_keyword(text)
+        # brackets and quotes open a literal, so that one which cannot be read is a slip
+        if isinstance(value, str) and rest.strip() == value and value[:1] in _OPENING:
+            raise _unreadable_argument(text)
+        return keyword, value
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return "", ast.literal_eval(text.strip())
+    except _UNREADABLE as error:
+        raise _unreadable_argument(text) from error
+
+
+_OPENING = ("(", "[", "{", "'", '"')
+
+
+def _unreadable_argument(text: str) -> InceptionLabError:
+    excerpt = repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
+    return InceptionLabError(
+        f"{excerpt} is not an argument of a forward",
+        hint="write it like out_indices=(1,3), or without a name a literal such as [5,3] or None",
+    )
+
+
+def argument_text(name: str, value: Any) -> str | None:
+    """Return the text of which `parse_argument` makes an argument; None where the value is not a literal.
+
+    Args:
+        name: The keyword; empty for a value alone.
+        value: Of any type.
+
+    Example:
+        >>> argument_text("out_indices", (1, 3)), argument_text("", object())
+        ('out_indices=(1, 3)', None)
+    """
+    text = f"{name}={value!r}" if name else repr(value)
+    try:
+        return text if repr(parse_argument(text)) == repr((name, value)) else None
+    except InceptionLabError:
+        return None
+
+
+def forward_arguments(pairs: Iterable[tuple[str, Any]]) -> ForwardArguments:
+    """Return the arguments of a forward.
+
+    Args:
+        pairs: Of `parse_argument`.
+
+    Raises:
+        InceptionLabError: A name is there twice (exit code 2).
+
+    Example:
+        >>> forward_arguments([("", [5, 3]), ("mask", None)])
+        ForwardArguments(args=([5, 3],), kwargs={'mask': None})
+    """
+    pairs = list(pairs)
+    args = tuple([value for name, value in pairs if not name])
+    return ForwardArguments(args, unique_keywords((name, value) for name, value in pairs if name))
 
 
 def _word(name: str, text: str) -> str:
@@ -162,6 +260,7 @@ def model_request(
     kwargs: Mapping[str, Any] = _NO_KEYWORDS,
     input_sizes: tuple[InputSize, ...] = (),
     batch_size: int = 1,
+    arguments: ForwardArguments = NO_ARGUMENTS,
 ) -> ModelRequest:
     """Return the request for MODEL as a user types it, which may have keywords in parentheses.
 
@@ -173,6 +272,7 @@ def model_request(
         kwargs: More keywords.
         input_sizes: As of `ModelRequest`.
         batch_size: As of `ModelRequest`.
+        arguments: As of `ModelRequest`.
 
     Raises:
         InceptionLabError: What is in parentheses cannot be read, or a keyword is given twice (exit code 2).
@@ -183,12 +283,13 @@ def model_request(
         ('mynet:MyNet', {'se': False, 'width': 0.5, 'depth': 3}, 'mynet:MyNet(se=False, width=0.5)')
     """
     if "(" not in text:
-        return ModelRequest(text, unique_keywords(kwargs.items()), input_sizes, batch_size)
+        keywords = unique_keywords(kwargs.items())
+        return ModelRequest(text, keywords, input_sizes, batch_size, arguments=arguments)
     spec = text.partition("(")[0].strip()
-    keywords = [_keyword(spec, node) for node in _keyword_nodes(spec, text)]
-    own = ((keyword.name, keyword.value) for keyword in keywords)
-    name = f"{spec}({', '.join(f'{k.name}={k.text}' for k in keywords)})" if keywords else spec
-    return ModelRequest(spec, unique_keywords([*own, *kwargs.items()]), input_sizes, batch_size, name)
+    own = [_keyword(spec, node) for node in _keyword_nodes(spec, text)]
+    keywords = unique_keywords([*((keyword.name, keyword.value) for keyword in own), *kwargs.items()])
+    name = f"{spec}({', '.join(f'{k.name}={k.text}' for k in own)})" if own else spec
+    return ModelRequest(spec, keywords, input_sizes, batch_size, name, arguments)
 
 
 class _Keyword(NamedTuple):

@@ -59,3 +59,10 @@ def test_each_option_is_named_as_it_is_typed(name):
             typed = command_line_hint(f"leave out {option.name}=", command(name))
             flag = re.fullmatch(r"leave out (--[a-z-]+)", typed)[1]
             assert flag in option.opts
+
+
+def test_arguments_of_a_forward_are_one_option():
+    hint = "pass other integers by args= or kwargs=, or leave out kwargs="
+    assert command_line_hint(hint, command("summary")) == (
+        "pass other integers by --arg, or leave out --kwargs"
+    )

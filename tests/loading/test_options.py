@@ -12,13 +12,17 @@ from inception_lab.loading.options import (
     DTYPES,
     InputSize,
     ModelRequest,
+    argument_text,
+    forward_arguments,
     model_request,
+    parse_argument,
     parse_input_size,
     parse_keyword,
     unique_keywords,
 )
 
 SIZES = st.lists(st.integers(1, 10**6), min_size=1, max_size=4)
+ASCII_TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=16)
 NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
 LITERALS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=6),
@@ -27,26 +31,30 @@ LITERALS = st.recursive(
 )
 
 
-@given(SIZES, st.sampled_from(DTYPES))
-def test_sizes_are_read_as_written(sizes, dtype):
+@given(SIZES, st.sampled_from(DTYPES), NAMES)
+def test_sizes_are_read_as_written(sizes, dtype, name):
     text = "x".join(map(str, sizes))
     assert parse_input_size(text) == InputSize(tuple(sizes))
-    assert parse_input_size(f"{text}:{dtype}".upper()) == (tuple(sizes), dtype)
+    assert parse_input_size(f"{text}:{dtype}".upper()) == InputSize(tuple(sizes), dtype)
+    assert parse_input_size(f"{name}={text}:{dtype}") == InputSize(tuple(sizes), dtype, name)
 
 
-@given(st.text(max_size=12) | st.from_regex(r"[0-9x:a-z-]{0,20}", fullmatch=True))
+@given(st.text(max_size=12) | st.from_regex(r"[0-9x:a-z=-]{0,20}", fullmatch=True))
 def test_any_size_is_read_or_refused_in_one_line(text):
     try:
-        sizes, dtype = parse_input_size(text)
+        sizes, dtype, keyword = parse_input_size(text)
     except InceptionLabError as error:
         assert error.exit_code == USAGE  # noqa: PT017
         assert len(str(error).splitlines()) == 1  # noqa: PT017
     else:
         assert min(sizes) > 0
         assert dtype in ("", *DTYPES)
+        assert not keyword or keyword.isidentifier()
 
 
-@pytest.mark.parametrize("text", ["", "x", "3x", "3x0", "-3x4", "3 x 4", "3x٣", "9" * 16, "3:", "3:float31"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "3x", "3x0", "-3x4", "3 x 4", "3x٣", "9" * 16, "3:", "3:float31", "=3", "1a=3", "a=b=3"]
+)
 def test_sizes_that_are_refused(text):
     with pytest.raises(InceptionLabError):
         parse_input_size(text)
@@ -197,3 +205,55 @@ def test_a_keyword_in_the_text_and_beside_it_is_given_twice():
 @given(WORDS)
 def test_a_single_word_is_text_as_after_an_option(word):
     assert model_request(f"nin(a={word})").kwargs == dict([parse_keyword(f"a={word}")])
+
+
+@given(NAMES, LITERALS)
+def test_an_argument_is_read_as_its_value_with_a_name_or_without(name, value):
+    assert parse_argument(f"{name}={value!r}") == (name, value)
+    assert parse_argument(repr(value)) == ("", value)
+
+
+@given(st.just("") | NAMES, LITERALS | st.floats(allow_nan=False, allow_infinity=False))
+def test_the_text_of_an_argument_is_read_back(name, value):
+    assert parse_argument(argument_text(name, value)) == (name, value)
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), float("inf"), [object()], SIZES])
+def test_what_is_not_a_literal_has_no_text(value):
+    assert argument_text("x", value) is None
+
+
+@given(ASCII_TEXT | st.builds("{}={}".format, NAMES, ASCII_TEXT))
+def test_any_argument_is_read_or_refused_in_one_line(text):
+    try:
+        name, _ = parse_argument(text)
+    except InceptionLabError as error:
+        assert error.exit_code == USAGE  # noqa: PT017
+        assert len(str(error).splitlines()) == 1  # noqa: PT017
+    else:
+        assert not name or name.isidentifier()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mean", "not an argument"),  # without a name a word may be a name without its value
+        ("out_indices=[1,3", "not an argument"),
+        ("scale=(1,3", "not an argument"),
+        ("mode='mean", "not an argument"),
+        ("flag=false", "write False"),
+        ("mask=null", "write None"),
+        ("1a=3", "not an argument"),
+        ("", "not an argument"),
+        ("[1,", "not an argument"),
+    ],
+)
+def test_arguments_that_are_refused(text, message):
+    with pytest.raises(InceptionLabError, match=message) as refused:
+        parse_argument(text)
+    assert refused.value.exit_code == USAGE
+
+
+def test_an_argument_that_is_given_twice():
+    with pytest.raises(InceptionLabError, match="'a' is given twice"):
+        forward_arguments([("a", 1), ("", 2), ("a", 3)])

@@ -61,6 +61,7 @@ def _budget_fields(budget: Budget) -> dict[str, Any]:
         "model": budget.model,
         "kwargs": {name: _plain(value) for name, value in budget.kwargs.items()},
         "input_sizes": list(budget.input_sizes),
+        **({"arguments": list(budget.arguments)} if budget.arguments else {}),
         "batch_size": budget.batch_size,
         "mode": budget.mode,
         **_present(optimizer=budget.optimizer, line=budget.line),
