@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from, write_text
+from inception_lab.ir.contents import unpacked
 from inception_lab.ir.operation_name import parse_operation_name
 
 Phase = Literal["forward", "loss", "backward", "optimizer"]
@@ -18,6 +19,8 @@ Kind = Literal[
     "parameter", "buffer", "gradient", "optimizer state", "input", "activation", "saved", "temporary"
 ]
 SCHEMA = 1
+TENSOR = "Tensor"
+"""Stands for each tensor in a list argument that holds None too, such as the indices of `x[:, index]`."""
 
 
 class Op(NamedTuple):
@@ -31,7 +34,7 @@ class Op(NamedTuple):
             forward made the autograd node, -1 where there is none.
         reads: Ids of the values read, in argument order.
         writes: Ids of the values written.
-        args: The arguments that are not tensors, by name.
+        args: The arguments that are not tensors, by name; of a list of tensors and None, which are which.
         macs: Multiply-accumulates of convolutions and matrix products.
         other_flops: Operations of everything else, in the forward pass.
         counted: False where no formula knows the operation.
@@ -136,6 +139,21 @@ class Call(NamedTuple):
     trainable_params: int
 
 
+class Content(NamedTuple):
+    """The numbers in a storage that were there before the first operation, so that none of them makes them.
+
+    Kept for what the forward pass reads of buffers and of constants made of Python's data, such as masks
+    and indices, where it is small enough. Weights and inputs have none.
+
+    Attributes:
+        storage: The storage.
+        data: All of its bytes, packed, see `contents.unpacked`.
+    """
+
+    storage: int
+    data: str
+
+
 @dataclass(frozen=True)
 class Context:
     """The model, the run and the versions that the numbers of a trace hold for.
@@ -204,10 +222,11 @@ class Trace:
     values: tuple[Value, ...]
     storages: tuple[Storage, ...]
     calls: tuple[Call, ...]
+    contents: tuple[Content, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the trace as plain data: the context, and each part as its field names and its rows."""
-        parts = {name: _table(part, getattr(self, name)) for name, part in _PARTS.items()}
+        parts = {name: _table(part, getattr(self, name)) for name, part in _ALL_PARTS.items()}
         return {"schema": SCHEMA, "context": asdict(self.context), **parts}
 
     @classmethod
@@ -227,6 +246,8 @@ class Trace:
             parts = {name: _rows(part, data[name]) for name, part in _PARTS.items()}
             _check_ids(**parts)
             _check_amounts(context["uncounted_ops"], parts)
+            parts |= {name: _rows(part, data[name]) for name, part in _LATER_PARTS.items() if name in data}
+            _check_contents(parts.get("contents", ()), parts["storages"])
         except (KeyError, TypeError, RecursionError) as error:
             raise InceptionLabError(f"not a trace: {error!r}", hint="trace the model again") from error
         return cls(Context(**context), **parts)
@@ -258,6 +279,9 @@ class Trace:
 
 
 _PARTS: Mapping[str, Any] = {"ops": Op, "values": Value, "storages": Storage, "calls": Call}
+_LATER_PARTS: Mapping[str, Any] = {"contents": Content}
+"""Parts that traces of earlier versions do not have."""
+_ALL_PARTS: Mapping[str, Any] = {**_PARTS, **_LATER_PARTS}
 
 
 def _table(part: Any, rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
@@ -311,6 +335,17 @@ def _check_amounts(uncounted_ops: object, parts: Mapping[str, Any]) -> None:
         raise _damage(f"{wrong[0]!r} is not a whole number")
     if not isinstance(uncounted_ops, Mapping):
         raise TypeError(f"uncounted_ops: {uncounted_ops!r}")
+
+
+def _check_contents(contents: Sequence[Content], storages: Sequence[Storage]) -> None:
+    """Refuse contents of no storage, and those that do not fill it."""
+    for storage, data in contents:
+        if type(storage) is not int or not 0 <= storage < len(storages):
+            raise _damage(f"contents of storage {storage!r}, which is not there")
+        try:
+            unpacked(data, storages[storage].bytes)
+        except ValueError as error:
+            raise _damage(f"contents of storage {storage}: {error}") from error
 
 
 def _tuples(data: Any) -> Any:

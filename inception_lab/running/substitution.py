@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -33,12 +33,15 @@ class Substituted(NamedTuple):
         parameters: Each parameter's stand-in once, by path.
         buffers: Each buffer's stand-in once, by path.
         gates: Keep other threads out of it.
+        originals: The tensor behind each stand-in, and behind each copy of a tensor in an attribute, by
+            the id of what takes its place.
     """
 
     modules: dict[str, nn.Module]
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor]
     gates: Gates
+    originals: Mapping[int, Tensor]
 
 
 @contextmanager
@@ -80,7 +83,7 @@ def substituted(
                     substitution.replace_in_attributes(everything)
                 _set_mode(model, modules.values(), training)
                 parameters, buffers = _once(substitution.parameters), _once(substitution.buffers)
-                yield Substituted(modules, parameters, buffers, gates)
+                yield Substituted(modules, parameters, buffers, gates, substitution.originals_by_id)
             finally:
                 substitution.undo()
                 for snapshot in reversed(snapshots):
@@ -123,6 +126,7 @@ class _Substitution:
         self.parameters: dict[str, Tensor] = {}
         self.buffers: dict[str, Tensor] = {}
         self.originals: list[tuple[dict[str, Any], str, Tensor]] = []
+        self.originals_by_id: dict[int, Tensor] = {}
         self._stand_ins: dict[int, Tensor] = {}
 
     def replace_registered(self, modules: dict[str, nn.Module], unregistered: Iterable[nn.Module]) -> None:
@@ -144,7 +148,12 @@ class _Substitution:
     def _for(self, tensor: Tensor) -> Tensor:
         stand_in = self._stand_ins.get(id(tensor))
         if stand_in is None:
-            stand_in = self._stand_ins[id(tensor)] = self.stand_in(tensor)
+            stand_in = self._put_in_place(tensor, self.stand_in(tensor))
+        return stand_in
+
+    def _put_in_place(self, tensor: Tensor, stand_in: Tensor) -> Tensor:
+        self.originals_by_id[id(stand_in)] = tensor
+        self._stand_ins[id(tensor)] = stand_in
         return stand_in
 
     def replace_in_attributes(self, modules: Iterable[nn.Module]) -> None:
@@ -168,8 +177,8 @@ class _Substitution:
 
     def _replacement(self, value: Any) -> Any:
         if isinstance(value, Tensor):
-            if not value.requires_grad:
-                self._stand_ins.setdefault(id(value), value.clone())
+            if not value.requires_grad and id(value) not in self._stand_ins:
+                self._put_in_place(value, value.clone())
             return self._for(value)
         return tuple([self._replacement(item) for item in value]) if type(value) is tuple else value
 

@@ -16,6 +16,7 @@ from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Call, Context, Kind, Op, Storage, Trace
 from inception_lab.running.layouts import layout_of
 from inception_lab.running.step import Step, StepResult
+from inception_lab.tracing.contents import contents_of
 from inception_lab.tracing.recorder import Recorder
 
 Owners = dict[int, tuple[Kind, str]]
@@ -43,6 +44,7 @@ def build_trace(
         values=tuple(recorder.storages.values),
         storages=tuple(_storages(recorder, _owners(recorder, step, existing, result.outputs))),
         calls=tuple(_calls(recorder, step)),
+        contents=tuple(contents_of(recorder, step, existing)),
     )
 
 

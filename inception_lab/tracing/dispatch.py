@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from inception_lab.formulas.registry import Cost, cost_of, formulas_version
+from inception_lab.ir.trace import TENSOR
 from inception_lab.running import torch_internals
 from inception_lab.running.layouts import Layout, forget_layouts, layout_of
 from inception_lab.tracing.shape_rules import OutputLayouts, output_layouts
@@ -218,12 +219,19 @@ def tensors_in(args: Sequence[Any]) -> list[Tensor]:
 def _plain_args(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     names = [argument.name for argument in func._schema.arguments]
     by_name = [*zip(names, args, strict=False), *kwargs.items()]
-    return tuple((name, _plain(value)) for name, value in by_name if not tensors_in((value,)))
+    # a list of tensors alone is all in the values read; where it holds None too, the places are not
+    return tuple(
+        (name, _plain(value))
+        for name, value in by_name
+        if not tensors_in((value,)) or (isinstance(value, (list, tuple)) and any(x is None for x in value))
+    )
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(map(_plain, value))
+    if isinstance(value, Tensor):
+        return TENSOR
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 

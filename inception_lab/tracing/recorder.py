@@ -15,6 +15,7 @@ from inception_lab.running.bare_mode import BareMode
 from inception_lab.running.gradient_accumulation import ADD, ADD_IN_PLACE, LastReference, goes_twice
 from inception_lab.running.layouts import Layout
 from inception_lab.tracing.calls import NO_CALL, ROOT_CALL, Calls, CallState
+from inception_lab.tracing.contents import ExternalContents
 from inception_lab.tracing.dispatch import KnownOperation, tensors_in
 from inception_lab.tracing.storages import Storages
 
@@ -51,6 +52,7 @@ class Recorder(BareMode):
         differentiable: True where autograd nodes are made, so that backward operations find their call.
         most_macs: After how many multiply-accumulates on data to give up.
         heeds_autocast: True where autocast has its effect on the tensors that run.
+        contents: Keeps those of tensors that no operation makes.
 
     Attributes:
         ops: What ran, in order.
@@ -60,7 +62,13 @@ class Recorder(BareMode):
     """
 
     def __init__(
-        self, executor: Executor, adapt: Adapt, differentiable: bool, most_macs: float, heeds_autocast: bool
+        self,
+        executor: Executor,
+        adapt: Adapt,
+        differentiable: bool,
+        most_macs: float,
+        heeds_autocast: bool,
+        contents: ExternalContents,
     ) -> None:
         super().__init__()
         self.executor, self.adapt = executor, adapt
@@ -68,7 +76,7 @@ class Recorder(BareMode):
         self.phase: Phase = "forward"
         self.ops: list[OpRow] = []
         self.notes: dict[str, None] = {}
-        self.storages = Storages(self.ops)
+        self.storages = Storages(self.ops, contents)
         self.calls = Calls(self.storages.values_in, differentiable, heeds_autocast)
         self._version_of, self._stack = self.storages.version_of, self.calls.stack
         self._without_call = NO_CALL

@@ -14,6 +14,7 @@ from inception_lab.ir.trace import Value
 from inception_lab.running import torch_internals
 from inception_lab.running.layouts import Layout, layout_of
 from inception_lab.running.pytree import tensors_within
+from inception_lab.tracing.contents import ExternalContents
 
 MARK = "_inception_lab_version"
 _new: Any = tuple.__new__  # a named tuple at half the price: its own constructor is Python code
@@ -83,6 +84,7 @@ class Storages:
 
     Args:
         ops: The operations so far, which grow while the trace runs.
+        contents: Keeps those of tensors that are met for the first time and that no operation made.
 
     Attributes:
         values: The tensor versions, by id.
@@ -90,8 +92,8 @@ class Storages:
         alive: The storages that are alive, by address.
     """
 
-    def __init__(self, ops: Sequence[Any]) -> None:
-        self.ops = ops
+    def __init__(self, ops: Sequence[Any], contents: ExternalContents) -> None:
+        self.ops, self.contents = ops, contents
         self.values: list[Value] = []
         self.states: list[StorageState] = []
         self.alive: dict[int, StorageState] = {}
@@ -124,7 +126,7 @@ class Storages:
 
     def adopt(self, tensor: Tensor) -> int:
         """Make a tensor known that is there before the first operation; returns its storage's id."""
-        state = self.storage_of(tensor)
+        state = self.alive.get(_storage_behind(tensor)._cdata) or StorageState(self, tensor, None)
         version = state.new_version(layout_of(tensor), int(tensor.storage_offset()), None)
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
         self._adopted = len(self.states)
@@ -132,7 +134,13 @@ class Storages:
 
     def storage_of(self, tensor: Tensor) -> StorageState:
         """The state of a tensor's storage; one not met before existed before the first operation."""
-        return self.alive.get(_storage_behind(tensor)._cdata) or StorageState(self, tensor, None)
+        return self.alive.get(_storage_behind(tensor)._cdata) or self._external_storage(tensor)
+
+    def _external_storage(self, tensor: Tensor) -> StorageState:
+        state = StorageState(self, tensor, None)
+        # now, as the first operation that meets it may write to it
+        self.contents.keep(state.id, tensor)
+        return state
 
     def outputs(self, out: Any) -> tuple[int, ...]:
         """Values of the tensors that the current operation returned."""

@@ -19,6 +19,7 @@ from inception_lab.running.step import Request, Step, StepResult, prepared, requ
 from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_soon_run
 from inception_lab.tracing.build import Owners, build_trace
 from inception_lab.tracing.calls import FAILED_IN, AutocastMet
+from inception_lab.tracing.contents import ExternalContents
 from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
 from inception_lab.tracing.made_up_numbers import VALUES_HINT, refuse_reading
 from inception_lab.tracing.recorder import Recorder
@@ -210,6 +211,8 @@ def _record(backend: Backend, step: Step, fallback: str) -> Trace:
         step.request.training,
         backend.most_macs,
         backend.heeds_autocast,
+        # a model that runs for real may make tensors of what it has read in its input
+        ExternalContents(step.model.originals, trusts_python=not fallback),
     )
     existing = _adopt(recorder, step)
     recorder.calls.watch(step.model.modules, step.model.gates)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from inception_lab.errors import InceptionLabError
+from inception_lab.tracing.contents import ExternalContents
 from inception_lab.tracing.storages import MARK, Storages
 
 
@@ -15,7 +16,7 @@ class Tracking:
 
     def __init__(self):
         self.ops = []
-        self.storages = Storages(self.ops)
+        self.storages = Storages(self.ops, ExternalContents({}, trusts_python=True))
 
     def make(self, tensor):
         """The value of a tensor that an operation returns."""

@@ -1,0 +1,148 @@
+"""Contents of the tensors that no operation of a trace makes: masks, indices and tables of numbers."""
+
+from __future__ import annotations
+
+import ctypes
+import zlib
+from collections.abc import Iterator, Mapping, Set
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from inception_lab.ir.contents import packed
+from inception_lab.ir.operation_name import parse_operation_name
+from inception_lab.ir.trace import Content
+from inception_lab.running.layouts import Layout, layout_of
+from inception_lab.running.step import Step
+
+if TYPE_CHECKING:
+    from inception_lab.tracing.build import Owners
+    from inception_lab.tracing.recorder import OpRow, Recorder
+
+MOST_ELEMENTS = 1 << 22
+"""Of a tensor whose contents are kept."""
+MOST_PACKED, MOST_PACKED_IN_ALL = 1 << 19, 1 << 22
+"""Bytes of packed contents, of one storage and of a trace."""
+SAMPLE = 1 << 16
+"""Bytes that tell if the rest will pack: weights do not, masks and indices do."""
+
+STATISTICS_READERS = frozenset(
+    {"native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training"}
+    | {"cudnn_batch_norm", "miopen_batch_norm", "_batch_norm_with_update", "_batch_norm_no_update"}
+)
+"""Operations that read buffers of which nothing but their size matters."""
+
+
+class ExternalContents:
+    """Contents of tensors that the model has not registered, from before they are first used.
+
+    Args:
+        originals: The tensor behind each stand-in, by the id of the stand-in.
+        trusts_python: True where Python's data is the same in every run, as no tensor can be read.
+
+    Attributes:
+        by_storage: The bytes of each storage, by its id.
+        stand_ins: Layout and original of the stand-in in each storage, by its id.
+    """
+
+    def __init__(self, originals: Mapping[int, Tensor], trusts_python: bool) -> None:
+        self._originals, self._trusts_python = originals, trusts_python
+        self.by_storage: dict[int, bytes] = {}
+        self.stand_ins: dict[int, tuple[Layout, Tensor]] = {}
+
+    def keep(self, storage: int, tensor: Tensor) -> None:
+        """Keep the contents of a tensor's whole storage, unless they are weights or too many."""
+        if id(tensor) in self._originals:
+            self.stand_ins[storage] = layout_of(tensor), self._originals[id(tensor)]
+        elif self._trusts_python and not tensor.is_meta and not _may_be_trained(tensor):
+            memory = tensor.untyped_storage()
+            # fake tensors have storages on meta
+            if memory.device.type == "cpu" and memory.nbytes() <= MOST_ELEMENTS * tensor.dtype.itemsize:
+                self.by_storage[storage] = _bytes_in(memory)
+
+
+def _may_be_trained(tensor: Tensor) -> bool:
+    return tensor.requires_grad or (isinstance(tensor, torch.nn.Parameter) and tensor.dtype.is_floating_point)
+
+
+def _bytes_in(memory: torch.UntypedStorage) -> bytes:
+    # not by operations on tensors, which would be recorded, or run on fake ones
+    return ctypes.string_at(memory.data_ptr(), memory.nbytes()) if memory.nbytes() else b""
+
+
+def contents_of(recorder: Recorder, step: Step, existing: Owners) -> Iterator[Content]:
+    """Contents of the storages that the forward pass reads and that no operation makes, where they are known.
+
+    Args:
+        recorder: Has recorded the run.
+        step: The step that ran.
+        existing: Kind and name of the storages that existed before the first operation.
+    """
+    external = recorder.storages.contents
+    stand_ins = dict(_registered(step, existing)) | external.stand_ins
+    total = 0
+    for storage in _storages_read(recorder, stand_ins.keys() | external.by_storage.keys()):
+        content = external.by_storage.get(storage)
+        if storage in stand_ins:
+            content = _original_bytes(*stand_ins[storage])
+        # a storage that has grown since has no contents for its new part
+        is_whole = content is not None and len(content) == recorder.storages.states[storage].bytes
+        data = _packed_if_small(content) if content is not None and is_whole else None
+        if data is not None and total + len(data) <= MOST_PACKED_IN_ALL:
+            total += len(data)
+            yield Content(storage, data)
+
+
+def _registered(step: Step, existing: Owners) -> Iterator[tuple[int, tuple[Layout, Tensor]]]:
+    """Layout and original of the stand-in of each buffer and parameter, by storage."""
+    tensors = {"buffer": step.model.buffers, "parameter": step.model.parameters}
+    for storage, (kind, name) in existing.items():
+        if kind in tensors:
+            stand_in = tensors[kind][name]
+            yield storage, (layout_of(stand_in), step.model.originals[id(stand_in)])
+
+
+def _storages_read(recorder: Recorder, candidates: Set[int]) -> list[int]:
+    """Those of the candidates whose contents may matter to an operation of the forward pass."""
+    values = recorder.storages.values
+    return sorted(
+        {
+            values[value].storage
+            for row in recorder.ops
+            if row[1] == "forward"
+            for value in row[3]
+            if values[value].storage in candidates and _reads_contents(row, value)
+        }
+    )
+
+
+def _reads_contents(row: OpRow, value: int) -> bool:
+    """True where the operation does more with the contents of a value than to count up or to normalise."""
+    operation, _, _, reads, _ = row
+    is_target = any(place == 0 for place, _ in operation.writes_to) and value == reads[0]
+    return not is_target and parse_operation_name(operation.name).base not in STATISTICS_READERS
+
+
+def _original_bytes(layout: Layout, original: Tensor) -> bytes | None:
+    """The bytes of a stand-in's storage, with the numbers of the original."""
+    if original.is_meta or _may_be_trained(original) or original.numel() > MOST_ELEMENTS:
+        return None
+    try:
+        laid_out = torch.empty_strided(layout.shape, layout.strides, dtype=layout.dtype, device="cpu")
+        target, source = laid_out, original.detach()
+        for dim, stride in enumerate(layout.strides):
+            if stride == 0 and layout.shape[dim]:  # expanded: all positions are one
+                target, source = target.narrow(dim, 0, 1), source.narrow(dim, 0, 1)
+        target.copy_(source)
+    # a layout or a class of tensors that cannot be copied: its contents are not known
+    except (RuntimeError, TypeError):
+        return None
+    return _bytes_in(laid_out.untyped_storage())
+
+
+def _packed_if_small(content: bytes) -> str | None:
+    if len(content) > MOST_PACKED and len(zlib.compress(content[:SAMPLE], 1)) > SAMPLE // 2:
+        return None
+    data = packed(content)
+    return data if len(data) <= MOST_PACKED else None
