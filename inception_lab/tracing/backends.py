@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inception_lab.running import stand_ins, torch_internals
 from inception_lab.running.step import Placement
-from inception_lab.tracing.dispatch import CACHING_EXECUTOR, KernelExecutor, tensors_in
+from inception_lab.tracing.dispatch import CACHING_EXECUTOR, FakeExecutor, KernelExecutor, tensors_in
 from inception_lab.tracing.recorder import Adapt, Adapted, Executor
 
 if TYPE_CHECKING:
@@ -131,4 +131,4 @@ def fake_backend(device: str = "cpu") -> Backend:
             fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
             return stand_ins.like_original(fake, tensor)
 
-    return Backend("fake", Placement("cpu", fake_like, fake_like, mode), KernelExecutor(), _unchanged)
+    return Backend("fake", Placement("cpu", fake_like, fake_like, mode), FakeExecutor(), _unchanged)

@@ -15,6 +15,7 @@ from inception_lab.formulas.registry import Cost, cost_of, formulas_version
 from inception_lab.ir.trace import TENSOR
 from inception_lab.running import torch_internals
 from inception_lab.running.layouts import Layout, forget_layouts, layout_of
+from inception_lab.tracing.dtype_checks import check_dtypes
 from inception_lab.tracing.shape_rules import OutputLayouts, output_layouts
 
 if TYPE_CHECKING:
@@ -73,6 +74,31 @@ class KernelExecutor:
         return _describe(func, args, kwargs, None, out), out
 
 
+class FakeExecutor(KernelExecutor):
+    """Runs every operation by its own kernel on tensors without data, element types checked first."""
+
+    def __init__(self) -> None:
+        self._checked: set[Key] = set()
+
+    def __call__(
+        self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> tuple[KnownOperation, Any]:
+        """Run one operation; returns what there is to know of it, and its output."""
+        if _is_new(key, self._checked):
+            check_dtypes(func, args, kwargs)
+        return super().__call__(func, key, args, kwargs)
+
+
+def _is_new(key: Key, keys: set[Key]) -> bool:
+    """Tell if a key is not among these, and add it; False where it cannot be hashed."""
+    try:
+        size = len(keys)
+        keys.add(key)
+    except TypeError:
+        return False
+    return len(keys) > size
+
+
 class CachingExecutor:
     """Asks a cache first, then the shape rules, then the kernel.
 
@@ -102,6 +128,8 @@ class CachingExecutor:
         self, func: OpOverload, key: Key, args: Sequence[Any], kwargs: dict[str, Any]
     ) -> tuple[KnownOperation, Any]:
         layouts: OutputLayouts = output_layouts(func, args, kwargs)
+        if layouts is None:
+            check_dtypes(func, args, kwargs)
         if layouts is None and not func._schema.is_mutable and not func.is_view:
             layouts = _probe_layouts(func, args, kwargs)
         out = func(*args, **kwargs) if layouts is None else _make(layouts)

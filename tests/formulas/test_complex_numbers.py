@@ -109,7 +109,6 @@ PRODUCTS = [
     ("einsum", lambda x, y: torch.einsum("bixy,ioxy->boxy", x, y), [(3, 4, 2, 2), (4, 5, 2, 2)], 240),
     ("tensordot", lambda x, y: torch.tensordot(x, y, 1), [(2, 3, 4), (4, 5)], 120),
     ("bilinear", F.bilinear, [(2, 3), (2, 4), (5, 3, 4)], 2 * 5 * 3 * 4 + 2 * 5 * 4),
-    ("attention", F.scaled_dot_product_attention, [(1, 2, 3, 4)] * 3, 2 * 2 * 3 * 3 * 4),
     ("two convolutions", lambda x, w: F.conv1d(x, w) + F.conv1d(x.conj(), w), [(1, 2, 9), (3, 2, 3)], 252),
 ]
 
