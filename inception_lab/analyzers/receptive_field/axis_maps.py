@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil
 from typing import NamedTuple
@@ -192,48 +190,3 @@ class Support:
     def covers(self, other: Support) -> bool:
         """True where the other sees nothing that this one does not see."""
         return not (other.pixels & ~self.pixels).any()
-
-
-class Routes:
-    """The number of paths that lead here, by the field of the path.
-
-    Attributes:
-        paths: Number of paths by field, in source pixels; by 0 those that see everything.
-        stride: Source pixels between neighbours.
-    """
-
-    __slots__ = ("_size", "paths", "stride")
-
-    def __init__(self, paths: Mapping[int, int], stride: Fraction, size: int) -> None:
-        self.paths, self.stride, self._size = paths, stride, size
-
-    @classmethod
-    def identity(cls, size: int) -> Routes:
-        """One path, on which each pixel sees itself."""
-        return cls({1: 1}, Fraction(1), size)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def after(self, op: AxisOp) -> Routes:
-        """The paths to a value that an operation makes of this one.
-
-        Always another map, also where nothing moves: a merge counts the paths of one and the same map once.
-        """
-        size = op.length
-        if not op.stride or not self.stride:
-            return Routes({0: sum(self.paths.values())}, Fraction(0), size)
-        growth = op.grow * self.stride
-        paths = {int(field + growth): number for field, number in self.paths.items()}
-        return Routes(paths, self.stride * op.stride, size)
-
-    def merge(self, other: Routes) -> Routes:
-        """The paths to a value that depends on both."""
-        paths = Counter(self.paths)
-        paths.update(other.paths)
-        return Routes(paths, min(self.stride, other.stride), max(len(self), len(other)))
-
-    def covers(self, other: Routes) -> bool:
-        """Never: the paths of both count."""
-        del other
-        return False

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
-from inception_lab.analyzers.receptive_field.field import fields
+import numpy as np
+
+from inception_lab.analyzers.receptive_field.axes import source_of
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
+from inception_lab.analyzers.receptive_field.channel_labels import (
+    NOTHING,
+    Label,
+    LabelArray,
+    Labels,
+    full_along,
+)
+from inception_lab.analyzers.receptive_field.channel_moves import (
+    LAYERS,
+    LAYOUTS,
+    MoveContext,
+    Outputs,
+    combine,
+    move_of,
+)
+from inception_lab.analyzers.receptive_field.lineage import Lineage, Way, ways
+from inception_lab.analyzers.receptive_field.propagation import Place, place_of, propagate
+from inception_lab.analyzers.receptive_field.rules.context import Dependence
+from inception_lab.analyzers.receptive_field.spans import Span
 from inception_lab.ir.once import once_per_trace
-from inception_lab.ir.trace import Op, Trace
+from inception_lab.ir.trace import Op, Trace, Value
 
 
 class Segment(NamedTuple):
@@ -17,186 +38,292 @@ class Segment(NamedTuple):
 
     Attributes:
         channels: Their number.
-        field: Source pixels along each axis, from the first to the last that an inner unit sees.
+        field: Source pixels along each axis, from the first to the last that an inner unit sees by local
+            paths; 0 where it sees none, or the whole axis alike.
     """
 
     channels: int
     field: tuple[int, ...]
 
 
-Segments = tuple[Segment, ...]
-Keep = Callable[[Trace, Op, Sequence[Segments]], Segments | None]
-"""Gives the channels of an operation's output by those of its inputs; None where it mixes them all."""
+class Channels(NamedTuple):
+    """What the channels of a value see, and over which layers.
+
+    Attributes:
+        segments: Neighbouring channels of one field, in order.
+        layers: The set of layers whose outputs they hold, as `labels.routes` numbers them.
+    """
+
+    segments: tuple[Segment, ...]
+    layers: int
 
 
-@once_per_trace
-def channel_fields(trace: Trace) -> Mapping[int, Segments]:
-    """The fields of each value's channels, along its second dimension.
-
-    A convolution mixes all channels of a group, so that each of its outputs has the widest field among
-    them; concatenation, element-wise work, pooling and slices keep the channels apart.
-
-    Args:
-        trace: Of any mode.
-
-    Returns:
-        By value id; empty where channels cannot be told apart.
+def channels_of(trace: Trace, value: int) -> Channels | None:
+    """The channels of a value of the forward pass; None where they cannot be told apart.
 
     Raises:
         InceptionLabError: The input has no spatial axes.
     """
-    widest = {value: field.widest for value, field in fields(trace).items() if field.widest}
-    by_value: dict[int, Segments] = {}
-    for op in trace.ops:
-        if op.phase != "forward":
-            break
-        inputs = [_segments_of(trace, value, widest, by_value) for value in op.reads if value in widest]
-        for value in op.writes:
-            if value in widest:
-                by_value[value] = _output_segments(trace, op, inputs, _channels(trace, value), widest[value])
-    for call in trace.calls:
-        for value in call.outputs:
-            # a view that no operation wrote: its channels lie where others were written
-            if value in widest:
-                by_value.setdefault(value, ())
-    return MappingProxyType(by_value)
-
-
-def _output_segments(
-    trace: Trace, op: Op, inputs: Sequence[Segments], channels: int, widest: tuple[int, ...]
-) -> Segments:
-    """The channels of an operation's output, by those of its inputs that have a field."""
-    name = op.base_name
-    if name in _SHUFFLING or (not all(inputs) and not _mixes_all(op)):
-        return ()
-    keep = _KEEPING.get(name, _channel_by_channel)
-    segments = keep(trace, op, inputs) if inputs and all(inputs) else None
-    if segments is None or sum(s.channels for s in segments) != channels:
-        return (Segment(channels, widest),)
-    # the operation widens every channel by as much as it widens the widest
-    growth = _difference(widest, _maximum([s.field for s in segments]))
-    return tuple([Segment(s.channels, _sum(s.field, growth)) for s in segments])
-
-
-def _segments_of(
-    trace: Trace, value: int, widest: Mapping[int, tuple[int, ...]], by_value: Mapping[int, Segments]
-) -> Segments:
-    """The channels of a value read; of one that no operation wrote, such as the input, all alike."""
-    return by_value.get(value, (Segment(_channels(trace, value), widest[value]),))
-
-
-def _channels(trace: Trace, value: int) -> int:
-    shape = trace.values[value].shape
-    return shape[1] if len(shape) > 1 else 1
-
-
-# ------------------------------------------------------------------------------ kinds of operations
-
-
-def _channel_by_channel(trace: Trace, op: Op, inputs: Sequence[Segments]) -> Segments | None:
-    """Each output channel depends on the same channel of every input."""
-    del trace, op
-    widths = {sum(s.channels for s in segments) for segments in inputs}
-    if len(widths) > 1:
+    labelling = channel_labels(trace)
+    array, geometry = labelling.arrays.get(value), labelling.geometries.get(value)
+    if array is None or not isinstance(geometry, Geometry):
         return None
-    # cut all inputs wherever one of them changes its field
-    ends = sorted({end for segments in inputs for end in accumulate(s.channels for s in segments)})
-    starts = [0, *ends[:-1]]
+    dim = _channel_dim(geometry)
+    if dim is None:
+        return None
+    labels = labelling.labels
+    joined = labels.join_over(array, [d for d in range(array.ndim) if d != dim]).ravel()
+    rows = [(number, len(list(run))) for number, run in groupby(joined.tolist())]
+    count = geometry.shape[dim]
+    if len(rows) == 1:
+        rows = [(rows[0][0], count)]  # of all channels alike
+    fields = [_field(labels[number]) for number, _ in rows]
+    segments = [Segment(n, field) for field, (_, n) in zip(fields, rows, strict=True) if field is not None]
+    if len(segments) < len(rows):
+        return None
+    layers = 0
+    for number, _ in rows:
+        layers |= labels[number].layers
+    return Channels(_join_neighbours(segments), layers)
+
+
+def _channel_dim(geometry: Geometry) -> int | None:
+    """The dimension of channels: the first without an axis, a batch apart; None without one."""
+    plain = [d for d in range(len(geometry.dims)) if not geometry.axes_in([d])]
+    if plain == [0]:
+        # without a batch each axis is a dimension of its own, and not written into one with the channels
+        return 0 if all(len(dim) == 1 for dim in geometry.dims[1:]) and geometry.dims[1:] else None
+    return next((d for d in plain if d > 0), None)
+
+
+def _field(label: Label) -> tuple[int, ...] | None:
+    """The field along each axis, None where an axis has no one field."""
+    if any(span is not None and not isinstance(span, Span) for span in label.spans):
+        return None
+    return tuple([span.field if isinstance(span, Span) else 0 for span in label.spans])
+
+
+def _join_neighbours(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    """Neighbours of one field as one segment."""
     return tuple(
         [
-            Segment(end - start, _maximum([_at(segments, start).field for segments in inputs]))
-            for start, end in zip(starts, ends, strict=True)
+            Segment(sum(segment.channels for segment in run), field)
+            for field, run in groupby(segments, key=lambda segment: segment.field)
         ]
     )
 
 
-def _at(segments: Segments, channel: int) -> Segment:
-    ends = accumulate(s.channels for s in segments)
-    return next(s for s, end in zip(segments, ends, strict=True) if channel < end)
+# ------------------------------------------------------------------------------ the pass over a trace
 
 
-def _one_after_another(trace: Trace, op: Op, inputs: Sequence[Segments]) -> Segments | None:
-    """Channels put together, where it is they that are put together."""
-    if op.arg("dim", 0) % len(trace.values[op.writes[0]].shape) != 1:
-        return _channel_by_channel(trace, op, inputs)
-    return tuple([segment for segments in inputs for segment in segments])
+class Labelling(NamedTuple):
+    """The labels of every value of the forward pass.
+
+    Attributes:
+        labels: The labels.
+        arrays: The labels of each value by its id; None where they cannot be told.
+        geometries: The layout of the source's axes in each value.
+    """
+
+    labels: Labels
+    arrays: Mapping[int, LabelArray | None]
+    geometries: Mapping[int, Dependence]
 
 
-def _group_by_group(trace: Trace, op: Op, inputs: Sequence[Segments]) -> Segments | None:
-    """Each group of output channels depends on all channels of a group of inputs."""
-    groups, out = op.arg("groups", 1), _channels(trace, op.writes[0])
-    singles = _singles(inputs[0])
-    width = len(singles) // groups
-    if groups == 1:
-        return (Segment(out, _maximum(singles)),)
-    return _join_neighbours(
-        [Segment(out // groups, _maximum(singles[g * width : (g + 1) * width])) for g in range(groups)]
+@once_per_trace
+def channel_labels(trace: Trace) -> Labelling:
+    """The labels of the channels of every value: what each sees by local paths.
+
+    A convolution mixes all channels of a group, so that each of its outputs sees what any of them sees;
+    whatever moves channels, such as a slice, a shuffle or a concatenation, moves their labels with them.
+
+    Args:
+        trace: Of any mode.
+
+    Raises:
+        InceptionLabError: The input has no spatial axes.
+    """
+    source, axes = source_of(trace)
+    labels = Labels(len(axes))
+    geometries = propagate(trace, source, axes, Lineage.identity)
+    arrays = _Arrays(trace, labels, source)
+    for op in trace.ops:
+        if op.phase != "forward":
+            break
+        _label_outputs(arrays, op, geometries)
+    for call in trace.calls:
+        for value in call.outputs:
+            arrays.of(value)
+    return Labelling(labels, arrays.by_value, geometries)
+
+
+def _label_outputs(arrays: _Arrays, op: Op, geometries: Mapping[int, Dependence]) -> None:
+    """Give the values that an operation writes their labels."""
+    trace = arrays.trace
+    inputs = [arrays.of(value) for value in op.reads]
+    read = [geometries.get(value) for value in op.reads]
+    context = MoveContext(
+        op,
+        op.base_name,
+        arrays.labels,
+        [geometry if isinstance(geometry, Geometry) else None for geometry in read],
+        [trace.values[value].shape for value in op.reads],
+        [trace.values[value].shape for value in op.writes],
     )
-
-
-def _slice_of(trace: Trace, op: Op, inputs: Sequence[Segments]) -> Segments | None:
-    """Some of the channels, where it is they that are cut."""
-    shape = trace.values[op.reads[0]].shape
-    if op.arg("dim", 0) % len(shape) != 1:
-        return _channel_by_channel(trace, op, inputs)
-    positions = slice(op.arg("start"), op.arg("end"), op.arg("step", 1)).indices(shape[1])
-    singles = _singles(inputs[0])
-    return _join_neighbours([Segment(1, singles[c]) for c in range(*positions)])
-
-
-def _all_mixed(trace: Trace, op: Op, inputs: Sequence[Segments]) -> Segments | None:
-    """Every channel depends on every other."""
-    del trace, op, inputs
-    return None
-
-
-def _mixes_all(op: Op) -> bool:
-    """True where every output channel depends on all input channels."""
-    name = op.base_name
-    return name in ("mm", "addmm") or (name == "convolution" and op.arg("groups", 1) == 1)
-
-
-_SHUFFLING = (
-    "view", "_unsafe_view", "permute", "transpose", "bmm", "split", "split_with_sizes", "unbind", "select",
-    "stack", "channel_shuffle", "native_channel_shuffle", "flip", "pixel_shuffle", "pixel_unshuffle",
-)  # fmt: skip
-"""Operations that move channels, or whose output is not a tensor of N x C x axes any more."""
-
-_KEEPING: Mapping[str, Keep] = {
-    "convolution": _group_by_group,
-    "cat": _one_after_another,
-    "slice": _slice_of,
-    **dict.fromkeys(("mm", "addmm"), _all_mixed),
-}
-"""Operations that keep channels apart in a way of their own; all others do so channel by channel."""
-
-
-# ------------------------------------------------------------------------------ segments
-
-
-def _singles(segments: Segments) -> list[tuple[int, ...]]:
-    """The field of each channel."""
-    return [s.field for s in segments for _ in range(s.channels)]
-
-
-def _join_neighbours(segments: Sequence[Segment]) -> Segments:
-    """Neighbours of one field as one segment."""
-    row: list[Segment] = []
-    for channels, field in segments:
-        if row and row[-1].field == field:
-            row[-1] = Segment(row[-1].channels + channels, field)
+    moved = _moved_inputs(context, inputs)
+    for index, value in enumerate(op.writes):
+        geometry = geometries.get(value)
+        if geometry is None:  # of what does not depend on the source
+            arrays.write(op, value, np.full((1,) * len(trace.values[value].shape), NOTHING))
+        elif isinstance(geometry, Geometry):
+            arrays.write(op, value, _output(context, moved, geometry, index))
         else:
-            row.append(Segment(channels, field))
-    return tuple(row)
+            arrays.write(op, value, None)
 
 
-def _maximum(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    return tuple([max(along) for along in zip(*rows, strict=True)])
+def _moved_inputs(context: MoveContext, inputs: Sequence[LabelArray | None]) -> list[Outputs]:
+    """The labels of each tensor read where the operation puts them, output by output."""
+    move = move_of(context)
+    moved: list[Outputs] = []
+    for place, (array, geometry) in enumerate(zip(inputs, context.geometries, strict=True)):
+        if geometry is None:
+            array = np.full((1,) * len(context.shapes[place]), NOTHING)
+        moved.append(None if array is None else move(context, place, array))
+    return moved
 
 
-def _difference(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
-    return tuple([a - b for a, b in zip(one, other, strict=True)])
+def _output(
+    context: MoveContext, moved: Sequence[Outputs], geometry: Geometry, index: int
+) -> LabelArray | None:
+    """The labels of one value written: each input's after the operation, joined or put together."""
+    rank = len(geometry.dims)
+    by_input = _ways(context, geometry)
+    parts: list[LabelArray] = []
+    for place, (outputs, axis_ways) in enumerate(zip(moved, by_input, strict=True)):
+        if any(axis_ways):
+            if outputs is None or _loses_places(context, axis_ways):
+                return None
+            array = outputs[min(index, len(outputs) - 1)]
+            parts.append(_through(context, array, axis_ways, place))
+        else:  # overwritten, or of a dependence on its shape alone
+            parts.append(np.full((1,) * len(context.shapes[place]), NOTHING))
+    output = combine(context, parts, rank)
+    return output if output is None or output.ndim == rank else None
 
 
-def _sum(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
-    return tuple([a + b for a, b in zip(one, other, strict=True)])
+def _ways(context: MoveContext, geometry: Geometry) -> list[list[list[Way]]]:
+    """The ways from each input to an output, along each axis."""
+    by_input: list[list[list[Way]]] = [[[] for _ in geometry.maps] for _ in context.geometries]
+    for axis, target in enumerate(geometry.maps):
+        sources = [g and g.maps[axis] for g in context.geometries]
+        lineages = [source for source in sources if isinstance(source, Lineage)]
+        if isinstance(target, Lineage):
+            for lineage, way in ways(target, lineages):
+                for place, source in enumerate(sources):
+                    if source is lineage:
+                        by_input[place][axis].append(way)
+    return by_input
+
+
+def _loses_places(context: MoveContext, axis_ways: Sequence[Sequence[Way]]) -> bool:
+    """True where an operation that reduces nothing is followed along an axis as one that does."""
+    is_local = context.name in LAYOUTS or context.is_pointwise
+    return is_local and any(not op.stride for along in axis_ways for way in along for op in way)
+
+
+def _through(
+    context: MoveContext, array: LabelArray, axis_ways: Sequence[Sequence[Way]], place: int
+) -> LabelArray:
+    """The labels after an operation's part along each axis."""
+    ops = [op for along in axis_ways for way in along for op in way]
+    is_layer = context.name in LAYERS or any(op.grow or op.stride != 1 for op in ops)
+    if not ops and not is_layer and all(axis_ways):
+        return array
+    layer = (context.op.id, place) if is_layer else None
+    return context.labels.map_through(array, axis_ways, layer)
+
+
+# ------------------------------------------------------------------------------ values and their storages
+
+
+class _Arrays:
+    """The labels of the values so far, and of what was written into each storage."""
+
+    def __init__(self, trace: Trace, labels: Labels, source: int) -> None:
+        self.trace, self.labels = trace, labels
+        value = trace.values[source]
+        self._source = source
+        self.by_value: dict[int, LabelArray | None] = {
+            source: np.full((1,) * len(value.shape), labels.source)
+        }
+        self._newest: dict[Place, int] = {place_of(value): source}
+        self._overwriting: dict[int, list[int]] = {}
+
+    def write(self, op: Op, value: int, array: LabelArray | None) -> None:
+        """Note what an operation has written."""
+        tensor = self.trace.values[value]
+        if value != self._source:  # which the operation that writes it must not overwrite
+            self.by_value[value] = array
+        self._newest[place_of(tensor)] = value
+        if op.in_place:
+            self._overwriting.setdefault(tensor.storage, []).append(value)
+
+    def of(self, value: int) -> LabelArray | None:
+        """The labels of a value, also of one that was written through views of its storage."""
+        if value not in self.by_value:
+            self.by_value[value] = self._by_storage(self.trace.values[value])
+        return self.by_value[value]
+
+    def _by_storage(self, value: Value) -> LabelArray | None:
+        newest = self._newest.get(place_of(value))
+        array: LabelArray | None = np.full((1,) * len(value.shape), NOTHING)
+        since = -1
+        if newest is not None:
+            array, since = self.by_value[newest], self.trace.values[newest].op or -1
+        for later in self._overwriting.get(value.storage, ()):
+            view = self.trace.values[later]
+            if (view.op or 0) > since and array is not None:
+                array = _written_over(array, value, self.by_value[later], view)
+        return array
+
+
+def _written_over(
+    array: LabelArray, value: Value, written: LabelArray | None, view: Value
+) -> LabelArray | None:
+    """The labels of a value after a write through a view of it; None where that lies across dimensions."""
+    if written is None:
+        return None
+    if view.shape == value.shape and (view.strides, view.offset) == (value.strides, value.offset):
+        return written
+    if written.size == array.size == 1 and written.flat[0] == array.flat[0]:
+        return array
+    box = _box(value, view)
+    if box is None:
+        return None
+    partial = [d for d, run in enumerate(box) if len(run) < value.shape[d]]
+    varied = [d for d, n in enumerate(written.shape) if n > 1]
+    whole = np.array(full_along(array, {*partial, *varied}, value.shape))
+    # along dimensions that are written whole and alike the array keeps its one label
+    whole[np.ix_(*[places if n > 1 else range(1) for places, n in zip(box, whole.shape, strict=True)])] = (
+        written
+    )
+    return whole
+
+
+def _box(value: Value, view: Value) -> list[range] | None:
+    """The positions of a view along each dimension of a value; None where it is not laid out along them."""
+    if len(view.shape) != len(value.shape):
+        return None
+    missing = view.offset - value.offset
+    box = [range(size) for size in view.shape]
+    # the slowest dimension takes as much of the distance as it can
+    for dim in sorted(range(len(value.strides)), key=lambda d: -value.strides[d]):
+        stride, size = value.strides[dim], view.shape[dim]
+        if value.shape[dim] == 1 or not stride:
+            continue
+        start, missing = divmod(missing, stride)
+        step, rest = divmod(view.strides[dim], stride) if size > 1 else (1, 0)
+        box[dim] = range(start, start + max(step, 1) * size, max(step, 1))
+        if rest or step < 1 or start < 0 or (size and box[dim][-1] >= value.shape[dim]):
+            return None
+    return None if missing else box

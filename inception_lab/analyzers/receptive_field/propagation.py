@@ -57,7 +57,7 @@ class Propagation:
         self.trace = trace
         value = trace.values[source]
         self.dependences: dict[int, Dependence] = {source: _identity(value.shape, axes, make_map)}
-        self._newest = {_place(value): source}
+        self._newest = {place_of(value): source}
         self._overwriting: dict[int, list[int]] = {}
 
     def run(self, op: Op) -> None:
@@ -69,7 +69,7 @@ class Propagation:
             # not the source itself, which the operation that writes it must not overwrite
             self.dependences.setdefault(value, dependence)
             tensor = self.trace.values[value]
-            self._newest[_place(tensor)] = value
+            self._newest[place_of(tensor)] = value
             if op.in_place:
                 self._overwriting.setdefault(tensor.storage, []).append(value)
 
@@ -100,7 +100,7 @@ class Propagation:
     def _by_storage(self, value: Value) -> Dependence:
         """The newest value at the same place, with what was written over it through views since."""
         values = self.trace.values
-        newest = self._newest.get(_place(value))
+        newest = self._newest.get(place_of(value))
         base = self.dependences[newest] if newest is not None else None
         since = values[newest].op if newest is not None else None
         # ids of operations are in order of execution; without a newest value all writes count
@@ -121,5 +121,6 @@ def _identity(shape: Sequence[int], axes: Sequence[int], make_map: Callable[[int
     return Geometry(tuple(dims), tuple([maps[shape[d]] for d in axes]))
 
 
-def _place(value: Value) -> Place:
+def place_of(value: Value) -> Place:
+    """The elements that a value holds."""
     return Place(value.storage, value.shape, value.strides, value.offset)

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from pandas import DataFrame
 
-from inception_lab.analyzers.receptive_field.axes import source_of
-from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry
-from inception_lab.analyzers.receptive_field.axis_maps import Routes
-from inception_lab.analyzers.receptive_field.channels import Segments, channel_fields
-from inception_lab.analyzers.receptive_field.field import Field, fields
-from inception_lab.analyzers.receptive_field.propagation import propagate
+from inception_lab.analyzers.receptive_field.channels import Channels, channel_labels, channels_of
+from inception_lab.analyzers.receptive_field.routes import ByStride, paths_by_field
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_name, places
 from inception_lab.ir.trace import Call, Trace
@@ -25,18 +19,23 @@ SUMMARY = ["module", "axis", "smallest", "median", "largest"]
 def field_spectrum(trace: Trace) -> DataFrame:
     """The receptive fields present at the output of each module with branches.
 
-    A channel carries the widest field of all paths that lead to it. A path is a way through the
+    A channel carries the widest field of all local paths that lead to it. A path is a way through the
     layers from the input; convolutions and pools on it add to its field, and paths that meet in a
-    concatenation or an addition are all counted. Branches of element-wise work alone are one path.
+    concatenation or an addition are all counted, those that lead to one of the module's channels. Branches
+    of element-wise work alone are one path. What a unit sees through a gate or a normalisation over a whole
+    axis is no path.
+
+    Numbers of paths are exact. As they double with each residual block, a column of those beyond 64 bits
+    holds Python's integers. A table of n modules in a row has n x n rows, one for each field in each.
 
     Args:
         trace: Of any mode.
 
     Returns:
         A row per module, axis and field, the smallest first: `module`, `axis`, `field` in input pixels,
-        `channels` and `paths` that carry it. Modules without parallel branches are left out, unless the
-        net has no other; so are those whose units see everything, and those whose channels cannot be
-        told apart.
+        `channels` and `paths` that carry it. Channels without a local path are in no row. Modules without
+        parallel branches are left out, unless the net has no other; so are those whose channels cannot be
+        told apart, or see the input in uneven steps.
 
     Raises:
         InceptionLabError: The input has no spatial axes.
@@ -53,18 +52,14 @@ def field_spectrum(trace: Trace) -> DataFrame:
 
 @once_per_trace
 def _spectrum(trace: Trace) -> DataFrame:
-    value, axes = source_of(trace)
-    by_value, channels = fields(trace), channel_fields(trace)
-    routes = propagate(trace, value, axes, Routes.identity)
-    rows: list[dict[str, Any]] = []
+    routes = channel_labels(trace).labels.routes
+    columns: dict[str, list[object]] = {name: [] for name in SPECTRUM}
     for call in _modules(trace):
-        output = call.outputs[0]
-        geometry = routes.get(output)
-        # both spectra are of one value: where either cannot be told, a row would have half a meaning
-        if _has_extent(by_value.get(output)) and channels.get(output) and isinstance(geometry, Geometry):
-            for axis in range(len(axes)):
-                rows += _rows(call, axis, channels[output], geometry.maps[axis])
-    return DataFrame(rows, columns=SPECTRUM)
+        channels = channels_of(trace, call.outputs[0])
+        if channels is not None:
+            for axis, paths in enumerate(routes.of(channels.layers)):
+                _add_rows(columns, layer_name(call), axis, channels, paths)
+    return DataFrame(columns)
 
 
 def spectrum_summary(spectrum: DataFrame) -> DataFrame:
@@ -94,17 +89,19 @@ def _modules(trace: Trace) -> list[Call]:
     return with_branches or [call for call in calls if "." not in call.path]
 
 
-def _has_extent(field: Field | None) -> bool:
-    return field is not None and field.status in ("exact", "misaligned") and field.widest is not None
-
-
-def _rows(call: Call, axis: int, segments: Segments, routes: AxisMap) -> list[dict[str, Any]]:
-    paths: Mapping[int, int] = routes.paths if isinstance(routes, Routes) else {}
-    channels: Counter[int] = Counter()
-    for segment in segments:
-        channels[segment.field[axis]] += segment.channels
-    return [
-        {"module": layer_name(call), "axis": axis, "field": field, "channels": channels[field],
-         "paths": paths.get(field, 0)}
-        for field in sorted(channels.keys() | paths.keys())
-    ]  # fmt: skip
+def _add_rows(
+    columns: dict[str, list[object]], module: str, axis: int, channels: Channels, paths: ByStride
+) -> None:
+    widths: Counter[int] = Counter()
+    for segment in channels.segments:
+        widths[segment.field[axis]] += segment.channels
+    del widths[0]  # of channels without a local path, which have no field
+    if not widths:
+        return
+    numbers = paths_by_field(paths.values())
+    fields = sorted(widths.keys() | numbers.keys())
+    columns["module"] += [module] * len(fields)
+    columns["axis"] += [axis] * len(fields)
+    columns["field"] += fields
+    columns["channels"] += [widths[field] for field in fields]
+    columns["paths"] += [numbers.get(field, 0) for field in fields]

@@ -7,7 +7,8 @@ from support.typed import typed
 
 import inception_lab as il
 from inception_lab.analyzers.receptive_field import propagation
-from inception_lab.analyzers.receptive_field.axis_maps import Extents, Routes, Support
+from inception_lab.analyzers.receptive_field.axis_maps import Extents, Support
+from inception_lab.analyzers.receptive_field.lineage import Lineage
 from inception_lab.analyzers.receptive_field.sizes import Sizes
 
 
@@ -39,7 +40,7 @@ def test_readers_of_one_trace_share_one_computation(trace, propagations):
             il.field_of(trace, layer)
         il.summarise(trace)
     (source,) = {source for _, source in propagations}
-    assert propagations == {(start, source): 1 for start in (Extents.identity, Routes.identity, Sizes.up_to)}
+    assert propagations == {(start, source): 1 for start in (Extents.identity, Lineage.identity, Sizes.up_to)}
 
 
 def test_each_source_and_each_trace_has_a_computation_of_its_own(trace, propagations):
@@ -63,7 +64,7 @@ def test_the_command_follows_its_trace_once(capsys, propagations):
     code, _, _ = typed(capsys, "receptive-field", "googlenet", "--input-size", "3x96x96", "--format", "json")
     assert code == 0
     assert sum(times for (start, _), times in propagations.items() if start == Extents.identity) == 1
-    assert sum(times for (start, _), times in propagations.items() if start == Routes.identity) == 1
+    assert sum(times for (start, _), times in propagations.items() if start == Lineage.identity) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import product
+from math import comb
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from support.branched import InceptionTime
 from torch import nn
 
 import inception_lab as il
+from inception_lab.analyzers.receptive_field.channels import channels_of
 from inception_lab.analyzers.receptive_field.spectrum import spectrum_summary
 
 
@@ -72,9 +74,7 @@ def test_depthwise_convolutions_and_slices_keep_channels_apart():
 
     net = nn.Sequential(Apart(), nn.ReLU())
     trace = il.trace(net, (1, 3, 9, 9))
-    from inception_lab.analyzers.receptive_field.channels import channel_fields
-
-    segments = channel_fields(trace)[trace.calls[0].outputs[0]]
+    segments = channels_of(trace, trace.calls[0].outputs[0]).segments
     assert [tuple(segment) for segment in segments] == [(2, (3, 3)), (6, (5, 5))]
 
 
@@ -130,3 +130,84 @@ def test_a_net_without_branches_shows_its_own_modules():
         ["0", 3, 2, 1],
         ["1", 5, 5, 1],
     ]
+
+
+def test_channels_of_other_centres_keep_their_own_field():
+    """A convolution that begins a pixel before the edge beside a pool that begins at it: 3 pixels each."""
+
+    class Beside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.pool = nn.Conv2d(3, 4, 3, 2, 1), nn.MaxPool2d(3, 2, 0, ceil_mode=True)
+
+        def forward(self, x):
+            return torch.cat([self.conv(x), self.pool(x)], 1)
+
+    assert rows(nn.Sequential(Beside()), (1, 3, 16, 16), "0") == [[3, 7, 2]]
+    # behind it a convolution sees 8 pixels: two strides of 2, and the pixel by which the branches differ
+    net = nn.Sequential(Beside(), Block(7, [(3, 2), (1, 1)]))
+    assert rows(net, (1, 3, 16, 16), "1") == [[3, 0, 2], [4, 1, 0], [7, 0, 2], [8, 2, 0]]
+
+
+class Gate(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.squeeze, self.excite = nn.Conv2d(channels, 2, 1), nn.Conv2d(2, channels, 1)
+
+    def forward(self, x):
+        return x * self.excite(self.squeeze(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+
+
+@pytest.mark.parametrize("normalisation", [nn.Identity, lambda: nn.GroupNorm(2, 10), lambda: Gate(10)])
+def test_gates_leave_the_local_fields_as_they_are(normalisation):
+    """Through a gate or statistics a unit sees everything, which is no field of a path."""
+    net = nn.Sequential(Block(3, BRANCHES), normalisation(), Block(10, BRANCHES))
+    plain = nn.Sequential(Block(3, BRANCHES), Block(10, BRANCHES))
+    assert rows(net, (1, 3, 40, 40), "2") == rows(plain, (1, 3, 40, 40), "1")
+
+
+def test_paths_are_those_of_the_channels_that_are_left():
+    """Of fields 1, 3 and 5, in channels 0 to 1, 2 to 5 and 6 to 9, a slice holds those of the last two."""
+
+    class Halves(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.branches = Block(3, [(1, 2), (3, 4), (5, 4)]).branches
+            self.left, self.right = nn.Conv2d(4, 3, 3, padding=1), nn.Conv2d(4, 1, 1)
+
+        def forward(self, x):
+            first, last = torch.cat([branch(x) for branch in self.branches], 1)[:, 2:].split(4, 1)
+            return torch.cat([self.left(first), self.right(last)], 1)
+
+    assert rows(nn.Sequential(Halves()), (1, 3, 20, 20), "0") == [[5, 4, 2]]
+
+
+def test_a_layer_that_keeps_channels_apart_continues_each_path_once():
+    """Channels 0 and 1 of x + y hold x's paths beside y's; a pool after it has the one path over y once."""
+
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block, self.other = Block(1, [(1, 1), (3, 1)]), nn.Conv2d(1, 2, 5, padding=2)
+
+        def forward(self, x):
+            return nn.functional.max_pool2d(self.block(x) + self.other(x), 3, 1, 1)
+
+    assert rows(nn.Sequential(Pooled()), (1, 1, 20, 20), "0") == [[3, 0, 1], [5, 0, 1], [7, 2, 1]]
+
+
+def test_numbers_of_paths_are_exact_beyond_64_bits():
+    """Each of 70 shortcuts doubles the paths, as binomials: of 2**70 in all, C(70, 35) add 35 x 2 pixels."""
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 3, padding=1)
+
+        def forward(self, x):
+            return x + self.conv(x)
+
+    trace = il.trace(nn.Sequential(*[Residual() for _ in range(70)]), (1, 1, 8, 8))
+    spectrum = il.field_spectrum(trace).query("module == '69' and axis == 0")
+    assert sum(spectrum["paths"]) == 2**70
+    assert dict(zip(spectrum["field"], spectrum["paths"], strict=True))[71] == comb(70, 35)

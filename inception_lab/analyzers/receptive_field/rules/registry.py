@@ -100,10 +100,12 @@ def rule_of(name: str, in_place: bool) -> Rule | None:
         in_place: True where it writes to its first input.
     """
     rule = (IN_PLACE_RULES.get(name) if in_place else None) or RULES.get(name)
-    return rule or (arithmetic.elementwise if _is_pointwise(name) else None)
+    return rule or (arithmetic.elementwise if is_pointwise(name) else None)
 
 
-def _is_pointwise(name: str) -> bool:
+@cache
+def is_pointwise(name: str) -> bool:
+    """True where PyTorch tags an operation as element-wise."""
     packet = getattr(torch.ops.aten, name, None)
     overloads = [getattr(packet, overload) for overload in packet.overloads()] if packet else []
     return any(torch.Tag.pointwise in overload.tags for overload in overloads)

@@ -1,0 +1,58 @@
+"""Maps that remember how they were made, so that each operation's part in them can be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from inception_lab.analyzers.receptive_field.axis_ops import AxisOp
+
+Way = tuple[AxisOp, ...]
+"""Operations along one axis, one after another."""
+
+
+class Lineage:
+    """The map of a value along one axis as what was done to others.
+
+    Attributes:
+        op: What was done; None where several maps were merged, and for the source itself.
+        parents: The maps that it was done to.
+    """
+
+    __slots__ = ("_length", "op", "parents")
+
+    def __init__(self, length: int, op: AxisOp | None = None, parents: tuple[Lineage, ...] = ()) -> None:
+        self._length, self.op, self.parents = length, op, parents
+
+    @classmethod
+    def identity(cls, size: int) -> Lineage:
+        """The source itself."""
+        return cls(size)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def after(self, op: AxisOp) -> Lineage:
+        """The map of what an operation makes of this."""
+        return Lineage(op.length, op, (self,))
+
+    def merge(self, other: Lineage) -> Lineage:
+        """The map of what depends on both."""
+        return Lineage(max(len(self), len(other)), None, (self, other))
+
+    def covers(self, other: Lineage) -> bool:
+        """Never: both are a part of what was done."""
+        del other
+        return False
+
+
+def ways(target: Lineage, sources: Collection[Lineage]) -> Iterator[tuple[Lineage, Way]]:
+    """The operations from each of some maps to a later one, for every way that leads there."""
+    ends = {id(source): source for source in sources}
+    unfinished: list[tuple[Lineage, Way]] = [(target, ())]
+    while unfinished:
+        lineage, way = unfinished.pop()
+        if id(lineage) in ends:
+            yield lineage, way
+            continue
+        longer = way if lineage.op is None else (lineage.op, *way)
+        unfinished += [(parent, longer) for parent in lineage.parents]

@@ -1,0 +1,128 @@
+"""Spans on an axis without edges: the source pixels that each unit of a period sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import gcd, lcm
+from typing import NamedTuple
+
+from inception_lab.analyzers.receptive_field.axis_ops import AxisOp
+
+LONGEST_PERIOD = 4096
+"""Units after which a span has to repeat; resizing by odd factors one after another may exceed it."""
+
+_FAR = 1 << 60
+"""First pixel, and less the last one, of a unit that sees nothing."""
+
+
+class Unevenness(NamedTuple):
+    """Says that units do not repeat, so that no one span describes them."""
+
+    def after(self, op: AxisOp) -> Unevenness | None:
+        """The span after one more operation."""
+        return self if op.stride else None
+
+
+UNEVEN = Unevenness()
+
+
+class Span(NamedTuple):
+    """First and last source pixel of each unit of a period.
+
+    Unit i + k, of a period of k units, sees what unit i sees, moved by `step` pixels. Unlike the numbers
+    of a window, which are means over phases, these are exact after upsampling too.
+
+    Attributes:
+        first: By unit.
+        last: By unit; below the first where a unit sees nothing.
+        step: Source pixels per period.
+    """
+
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+    step: int
+
+    @property
+    def field(self) -> int:
+        """Pixels from the first to the last of the unit that sees most, 0 where none sees any."""
+        return max(max(b - a for a, b in zip(self.first, self.last, strict=True)) + 1, 0)
+
+    def after(self, op: AxisOp) -> AnySpan:
+        """The span of what an operation makes of this, None where a unit then sees everything."""
+        if not op.stride:
+            return None
+        if op.spans is None:
+            return UNEVEN
+        if len(self.first) == len(op.spans) == 1:  # as everywhere before the first upsampling
+            (first, last), step = op.spans[0], self.step
+            return Span((self.first[0] + first * step,), (self.last[0] + last * step,), int(op.stride) * step)
+        rows = len(op.spans)
+        advance = int(op.stride * rows)
+        period = len(self.first)
+        # so many periods of the operation's rows end where a period of this ends
+        repeats = period // gcd(advance, period)
+        if rows * repeats > LONGEST_PERIOD:
+            return UNEVEN
+        ends = [
+            self._over(first + k * advance, last + k * advance)
+            for k in range(repeats)
+            for first, last in op.spans
+        ]
+        return _shortened([a for a, _ in ends], [b for _, b in ends], repeats * advance // period * self.step)
+
+    def _over(self, start: int, stop: int) -> tuple[int, int]:
+        """First and last pixel that the units from `start` to `stop` see."""
+        # one period further on all units see later pixels
+        period = len(self.first)
+        leading = range(start, min(stop, start + period - 1) + 1)
+        trailing = range(max(start, stop - period + 1), stop + 1)
+        first = min((self.first[i % period] + i // period * self.step for i in leading), default=_FAR)
+        last = max((self.last[i % period] + i // period * self.step for i in trailing), default=-_FAR)
+        return (first, last) if first <= last else (_FAR, -_FAR)
+
+    def merge(self, other: Span) -> Span | Unevenness:
+        """The span of a unit that sees both; uneven where strides differ."""
+        if self == other:
+            return self
+        one, two = len(self.first), len(other.first)
+        if one == two == 1 and self.step == other.step:
+            return Span((min(self.first[0], other.first[0]),), (max(self.last[0], other.last[0]),), self.step)
+        period = lcm(one, two)
+        if self.step * two != other.step * one or period > LONGEST_PERIOD:
+            return UNEVEN
+        units = range(period)
+        ends = [(self._over(i, i), other._over(i, i)) for i in units]
+        first, last = [min(a[0], b[0]) for a, b in ends], [max(a[1], b[1]) for a, b in ends]
+        return _shortened(first, last, self.step * (period // one))
+
+
+AnySpan = Span | Unevenness | None
+"""None for what depends on no place of its own: on nothing, or on everything alike."""
+
+ITSELF = Span((0,), (0,), 1)
+"""Each unit sees the pixel at its own place."""
+
+
+def merge_spans(one: AnySpan, other: AnySpan) -> AnySpan:
+    """The span of a unit that sees both."""
+    if one is None or other is None:
+        return other if one is None else one
+    if isinstance(one, Unevenness) or isinstance(other, Unevenness):
+        return UNEVEN
+    return one.merge(other)
+
+
+def _shortened(first: Sequence[int], last: Sequence[int], step: int) -> Span:
+    """The span with its shortest period."""
+    period = len(first)
+    for shorter in range(1, period):
+        if period % shorter or step % (period // shorter):
+            continue
+        part = step // (period // shorter)
+        if all(
+            end[i] + part * (abs(end[i]) < _FAR // 2) == end[i + shorter]
+            for end in (first, last)
+            for i in range(period - shorter)
+        ):
+            return Span(tuple(first[:shorter]), tuple(last[:shorter]), part)
+    return Span(tuple(first), tuple(last), step)
