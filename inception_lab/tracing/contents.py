@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import zlib
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,18 +44,24 @@ class ExternalContents:
     Attributes:
         by_storage: The bytes of each storage, by its id.
         stand_ins: Layout and original of the stand-in in each storage, by its id.
+        lost: Ids of the storages that had no data when they were met, as PyTorch has put it on meta.
     """
 
     def __init__(self, originals: Mapping[int, Tensor], trusts_python: bool) -> None:
         self._originals, self._trusts_python = originals, trusts_python
         self.by_storage: dict[int, bytes] = {}
         self.stand_ins: dict[int, tuple[Layout, Tensor]] = {}
+        self.lost: set[int] = set()
 
     def keep(self, storage: int, tensor: Tensor) -> None:
         """Keep the contents of a tensor's whole storage, unless they are weights or too many."""
         if id(tensor) in self._originals:
             self.stand_ins[storage] = layout_of(tensor), self._originals[id(tensor)]
-        elif self._trusts_python and not tensor.is_meta and not _may_be_trained(tensor):
+        elif not self._trusts_python or _may_be_trained(tensor):
+            return
+        elif tensor.is_meta:
+            self.lost.add(storage)
+        else:
             memory = tensor.untyped_storage()
             # fake tensors have storages on meta
             if memory.device.type == "cpu" and memory.nbytes() <= MOST_ELEMENTS * tensor.dtype.itemsize:
@@ -81,16 +87,40 @@ def contents_of(recorder: Recorder, step: Step, existing: Owners) -> Iterator[Co
     """
     external = recorder.storages.contents
     stand_ins = dict(_registered(step, existing)) | external.stand_ins
-    total = 0
-    for storage in _storages_read(recorder, stand_ins.keys() | external.by_storage.keys()):
+    budget = _Budget()
+    for storage in storages_read(recorder, stand_ins.keys() | external.by_storage.keys()):
         content = external.by_storage.get(storage)
         if storage in stand_ins:
             content = _original_bytes(*stand_ins[storage])
         # a storage that has grown since has no contents for its new part
-        is_whole = content is not None and len(content) == recorder.storages.states[storage].bytes
-        data = _packed_if_small(content) if content is not None and is_whole else None
-        if data is not None and total + len(data) <= MOST_PACKED_IN_ALL:
-            total += len(data)
+        if content is not None and len(content) == recorder.storages.states[storage].bytes:
+            yield from budget.spent_on(storage, content)
+
+
+def with_python_data(contents: Sequence[Content], by_storage: Mapping[int, bytes]) -> tuple[Content, ...]:
+    """The contents of a trace with those of Python's data that was found later."""
+    budget = _Budget(sum(len(content.data) for content in contents))
+    found = [content for item in by_storage.items() for content in budget.spent_on(*item)]
+    return tuple(sorted((*contents, *found)))
+
+
+class _Budget:
+    """Packs contents, as long as all of them together are small.
+
+    Args:
+        spent: Bytes that are packed already.
+    """
+
+    def __init__(self, spent: int = 0) -> None:
+        self._left = MOST_PACKED_IN_ALL - spent
+
+    def spent_on(self, storage: int, content: bytes) -> Iterator[Content]:
+        """The packed contents of a storage; nothing where they are too large."""
+        if len(content) > MOST_PACKED and len(zlib.compress(content[:SAMPLE], 1)) > SAMPLE // 2:
+            return
+        data = packed(content)
+        if len(data) <= min(MOST_PACKED, self._left):
+            self._left -= len(data)
             yield Content(storage, data)
 
 
@@ -103,7 +133,7 @@ def _registered(step: Step, existing: Owners) -> Iterator[tuple[int, tuple[Layou
             yield storage, (layout_of(stand_in), step.model.originals[id(stand_in)])
 
 
-def _storages_read(recorder: Recorder, candidates: Set[int]) -> list[int]:
+def storages_read(recorder: Recorder, candidates: Set[int]) -> list[int]:
     """Those of the candidates whose contents may matter to an operation of the forward pass."""
     values = recorder.storages.values
     return sorted(
@@ -139,10 +169,3 @@ def _original_bytes(layout: Layout, original: Tensor) -> bytes | None:
     except (RuntimeError, TypeError):
         return None
     return _bytes_in(laid_out.untyped_storage())
-
-
-def _packed_if_small(content: bytes) -> str | None:
-    if len(content) > MOST_PACKED and len(zlib.compress(content[:SAMPLE], 1)) > SAMPLE // 2:
-        return None
-    data = packed(content)
-    return data if len(data) <= MOST_PACKED else None

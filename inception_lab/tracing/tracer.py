@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -19,9 +21,10 @@ from inception_lab.running.step import Request, Step, StepResult, prepared, requ
 from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_soon_run
 from inception_lab.tracing.build import Owners, build_trace
 from inception_lab.tracing.calls import FAILED_IN, AutocastMet
-from inception_lab.tracing.contents import ExternalContents
+from inception_lab.tracing.contents import ExternalContents, with_python_data
 from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
 from inception_lab.tracing.made_up_numbers import VALUES_HINT, refuse_reading
+from inception_lab.tracing.python_data import WatchPythonData
 from inception_lab.tracing.recorder import Recorder
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -201,11 +204,27 @@ def trace_on(backend: Backend, request: Request, fallback: str = "") -> Trace:
         if torch_internals.current_dispatch_mode() is None:  # else another trace may be using the cache
             forget_when_full()
         with prepared(request, backend.placement) as step:
-            return _record(backend, step, fallback)
+            recorder = _recorder(backend, step, fallback)
+            trace = _record(backend, step, recorder, fallback)
+        if not _reads_any(trace, recorder.storages.contents.lost):
+            return trace
+        # prepared anew, as the model may have kept what it made in the first run
+        with prepared(request, backend.placement) as step:
+            return _with_python_data(backend, step, trace)
 
 
-def _record(backend: Backend, step: Step, fallback: str) -> Trace:
-    recorder = Recorder(
+def _reads_any(trace: Trace, storages: Set[int]) -> bool:
+    """True where an operation of the forward pass reads one of the storages."""
+    return bool(storages) and any(
+        trace.values[value].storage in storages
+        for op in trace.ops
+        if op.phase == "forward"
+        for value in op.reads
+    )
+
+
+def _recorder(backend: Backend, step: Step, fallback: str) -> Recorder:
+    return Recorder(
         backend.executor,
         backend.adapt,
         step.request.training,
@@ -214,6 +233,9 @@ def _record(backend: Backend, step: Step, fallback: str) -> Trace:
         # a model that runs for real may make tensors of what it has read in its input
         ExternalContents(step.model.originals, trusts_python=not fallback),
     )
+
+
+def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> Trace:
     existing = _adopt(recorder, step)
     recorder.calls.watch(step.model.modules, step.model.gates)
     try:
@@ -227,6 +249,45 @@ def _record(backend: Backend, step: Step, fallback: str) -> Trace:
         raise TraceError(error, recorder, step.request.name, step.arguments) from error
     finally:
         recorder.release()
+
+
+class _ForwardOver(Exception):  # noqa: N818 - no fault, but the end of a run that is not to go on
+    """Raised where the forward of a training step is over."""
+
+
+class _ForwardAlone:
+    def begin(self, phase: Phase) -> None:
+        """End the run."""
+        raise _ForwardOver(phase)
+
+    def reporting(self, function: Function, path: str, kind: str) -> Function:
+        """The function itself."""
+        del path, kind
+        return function
+
+
+def _with_python_data(backend: Backend, step: Step, trace: Trace) -> Trace:
+    """The trace with the contents of Python's data that was on meta when it was first met.
+
+    Its forward runs once more for that. It may fail, or go another way, as it is watched now; then such
+    contents are not known.
+    """
+    recorder = _recorder(backend, step, "")
+    _adopt(recorder, step)
+    recorder.calls.watch(step.model.modules, step.model.gates)
+    watch = WatchPythonData(recorder.storages)
+    try:
+        with backend.placement.mode, recorder, watch, suppress(_ForwardOver):
+            step.run(_ForwardAlone())
+        names, data = [operation.name for operation, *_ in recorder.ops], watch.by_storage()
+    except Exception:
+        return trace
+    finally:
+        recorder.release()
+    # ids of storages are those of the first run where the same operations ran
+    if names != [op.name for op in trace.ops if op.phase == "forward"]:
+        return trace
+    return replace(trace, contents=with_python_data(trace.contents, data))
 
 
 def _run(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> StepResult:

@@ -11,7 +11,7 @@ import inception_lab as il
 from inception_lab.analyzers.receptive_field.constants import _constants, constant_of
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.contents import packed
-from inception_lab.ir.trace import Trace
+from inception_lab.ir.trace import TENSOR, Trace
 
 
 class Probed(nn.Module):
@@ -37,12 +37,13 @@ def contents(net, device="meta", **options):
     return [constant_of(trace, call.inputs[0]) for call in trace.calls if call.path == "probe"]
 
 
-def real(net):
+def real(net, x=None):
     """The same tensors in a real run."""
+    x = torch.rand(2, 3, 4, 4) if x is None else x
     tensors = []
     with torch.no_grad():
         handle = net.probe.register_forward_pre_hook(lambda _, args: tensors.append(args[0].clone()))
-        net(torch.rand(2, 3, 4, 4))
+        net(x)
     handle.remove()
     return [tensor.numpy() for tensor in tensors]
 
@@ -164,6 +165,69 @@ def test_as_in_a_real_run(name, device):
     for array, tensor in zip(told, expected, strict=True):
         assert array is not None
         np.testing.assert_array_equal(array, tensor, strict=True)
+
+
+NET_LIST = {
+    "list": lambda _, x: x[:, [2, 0]],
+    "two lists": lambda _, x: x[:, [2, 0], [[1], [0]]],
+    "array": lambda _, x: x[..., np.array([1, 3])],
+    "range": lambda _, x: x[:, :, range(2)],
+    "tensor on the input's device": lambda _, x: x[:, torch.tensor([2, 0, 1], device=x.device)],
+    "new tensor": lambda _, x: x[:, x.new_tensor([1, 0], dtype=torch.int64)],
+    "as tensor": lambda _, x: x[:, torch.as_tensor(np.array([2, 1]), device=x.device)],
+    "after others": lambda _, x: x[:, [1, 0]] + x[:, torch.tensor([1, 2], device=x.device)] + x[:, [2, 2]],
+    "kept by the model": lambda net, x: kept(net, x),
+    "one number": lambda _, x: x[:, torch.tensor(1, device=x.device)[None]],
+}
+
+
+def kept(net, x):
+    """Makes an index in the first run alone."""
+    if not hasattr(net, "index"):
+        net.index = torch.tensor([1, 0], device=x.device)
+    return x[:, net.index]
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("name", NET_LIST)
+def test_indices_of_python_data(name, device, mode):
+    """The index that each operation reads gives what the net gives."""
+    net = Probed(NET_LIST[name])
+    trace = il.trace(net, (2, 3, 4, 4), device=device, mode=mode)
+    x = torch.rand(2, 3, 4, 4)
+    parts = []
+    for op in trace.ops:
+        if op.base_name == "index" and op.phase == "forward":
+            indices = [torch.from_numpy(constant_of(trace, read).copy()) for read in op.reads[1:]]
+            places = op.arg("indices", (TENSOR,) * len(indices))
+            parts.append(x[tuple([indices.pop(0) if place else slice(None) for place in places])])
+    (expected,) = real(net, x)
+    np.testing.assert_array_equal(sum(parts).numpy(), expected)
+
+
+def test_one_list_of_two_calls():
+    """A net whose second call makes another list has them in the order of its calls."""
+    net = Probed(lambda net, x: x[:, net.lists.pop()])
+    net.lists = [[0, 1], [2, 0]]
+    trace = il.trace(nn.Sequential(net, nn.Identity()), (2, 3, 4, 4))
+    (op,) = [op for op in trace.ops if op.base_name == "index"]
+    assert constant_of(trace, op.reads[1]).tolist() == [2, 0]
+    assert net.lists == [[0, 1], [2, 0]]
+
+
+def test_a_net_that_goes_another_way_the_second_time():
+    steps = iter([[0, 1], [2, 0, 1]])
+    trace = il.trace(Probed(lambda _, x: fork(x, next(steps))), (2, 3, 4, 4))
+    (op,) = [op for op in trace.ops if op.base_name == "index"]
+    assert constant_of(trace, op.reads[1]) is None
+
+
+def fork(x, places):
+    """Runs more operations the longer its list is."""
+    for _ in places:
+        x = x + 1
+    return x[:, places]
 
 
 NOT_CONSTANT = {
