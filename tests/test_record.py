@@ -21,8 +21,8 @@ def record():
 def test_the_fields_are_those_of_the_design(record):
     data = record.to_dict()
     assert list(data) == [
-        "schema", "tool", "torch", "model", "input_shapes", "mode", "dtype", "complete", "totals",
-        "uncounted_ops", "unexecuted_modules", "layers",
+        "schema", "tool", "torch", "model", "input_shapes", "mode", "dtype", "complete", "axes",
+        "totals", "uncounted_ops", "unexecuted_modules", "layers",
     ]  # fmt: skip
     assert data["schema"] == 1
     assert data["tool"] == f"inception_lab {il.__version__}"
@@ -30,6 +30,7 @@ def test_the_fields_are_those_of_the_design(record):
     assert data["input_shapes"] == [[1, 3, 224, 224]]
     assert (data["mode"], data["dtype"], data["complete"]) == ("eval", "float32", True)
     assert data["uncounted_ops"] == []
+    assert data["axes"] == [2, 3]
     assert "aux1.conv.conv" in data["unexecuted_modules"]
 
 

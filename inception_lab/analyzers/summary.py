@@ -25,7 +25,7 @@ ANALYZERS: tuple[Analyzer, ...] = (COST, MEMORY, RECEPTIVE_FIELD)
 
 
 class _Claim(NamedTuple):
-    """A column or a total, and the name of the analyzer that it comes from."""
+    """A column, a total or a fact, and the name of the analyzer that it comes from."""
 
     analyzer: str
     data: Any
@@ -39,8 +39,8 @@ def summarise(trace: Trace, analyzers: Iterable[Analyzer] = ANALYZERS) -> Record
         analyzers: Those whose columns and totals the record holds, in this order.
 
     Raises:
-        InceptionLabError: An analyzer raises, or gives no table or no totals; two claim one column or one
-            total; a column holds what JSON has not; the rows of a table are not the layer calls of the trace;
+        InceptionLabError: An analyzer raises, or gives no table or no totals; two claim one column, total or
+            fact; a column holds what JSON has not; the rows of a table are not the layer calls of the trace;
             a metric lacks a value, or its column does not add up to its total; a total is not a metric.
 
     Example:
@@ -57,6 +57,7 @@ def summarise(trace: Trace, analyzers: Iterable[Analyzer] = ANALYZERS) -> Record
     keys: dict[str, list[Any]] = {"layer": [layer_name(c) for c in calls], "call": [c.number for c in calls]}
     columns: dict[str, _Claim] = {}
     totals: dict[str, _Claim] = {}
+    facts = {name: _Claim("context", fact) for name, fact in _context(trace).items()}
     for analyzer in analyzers:
         if not isinstance(analyzer, Analyzer):
             raise InceptionLabError(f"{analyzer!r} is not an analyzer", hint="pass an Analyzer")
@@ -69,8 +70,9 @@ def summarise(trace: Trace, analyzers: Iterable[Analyzer] = ANALYZERS) -> Record
             sums = _sums(analyzer, trace, table)
             _check_sums(analyzer, table, sums)
             _claim(totals, "total", analyzer, sums.items())
+            _claim(facts, "fact", analyzer, analyzer.facts(trace).items())
     return Record(
-        context=_context(trace),
+        context={name: fact.data for name, fact in facts.items()},
         totals={name: total.data for name, total in totals.items()},
         uncounted_ops=tuple(
             {"name": name, "count": times} for name, times in trace.context.uncounted_ops.items()
@@ -161,7 +163,7 @@ def _is_sum(total: Any, row_sum: Any) -> bool:
 def _claim(
     claims: dict[str, _Claim], kind: str, analyzer: Analyzer, named_data: Iterable[tuple[Any, Any]]
 ) -> None:
-    """Add an analyzer's columns or totals to the others; refuse a name that is claimed already."""
+    """Add an analyzer's columns, totals or facts to the others; refuse a name that is claimed already."""
     for name, data in named_data:
         if name in claims:
             raise _refusal(

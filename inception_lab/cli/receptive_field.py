@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -23,7 +24,7 @@ from inception_lab.cli.options import MODEL, TracingOptions, emit, format_option
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record, Row
 from inception_lab.report.tables import columns_of
-from inception_lab.report.text import render, shape_text
+from inception_lab.report.text import axes_text, render, shape_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -56,6 +57,7 @@ def command(
     MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
     """
     from inception_lab import field_spectrum, receptive_field, summarise
+    from inception_lab.analyzers.receptive_field.axes import source_of
     from inception_lab.loading.model import with_model_facts
 
     if form == "csv" and options.effective:
@@ -63,30 +65,39 @@ def command(
     check_options(options)
     trace, fit = _trace_and_fit(model, tracing)
     record = with_model_facts(summarise(trace), tracing.request(model))
+    value, axes = source_of(trace, source)
     layers = _rows(receptive_field(trace, source))
+    # from a layer on there may be fields where the input itself has no spatial axes
+    spectrum = field_spectrum(trace) if fit else None
     effective = _effective(model, tracing, options)
     if form == "csv":
         emit(_table(layers, form), output)
     elif form == "json":
-        emit(_json(record, layers, field_spectrum(trace), fit, effective), output)
+        record = record.with_context(axes=axes)
+        emit(_json(record, layers, spectrum, fit, effective), output)
     else:
         text = effective_text(effective) if effective else ""
-        emit(_page(layers, field_spectrum(trace), fit, form) + text, output)
+        along = f"Fields along     {axes_text(axes, trace.values[value].shape, source)}\n"
+        emit(_page(layers, spectrum, along, fit, form) + text, output)
     refuse_partial(trace, tracing)
 
 
-def _trace_and_fit(name: str, tracing: TracingOptions) -> tuple[Trace, ResolutionFit]:
-    """The trace, and how the net fits its input."""
+def _trace_and_fit(name: str, tracing: TracingOptions) -> tuple[Trace, ResolutionFit | None]:
+    """The trace, and how the net fits its input, None where that has no spatial axes."""
     import inception_lab as il
+    from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
     from inception_lab.loading.model import apply_without_weights
 
-    def fit(model: nn.Module, inputs: ModelInputs) -> tuple[Trace, ResolutionFit]:
+    def trace_and_fit(model: nn.Module, inputs: ModelInputs) -> tuple[Trace, ResolutionFit | None]:
         trace = il.trace(model, inputs, mode=tracing.mode, name=name, meta_only=tracing.meta_only)
         arguments = tracing.arguments
-        return trace, il.tried_resolution_fit(model, trace, args=arguments.args, kwargs=arguments.kwargs)
+        with suppress(NoSpatialAxes):
+            fit = il.tried_resolution_fit(model, trace, args=arguments.args, kwargs=arguments.kwargs)
+            return trace, fit
+        return trace, None
 
     with traceback_shown(name, tracing):
-        return apply_without_weights(tracing.request(name), fit)
+        return apply_without_weights(tracing.request(name), trace_and_fit)
 
 
 def _effective(model: str, tracing: TracingOptions, options: EffectiveOptions) -> Row:
@@ -108,22 +119,30 @@ def _rows(table: DataFrame) -> list[Row]:
 
 
 def _json(
-    record: Record, layers: Sequence[Row], spectrum: DataFrame, fit: ResolutionFit, effective: Row
+    record: Record,
+    layers: Sequence[Row],
+    spectrum: DataFrame | None,
+    fit: ResolutionFit | None,
+    effective: Row,
 ) -> str:
-    extra: Row = {"fit": asdict(fit), "spectrum": spectrum.to_dict("records")}
-    extra = {**extra, **({"effective": effective} if effective else {})}
+    extra: dict[str, Any] = {"fit": asdict(fit)} if fit else {}
+    extra |= {"spectrum": spectrum.to_dict("records")} if spectrum is not None else {}
+    extra |= {"effective": effective} if effective else {}
     return json.dumps(record.to_dict() | {"layers": layers, **extra}, indent=2)
 
 
-def _page(layers: Sequence[Row], spectrum: DataFrame, fit: ResolutionFit, form: str) -> str:
-    """The layers, the summary of the spectrum, and how the net fits its input."""
+def _page(
+    layers: Sequence[Row], spectrum: DataFrame | None, along: str, fit: ResolutionFit | None, form: str
+) -> str:
+    """The layers, the summary of the spectrum, the axes, and how the net fits its input."""
     from inception_lab.analyzers.receptive_field.spectrum import spectrum_summary
 
     parts = [_table(layers, form)]
-    summary = cast("list[Row]", spectrum_summary(spectrum).to_dict("records"))
+    summary = spectrum_summary(spectrum).to_dict("records") if spectrum is not None else []
     if summary:
-        parts.append(render(summary, columns_of(summary), form))
-    return "\n".join([*parts, _fit_lines(fit)])
+        rows = cast("list[Row]", summary)
+        parts.append(render(rows, columns_of(rows), form))
+    return "\n".join([*parts, along + (_fit_lines(fit) if fit else "")])
 
 
 def _table(layers: Sequence[Row], form: str) -> str:

@@ -21,7 +21,7 @@ from inception_lab.cli.options import (
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.tables import columns_of, readable_columns
-from inception_lab.report.text import render
+from inception_lab.report.text import axes_text, render
 
 _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
 
@@ -71,9 +71,17 @@ def _totals(record: Record) -> str:
     width = max([16, *(len(metric.label) for metric in metrics)])
     totals = [(metric, record.totals[metric.name]) for metric in metrics]
     lines = [f"{m.label:<{width}} {value:>18,}   {format_quantity(value, m.unit)}" for m, value in totals]
+    if "axes" in record.context:
+        lines.append(f"Fields along     {_axes(record)}")
     lines += [f"NOT COUNTED      {row['name']}, ran {row['count']} times" for row in record.uncounted_ops]
     if record.unexecuted_modules:
         lines.append(f"Not executed     {', '.join(record.unexecuted_modules)}")
     if "note" in record.context:
         lines.append(f"Note             {record.context['note']}")
     return "\n".join(lines) + "\n"
+
+
+def _axes(record: Record) -> str:
+    """The axes of receptive fields; the shape of the input where there is one alone."""
+    shapes = record.context["input_shapes"]
+    return axes_text(record.context["axes"], shapes[0] if len(shapes) == 1 else ())

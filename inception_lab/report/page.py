@@ -23,7 +23,7 @@ from inception_lab.report.tables import (
     readable_columns,
     rows_of,
 )
-from inception_lab.report.text import escape_markdown, heading, render, shape_text
+from inception_lab.report.text import axes_text, escape_markdown, heading, render, shape_text
 
 FIELD_PLOTS = ("field_along_depth", "field_spectrum")
 """The plots that stand where the page says what the net sees."""
@@ -151,12 +151,14 @@ def _saving_table(contents: ReportContents) -> str:
 
 
 def _centre_text(contents: ReportContents) -> str:
-    """The layers whose fields exceed the input, and the share that the last layer's centre unit sees."""
+    """The axes, the layers whose fields exceed the input, and the share that the last layer's centre sees."""
     fit = contents.fit
-    parts = ["No layer has a field larger than the input."]
+    parts = [f"Fields lie along {axes_text(fit.axes, fit.input_shape)}."] if fit.axes else []
     if fit.exceeding:
         first, count = escape_markdown(fit.exceeding[0]), len(fit.exceeding)
-        parts = [f"From {first} on, {count} layers have fields larger than the input."]
+        parts.append(f"From {first} on, {count} layers have fields larger than the input.")
+    else:
+        parts.append("No layer has a field larger than the input.")
     if fit.last_layer and fit.seen_by_centre is not None:
         name, share = escape_markdown(fit.last_layer), share_text(fit.seen_by_centre, 1)
         parts.append(f"The last layer with several units along each axis is {name}.")

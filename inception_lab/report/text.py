@@ -70,6 +70,24 @@ def shape_text(shape: Sequence[Any]) -> str:
     return " ".join(map(shape_text, shape)) if are_shapes else "x".join(map(str, shape))
 
 
+def axes_text(axes: Sequence[int], shape: Sequence[int], source: str = "") -> str:
+    """The axes along which fields lie, in words.
+
+    Args:
+        axes: Dimensions of the source.
+        shape: Of the source; empty to leave it out.
+        source: Path of the layer whose output is the source; empty for the input.
+
+    Example:
+        >>> axes_text((2, 3), (1, 3, 224, 224)), axes_text((1,), (1, 128, 64), "encoder.norm")
+        ('axes 2 and 3 of the input 1x3x224x224', 'axis 1 of the output 1x128x64 of encoder.norm')
+    """
+    *others, last = map(str, axes)
+    names = f"axes {', '.join(others)} and {last}" if others else f"axis {last}"
+    value = f"the output {shape_text(shape)} of {source}" if source else f"the input {shape_text(shape)}"
+    return f"{names} of {value.rstrip()}"
+
+
 def _table(rows: Rows, columns: Sequence[str]) -> str:
     cells = [[one_line(text) for text in line] for line in _cells(rows, columns)]
     right = _numeric(rows, columns)

@@ -21,6 +21,7 @@ def test_the_table(capsys):
     assert code == 0
     assert line.split()[1:4] == ["59x59", "8x8", "23x23"]
     assert "sees everything" in out
+    assert "Fields along     axes 2 and 3 of the input 1x3x224x224" in out
     assert "Smallest input   31x31" in out
     assert "from inception4b.branch3.conv5x5.conv on" in out
     summary = next(line for line in out.splitlines() if line.split()[:2] == ["inception5b", "0"])
@@ -41,6 +42,7 @@ def test_json_has_the_context_and_totals_of_the_summary(capsys):
     assert (row["receptive_field"], row["extent"]) == ([59, 59], [[89, 147], [89, 147]])
     assert "reason" not in row
     assert data["spectrum"] == il.field_spectrum(trace).to_dict("records")
+    assert data["axes"] == [2, 3]
     assert data["fit"]["smallest_input"] == [31, 31]
 
 
@@ -55,6 +57,38 @@ def test_within_a_layer(capsys):
     _, out, _ = run(capsys, "googlenet", "--from", "inception3a", "--format", "json")
     row = next(r for r in json.loads(out)["layers"] if r["layer"] == "inception3b")
     assert (row["receptive_field"], row["stride"]) == ([5, 5], [1, 1])
+
+
+def test_of_a_sequence_the_axis_is_named(capsys):
+    encoder = "torch.nn:TransformerEncoderLayer(d_model=8, nhead=2, dim_feedforward=8, batch_first={})"
+    _, out, _ = run(capsys, encoder.format(True), "--input-size", "5x8")
+    assert "Fields along     axis 1 of the input 1x5x8\n" in out
+    _, out, _ = run(capsys, encoder.format(False), "--input-size", "5x8", "--batch-size", "7")
+    assert "Fields along     axis 0 of the input 7x5x8\n" in out
+
+
+GENERATOR = """
+from torch import nn
+
+def generator():
+    return nn.Sequential(nn.Linear(6, 64), nn.Unflatten(1, (4, 4, 4)), nn.ConvTranspose2d(4, 3, 4))
+"""
+
+
+def test_a_layer_has_axes_where_the_input_has_none(capsys, tmp_path, monkeypatch):
+    (tmp_path / "generators.py").write_text(GENERATOR)
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ("generators:generator", "--input-size", "6")
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.endswith("name a layer that has, as --from LAYER\n")
+    _, out, _ = run(capsys, *arguments, "--from", "1")
+    assert out.endswith("Fields along     axes 2 and 3 of the output 1x4x4x4 of 1\n")
+    _, out, _ = run(capsys, *arguments, "--from", "1", "--format", "json")
+    data = json.loads(out)
+    assert data["axes"] == [2, 3]
+    assert not {"fit", "spectrum"} & set(data)
+    assert next(row for row in data["layers"] if row["layer"] == "2")["receptive_field"] == [4, 4]
 
 
 def test_padding_that_a_model_computes_from_the_size(capsys):

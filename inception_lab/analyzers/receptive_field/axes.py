@@ -71,7 +71,7 @@ def source_of(trace: Trace, layer: str = "") -> Source:
     raise NoSpatialAxes(
         f"{layer or 'the input'} has no spatial axes: no window slides along it and no places mix",
         where=trace.context.model,
-        hint="name a layer that has" if layer else "name a layer from whose output on windows slide",
+        hint="name a layer that has, as source='LAYER'",
     )
 
 

@@ -28,6 +28,8 @@ class ResolutionFit:
         exceeding: Layers whose field is larger than the input along some axis, as they end.
         last_layer: The last layer with several units along every axis that do not see everything, or None.
         seen_by_centre: Share of the input within the field of that layer's centre unit.
+        axes: The dimensions of the input that are its spatial axes.
+        input_shape: Of the whole input.
     """
 
     input_size: tuple[int, ...]
@@ -35,6 +37,8 @@ class ResolutionFit:
     exceeding: tuple[str, ...]
     last_layer: str | None
     seen_by_centre: float | None
+    axes: tuple[int, ...] = ()
+    input_shape: tuple[int, ...] = ()
 
 
 def resolution_fit(trace: Trace) -> ResolutionFit:
@@ -65,6 +69,8 @@ def resolution_fit(trace: Trace) -> ResolutionFit:
         exceeding=tuple([name for name, field in layers if _exceeds(field, size)]),
         last_layer=last_layer,
         seen_by_centre=_share(last_field, size) if last_field else None,
+        axes=axes,
+        input_shape=shape,
     )
 
 

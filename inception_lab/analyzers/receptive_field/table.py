@@ -9,7 +9,7 @@ from typing import Any
 from pandas import DataFrame, Series
 
 from inception_lab.analyzers.analyzer import Analyzer
-from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
+from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes, source_of
 from inception_lab.analyzers.receptive_field.field import INDEPENDENT, Field, fields
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_calls, layer_name
@@ -96,4 +96,12 @@ def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:
     return {}
 
 
-RECEPTIVE_FIELD = Analyzer("receptive_field", _layers, _totals)
+def _facts(trace: Trace) -> Mapping[str, Any]:
+    """The dimensions of the input along which fields lie; none where it has no spatial axes."""
+    try:
+        return {"axes": list(source_of(trace).axes)}
+    except NoSpatialAxes:
+        return {}
+
+
+RECEPTIVE_FIELD = Analyzer("receptive_field", _layers, _totals, _facts)
