@@ -16,6 +16,7 @@ from inception_lab.ir.trace import TENSOR
 from inception_lab.running import torch_internals
 from inception_lab.running.layouts import Layout, forget_layouts, layout_of
 from inception_lab.tracing.dtype_checks import check_dtypes
+from inception_lab.tracing.kernel_layouts import RULES, cpu_layouts
 from inception_lab.tracing.shape_rules import OutputLayouts, output_layouts
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class KernelExecutor:
     ) -> tuple[KnownOperation, Any]:
         """Run one operation; returns what there is to know of it, and its output."""
         del key
-        out = func(*args, **kwargs)
+        out = _as_on_cpu(func, args, func(*args, **kwargs))
         return _describe(func, args, kwargs, None, out), out
 
 
@@ -169,7 +170,8 @@ def _probe_layouts(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]
     # before the kernel, whose meta version may take what those of real devices refuse
     if check := CHECKS.get(func):
         check(*probe_args, **probe_kwargs)
-    layouts = _fresh_layouts(func(*probe_args, **probe_kwargs), (*probe_args, *probe_kwargs.values()))
+    out = _as_on_cpu(func, probe_args, func(*probe_args, **probe_kwargs))
+    layouts = _fresh_layouts(out, (*probe_args, *probe_kwargs.values()))
     if len(sys.modules) > modules_before:
         gc.collect()
     return layouts
@@ -185,6 +187,20 @@ def _meta_copies(args: Sequence[Any]) -> list[Any]:
         else arg
         for arg in args
     ]
+
+
+def _as_on_cpu(func: OpOverload, args: Sequence[Any], out: Any) -> Any:
+    """The outputs of a meta or fake kernel, laid out as by the CPU's; those of the CPU's own as they are."""
+    if func not in RULES:
+        return out
+    outputs = out if isinstance(out, tuple) else (out,)
+    layouts = tuple(None if t is None else layout_of(t) for t in outputs)
+    cpu = cpu_layouts(func, args, layouts)
+    tensors = tuple(
+        tensor if layout is other else other and other.make()
+        for tensor, layout, other in zip(outputs, layouts, cpu, strict=True)
+    )
+    return tensors if isinstance(out, tuple) else tensors[0]
 
 
 def _make(layouts: Layout | tuple[Layout | None, ...]) -> Any:

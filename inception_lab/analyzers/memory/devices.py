@@ -8,6 +8,8 @@ from math import prod
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
+
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Op, Trace
@@ -90,9 +92,13 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
 
 _NORMS = ("native_batch_norm", "native_layer_norm", "native_group_norm")
 _HALF = ("bfloat16", "float16")
-_ITEM_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+_ITEM_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
 _DROPOUT = (("empty_like", False), ("bernoulli", True), ("div", True), ("mul", False))
 """Operations that dropout is made of where it is not fused: base names, and if they work in place."""
+
+_SHRUNK_LOSSES = ("mse_loss", "smooth_l1_loss", "soft_margin_loss", "binary_cross_entropy")
+"""Losses that resize the storage of their terms to a scalar, which does not give it back."""
+_NO_REDUCTION, _MEAN = 0, 1  # of at::Reduction
 
 
 def _normalisations(trace: Trace) -> Iterator[tuple[Op, tuple[int, ...]]]:
@@ -136,10 +142,24 @@ def _no_step_counters(trace: Trace) -> Sizes:
             yield s.id, 0
 
 
+def _terms_behind_scalars(trace: Trace) -> Sizes:
+    for op in trace.ops:
+        if op.base_name in _SHRUNK_LOSSES and op.arg("reduction", _MEAN) != _NO_REDUCTION:
+            source, target, loss = (trace.values[value] for value in (*op.reads[:2], *op.writes))
+            terms = prod(np.broadcast_shapes(source.shape, target.shape))
+            # of no terms there is still the one scalar
+            yield loss.storage, _ITEM_BYTES.get(loss.dtype, 0) * max(terms, 1)
+
+
 def _elements(trace: Trace, value: int) -> int:
     return prod(trace.values[value].shape)
 
 
+LOSS_TERMS = Rule(
+    "the scalar of some losses lies in the storage of all their terms",
+    "aten/src/ATen/native/Loss.cpp, aten/src/ATen/native/cuda/Loss.cu, binary_cross_entropy_out",
+    _terms_behind_scalars,
+)
 EVAL_STATISTICS = Rule(
     "batch norm keeps no statistics in eval mode",
     "aten/src/ATen/native/Normalization.cpp, aten/src/ATen/native/cudnn/BatchNorm.cpp",
@@ -170,7 +190,9 @@ ON_CUDA = (
 )
 
 DEVICES: Mapping[str, Device] = {
-    "cpu": Device(1, (EVAL_STATISTICS, HALF_STATISTICS)),
-    "cuda": Device(CUDA_BLOCK, (EVAL_STATISTICS, DROPOUT_MASKS, STEP_COUNTERS), {"foreach": True}, ON_CUDA),
+    "cpu": Device(1, (LOSS_TERMS, EVAL_STATISTICS, HALF_STATISTICS)),
+    "cuda": Device(
+        CUDA_BLOCK, (LOSS_TERMS, EVAL_STATISTICS, DROPOUT_MASKS, STEP_COUNTERS), {"foreach": True}, ON_CUDA
+    ),
 }
 """The devices whose memory can be predicted."""

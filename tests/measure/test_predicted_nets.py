@@ -1,0 +1,167 @@
+"""Predicted peaks beside real runs, to the byte: losses, frozen layers, layouts and other hard cases."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import inception_lab as il
+
+LAST = torch.channels_last
+
+
+def tracked_error(model, inputs, device="meta", **options):
+    """Predicted less measured bytes of the storages alive after any operation."""
+    options = {"mode": "train"} | options
+    peak = il.peak_memory(il.trace(model, inputs, device=device, **options)).peak_bytes
+    return peak - il.measure_memory(model, inputs, **options).tracked_bytes
+
+
+def classes(rows):
+    return torch.zeros(rows, dtype=torch.int64)
+
+
+def ones(y):
+    return torch.ones(len(y))
+
+
+def windows(y):
+    """The output of a linear layer as logits at places, N x C x H x W."""
+    return y.view(4, 10, 4, 5)
+
+
+LOSSES = {
+    "l1": lambda y, r: F.l1_loss(y, y.detach() * 0, reduction=r),
+    "mse": lambda y, r: F.mse_loss(y, y.detach() * 0, reduction=r),
+    "smooth_l1": lambda y, r: F.smooth_l1_loss(y, y.detach() * 0, reduction=r),
+    "huber": lambda y, r: F.huber_loss(y, y.detach() * 0, reduction=r),
+    "binary_cross_entropy": lambda y, r: F.binary_cross_entropy(y.sigmoid(), y.detach() * 0, reduction=r),
+    "weighted_bce": lambda y, r: F.binary_cross_entropy(
+        y.sigmoid(), y.detach() * 0, weight=torch.ones(y.shape[1]), reduction=r
+    ),
+    "bce_with_logits": lambda y, r: F.binary_cross_entropy_with_logits(y, y.detach() * 0, reduction=r),
+    "soft_margin": lambda y, r: F.soft_margin_loss(y, y.detach() * 0 + 1, reduction=r),
+    "kl_div": lambda y, r: F.kl_div(y, y.detach().softmax(1), reduction=r),
+    "log_kl_div": lambda y, r: F.kl_div(y, y.detach().log_softmax(1), log_target=True, reduction=r),
+    "poisson": lambda y, r: F.poisson_nll_loss(y, y.detach() * 0, reduction=r),
+    "gaussian": lambda y, r: F.gaussian_nll_loss(y, y.detach() * 0, torch.ones_like(y), reduction=r),
+    "cosine": lambda y, r: F.cosine_embedding_loss(y, y.detach() + 1, ones(y), reduction=r),
+    "triplet": lambda y, r: F.triplet_margin_loss(y, y.detach() + 1, y.detach() * 2, reduction=r),
+    "margin_ranking": lambda y, r: F.margin_ranking_loss(y, y.detach(), torch.ones_like(y), reduction=r),
+    "hinge": lambda y, r: F.hinge_embedding_loss(y, torch.ones_like(y), reduction=r),
+    "multi_margin": lambda y, r: F.multi_margin_loss(y, classes(len(y)), reduction=r),
+    "multilabel_margin": lambda y, r: F.multilabel_margin_loss(
+        y, torch.full(y.shape, -1, dtype=torch.int64), reduction=r
+    ),
+    "multilabel_soft_margin": lambda y, r: F.multilabel_soft_margin_loss(y, y.detach() * 0, reduction=r),
+    "nll": lambda y, r: F.nll_loss(y, classes(len(y)), reduction=r),
+    "nll_2d": lambda y, r: F.nll_loss(windows(y), classes((4, 4, 5)), reduction=r),
+    "cross_entropy": lambda y, r: F.cross_entropy(y, classes(len(y)), reduction=r),
+    "weighted": lambda y, r: F.cross_entropy(y, classes(len(y)), torch.ones(y.shape[1]), reduction=r),
+    "smoothed": lambda y, r: F.cross_entropy(y, classes(len(y)), label_smoothing=0.1, reduction=r),
+    "of_probabilities": lambda y, r: F.cross_entropy(y, y.detach().softmax(1), reduction=r),
+    "cross_entropy_2d": lambda y, r: F.cross_entropy(windows(y), classes((4, 4, 5)), reduction=r),
+    "ctc": lambda y, r: F.ctc_loss(
+        y.view(8, 2, 50).log_softmax(2), torch.ones(2, 3, dtype=torch.int64), (8, 8), (3, 3), reduction=r
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:reduction")
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name, reduction):
+    """`none` is summed, so that there is one number to differentiate."""
+
+    def loss(y):
+        value = LOSSES[name](y, reduction)
+        return value.sum() if reduction == "none" else value
+
+    assert tracked_error(nn.Linear(8, 100), (8, 8), loss=loss, optimizer="adam") == 0
+
+
+def test_a_mean_squared_error_by_hand():
+    """Weights, Adam's two copies and counters of both; the input; then four times the output: itself, the
+    target, the terms behind the loss, and its gradient; one scalar is the gradient of the loss."""
+    weights, source, output = 4 * (8 * 1000 + 1000), 4 * 64 * 8, 4 * 64 * 1000
+    step = il.trace(
+        nn.Linear(8, 1000), (64, 8), mode="train", optimizer="adam",
+        loss=lambda y: F.mse_loss(y, torch.zeros_like(y)),
+    )  # fmt: skip
+    assert il.peak_memory(step).peak_bytes == 3 * weights + 2 * 4 + source + 4 * output + 4 == 1_134_060
+
+
+@pytest.mark.parametrize("shapes", [((8, 1), (8, 100)), ((8, 100), (8, 1))], ids=str)
+@pytest.mark.filterwarnings("ignore:Using a target size")
+def test_terms_of_broadcast_operands(shapes):
+    class Error(nn.Module):
+        def forward(self, x, y):
+            return F.smooth_l1_loss(x * 2, y)
+
+    assert tracked_error(Error(), list(shapes), loss=lambda y: y) == 0
+
+
+def frozen(*layers, count=1):
+    net = nn.Sequential(*layers)
+    net[:count].requires_grad_(False)
+    return net
+
+
+class Transposed(nn.Module):
+    """Layers on sequences (N, L, C), which they see as (N, C, L)."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x.transpose(1, 2))
+
+
+def images(channels=3, memory_format=torch.contiguous_format):
+    return torch.rand(4, channels, 12, 12).to(memory_format=memory_format)
+
+
+NETS = {
+    "norm_first": (nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()), images()),
+    "norm_first_last": (nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()), images(memory_format=LAST)),
+    "frozen": (frozen(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)), images()),
+    "frozen_last": (frozen(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).to(memory_format=LAST), images()),
+    "frozen_eval": (frozen(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8).eval()), images()),
+    "frozen_groups": (frozen(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8)), images()),
+    "frozen_layers": (frozen(nn.Conv2d(3, 8, 3), nn.LayerNorm([8, 10, 10])), images()),
+    "frozen_instances": (frozen(nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8, affine=True)), images()),
+    "input_last_alone": (nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)), images(memory_format=LAST)),
+    "pads_last": (
+        nn.Sequential(nn.ReflectionPad2d(2), nn.Conv2d(4, 8, 3), nn.ReplicationPad2d(1), nn.PixelShuffle(2)),
+        images(4, LAST),
+    ),
+    "transposed_batch": (
+        Transposed(nn.BatchNorm1d(6), nn.ReLU(), nn.Flatten(), nn.Linear(60, 5)),
+        (4, 10, 6),
+    ),
+    "transposed_groups": (Transposed(nn.GroupNorm(2, 6), nn.ReLU(), nn.Flatten()), (4, 10, 6)),
+    "transposed_layers": (Transposed(nn.LayerNorm(10), nn.ReLU(), nn.Flatten()), (4, 10, 6)),
+    "transposed_instances": (Transposed(nn.InstanceNorm1d(6), nn.ReLU(), nn.Flatten()), (4, 10, 6)),
+    "transposed_softmax": (Transposed(nn.LogSoftmax(1), nn.LogSigmoid(), nn.Flatten()), (4, 10, 6)),
+}
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("name", NETS)
+def test_nets(name, device):
+    model, inputs = NETS[name]
+    assert tracked_error(model, inputs, device, loss=lambda y: (y * y).sum()) == 0
+
+
+NORMS = {
+    "batch": nn.BatchNorm2d(8),
+    "group": nn.GroupNorm(2, 8),
+    "instance": nn.InstanceNorm2d(8, affine=True),
+}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_normalisation_under_autocast(norm):
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), NORMS[norm], nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU())
+    assert tracked_error(net, (4, 3, 16, 16), autocast=torch.bfloat16, loss=torch.mean) == 0
