@@ -129,7 +129,9 @@ def spatial_layers(trace: Trace, source: str = "") -> list[str]:
         source: Path of the layer from whose output on fields are meant; empty for the input.
     """
     spatial = _spatial_fields(trace, source)
-    return [name for name, field in spatial.items() if not any(axis.everything for axis in field.axes)]
+    return [
+        name for name, field in spatial.items() if not any(axis.local_spans is None for axis in field.axes)
+    ]
 
 
 def _spatial_fields(trace: Trace, source: str) -> dict[str, Field]:

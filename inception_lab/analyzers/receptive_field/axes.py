@@ -15,11 +15,12 @@ from inception_lab.analyzers.receptive_field.axis_layout import Geometry, axis_d
 from inception_lab.analyzers.receptive_field.axis_roles import (
     Evidence,
     Positions,
+    Reading,
     Strength,
     evidence_of,
 )
-from inception_lab.analyzers.receptive_field.propagation import Propagation
-from inception_lab.analyzers.receptive_field.rules.context import Dependence, RuleContext
+from inception_lab.analyzers.receptive_field.propagation import Propagation, geometry_of
+from inception_lab.analyzers.receptive_field.rules.context import Dependence
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_name
@@ -160,7 +161,9 @@ class _Search:
 
     def __init__(self, trace: Trace, value: int) -> None:
         self._trace, self._rank = trace, len(trace.values[value].shape)
-        self._propagation = Propagation(trace, value, range(self._rank), Positions.identity)
+        shape = trace.values[value].shape
+        start = geometry_of(shape, range(len(shape)), Positions.identity)
+        self._propagation = Propagation(trace, value, start)
         self._weights: set[int] = set()
         self._activations: set[int] = set()
         self._written: dict[int, list[int]] = {}
@@ -194,11 +197,11 @@ class _Search:
             self._written.setdefault(self._trace.values[value].storage, []).append(value)
         return evidence_of(context, [self._is_weight(value) for value in op.reads])
 
-    def _context(self, op: Op, geometries: Sequence[Geometry | None]) -> RuleContext:
+    def _context(self, op: Op, geometries: Sequence[Geometry | None]) -> Reading:
         values = self._trace.values
         shapes = [values[value].shape for value in op.reads]
         output_shape = values[op.writes[0]].shape if op.writes else ()
-        return RuleContext(op.base_name, dict(op.args), geometries, shapes, output_shape)
+        return Reading(op.base_name, dict(op.args), geometries, shapes, output_shape)
 
     # -------------------------------------------------------------------------- values made of weights
 

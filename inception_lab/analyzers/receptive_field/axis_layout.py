@@ -7,13 +7,16 @@ from math import prod
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field.axis_ops import (
     AxisOp,
     digit_reduction,
+    fixed_size,
     gather,
     reduction,
     repetition,
+    zero_padding,
 )
 
 M = TypeVar("M", bound="AxisMap")
@@ -197,6 +200,94 @@ class Geometry(NamedTuple):
         geometry = self._replace(dims=tuple(dims))
         return geometry.of_some_channels() if any(map(_is_mixed, dims)) else geometry
 
+    def spread(self, dim: int, size: int) -> Geometry:
+        """The same with a dimension of size 1 repeated."""
+        return self.with_dim(dim % len(self.dims), plain_dim(size))
+
+    def drop(self, dims: Iterable[int]) -> Geometry:
+        """The same without dimensions of size 1."""
+        gone = {d % len(self.dims) for d in dims}
+        return self._replace(dims=tuple([dim for d, dim in enumerate(self.dims) if d not in gone]))
+
+    def taken(self, dim: int, index: NDArray[np.int64]) -> Geometry:
+        """Positions of a dimension, read by a table whose dimensions replace it; -1 reads nothing."""
+        dim %= len(self.dims)
+        if index.ndim == 1:
+            return self.along(dim, lambda _: gather(index), len(index))
+        if self.axes_in([dim]):
+            geometry = self.collapse([dim]).as_bound("a table picks places of an axis")
+        else:
+            geometry = self.of_some_channels()
+        columns = tuple(map(plain_dim, index.shape))
+        return geometry._replace(dims=(*geometry.dims[:dim], *columns, *geometry.dims[dim + 1 :]))
+
+    def accumulated(self, dim: int) -> Geometry:
+        """Each position of a dimension and all before it; where it carries an axis, all are the bound."""
+        dim %= len(self.dims)
+        size = prod(f.size for f in self.dims[dim])
+        whole = self.collapse([dim]).spread(dim, size)
+        return whole.as_bound("a place sees all before it") if self.axes_in([dim]) else whole
+
+    def masked(self, blank: NDArray[np.bool_], number: str | None) -> Geometry:
+        """The same with elements that see nothing."""
+        del number
+        return self.as_bound("a mask hides elements") if blank.any() else self
+
+    def masked_as(self, mixed: Geometry) -> Geometry:
+        """A softmax of this: what it mixes."""
+        return mixed
+
+    def keeps(self, numbers: Sequence[str]) -> Geometry:
+        """The same: the content of elements is not followed."""
+        del numbers
+        return self
+
+    def nonzero(self) -> None:
+        """None: the content of elements is not followed."""
+
+    def times(
+        self, pattern: NDArray[np.bool_] | None, whole_axis: Callable[[int], AxisOp] = reduction
+    ) -> Geometry:
+        """A product with a matrix, in which some columns may read some rows only."""
+        if pattern is None or pattern.all():
+            product = self.collapse([-1], whole_axis)
+            # of N x C every output channel sees all input channels
+            return product._replace(channels_differ=False) if len(self.dims) == 2 else product
+        whole = self.collapse([-1], whole_axis).spread(-1, pattern.shape[-1])
+        return whole.as_bound("a mask hides places") if self.axes_in([len(self.dims) - 1]) else whole
+
+    def mixed_channels(self, groups: int, out: int) -> Geometry:
+        """Each of `out` channels, in dimension 1, depends on all channels of its group."""
+        # each output channel sums over input channels, and so over an axis that a view wrote among them
+        geometry = self.collapse([1]).spread(1, out)
+        if groups > 1 and self.axes_in([1]):
+            geometry = geometry.as_bound("an axis lies among the channels of groups")
+        # without groups every output channel sees the union of all input channels
+        return geometry._replace(channels_differ=geometry.channels_differ and groups > 1)
+
+    def meets(self, shape: Sequence[int]) -> Geometry:
+        """The same where it meets a tensor of this shape, whose size fixes that of an axis."""
+        geometry = self
+        for dim, size in zip(range(-len(shape), 0), shape, strict=True):
+            if size > 1 and len(geometry.axes_in([len(geometry.dims) + dim])) == 1:
+                geometry = geometry.along(dim, fixed_size, size)
+        return geometry
+
+    def within(self, call: int) -> Geometry:
+        """The same: calls are not noted."""
+        del call
+        return self
+
+    @staticmethod
+    def union(values: Sequence[Geometry], shape: Sequence[int]) -> Geometry:
+        """The geometry of a value that depends on several, broadcast to one shape."""
+        return merge(values, shape)
+
+    @staticmethod
+    def concatenated(values: Sequence[Geometry | int], dim: int) -> Geometry:
+        """Values put together along a dimension; a number stands for as many positions that see nothing."""
+        return _put_together(values, dim)
+
     def per_position(self) -> Geometry:
         """The same with no digit of an axis left among the channels where the axis is elsewhere too."""
         spread = len(self.dims) > 2 and any(self._is_outside(axis, 1) for axis in self.axes_in([1]))
@@ -249,6 +340,44 @@ def _take_digits(digits: list[Factor], size: int) -> Dim | None:
         else:
             return None
     return tuple(row) if missing == 1 else None
+
+
+# ------------------------------------------------------------------------------ putting together
+
+
+def _put_together(values: Sequence[Geometry | int], dim: int) -> Geometry:
+    parts = [value for value in values if isinstance(value, Geometry)]
+    dim %= len(parts[0].dims)
+    sizes = [value.shape[dim] if isinstance(value, Geometry) else value for value in values]
+    shape = (*parts[0].shape[:dim], sum(sizes), *parts[0].shape[dim + 1 :])
+    if any(part.axes_in([dim]) for part in parts):
+        return _along_an_axis(values, sizes, dim, shape)
+    geometry = merge([part.spread(dim, sum(sizes)) for part in parts], shape)
+    alike = len(parts) == len(values) and _see_the_same([part.maps for part in parts])
+    return geometry._replace(channels_differ=geometry.channels_differ or not alike)
+
+
+def _along_an_axis(
+    values: Sequence[Geometry | int], sizes: Sequence[int], dim: int, shape: Sequence[int]
+) -> Geometry:
+    """Pieces of an axis, with the numbers of the longest, which pieces beside it may continue."""
+    place = max(range(len(values)), key=lambda k: (isinstance(values[k], Geometry), sizes[k]))
+    longest = values[place]
+    assert isinstance(longest, Geometry)
+    lead, trail = sum(sizes[:place]), sum(sizes[place + 1 :])
+    geometry = longest.along(dim, lambda size: zero_padding(size, lead, trail), shape[dim])
+    others = [v for k, v in enumerate(values) if k != place and isinstance(v, Geometry)]
+    # beyond other places the axis may be another one: the numbers have to be confirmed
+    return geometry.as_bound("pieces of an axis are put together") if others else geometry
+
+
+def _see_the_same(rows: Sequence[Sequence[AxisMap]]) -> bool:
+    """True where the maps of every row see what those of the first row see."""
+    return all(
+        len(row) == len(rows[0])
+        and all(a.covers(b) and b.covers(a) for a, b in zip(rows[0], row, strict=True))
+        for row in rows
+    )
 
 
 # ------------------------------------------------------------------------------ merging

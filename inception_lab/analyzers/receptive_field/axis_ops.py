@@ -214,6 +214,23 @@ def gather(positions: IntArray) -> AxisOp:
     return AxisOp(len(positions), lambda: positions[:, None], 0, Fraction(0), Fraction(1), False, None)
 
 
+def irregular(taps: IntArray) -> AxisOp:
+    """Each output position reads the input positions of its row, in no regular way."""
+    return AxisOp(len(taps), lambda: taps, 0, Fraction(0), Fraction(1), False, None)
+
+
+@_cache
+def unpooling(size: int, out: int) -> AxisOp:
+    """Each output position reads the input position whose window it lies in, of windows side by side."""
+    window = max(out // size, 1)
+    lead = Fraction(window - 1, 2 * window)
+
+    def taps() -> IntArray:
+        return np.minimum(np.arange(out) // window, size - 1)[:, None]
+
+    return AxisOp(out, taps, 0, lead, Fraction(1, window), out % size == 0, None)
+
+
 @_cache
 def axis_slice(size: int, start: int, stop: int, stride: int) -> AxisOp:
     """A slice of an axis."""

@@ -6,20 +6,43 @@ in which of its dimensions, so that a layout of the input is never assumed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from inception_lab.analyzers.receptive_field.axis_layout import NO_AXIS, AxisMap, Factor, Geometry
 from inception_lab.analyzers.receptive_field.axis_ops import OUTSIDE, AxisOp, IntArray
 from inception_lab.analyzers.receptive_field.rules import arithmetic
-from inception_lab.analyzers.receptive_field.rules.context import RuleContext
+from inception_lab.analyzers.receptive_field.rules.context import Shape
 from inception_lab.analyzers.receptive_field.rules.registry import RULES
 
 Role = Literal["place", "feature", "sample"]
+
+
+class Reading(NamedTuple):
+    """An operation, and the places of a source's axes among the dimensions of what it reads.
+
+    Attributes:
+        name: Its base name.
+        args: Its arguments that are not tensors, by name.
+        inputs: Of each tensor read; at least one depends on the source.
+        shapes: Shapes of the tensors read.
+        output_shape: Shape of the first value written.
+    """
+
+    name: str
+    args: Mapping[str, Any]
+    inputs: Sequence[Geometry | None]
+    shapes: Sequence[Shape]
+    output_shape: Shape
+
+    @property
+    def first(self) -> Geometry:
+        """The first of the inputs that depends on the source."""
+        return next(geometry for geometry in self.inputs if geometry is not None)
 
 
 class Strength(IntEnum):
@@ -115,11 +138,11 @@ def _is_in_patches(geometry: Geometry, axis: int) -> bool:
     return isinstance(axis_map, Positions) and axis_map.in_patches
 
 
-EvidenceRule = Callable[[RuleContext, Sequence[bool]], Iterable[Evidence]]
+EvidenceRule = Callable[[Reading, Sequence[bool]], Iterable[Evidence]]
 """The evidence of an operation, and for each of its inputs if it is made of parameters alone."""
 
 
-def evidence_of(op: RuleContext, weights: Sequence[bool]) -> list[Evidence]:
+def evidence_of(op: Reading, weights: Sequence[bool]) -> list[Evidence]:
     """All evidence that one operation gives, the most certain first.
 
     Args:
@@ -153,7 +176,7 @@ def _outside(geometry: Geometry, axis: int, dim: int) -> list[Factor]:
 # ------------------------------------------------------------------------------ windows
 
 
-def _convolution(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _convolution(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     del weights
     source = op.inputs[0]
     if source is None:
@@ -185,7 +208,7 @@ def _samples(source: Geometry, strength: Strength) -> Iterator[Evidence]:
 def _window(dims: int) -> EvidenceRule:
     """Windows without weights over the last dimensions."""
 
-    def rule(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+    def rule(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
         del weights
         source = op.first
         yield from _places(source, range(-dims, 0), Strength.OPERATION)
@@ -195,12 +218,12 @@ def _window(dims: int) -> EvidenceRule:
     return rule
 
 
-def _unfolding(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _unfolding(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     del weights
     return _places(op.first, [op.args["dimension"]], Strength.OPERATION)
 
 
-def _padding(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _padding(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     del weights
     pads = op.args.get("pad") or op.args["padding"]
     # PyTorch lists the last dimension first, a pair each
@@ -211,7 +234,7 @@ def _padding(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
 # ------------------------------------------------------------------------------ statistics
 
 
-def _over_dims(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _over_dims(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     """Over the dimensions named; the sum of everything says nothing, as a loss is one."""
     del weights
     if op.output_shape == ():
@@ -222,13 +245,13 @@ def _over_dims(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
     return _places(op.first, dims if isinstance(dims, tuple) else (dims,), Strength.STATISTIC)
 
 
-def _normalisation(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _normalisation(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     """Normalisation of N x C x places, whatever its statistics are taken over."""
     del weights
     return _places(op.first, range(2, len(op.first.dims)), Strength.STATISTIC)
 
 
-def _layer_normalisation(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _layer_normalisation(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     """Normalisation over the last dimensions, features or places."""
     del weights
     normalised_dims = range(-len(op.args.get("normalized_shape", (0,))), 0)
@@ -238,7 +261,7 @@ def _layer_normalisation(op: RuleContext, weights: Sequence[bool]) -> Iterator[E
 # ------------------------------------------------------------------------------ products
 
 
-def _matrix_product(first: int, second: int, op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _matrix_product(first: int, second: int, op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     rows, columns = op.inputs[first], op.inputs[second]
     if rows is not None and columns is not None:
         yield from _product_of_activations(rows, columns)
@@ -249,7 +272,7 @@ def _matrix_product(first: int, second: int, op: RuleContext, weights: Sequence[
         yield from _contraction(columns, -2, weights[first])
 
 
-def _matrix_vector(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _matrix_vector(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     del weights
     factors = [factor for factor in op.inputs[-2:] if factor is not None]
     if len(factors) == 1:
@@ -293,7 +316,7 @@ def _contraction(source: Geometry, dim: int, by_weights: bool) -> Iterator[Evide
             yield Evidence(axis, "feature", Strength.PARTIAL)
 
 
-def _attention(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _attention(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     del weights
     factors = [factor for factor in op.inputs[:3] if factor is not None]
     for factor in factors:
@@ -302,7 +325,7 @@ def _attention(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
         yield from _batches(factor)
 
 
-def _distances(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _distances(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     """Distances of the rows of one value to those of another."""
     del weights
     for factor in op.inputs[:2]:
@@ -311,7 +334,7 @@ def _distances(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
             yield Evidence(axis, "feature", Strength.OPERATION)
 
 
-def _recurrence(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _recurrence(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     """A recurrent layer as one operation; that of the CPU takes time first, whatever `batch_first` says."""
     del weights
     batch_first = op.name != "mkldnn_rnn_layer" and bool(op.args.get("batch_first"))
@@ -322,7 +345,7 @@ def _recurrence(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
 # ------------------------------------------------------------------------------ values that meet
 
 
-def _meeting_places(op: RuleContext, weights: Sequence[bool]) -> Iterator[Evidence]:
+def _meeting_places(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     """Axes of which different positions meet, as in the difference of neighbours or in a recurrent net."""
     del weights
     geometries = [g for g in op.inputs if g is not None and not g.bound_reason]

@@ -26,7 +26,7 @@ from inception_lab.analyzers.receptive_field.channel_moves import (
     move_of,
 )
 from inception_lab.analyzers.receptive_field.lineage import Lineage, Way, ways
-from inception_lab.analyzers.receptive_field.propagation import Place, place_of, propagate
+from inception_lab.analyzers.receptive_field.propagation import Place, geometry_of, place_of, propagate
 from inception_lab.analyzers.receptive_field.rules.context import Dependence
 from inception_lab.analyzers.receptive_field.spans import Span
 from inception_lab.ir.once import once_per_trace
@@ -145,7 +145,7 @@ def channel_labels(trace: Trace) -> Labelling:
     """
     source, axes = source_of(trace)
     labels = Labels(len(axes))
-    geometries = propagate(trace, source, axes, Lineage.identity)
+    geometries = propagate(trace, source, geometry_of(trace.values[source].shape, axes, Lineage.identity))
     arrays = _Arrays(trace, labels, source)
     for op in trace.ops:
         if op.phase != "forward":

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
 from inception_lab.analyzers.receptive_field.axes import call_of, source_of
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry
-from inception_lab.analyzers.receptive_field.axis_maps import Extents
-from inception_lab.analyzers.receptive_field.propagation import propagate
-from inception_lab.analyzers.receptive_field.rules.context import Unknown
+from inception_lab.analyzers.receptive_field.axis_field import AxisField, Span
+from inception_lab.analyzers.receptive_field.axis_maps import Interiors
+from inception_lab.analyzers.receptive_field.cells import Cells, Shape
+from inception_lab.analyzers.receptive_field.elements import Elements
+from inception_lab.analyzers.receptive_field.global_context import layers_between, ways_of
+from inception_lab.analyzers.receptive_field.numbers import numbers_of
+from inception_lab.analyzers.receptive_field.propagation import geometry_of, propagate
+from inception_lab.analyzers.receptive_field.rules.context import Dependence, Unknown
+from inception_lab.analyzers.receptive_field.units import Layout, extents_of, layout_of
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Trace
@@ -29,12 +34,14 @@ class Field:
             that no one number describes it, though the extents are exact; `bound` where the extents may
             be too large; `unknown`.
         reason: Why it is not exact, or that it sees everything.
-        receptive_field: Source pixels from the first to the last that an inner unit sees.
+        receptive_field: Source pixels from the first to the last that an inner unit sees on local paths.
         stride: Source pixels between the fields of neighbours.
         padding: Pixels by which the first unit's field begins before the first pixel.
-        axes: The map of each axis.
-        spatial: True where each axis is a dimension of its own with several units, none of which sees
-            everything; not so after flattening.
+        global_context: Layers through which a unit also sees all of an axis, beside its local paths.
+        grid: Units along each axis; along each dimension that holds places, where one holds several axes.
+        axes: The extents along each axis, and its numbers.
+        spatial: True where each axis is a dimension of its own with several units, none of which has a
+            field that is everything; not so after flattening.
 
     Example:
         >>> import inception_lab as il, torch
@@ -49,13 +56,10 @@ class Field:
     receptive_field: tuple[int, ...] | None
     stride: tuple[Number, ...] | None
     padding: tuple[Number, ...] | None
-    axes: tuple[Extents, ...] = field(repr=False, compare=False)
+    grid: tuple[int, ...] = ()
+    axes: tuple[AxisField, ...] = field(default=(), repr=False, compare=False)
     spatial: bool = False
-
-    @property
-    def grid(self) -> tuple[int, ...]:
-        """Units along each axis."""
-        return tuple(map(len, self.axes))
+    global_context: tuple[str, ...] = ()
 
     @property
     def widest(self) -> tuple[int, ...] | None:
@@ -67,11 +71,11 @@ class Field:
         is_complete = len(interiors) == len(self.axes) > 0
         return tuple([interior.field for interior in interiors]) if is_complete else None
 
-    def extent(self, unit: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    def extent(self, unit: Sequence[int]) -> tuple[Span, ...]:
         """First and last source pixel that a unit sees along each axis, exact at the borders too.
 
         Args:
-            unit: Its position along each axis.
+            unit: Its position in the grid.
 
         Returns:
             A pair per axis; (0, -1) where the unit sees nothing but padding.
@@ -79,25 +83,51 @@ class Field:
         Raises:
             InceptionLabError: There is no such unit, or its field is not known.
         """
-        if len(unit) != len(self.axes) or not self.axes:
+        self._check(unit)
+        return tuple([axis.span(unit) for axis in self.axes])
+
+    def local_extent(self, unit: Sequence[int]) -> tuple[Span, ...]:
+        """First and last source pixel that a unit sees along each axis without what it sees of all of it.
+
+        That is by paths on which no layer has reduced over the whole axis; all paths where there are no
+        others.
+
+        Args:
+            unit: Its position in the grid.
+
+        Returns:
+            A pair per axis; (0, -1) where the unit sees nothing but padding.
+
+        Raises:
+            InceptionLabError: There is no such unit, or its field is not known.
+
+        Example:
+            >>> import inception_lab as il, torch
+            >>> net = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3, padding=1), torch.nn.GroupNorm(2, 4))
+            >>> field = field_of(il.trace(net, (1, 4, 8, 8)), "1")
+            >>> field.local_extent((4, 0)), field.extent((4, 0)), field.global_context
+            (((3, 5), (0, 1)), ((0, 7), (0, 7)), ('1',))
+        """
+        self._check(unit)
+        return tuple([axis.local_span(unit) for axis in self.axes])
+
+    def _check(self, unit: Sequence[int]) -> None:
+        if len(unit) != len(self.grid) or not self.axes:
             raise InceptionLabError(f"unit {tuple(unit)} is none of {self.grid}", hint=self.reason)
         if any(not 0 <= place < n for place, n in zip(unit, self.grid, strict=True)):
             raise InceptionLabError(f"unit {tuple(unit)} is none of {self.grid}", hint="count from 0")
-        spans = [
-            (int(axis.first[place]), int(axis.last[place]))
-            for axis, place in zip(self.axes, unit, strict=True)
-        ]
-        return tuple([(first, last) if first <= last else NOTHING for first, last in spans])
 
     def centre(self, unit: Sequence[int]) -> tuple[float, ...]:
-        """The middle of a unit's field in source pixels; beyond the edge where most of the field is.
+        """The middle of a unit's local field in source pixels; beyond the edge where most of the field is.
 
         Raises:
             InceptionLabError: There is no such unit, or its field is not known.
         """
+        spans = self.local_extent(unit)
+        by_place = len(self.grid) == len(self.axes)
         return tuple(
-            float(axis.interior.centre(place)) if axis.interior else (first + last) / 2
-            for axis, place, (first, last) in zip(self.axes, unit, self.extent(unit), strict=True)
+            float(axis.interior.centre(unit[k])) if axis.interior and by_place else (first + last) / 2
+            for k, (axis, (first, last)) in enumerate(zip(self.axes, spans, strict=True))
         )
 
     @property
@@ -106,15 +136,12 @@ class Field:
         return tuple(n // 2 for n in self.grid)
 
 
-NOTHING = (0, -1)
-"""The span of a unit that sees nothing but padding."""
-
-INDEPENDENT = Field("unknown", "it does not depend on the first input", None, None, None, ())
+INDEPENDENT = Field("unknown", "it does not depend on the first input", None, None, None)
 """The field of what does not depend on the source."""
 
 
 @once_per_trace
-def fields(trace: Trace, source: str = "") -> Mapping[int, Field]:
+def fields(trace: Trace, source: str = "") -> Fields:
     """The field of every value of the forward pass that depends on the source.
 
     Args:
@@ -127,32 +154,50 @@ def fields(trace: Trace, source: str = "") -> Mapping[int, Field]:
     Raises:
         InceptionLabError: There is no such layer, or neither it nor the input has spatial axes.
     """
-    value, axes = source_of(trace, source)
-    size = tuple([trace.values[value].shape[dim] for dim in axes])
-    dependences = propagate(trace, value, axes, Extents.identity)
-    return _Fields({value: d for value, d in dependences.items() if d is not None}, size)
+    return Fields(trace, *source_of(trace, source))
 
 
-class _Fields(Mapping[int, Field]):
+class Fields(Mapping[int, Field]):
     """Fields by value id, each described when it is first asked for."""
 
-    def __init__(self, dependences: Mapping[int, Geometry | Unknown], size: tuple[int, ...]) -> None:
-        self._dependences, self._size = dependences, size
+    def __init__(self, trace: Trace, source: int, axes: Sequence[int]) -> None:
+        shape = trace.values[source].shape
+        elements = propagate(trace, source, Elements.identity(shape, axes))
+        self._trace, self._size = trace, tuple([shape[d] for d in axes])
+        self._elements = {value: each for value, each in elements.items() if each is not None}
+        self._numbers = propagate(trace, source, geometry_of(shape, axes, Interiors.identity))
         self._fields: dict[int, Field] = {}
+        self._described: dict[object, Field] = {}
 
     def __getitem__(self, value: int) -> Field:
         if value not in self._fields:
-            self._fields[value] = _describe(self._dependences[value], self._size)
+            self._fields[value] = self._field(self._elements[value], self._numbers.get(value))
         return self._fields[value]
 
+    def _field(self, elements: Dependence, geometry: Dependence) -> Field:
+        if not isinstance(elements, Elements):
+            return (
+                replace(INDEPENDENT, reason=elements.reason) if isinstance(elements, Unknown) else INDEPENDENT
+            )
+        # element-wise operations hand on the parts of their input
+        key = (elements.shape, elements.bound_reason, *map(id, elements.parts), geometry)
+        if key not in self._described:
+            self._described[key] = _describe(self._trace, elements, geometry, self._size)
+        return self._described[key]
+
+    def layout(self, value: int) -> Layout | None:
+        """The places of the units of a value among its dimensions; None where its field is not known."""
+        elements = self._elements.get(value)
+        return layout_of(elements, self._numbers.get(value)) if isinstance(elements, Elements) else None
+
     def __contains__(self, value: object) -> bool:
-        return value in self._dependences
+        return value in self._elements
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._dependences)
+        return iter(self._elements)
 
     def __len__(self) -> int:
-        return len(self._dependences)
+        return len(self._elements)
 
 
 def field_of(trace: Trace, layer: str, source: str = "") -> Field:
@@ -179,51 +224,63 @@ def field_of(trace: Trace, layer: str, source: str = "") -> Field:
     return fields(trace, source).get(outputs[0], INDEPENDENT) if outputs else INDEPENDENT
 
 
-# ------------------------------------------------------------------------------ from a geometry
+# ------------------------------------------------------------------------------ from dependences
 
 
-def _describe(dependence: Geometry | Unknown, size: tuple[int, ...]) -> Field:
-    if isinstance(dependence, Unknown):
-        return Field("unknown", dependence.reason, None, None, None, ())
-    # positions that a view wrote among the channels belong to the unit that holds those channels
-    geometry = dependence.per_position()
-    axes = tuple([m for m in geometry.maps if isinstance(m, Extents)])
-    if geometry.bound_reason:
-        return Field("bound", geometry.bound_reason, _spans(axes), None, None, axes)
-    # one unit stands for all along such an axis, so that a stride would say nothing
-    if any(axis.everything for axis in axes):
-        return Field("exact", "sees everything", _spans(axes), None, None, axes)
-    spatial = all(geometry.is_whole(axis) for axis in range(len(axes)))
-    return _with_numbers(axes, size, spatial)
-
-
-def _with_numbers(axes: tuple[Extents, ...], size: tuple[int, ...], spatial: bool) -> Field:
-    """A field with its three numbers, where such numbers hold along every axis."""
-    interiors = [axis.exact_interior(n) for axis, n in zip(axes, size, strict=True)]
-    numbers = [interior for interior in interiors if interior]
-    if len(numbers) < len(axes):
-        return Field("misaligned", "positions are unevenly spaced", None, None, None, axes, spatial)
-    if not all(interior.is_aligned for interior in numbers):
-        return Field("misaligned", "branches of different centres meet", None, None, None, axes, spatial)
-    return Field(
-        "exact",
-        "",
-        tuple([interior.field for interior in numbers]),
-        tuple([_number(interior.stride) for interior in numbers]),
-        tuple([_number(interior.padding) for interior in numbers]),
-        axes,
-        spatial,
+def _describe(trace: Trace, elements: Elements, geometry: Dependence, size: tuple[int, ...]) -> Field:
+    """The field of a value by what its elements depend on, and by the numbers of its local paths."""
+    units = layout_of(elements, geometry).units(elements)
+    spans, local_spans = extents_of(units)
+    by_axis = len(units.shape) == len(size)
+    axes = tuple(
+        [
+            _axis(geometry, axis, spans[axis], local_spans[axis], units.shape if by_axis else None, n)
+            for axis, n in enumerate(size)
+        ]
     )
+    local = all(along is not None for along in local_spans)
+    described = Field(
+        status="exact",
+        reason="",
+        receptive_field=tuple([axis.widest for axis in axes]),
+        stride=None,
+        padding=None,
+        grid=units.shape,
+        axes=axes,
+        spatial=by_axis and local and all(n > 1 for n in units.shape),
+        global_context=layers_between(trace, ways_of(units)) if any(local_spans) else (),
+    )
+    if elements.bound_reason:
+        return replace(described, status="bound", reason=elements.bound_reason)
+    # one unit stands for all along such an axis, so that a stride would say nothing
+    return _with_numbers(described) if local else replace(described, reason="sees everything")
 
 
-def _spans(axes: Sequence[Extents]) -> tuple[int, ...]:
-    """The field along each axis, where no one stride goes with it."""
-    return tuple([axis.interior.field if axis.interior else _span(axis) for axis in axes])
+def _axis(
+    geometry: Dependence, axis: int, spans: Cells, local: Cells | None, grid: Shape | None, size: int
+) -> AxisField:
+    """The field along one axis, with its numbers where its units are a dimension of the grid."""
+    if grid is None:
+        return AxisField(spans, local, None, None, 1)
+    along = AxisField(spans, local, None, axis, grid[axis])
+    return along if local is None else along._replace(interior=numbers_of(geometry, axis, along, size))
 
 
-def _span(axis: Extents) -> int:
-    """The pixels between the first and the last that any unit sees."""
-    return int(axis.last.max() - axis.first.min()) + 1
+def _with_numbers(field: Field) -> Field:
+    """A field with its three numbers, where such numbers hold along every axis."""
+    numbers = [axis.interior for axis in field.axes if axis.interior]
+    if len(numbers) < len(field.axes):
+        reason = "positions are unevenly spaced"
+        return replace(field, status="misaligned", reason=reason, receptive_field=None)
+    if not all(interior.is_aligned for interior in numbers):
+        reason = "branches of different centres meet"
+        return replace(field, status="misaligned", reason=reason, receptive_field=None)
+    return replace(
+        field,
+        receptive_field=tuple([interior.field for interior in numbers]),
+        stride=tuple([_number(interior.stride) for interior in numbers]),
+        padding=tuple([_number(interior.padding) for interior in numbers]),
+    )
 
 
 def _number(value: Fraction) -> Number:

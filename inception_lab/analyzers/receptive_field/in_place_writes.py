@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry, merge, plain_dim
-from inception_lab.analyzers.receptive_field.rules.context import Dependence, Unknown
+import numpy as np
+
+from inception_lab.analyzers.receptive_field.placing import Places, picked, put
+from inception_lab.analyzers.receptive_field.rules.context import Dependence, Dependent, Unknown
 from inception_lab.ir.strides import row_major
 from inception_lab.ir.trace import Value
+
+MOST_ELEMENTS = 1 << 20
+"""Elements up to which a view of any kind is followed, element by element."""
 
 
 class Write(NamedTuple):
@@ -24,20 +29,18 @@ class Write(NamedTuple):
     view: Value
 
 
-class Piece(NamedTuple):
-    """Neighbouring channels that were written at once.
+class Region(NamedTuple):
+    """The positions of a value that a write covers, dimension by dimension.
 
     Attributes:
-        start: The first of them.
-        stop: The one after the last.
-        geometry: Their dependence; None where they see nothing of the source.
-        is_whole: True where none of them has been overwritten since.
+        of_view: For each dimension of the value the one of the view that runs along it, or None.
+        starts: The first position.
+        steps: From one position to the next.
     """
 
-    start: int
-    stop: int
-    geometry: Geometry | None
-    is_whole: bool = True
+    of_view: tuple[int | None, ...]
+    starts: tuple[int, ...]
+    steps: tuple[int, ...]
 
 
 def after_writes(base: Dependence, value: Value, writes: Sequence[Write]) -> Dependence:
@@ -48,80 +51,162 @@ def after_writes(base: Dependence, value: Value, writes: Sequence[Write]) -> Dep
         value: The value.
         writes: The writes since, in order.
     """
-    if not writes:
-        return base
-    for dependence in (base, *(write.dependence for write in writes)):
-        if isinstance(dependence, Unknown):
-            return dependence
-    dim = _sliced_dim(value, writes)
-    if dim is None:
-        return _upper_bound(base, value, writes)
-    pieces = [Piece(0, value.shape[dim], base if isinstance(base, Geometry) else None)]
-    for dependence, view in writes:
-        # views of equal strides lie apart by whole slices along the dimension
-        start = (view.offset - value.offset) // max(value.strides[dim], 1)
-        geometry = dependence if isinstance(dependence, Geometry) else None
-        piece = Piece(start, start + view.shape[dim], geometry)
-        pieces = [*_without(pieces, piece), piece]
-    return _side_by_side(pieces, value, dim)
+    for write in writes:
+        base = _after(base, value, write)
+    return base
 
 
-def _sliced_dim(value: Value, writes: Sequence[Write]) -> int | None:
-    """The one dimension without an axis along which all writes are slices; None where there is none."""
-    views = [write.view for write in writes]
-    if any(len(view.shape) != len(value.shape) or view.strides != value.strides for view in views):
-        return None
-    # a write over everything is a slice along any dimension
-    cut_dims = {d for v in views for d, size in enumerate(value.shape) if v.shape[d] != size} or {0}
-    if len(cut_dims) > 1:
-        return None
-    (dim,) = cut_dims
-    stride = max(value.strides[dim], 1)
-    geometries = [write.dependence for write in writes if isinstance(write.dependence, Geometry)]
-    carries_axis = any(geometry.axes_in([dim]) for geometry in geometries)
-    is_aligned = all((view.offset - value.offset) % stride == 0 for view in views)
-    return dim if is_aligned and not carries_axis else None
-
-
-def _without(pieces: Sequence[Piece], latest: Piece) -> list[Piece]:
-    """The parts of pieces that remain where a later one takes their place."""
-    remaining = []
-    for piece in pieces:
-        sides = (piece.start, min(piece.stop, latest.start)), (max(piece.start, latest.stop), piece.stop)
-        parts = [piece._replace(start=start, stop=stop) for start, stop in sides if start < stop]
-        # a piece that is cut has the field of all its channels, of which only some remain
-        is_cut = sum(part.stop - part.start for part in parts) < piece.stop - piece.start
-        remaining += [part._replace(is_whole=piece.is_whole and not is_cut) for part in parts]
-    return remaining
-
-
-def _side_by_side(pieces: Sequence[Piece], value: Value, dim: int) -> Dependence:
-    """The pieces as one value; a piece that was cut is some of the channels it was written with."""
-    geometries = [
-        piece.geometry if piece.is_whole else piece.geometry.of_some_channels()
-        for piece in pieces
-        if piece.geometry is not None
-    ]
-    if not geometries:
-        return None
-    whole = [geometry.with_dim(dim, plain_dim(value.shape[dim])) for geometry in geometries]
-    # each piece has a map of its own, their merge is the union
-    channels_differ = len(pieces) > 1 or whole[0].channels_differ
-    return merge(whole, value.shape)._replace(channels_differ=channels_differ)
-
-
-def _upper_bound(base: Dependence, value: Value, writes: Sequence[Write]) -> Dependence:
-    """All that was ever written, as an upper bound; the last write alone where it covers everything."""
-    # the order of writes through views that overlap in other ways is not followed
-    last, view = writes[-1]
+def _after(base: Dependence, value: Value, write: Write) -> Dependence:
+    dependence, view = write
     if _same_elements(value, view):
-        return last.reshape(value.shape) if isinstance(last, Geometry) else last
-    whole = [
-        dependence.collapse(range(len(dependence.dims)))._replace(dims=tuple(map(plain_dim, value.shape)))
-        for dependence in (base, *(write.dependence for write in writes))
-        if isinstance(dependence, Geometry)
-    ]
-    return merge(whole, value.shape).as_bound("it was written over in parts") if whole else None
+        if dependence is None or isinstance(dependence, Unknown):
+            return dependence
+        return dependence.reshape(value.shape)
+    if _lie_apart(value, view):
+        return base
+    if isinstance(base, Unknown) or isinstance(dependence, Unknown):
+        return base if isinstance(base, Unknown) else dependence
+    if base is None and dependence is None:
+        return None
+    region = region_of(value, view)
+    if region is None:
+        return _element_by_element(base, dependence, value, view)
+    return _written(base, value, _along_dims(dependence, region, view), region, view)
+
+
+# ------------------------------------------------------------------------------ a box of positions
+
+
+def region_of(value: Value, view: Value) -> Region | None:
+    """The positions of a value that a view covers; None where they are not a box of evenly spaced ones."""
+    of_view: list[int | None] = [None] * len(value.shape)
+    steps = [1] * len(value.shape)
+    for d, (size, stride) in enumerate(zip(view.shape, view.strides, strict=True)):
+        if size == 1:
+            continue
+        dim = _dim_along(value, stride, size, of_view)
+        if dim is None:
+            return None
+        of_view[dim], steps[dim] = d, stride // value.strides[dim]
+    sizes = [1 if d is None else view.shape[d] for d in of_view]
+    dims = [d for d, n in enumerate(value.shape) if n > 1]
+    dims.sort(key=lambda d: -value.strides[d])
+    starts = _starts(value, view.offset - value.offset, dims, sizes, steps)
+    if starts is None:
+        return None
+    return Region(tuple(of_view), tuple([starts.get(d, 0) for d in range(len(value.shape))]), tuple(steps))
+
+
+def _dim_along(value: Value, stride: int, size: int, of_view: Sequence[int | None]) -> int | None:
+    """The dimension of a value along which a view of it runs in steps of a stride."""
+    free = [d for d, n in enumerate(value.shape) if n > 1 and of_view[d] is None and value.strides[d] > 0]
+    fitting = [d for d in free if stride >= value.strides[d] and stride % value.strides[d] == 0]
+    # the widest step that divides: a smaller one would run on into the next row
+    return max(fitting, key=lambda d: value.strides[d], default=None) if size > 1 and stride else None
+
+
+def _starts(
+    value: Value, offset: int, dims: Sequence[int], sizes: Sequence[int], steps: Sequence[int]
+) -> dict[int, int] | None:
+    """First position along each dimension, whose strides add up to an offset; None where they do not."""
+    if not dims:
+        return {} if offset == 0 else None
+    dim, rest = dims[0], dims[1:]
+    stride = value.strides[dim]
+    if stride <= 0:
+        return None
+    # a view may begin before the value along a faster dimension, which the next position of this one tells
+    for start in (offset // stride, offset // stride + 1):
+        if -(sizes[dim] - 1) * steps[dim] <= start < value.shape[dim]:
+            others = _starts(value, offset - start * stride, rest, sizes, steps)
+            if others is not None:
+                return {dim: start, **others}
+    return None
+
+
+def _along_dims(dependence: Dependent | None, region: Region, view: Value) -> Dependent | None:
+    """What was written, with a dimension for each of the value, of size 1 where the view has none."""
+    if dependence is None:
+        return None
+    used = [d for d in region.of_view if d is not None]
+    dropped = dependence.drop([d for d in range(len(view.shape)) if d not in used])
+    order = sorted(used)
+    arranged = dropped.permute([order.index(d) for d in used]) if used else dropped
+    return arranged.reshape([1 if d is None else view.shape[d] for d in region.of_view])
+
+
+def _written(
+    base: Dependent | None, value: Value, patch: Dependent | None, region: Region, view: Value
+) -> Dependent | None:
+    """A value with a box of its positions written over, one dimension within the other."""
+    size_of = [1 if d is None else view.shape[d] for d in region.of_view]
+    places: list[Places] = []
+    for dim, (start, step, count) in enumerate(zip(region.starts, region.steps, size_of, strict=True)):
+        positions = start + step * np.arange(count)
+        within = np.flatnonzero((positions >= 0) & (positions < value.shape[dim]))
+        # of a view that reaches beyond the value, the part that lies in it
+        patch = picked(patch, dim, within) if len(within) < count else patch
+        places.append(positions[within])
+    if not all(map(len, places)):
+        return base
+    cut = [d for d, row in enumerate(places) if len(row) < value.shape[d]]
+    return _put_within(base, patch, cut, places, value.shape)
+
+
+def _put_within(
+    base: Dependent | None,
+    patch: Dependent | None,
+    dims: Sequence[int],
+    places: Sequence[Places],
+    shape: Sequence[int],
+) -> Dependent | None:
+    if not dims:
+        return patch
+    dim, rest = dims[0], dims[1:]
+    rows = _put_within(picked(base, dim, places[dim]), patch, rest, places, shape)
+    return put(base, rows, dim, places[dim], shape[dim])
+
+
+# ------------------------------------------------------------------------------ views of any kind
+
+
+def _element_by_element(
+    base: Dependent | None, patch: Dependent | None, value: Value, view: Value
+) -> Dependence:
+    """A value of which a view of another layout, such as a diagonal, was written over."""
+    if max(prod(value.shape), prod(view.shape)) > MOST_ELEMENTS:
+        return Unknown("a large tensor is written over through a view of another layout")
+    places, written = _positions(value), _positions(view).ravel()
+    order = np.argsort(written, kind="stable")
+    rank = np.minimum(np.searchsorted(written[order], places), len(written) - 1)
+    index = np.where(written[order][rank] == places, order[rank], -1)
+    parts = []
+    if base is not None:
+        parts.append(base.masked(index >= 0, None))
+    if patch is not None:
+        parts.append(patch.reshape([prod(view.shape)]).taken(0, index))
+    return type(parts[0]).union(parts, value.shape)
+
+
+def _positions(value: Value) -> Places:
+    """The place in the storage of each element."""
+    place = np.full(value.shape, value.offset, dtype=np.int64)
+    for dim, (size, stride) in enumerate(zip(value.shape, value.strides, strict=True)):
+        steps = [1] * len(value.shape)
+        steps[dim] = size
+        place = place + (np.arange(size) * stride).reshape(steps)
+    return place
+
+
+def _lie_apart(one: Value, other: Value) -> bool:
+    """True where two views of a storage have no place in common, as their bounds tell."""
+    if 0 in one.shape or 0 in other.shape:
+        return True
+    return _last(one) < other.offset or _last(other) < one.offset
+
+
+def _last(value: Value) -> int:
+    return value.offset + sum((n - 1) * s for n, s in zip(value.shape, value.strides, strict=True))
 
 
 def _same_elements(one: Value, other: Value) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field.axes import call_of, source_of
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry
-from inception_lab.analyzers.receptive_field.axis_maps import Support
-from inception_lab.analyzers.receptive_field.propagation import propagate
+from inception_lab.analyzers.receptive_field.cells import nothing_of
+from inception_lab.analyzers.receptive_field.elements import Elements, as_one
+from inception_lab.analyzers.receptive_field.field import fields
+from inception_lab.analyzers.receptive_field.propagation import dependence_of
+from inception_lab.analyzers.receptive_field.rules.context import Dependence, Unknown
 from inception_lab.errors import InceptionLabError
-from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Trace
 
 
@@ -42,30 +44,42 @@ def projective_field(
     shape = tuple([trace.values[value].shape[d] for d in axes])
     if len(pixel) != len(shape) or any(not 0 <= p < n for p, n in zip(pixel, shape, strict=True)):
         raise InceptionLabError(f"pixel {tuple(pixel)} is none of {shape}", hint="count from 0")
-    supports = _supports(trace, layer, source)
-    return tuple([_reached_units(support, place) for support, place in zip(supports, pixel, strict=True)])
+    reached = _reached(trace, layer, source, [slice(p, p + 1) for p in pixel])
+    if reached.any():
+        return tuple([_ends(along) for along in np.nonzero(reached)])
+    # of a pixel that reaches nothing, the axis along which none of its neighbours does
+    lines = [
+        [slice(p, p + 1) if k == axis else slice(None) for k, p in enumerate(pixel)]
+        for axis in range(len(pixel))
+    ]
+    along = [np.nonzero(_reached(trace, layer, source, line)) for line in lines]
+    return tuple([_ends(places[axis]) if axis < len(places) else None for axis, places in enumerate(along)])
 
 
-@once_per_trace
-def _supports(trace: Trace, layer: str, source: str) -> tuple[Support, ...]:
-    """The pixels that each unit of a layer sees, along each axis.
+def _ends(places: NDArray[np.int64]) -> tuple[int, int] | None:
+    return (int(places.min()), int(places.max())) if len(places) else None
 
-    Those of one layer are kept, not those of all values: a table of units x pixels each would add up.
-    """
+
+def _reached(trace: Trace, layer: str, source: str, pixels: Sequence[slice]) -> NDArray[np.bool_]:
+    """True for units of a layer that a box of pixels reaches, a dimension for each of its grid."""
     value, axes = source_of(trace, source)
     outputs = call_of(trace, layer).outputs
-    dependence = propagate(trace, value, axes, Support.identity).get(outputs[0]) if outputs else None
-    if not isinstance(dependence, Geometry):
-        reason = dependence.reason if dependence is not None else "it does not depend on the source"
-        raise InceptionLabError(
-            f"what {layer} sees is not known: {reason}",
-            where=trace.context.model,
-            hint="name a layer that receptive_field gives a field",
-        )
-    return tuple([support for support in dependence.maps if isinstance(support, Support)])
+    start = Elements.reach(trace.values[value].shape, axes, pixels)
+    reached = dependence_of(trace, outputs[0], value, start) if outputs else None
+    layout = fields(trace, source).layout(outputs[0]) if outputs else None
+    if layout is None or not isinstance(reached, Elements):
+        raise _not_known(trace, layer, reached)
+    units = layout.units(reached)
+    (cells,) = as_one(units.parts, units.shape).cells
+    # whatever differs along no dimension is reached everywhere along it
+    data = cells.over(list(range(len(units.shape))), units.shape)
+    return np.asarray(data[..., 0] != nothing_of(cells.data))
 
 
-def _reached_units(support: Support, place: int) -> tuple[int, int] | None:
-    # the inverse of a field: a column of the table; strides and dilation may leave holes between its ends
-    units = np.flatnonzero(support.pixels[:, place])
-    return (int(units[0]), int(units[-1])) if len(units) else None
+def _not_known(trace: Trace, layer: str, dependence: Dependence) -> InceptionLabError:
+    reason = dependence.reason if isinstance(dependence, Unknown) else "it does not depend on the source"
+    return InceptionLabError(
+        f"what {layer} sees is not known: {reason}",
+        where=trace.context.model,
+        hint="name a layer that receptive_field gives a field",
+    )

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry, axis_dim, plain_dim
+from inception_lab.analyzers.receptive_field.constants import constant_of
 from inception_lab.analyzers.receptive_field.in_place_writes import Write, after_writes
-from inception_lab.analyzers.receptive_field.rules.context import Dependence, RuleContext, Unknown
+from inception_lab.analyzers.receptive_field.rules.context import (
+    Constant,
+    Dependence,
+    Dependent,
+    RuleContext,
+    Shape,
+    Unknown,
+)
 from inception_lab.analyzers.receptive_field.rules.registry import rule_of
 from inception_lab.ir.trace import Op, Trace, Value
 
 
-def propagate(
-    trace: Trace, source: int, axes: Sequence[int], make_map: Callable[[int], AxisMap]
-) -> Mapping[int, Dependence]:
+def propagate(trace: Trace, source: int, start: Dependent) -> Mapping[int, Dependence]:
     """The dependence of each value of the forward pass on one of them.
 
     Args:
         trace: Of any mode.
         source: Id of the value from which on dependence is followed.
-        axes: The dimensions of the source that are followed.
-        make_map: Makes the map of a source axis of a given size.
+        start: What is followed of it, such as `Elements.identity`.
 
     Returns:
-        By value id: its geometry, why it is not known, or None where it does not depend on the source.
+        By value id: its dependence, why it is not known, or None where it does not depend on the source.
     """
-    propagation = Propagation(trace, source, axes, make_map)
+    propagation = Propagation(trace, source, start)
     for op in trace.ops:
         if op.phase != "forward":
             break
@@ -39,6 +45,34 @@ def propagate(
     return MappingProxyType(propagation.dependences)
 
 
+def dependence_of(trace: Trace, value: int, source: int, start: Dependent) -> Dependence:
+    """The dependence of one value alone; see `propagate`."""
+    propagation = Propagation(trace, source, start)
+    last = trace.values[value].op
+    for op in trace.ops:
+        if op.phase != "forward":
+            break
+        propagation.run(op)
+        if op.id == last:
+            break
+    return propagation.of(value)
+
+
+def geometry_of(shape: Shape, axes: Sequence[int], make_map: Callable[[int], AxisMap]) -> Geometry:
+    """The source itself: each of its axes is a dimension of its own.
+
+    Args:
+        shape: Of the source.
+        axes: The dimensions of it that are followed.
+        make_map: Makes the map of an axis of a given size.
+    """
+    axis_of = {dim: axis for axis, dim in enumerate(axes)}
+    dims = [axis_dim(n, axis_of[d]) if d in axis_of else plain_dim(n) for d, n in enumerate(shape)]
+    # axes of one size share a map, which is then compared by identity
+    maps = {size: make_map(size) for size in {shape[d] for d in axes}}
+    return Geometry(tuple(dims), tuple([maps[shape[d]] for d in axes]))
+
+
 class Place(NamedTuple):
     """Elements of a storage, as a view lays them out."""
 
@@ -48,17 +82,24 @@ class Place(NamedTuple):
     offset: int
 
 
+class Held(NamedTuple):
+    """The dependence of what a place held after an operation."""
+
+    dependence: Dependence
+    since: int
+
+
 class Propagation:
     """The dependence of the values so far, and the writes into each storage; see `propagate`."""
 
-    def __init__(
-        self, trace: Trace, source: int, axes: Sequence[int], make_map: Callable[[int], AxisMap]
-    ) -> None:
+    def __init__(self, trace: Trace, source: int, start: Dependent) -> None:
         self.trace = trace
-        value = trace.values[source]
-        self.dependences: dict[int, Dependence] = {source: _identity(value.shape, axes, make_map)}
-        self._newest = {place_of(value): source}
+        self.dependences: dict[int, Dependence] = {source: start}
+        # by place, the dependence of what it held last and the operation after which it held it
+        self._newest: dict[Place, Held] = {}
         self._overwriting: dict[int, list[int]] = {}
+        self._last_op = -1
+        self._note(source)
 
     def run(self, op: Op) -> None:
         """Pass the dependence of an operation's inputs on to its outputs."""
@@ -66,27 +107,38 @@ class Propagation:
         outputs = self._apply_rule(op, inputs) if any(x is not None for x in inputs) else None
         for index, value in enumerate(op.writes):
             dependence = outputs[index] if isinstance(outputs, list) else outputs
+            if dependence is not None and not isinstance(dependence, Unknown):
+                dependence = dependence.within(op.call)
             # not the source itself, which the operation that writes it must not overwrite
             self.dependences.setdefault(value, dependence)
-            tensor = self.trace.values[value]
-            self._newest[place_of(tensor)] = value
+            self._last_op = op.id
+            self._note(value)
             if op.in_place:
-                self._overwriting.setdefault(tensor.storage, []).append(value)
+                self._overwriting.setdefault(self.trace.values[value].storage, []).append(value)
+
+    def _note(self, value: int) -> None:
+        self._newest[place_of(self.trace.values[value])] = Held(self.dependences[value], self._last_op)
 
     def _apply_rule(self, op: Op, inputs: Sequence[Dependence]) -> Dependence | list[Dependence]:
-        geometries: list[Geometry | None] = []
+        dependents: list[Dependent | None] = []
         for dependence in inputs:
             if isinstance(dependence, Unknown):
                 return dependence
-            geometries.append(dependence)
+            dependents.append(dependence)
         rule = rule_of(op.base_name, op.in_place)
         if rule is None:
             return Unknown(f"no rule for {op.name}")
         values = self.trace.values
         shapes = [values[value].shape for value in op.reads]
         output_shape = values[op.writes[0]].shape if op.writes else ()
+        module = self.trace.calls[op.call].type if op.call >= 0 else ""
+
+        def constant(place: int) -> Constant | None:
+            return constant_of(self.trace, op.reads[place])
+
+        context = RuleContext(op.base_name, dict(op.args), dependents, shapes, output_shape, module, constant)
         try:
-            return rule(RuleContext(op.base_name, dict(op.args), geometries, shapes, output_shape))
+            return rule(context)
         # arguments that a rule does not foresee make the field unknown, never wrong
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             return Unknown(f"{op.name} on these arguments: {error}")
@@ -95,30 +147,18 @@ class Propagation:
         """The dependence of a value; of one that no operation wrote as such, by what its storage held."""
         if value not in self.dependences:
             self.dependences[value] = self._by_storage(self.trace.values[value])
+            self._note(value)
         return self.dependences[value]
 
     def _by_storage(self, value: Value) -> Dependence:
-        """The newest value at the same place, with what was written over it through views since."""
+        """What was held last at the same place, with what was written over it through views since."""
         values = self.trace.values
-        newest = self._newest.get(place_of(value))
-        base = self.dependences[newest] if newest is not None else None
-        since = values[newest].op if newest is not None else None
-        # ids of operations are in order of execution; without a newest value all writes count
-        writes = [
-            Write(self.dependences[later], values[later])
-            for later in self._overwriting.get(value.storage, ())
-            if since is None or (values[later].op or 0) > since
-        ]
-        return after_writes(base, value, writes)
-
-
-def _identity(shape: Sequence[int], axes: Sequence[int], make_map: Callable[[int], AxisMap]) -> Geometry:
-    """The source itself: each of its axes is a dimension of its own."""
-    axis_of = {dim: axis for axis, dim in enumerate(axes)}
-    dims = [axis_dim(n, axis_of[d]) if d in axis_of else plain_dim(n) for d, n in enumerate(shape)]
-    # axes of one size share a map, which is then compared by identity
-    maps = {size: make_map(size) for size in {shape[d] for d in axes}}
-    return Geometry(tuple(dims), tuple([maps[shape[d]] for d in axes]))
+        held = self._newest.get(place_of(value), Held(None, -1))
+        overwriting = self._overwriting.get(value.storage, [])
+        # ids of operations are in order of execution
+        first = bisect_right(overwriting, held.since, key=lambda later: values[later].op or 0)
+        writes = [Write(self.dependences[later], values[later]) for later in overwriting[first:]]
+        return after_writes(held.dependence, value, writes)
 
 
 def place_of(value: Value) -> Place:

@@ -10,7 +10,7 @@ import numpy as np
 from inception_lab.analyzers.receptive_field.axes import source_of
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.field import Field, fields
-from inception_lab.analyzers.receptive_field.propagation import propagate
+from inception_lab.analyzers.receptive_field.propagation import geometry_of, propagate
 from inception_lab.analyzers.receptive_field.sizes import Sizes
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
@@ -93,7 +93,9 @@ def smallest_by_geometry(trace: Trace) -> tuple[int, ...]:
         InceptionLabError: The input has no spatial axes.
     """
     source, axes = source_of(trace)
-    dependences = propagate(trace, source, axes, Sizes.up_to).values()
+    dependences = propagate(
+        trace, source, geometry_of(trace.values[source].shape, axes, Sizes.up_to)
+    ).values()
     smallest = []
     for axis in range(len(axes)):
         maps = [dependence.maps[axis] for dependence in dependences if isinstance(dependence, Geometry)]

@@ -25,8 +25,9 @@ def receptive_field(trace: Trace, source: str = "") -> DataFrame:
 
     Effective values as in Araujo, Norris & Sim, "Computing Receptive Fields of Convolutional Neural
     Networks", Distill 2019. A unit at position i of an axis sees the source pixels from
-    i x stride - padding on, receptive_field of them. Statistics of normalisation layers are taken as
-    given, as in eval mode.
+    i x stride - padding on, receptive_field of them, by paths on which no layer reduces over a whole axis
+    and spreads the result back, as gates, attention and normalisation over space do. Batch statistics of
+    training couple samples, not places, and are left out.
 
     Args:
         trace: Of any mode.
@@ -35,8 +36,9 @@ def receptive_field(trace: Trace, source: str = "") -> DataFrame:
     Returns:
         A row per layer call, in the order of `layer_costs`: `layer`, `call`, then tuples with an entry
         per axis: `receptive_field`, `stride`, `padding` (None where no such numbers hold), `extent` (first
-        and last pixel that the centre unit sees), and `status` (`exact`, `misaligned`, `bound`,
-        `unknown`) with its `reason`.
+        and last pixel that the centre unit sees), `status` (`exact`, `misaligned`, `bound`,
+        `unknown`) with its `reason`, and `global_context`: the layers through which a unit also sees all of
+        an axis, empty where there are none.
 
     Raises:
         InceptionLabError: There is no such layer, or the source has no spatial axes.
@@ -64,6 +66,7 @@ def _table(trace: Trace, source: str = "") -> DataFrame:
     columns["extent"] = [field.extent(field.middle) if field.axes else None for field in rows]
     columns["status"] = [field.status for field in rows]
     columns["reason"] = [field.reason for field in rows]
+    columns["global_context"] = [field.global_context for field in rows]
     return DataFrame(columns)
 
 

@@ -246,7 +246,8 @@ def test_a_sequence_that_is_transposed_has_one_field():
 
 def test_each_token_of_an_encoder_sees_all():
     field = il.field_of(il.trace(ENCODER, (2, 5, 8)), "(model)")
-    assert (field.status, field.receptive_field) == ("exact", (5,))
+    assert (field.status, field.receptive_field, field.extent((2,))) == ("exact", (1,), ((0, 4),))
+    assert field.global_context == ("self_attn",)
 
 
 def test_the_smallest_input_where_channels_come_last():

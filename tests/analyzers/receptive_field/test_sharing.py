@@ -7,23 +7,28 @@ from support.typed import typed
 
 import inception_lab as il
 from inception_lab.analyzers.receptive_field import propagation
-from inception_lab.analyzers.receptive_field.axis_maps import Extents, Support
-from inception_lab.analyzers.receptive_field.lineage import Lineage
-from inception_lab.analyzers.receptive_field.sizes import Sizes
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 
 
 @pytest.fixture
 def propagations(monkeypatch):
-    """Counts of the propagations, by the kind of map and the value that they start from."""
+    """Counts of the propagations, by what is followed and the value that they start from."""
     count = Counter()
 
     class Counting(propagation.Propagation):
-        def __init__(self, trace, source, axes, start):
-            count[start, source] += 1
-            super().__init__(trace, source, axes, start)
+        def __init__(self, trace, source, start):
+            count[_followed(start), source] += 1
+            super().__init__(trace, source, start)
 
     monkeypatch.setattr(propagation, "Propagation", Counting)
     return count
+
+
+def _followed(start):
+    """The maps of a geometry, `reach` of a pixel, or the elements seen."""
+    if isinstance(start, Geometry):
+        return type(start.maps[0]).__name__
+    return "Elements" if len(start.parts[0].cells) > 1 else "reach"
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def test_readers_of_one_trace_share_one_computation(trace, propagations):
             il.field_of(trace, layer)
         il.summarise(trace)
     (source,) = {source for _, source in propagations}
-    assert propagations == {(start, source): 1 for start in (Extents.identity, Lineage.identity, Sizes.up_to)}
+    assert propagations == {(start, source): 1 for start in ("Elements", "Interiors", "Lineage", "Sizes")}
 
 
 def test_each_source_and_each_trace_has_a_computation_of_its_own(trace, propagations):
@@ -48,23 +53,25 @@ def test_each_source_and_each_trace_has_a_computation_of_its_own(trace, propagat
         il.receptive_field(trace)
         il.field_of(trace, "inception4a", source="inception3a")
         il.receptive_field(trace, "inception3a")
-    assert len(propagations) == 2
+    assert len(propagations) == 4
     assert set(propagations.values()) == {1}
     il.receptive_field(il.trace(il.create_model("googlenet", device="meta"), (1, 3, 96, 96)))
-    assert sum(propagations.values()) == 3
+    assert sum(propagations.values()) == 6
 
 
-def test_the_pixels_of_a_layer_share_one_computation(trace, propagations):
+def test_each_pixel_is_followed_by_itself(trace, propagations):
     spans = [il.projective_field(trace, (pixel, 0), "conv1.conv") for pixel in range(96)]
     assert spans[0] != spans[95]
-    assert [start for start, _ in propagations.elements()] == [Support.identity]
+    assert {start: times for (start, _), times in propagations.items()} == {
+        "reach": 96, "Elements": 1, "Interiors": 1
+    }  # fmt: skip
 
 
 def test_the_command_follows_its_trace_once(capsys, propagations):
     code, _, _ = typed(capsys, "receptive-field", "googlenet", "--input-size", "3x96x96", "--format", "json")
     assert code == 0
-    assert sum(times for (start, _), times in propagations.items() if start == Extents.identity) == 1
-    assert sum(times for (start, _), times in propagations.items() if start == Lineage.identity) == 1
+    assert sum(times for (start, _), times in propagations.items() if start == "Elements") == 1
+    assert sum(times for (start, _), times in propagations.items() if start == "Lineage") == 1
 
 
 @pytest.mark.parametrize(
@@ -79,6 +86,6 @@ def test_a_table_is_the_readers_own(trace, analysis, column):
 
 def test_extents_are_read_only(trace):
     axis = il.field_of(trace, "conv1").axes[0]
-    for pixels in (axis.first, axis.last):
+    for spans in (axis.spans, axis.local_spans):
         with pytest.raises(ValueError, match="read-only"):
-            pixels[0] = 7
+            spans.data[0] = 7

@@ -1,70 +1,215 @@
-"""Rules of arithmetic: element by element, over whole axes, matrix products, attention."""
+"""Rules of arithmetic: element by element, over whole axes, matrix products."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
 from inception_lab.analyzers.receptive_field import axis_ops
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry, merge, plain_dim
 from inception_lab.analyzers.receptive_field.rules.context import (
+    Constant,
     Dependence,
+    Dependent,
+    Filling,
     Rule,
     RuleContext,
-    Shape,
     Unknown,
 )
 
+MASKING = -1000.0
+"""A number from which on down a softmax gives 0 whatever stands beside it, as float64 has no e^-746."""
 
-def elementwise(op: RuleContext) -> Dependence:
+Pattern = NDArray[np.bool_]
+
+_KEEPS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("mul", "div", "clone", "_to_copy", "detach", "alias"), ("0", "-inf")),
+    **dict.fromkeys(("add", "sub"), ("-inf",)),
+    **dict.fromkeys(("neg", "relu", "native_dropout"), ("0",)),
+}
+"""The numbers that an operation leaves as they are, of 0 and minus infinity."""
+
+
+def elementwise(op: RuleContext) -> Dependent:
     """Element by element, the inputs broadcast to the output."""
-    geometry = merge([g for g in op.inputs if g is not None], op.output_shape)
+    value = op.union(op.inputs)
     for dependence, shape in zip(op.inputs, op.shapes, strict=True):
         if dependence is None:
-            geometry = _with_fixed_sizes(geometry, shape)
-    return geometry
+            value = value.meets(shape)
+    return value.keeps(_KEEPS.get(op.name, ()))
 
 
-def _with_fixed_sizes(geometry: Geometry, shape: Shape) -> Geometry:
-    """The same, where a tensor of this shape that does not depend on the source fixes the sizes of axes."""
-    for dim, size in zip(range(-len(shape), 0), shape, strict=True):
-        if size > 1 and len(geometry.axes_in([len(geometry.dims) + dim])) == 1:
-            geometry = geometry.along(dim, axis_ops.fixed_size, size)
-    return geometry
+def addition(op: RuleContext) -> Dependence:
+    """A sum; what is added to a softmax's input as minus infinity is left out by it."""
+    return _where_constant(op, lambda table: table <= MASKING, "-inf")
+
+
+def multiplication(op: RuleContext) -> Dependence:
+    """A product; what is multiplied by 0 sees nothing."""
+    return _where_constant(op, lambda table: table == 0, "0")
+
+
+def _where_constant(op: RuleContext, holds: Callable[[Constant], Pattern], number: Filling) -> Dependent:
+    value = elementwise(op)
+    for place, dependence in enumerate(op.inputs):
+        if dependence is None and (table := op.constant(place)) is not None:
+            blank = holds(table)
+            if blank.any():
+                return value.masked(blank, number)
+    return value
+
+
+def masked_fill(op: RuleContext) -> Dependence:
+    """A number written wherever a mask is true."""
+    if op.inputs[0] is None:
+        return elementwise(op)  # the mask alone depends on the source
+    blank = op.constant(1) if op.inputs[1] is None else None
+    value = op.union(op.inputs)
+    if blank is None:
+        return value
+    fill = op.args.get("value", op.constant(2) if len(op.inputs) > 2 else None)
+    return value.masked(blank.astype(bool), _number_of(fill))
+
+
+def where(op: RuleContext) -> Dependence:
+    """Elements of two tensors, chosen by a mask."""
+    blank = op.constant(0) if op.inputs[0] is None else None
+    if blank is None:
+        return op.union(op.inputs)
+    blank = blank.astype(bool)
+    first, second = (_broadcast(value, op) for value in op.inputs[1:3])
+    fills = [op.args.get("self", op.constant(1)), op.args.get("other", op.constant(2))]
+    chosen = []
+    # a branch is blank wherever the other is chosen
+    if first is not None:
+        chosen.append(first.masked(~blank, _number_of(fills[1]) if second is None else None))
+    if second is not None:
+        chosen.append(second.masked(blank, _number_of(fills[0]) if first is None else None))
+    return op.union(chosen)
+
+
+def _broadcast(value: Dependent | None, op: RuleContext) -> Dependent | None:
+    return None if value is None else op.union([value])
+
+
+def _number_of(fill: Constant | float | None) -> Filling | None:
+    """The kind of number that is written, where that matters."""
+    if fill is None or np.size(fill) != 1:
+        return None
+    number = float(np.asarray(fill).reshape(()))
+    return "0" if number == 0 else "-inf" if number <= MASKING else None
+
+
+def triangle(keep_lower: bool) -> Rule:
+    """A triangle of the last two dimensions, zeros beside it.
+
+    Args:
+        keep_lower: True for `tril`.
+    """
+
+    def rule(op: RuleContext) -> Dependence:
+        rows, columns = (np.arange(n) for n in op.output_shape[-2:])
+        distance = columns[None] - rows[:, None] - op.args.get("diagonal", 0)
+        return op.first.masked(distance > 0 if keep_lower else distance < 0, "0")
+
+    return rule
 
 
 def first_input_alone(op: RuleContext) -> Dependence:
-    """Element by element of the first input; the others are statistics, weights or shapes."""
-    if any(dependence is not None for dependence in op.inputs[1:]):
-        return Unknown(f"weights of {op.name} depend on the input")
-    return op.inputs[0]
+    """Element by element of the first input; the others are statistics or weights."""
+    return op.inputs[0] if not _has_dependent_weights(op) else _dependent_weights(op)
+
+
+def _has_dependent_weights(op: RuleContext) -> bool:
+    return any(value is not None for value in op.inputs[1:])
+
+
+def _dependent_weights(op: RuleContext) -> Unknown:
+    return Unknown(f"weights of {op.name} depend on the input")
+
+
+# ------------------------------------------------------------------------------ over whole axes
 
 
 def reduction(op: RuleContext) -> Dependence:
     """Over the axes named `dim`, all of them where none is."""
     rank, dim_argument = len(op.shapes[0]), op.args.get("dim")
+    if op.inputs[0] is None:
+        return op.union(op.inputs)
     if dim_argument in (None, ()):
         dims = set(range(rank))
     else:
         row = dim_argument if isinstance(dim_argument, tuple) else (dim_argument,)
-        dims = {dim % rank for dim in row}
-    geometry = op.first.collapse(dims)
-    keepdim = len(op.output_shape) == rank
-    if keepdim:
-        return geometry
-    return geometry._replace(dims=tuple([dim for d, dim in enumerate(geometry.dims) if d not in dims]))
+        dims = {dim % rank for dim in row} if rank else set()
+    value = op.inputs[0].collapse(dims)
+    return value if len(op.output_shape) == rank else value.drop(dims)
+
+
+def _all_along(value: Dependent, dim: int, size: int) -> Dependent:
+    """Each position of a dimension sees all of them."""
+    return value.collapse([dim]).spread(dim, size)
+
+
+def softmax(op: RuleContext) -> Dependence:
+    """Each output depends on itself, and by the sum on all positions along `dim`."""
+    value, dim = op.first, op.args.get("dim", -1)
+    if not op.output_shape:
+        return value
+    mixed = op.union([value, _all_along(value, dim, op.output_shape[dim])])
+    return value.masked_as(mixed)
 
 
 def mixing(op: RuleContext) -> Dependence:
-    """Each output depends on all positions along `dim`, which stays."""
-    return _mix(op)
-
-
-def _mix(op: RuleContext) -> Geometry:
-    dim = op.args.get("dim", -1) % len(op.output_shape)
-    return op.first.collapse([dim]).with_dim(dim, plain_dim(op.output_shape[dim]))
+    """Each output depends on all positions along `dim`, of which it is one or another."""
+    if not op.output_shape:
+        return op.first
+    dim = op.args.get("dim", -1)
+    return _all_along(op.first, dim, op.output_shape[dim])
 
 
 def running(op: RuleContext) -> Dependence:
-    """Each output depends on the positions along `dim` up to its own; all of them are the bound."""
-    return _mix(op).as_bound("a running sum sees what is before it")
+    """Each output depends on the positions along `dim` up to its own."""
+    return op.first.accumulated(op.args.get("dim", -1)) if op.output_shape else op.first
+
+
+def batch_norm(op: RuleContext) -> Dependence:
+    """By given statistics; by those of each sample where instances are normalised.
+
+    Statistics over a batch couple samples, not places, and are left out.
+    """
+    uses_batch = op.args.get("training")
+    # `instance_norm` runs as a batch norm of one sample, each channel of each instance a channel of it
+    of_instances = op.module.startswith(("InstanceNorm", "LazyInstanceNorm")) or "running_mean" in op.args
+    if not uses_batch or not of_instances or "BatchNorm" in op.module:
+        return first_input_alone(op)
+    return _by_statistics(op, range(2, len(op.shapes[0])))
+
+
+def layer_norm(op: RuleContext) -> Dependence:
+    """By statistics over the last dimensions."""
+    rank = len(op.shapes[0])
+    return _by_statistics(op, range(rank - len(op.args["normalized_shape"]), rank))
+
+
+def _by_statistics(op: RuleContext, dims: range) -> Dependence:
+    value = op.inputs[0]
+    if value is None or _has_dependent_weights(op):
+        return _dependent_weights(op)
+    return op.union([value, value.collapse(dims)], op.shapes[0])
+
+
+def group_norm(op: RuleContext) -> Dependence:
+    """By statistics over each group of channels and all places."""
+    (n, c, *places), groups, value = op.shapes[0], op.args["group"], op.inputs[0]
+    if value is None or _has_dependent_weights(op):
+        return _dependent_weights(op)
+    parted = [n, groups, c // groups, *places]
+    statistics = value.reshape(parted).collapse(range(2, len(parted)))
+    return op.union([value, op.union([statistics], parted).reshape(op.shapes[0])], op.shapes[0])
+
+
+# ------------------------------------------------------------------------------ matrix products
 
 
 def matrix_product(first: int, second: int) -> Rule:
@@ -79,31 +224,66 @@ def matrix_product(first: int, second: int) -> Rule:
         rows, columns = op.inputs[first], op.inputs[second]
         # a weight has one size, two activations may have any that match
         whole_axis = axis_ops.contraction if rows is None or columns is None else axis_ops.reduction
-        parts = [rows.collapse([-1], whole_axis)] if rows is not None else []
-        parts += [columns.collapse([-2], whole_axis)] if columns is not None else []
-        parts += [summand for summand in op.inputs[:first] if summand is not None]
-        product = merge(parts, op.output_shape)
-        # of N x C every output channel sees all input channels
-        return product._replace(channels_differ=False) if len(op.output_shape) == 2 else product
+        parts = list(op.inputs[:first])
+        if rows is not None:
+            parts.append(rows.times(_pattern(op, second), whole_axis))
+        if columns is not None:
+            pattern = _pattern(op, first)
+            turned = None if pattern is None else np.swapaxes(pattern, -1, -2)
+            parts.append(_transposed(_transposed(columns).times(turned, whole_axis)))
+        return op.union(parts)
 
     return rule
 
 
+def _pattern(op: RuleContext, place: int) -> Pattern | None:
+    """False for the entries of a matrix that are known to be 0; None where none is."""
+    value = op.inputs[place]
+    if value is not None:
+        pattern: Pattern | None = value.nonzero()
+        return pattern
+    table = op.constant(place)
+    return None if table is None else table != 0
+
+
+def _transposed(value: Dependent) -> Dependent:
+    rank = len(value.shape)
+    return value.permute([*range(rank - 2), rank - 1, rank - 2])
+
+
 def matrix_vector(op: RuleContext) -> Dependence:
     """The last two inputs are the matrix and the vector; what stands before them is added."""
-    parts = [summand for summand in op.inputs[:-2] if summand is not None]
+    parts = list(op.inputs[:-2])
     factors = [factor for factor in op.inputs[-2:] if factor is not None]
     whole_axis = axis_ops.contraction if len(factors) == 1 else axis_ops.reduction
-    for factor in factors:
-        product = factor.collapse([-1], whole_axis)
-        parts.append(product._replace(dims=product.dims[:-1]))
-    return merge(parts, op.output_shape)
+    parts += [factor.collapse([-1], whole_axis).drop([-1]) for factor in factors]
+    return op.union(parts)
 
 
 def attention(op: RuleContext) -> Dependence:
-    """Each query's result depends on all keys and values."""
-    parts = [query.collapse([-1]) for query in op.inputs[:1] if query is not None]
-    parts += [other.collapse([-2, -1]) for other in op.inputs[1:3] if other is not None]
-    result = merge([part.with_dim(len(part.dims) - 1, ()) for part in parts], op.output_shape)
-    is_masked = op.args.get("is_causal") or len(op.shapes) > 3
-    return result.as_bound("attention is masked") if is_masked else result
+    """Each query's result depends on the keys and values that its mask lets it see."""
+    allowed, masks = _allowed(op), [mask for mask in op.inputs[3:] if mask is not None]
+    parts = [value and value.collapse([-1]) for value in op.inputs[:1]]
+    for value in op.inputs[1:3]:
+        if value is not None:
+            rows = _transposed(_heads(value, op).collapse([-1]))
+            parts.append(_transposed(rows.times(allowed, axis_ops.reduction)))
+    parts += [mask.collapse([-1]) for mask in masks]
+    return op.union(parts, (*op.output_shape[:-1], 1)).spread(-1, op.output_shape[-1])
+
+
+def _heads(value: Dependent, op: RuleContext) -> Dependent:
+    """Keys or values for each head of the queries, of which several may share one."""
+    if len(value.shape) < 4 or value.shape[-3] in (1, op.output_shape[-3]):
+        return value
+    shared = np.repeat(np.arange(value.shape[-3]), op.output_shape[-3] // value.shape[-3])
+    return value.taken(len(value.shape) - 3, shared)
+
+
+def _allowed(op: RuleContext) -> Pattern | None:
+    """True where a key, by row, is seen by a query; None where all are, and where the mask is not known."""
+    if op.args.get("is_causal"):
+        return np.tri(op.shapes[0][-2], op.shapes[1][-2], dtype=np.bool_).T
+    if len(op.shapes) > 3 and op.inputs[3] is None and (mask := op.constant(3)) is not None:
+        return np.swapaxes(mask if mask.dtype == np.bool_ else mask > MASKING, -1, -2)
+    return None

@@ -2,12 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry
+import numpy as np
+from numpy.typing import NDArray
+
+from inception_lab.analyzers.receptive_field.axis_ops import AxisOp
 
 Shape = tuple[int, ...]
+Filling = Literal["-inf", "0"]
+"""A number known to stand in some elements: what a softmax leaves out, and what a product does."""
+Constant = NDArray[Any]
+
+
+class Dependent(Protocol):
+    """What is followed of a value, such as the pixels that its elements see, in the words that rules use.
+
+    Dimensions are counted from 0, or from -1 backwards.
+    """
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the value."""
+
+    def along(self, dim: int, make_op: Callable[[int], AxisOp], out: int) -> Self:
+        """Apply an operation along a dimension, such as a window, that gives `out` positions."""
+
+    def collapse(self, dims: Iterable[int], whole_axis: Callable[[int], AxisOp] = ...) -> Self:
+        """Reduce over dimensions, which stay with size 1."""
+
+    def accumulated(self, dim: int) -> Self:
+        """Each position of a dimension and all before it."""
+
+    def taken(self, dim: int, index: NDArray[np.int64]) -> Self:
+        """Positions of a dimension by a table whose dimensions replace it; -1 reads nothing."""
+
+    def masked(self, blank: NDArray[np.bool_], number: Filling | None) -> Self:
+        """The same with elements, among the last dimensions, that hold a number and see nothing."""
+
+    def mixed_channels(self, groups: int, out: int) -> Self:
+        """Each of `out` channels, in dimension 1, depends on all channels of its group."""
+
+    def spread(self, dim: int, size: int) -> Self:
+        """The same with a dimension of size 1 repeated."""
+
+    def drop(self, dims: Iterable[int]) -> Self:
+        """The same without dimensions of size 1."""
+
+    def permute(self, order: Sequence[int]) -> Self:
+        """The same with its dimensions in another order."""
+
+    def reshape(self, shape: Sequence[int]) -> Self:
+        """The same elements in another shape."""
+
+    def meets(self, shape: Shape) -> Self:
+        """The same where it meets a tensor of its own size, of this shape, that sees nothing."""
+
+    def keeps(self, numbers: Sequence[str]) -> Self:
+        """The same with no element known to hold another number than these."""
+
+    def masked_as(self, mixed: Self) -> Self:
+        """A softmax of this: what it mixes, but 0 where this is minus infinity."""
+
+    def nonzero(self) -> NDArray[np.bool_] | None:
+        """False for elements of the last dimensions that are known to be 0; None where none is."""
+
+    def times(self, pattern: NDArray[np.bool_] | None, whole_axis: Callable[[int], AxisOp]) -> Self:
+        """A product with a matrix; of the last dimension each column reads the rows that it has a number in.
+
+        With None it reads all of them, and one column stands for all.
+        """
+
+    def as_bound(self, reason: str) -> Self:
+        """The same as an upper bound, unless it is one already."""
+
+    def within(self, call: int) -> Self:
+        """The same with the call at hand named."""
+
+    @staticmethod
+    def union(values: Sequence[Any], shape: Sequence[int]) -> Dependent:
+        """What depends on several values, broadcast to one shape."""
+
+    @staticmethod
+    def concatenated(values: Sequence[Any], dim: int) -> Dependent:
+        """Values one after the other along a dimension; a number stands for as many that see nothing."""
 
 
 class Unknown(NamedTuple):
@@ -20,7 +99,7 @@ class Unknown(NamedTuple):
     reason: str
 
 
-Dependence = Geometry | Unknown | None
+Dependence = Dependent | Unknown | None
 """None for a value that does not depend on the source."""
 
 
@@ -33,18 +112,33 @@ class RuleContext(NamedTuple):
         inputs: Dependence of each tensor read; at least one depends on the source.
         shapes: Shapes of the tensors read.
         output_shape: Shape of the first value written.
+        module: Class of the module in whose call it ran.
+        constant: Gives the content of a tensor read, by its place; None where that is not known.
     """
 
     name: str
     args: Mapping[str, Any]
-    inputs: Sequence[Geometry | None]
+    inputs: Sequence[Dependent | None]
     shapes: Sequence[Shape]
     output_shape: Shape
+    module: str = ""
+    constant: Callable[[int], Constant | None] = lambda _: None
 
     @property
-    def first(self) -> Geometry:
+    def first(self) -> Dependent:
         """The first of the inputs that depends on the source."""
-        return next(geometry for geometry in self.inputs if geometry is not None)
+        return next(value for value in self.inputs if value is not None)
+
+    def union(self, values: Iterable[Dependent | None], shape: Sequence[int] | None = None) -> Dependent:
+        """What depends on several of the inputs; None stands for one that sees nothing."""
+        dependent = [value for value in values if value is not None]
+        return type(self.first).union(dependent, self.output_shape if shape is None else shape)
+
+    def concatenated(self, values: Sequence[Dependent | int], dim: int) -> Dependent | None:
+        """Values one after the other along a dimension; a number stands for as many that see nothing."""
+        if all(isinstance(value, int) for value in values):
+            return None
+        return type(self.first).concatenated(values, dim)
 
 
 Rule = Callable[[RuleContext], Dependence | list[Dependence]]

@@ -45,17 +45,25 @@ RULES: dict[str, Rule] = {
         """mean sum nansum prod amax amin max min aminmax argmax argmin any all median var std var_mean
         std_mean logsumexp linalg_vector_norm""",
     ),
-    **_each(arithmetic.mixing, "_softmax _safe_softmax _log_softmax sort topk"),
+    **_each(arithmetic.softmax, "_softmax _safe_softmax _log_softmax"),
+    **_each(arithmetic.mixing, "sort topk kthvalue"),
+    **_each(arithmetic.addition, "add sub"),
+    **_each(arithmetic.multiplication, "mul"),
+    "masked_fill": arithmetic.masked_fill,
+    "where": arithmetic.where,
+    "tril": arithmetic.triangle(keep_lower=True),
+    "triu": arithmetic.triangle(keep_lower=False),
+    **_each(arithmetic.batch_norm, "native_batch_norm _native_batch_norm_legit cudnn_batch_norm"),
+    **_each(arithmetic.layer_norm, "native_layer_norm _fused_rms_norm"),
+    "native_group_norm": arithmetic.group_norm,
     **_each(arithmetic.running, "cumsum cumprod logcumsumexp cummax cummin"),
     **_each(
         arithmetic.first_input_alone,
-        """native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training
-        cudnn_batch_norm native_layer_norm native_group_norm _fused_rms_norm native_dropout
-        rrelu_with_noise""",
+        "_native_batch_norm_legit_no_training native_dropout rrelu_with_noise",
     ),
     **_each(
         arithmetic.elementwise,
-        """clone _to_copy detach alias lift_fresh channel_shuffle native_channel_shuffle hardswish leaky_relu
+        """clone _to_copy detach alias lift_fresh hardswish leaky_relu
         log_sigmoid_forward _prelu_kernel __and__ __or__ __xor__""",
     ),
     **_each(
@@ -82,8 +90,20 @@ RULES: dict[str, Rule] = {
     "repeat": views.repeat,
     "pixel_shuffle": views.pixel_shuffle,
     "pixel_unshuffle": views.pixel_unshuffle,
+    **_each(views.channel_shuffle, "channel_shuffle native_channel_shuffle"),
+    "rot90": views.rot90,
+    "slice_scatter": views.slice_scatter,
+    "select_scatter": views.select_scatter,
     "glu": views.glu,
     "embedding": views.embedding,
+    "index_select": views.index_select,
+    "index": views.index,
+    "gather": views.gather,
+    "unfold": windows.unfolding,
+    "im2col": windows.im2col,
+    "col2im": windows.col2im,
+    "max_unpool2d": windows.max_unpool(2),
+    "max_unpool3d": windows.max_unpool(3),
 }
 """Rules by base name, those apart that PyTorch tags as element-wise. To pass one more on, add its row."""
 

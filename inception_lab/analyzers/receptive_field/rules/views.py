@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import accumulate
-from math import prod
 
 import numpy as np
 
 from inception_lab.analyzers.receptive_field import axis_ops
-from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry, merge, plain_dim
-from inception_lab.analyzers.receptive_field.rules.context import Dependence, RuleContext, Unknown
+from inception_lab.analyzers.receptive_field.placing import Places, part, put
+from inception_lab.analyzers.receptive_field.rules.context import (
+    Constant,
+    Dependence,
+    Dependent,
+    RuleContext,
+    Unknown,
+)
 
 
 def no_dependence(op: RuleContext) -> None:
@@ -22,15 +27,7 @@ def no_dependence(op: RuleContext) -> None:
 def overwrite(op: RuleContext) -> Dependence:
     """The second input, broadcast over the first; None where a number is written."""
     source = op.inputs[1] if len(op.inputs) > 1 else None
-    return source and merge([source], op.output_shape)
-
-
-def embedding(op: RuleContext) -> Dependence:
-    """A vector for each index."""
-    weight, index = op.inputs[:2]
-    if weight is not None:
-        return Unknown("a table that depends on the input")
-    return index and index._replace(dims=(*index.dims, plain_dim(op.output_shape[-1])))
+    return None if source is None else op.union([source])
 
 
 # ------------------------------------------------------------------------------ views
@@ -58,16 +55,17 @@ def transpose(op: RuleContext) -> Dependence:
 
 def expand(op: RuleContext) -> Dependence:
     """Dimensions of size 1 repeated."""
-    return merge([op.first], op.output_shape)
+    return op.union([op.first])
 
 
 def repeat(op: RuleContext) -> Dependence:
     """Copies put together."""
-    dims = ((),) * (len(op.output_shape) - len(op.first.dims)) + op.first.dims
-    # the copies are the slowest digit of a dimension, and carry no axis
-    copies = [n // prod(f.size for f in dim) for n, dim in zip(op.output_shape, dims, strict=True)]
-    repeated_dims = [plain_dim(count) + dim for count, dim in zip(copies, dims, strict=True)]
-    return op.first._replace(dims=tuple(repeated_dims))
+    shape = (*[1] * (len(op.output_shape) - len(op.shapes[0])), *op.shapes[0])
+    copies = [out // max(n, 1) for n, out in zip(shape, op.output_shape, strict=True)]
+    parted = [size for pair in zip(copies, shape, strict=True) for size in pair]
+    single = [size for n in shape for size in (1, n)]
+    # the copies are a dimension of their own beside each, before both become one
+    return op.union([op.first.reshape(single)], parted).reshape(op.output_shape)
 
 
 def pixel_shuffle(op: RuleContext) -> Dependence:
@@ -90,6 +88,13 @@ def pixel_unshuffle(op: RuleContext) -> Dependence:
     return digits.permute([*range(k), k, k + 2, k + 4, k + 1, k + 3]).reshape(op.output_shape)
 
 
+def channel_shuffle(op: RuleContext) -> Dependence:
+    """The channels of groups in turn."""
+    n, c, *places = op.shapes[0]
+    parted = op.first.reshape([n, op.args["groups"], c // op.args["groups"], *places])
+    return parted.permute([0, 2, 1, *range(3, len(places) + 3)]).reshape(op.output_shape)
+
+
 # ------------------------------------------------------------------------------ parts of a dimension
 
 
@@ -100,16 +105,13 @@ def select(op: RuleContext) -> Dependence:
 
 def unbind(op: RuleContext) -> list[Dependence]:
     """Every position of a dimension, which goes."""
-    dim = op.args.get("dim", 0) % len(op.shapes[0])
-    return [_position(op, index) for index in range(op.shapes[0][dim])]
+    return [_position(op, index) for index in range(op.shapes[0][op.args.get("dim", 0)])]
 
 
-def _position(op: RuleContext, index: int) -> Geometry:
-    dim = op.args.get("dim", 0) % len(op.shapes[0])
+def _position(op: RuleContext, index: int) -> Dependent:
+    dim = op.args.get("dim", 0)
     start = index % op.shapes[0][dim]
-    make_op = partial(axis_ops.axis_slice, start=start, stop=start + 1, stride=1)
-    position = _source_of_part(op.first, dim).along(dim, make_op, 1)
-    return position._replace(dims=position.dims[:dim] + position.dims[dim + 1 :])
+    return part(op.first, dim, start, start + 1).drop([dim])
 
 
 def slice_of(op: RuleContext) -> Dependence:
@@ -117,22 +119,16 @@ def slice_of(op: RuleContext) -> Dependence:
     dim = op.args.get("dim", 0) % len(op.output_shape)
     size = op.shapes[0][dim]
     start, stop, _ = slice(op.args.get("start"), op.args.get("end")).indices(size)
-    step = op.args.get("step", 1)
-    if (start, step) == (0, 1) and stop == size:
-        return op.first
     # a slice that ends before it begins is empty
-    make_op = partial(axis_ops.axis_slice, start=start, stop=max(stop, start), stride=step)
-    return _source_of_part(op.first, dim).along(dim, make_op, op.output_shape[dim])
+    return part(op.first, dim, start, max(stop, start), op.args.get("step", 1))
 
 
 def split(op: RuleContext) -> list[Dependence]:
     """Pieces of a dimension."""
-    dim = op.args.get("dim", 0) % len(op.shapes[0])
+    dim = op.args.get("dim", 0)
     widths = _piece_widths(op, op.shapes[0][dim])
-    source = _source_of_part(op.first, dim)
     return [
-        source.along(dim, partial(axis_ops.axis_slice, start=end - width, stop=end, stride=1), width)
-        for width, end in zip(widths, accumulate(widths), strict=True)
+        part(op.first, dim, end - width, end) for width, end in zip(widths, accumulate(widths), strict=True)
     ]
 
 
@@ -143,67 +139,61 @@ def _piece_widths(op: RuleContext, size: int) -> Sequence[int]:
     return [min(width, size - start) for start in range(0, size, width)]
 
 
-def _source_of_part(geometry: Geometry, dim: int) -> Geometry:
-    """The geometry that a part of a dimension is taken from.
-
-    Positions of an axis have an entry each in its map; channels have none, so that some of them may see
-    less than the map tells.
-    """
-    return geometry if geometry.axes_in([dim]) else geometry.of_some_channels()
-
-
 def glu(op: RuleContext) -> Dependence:
     """One half of a dimension times a gate made of the other."""
-    dim = op.args.get("dim", -1) % len(op.output_shape)
-    product = op.first.collapse([dim]).with_dim(dim, plain_dim(op.output_shape[dim]))
-    halves_axis = op.first.axes_in([dim])
-    return product.as_bound("halves of an axis are multiplied") if halves_axis else product
+    dim = op.args.get("dim", -1)
+    half = op.output_shape[dim]
+    return op.union([part(op.first, dim, 0, half), part(op.first, dim, half, 2 * half)])
 
 
 # ------------------------------------------------------------------------------ values put together
 
 
 def cat(op: RuleContext) -> Dependence:
-    """Values put together along a dimension; along an axis, an upper bound."""
+    """Values put together along a dimension."""
     dim = op.args.get("dim", 0) % len(op.output_shape)
-    size = op.output_shape[dim]
     # `cat` skips empty tensors of one dimension, whatever the rank of the others
     rank = len(op.output_shape)
-    parts = [g for g, shape in zip(op.inputs, op.shapes, strict=True) if len(shape) == rank]
-    dependent = [geometry for geometry in parts if geometry is not None]
-    if any(geometry.axes_in([dim]) for geometry in dependent):
-        whole = [geometry.collapse([dim]).with_dim(dim, plain_dim(size)) for geometry in dependent]
-        return merge(whole, op.output_shape).as_bound("pieces of an axis are put together")
-    geometry = merge([g.with_dim(dim, plain_dim(size)) for g in dependent], op.output_shape)
-    channels_differ = geometry.channels_differ or len(dependent) < len(parts) or not _see_the_same(dependent)
-    return geometry._replace(channels_differ=channels_differ)
+    pieces = [
+        shape[dim] if value is None else value
+        for value, shape in zip(op.inputs, op.shapes, strict=True)
+        if len(shape) == rank
+    ]
+    return op.concatenated(pieces, dim)
 
 
 def stack(op: RuleContext) -> Dependence:
     """Values put together along a new dimension."""
     dim = op.args.get("dim", 0) % len(op.output_shape)
-    parts = [g._replace(dims=(*g.dims[:dim], (), *g.dims[dim:])) for g in op.inputs if g is not None]
-    geometry = merge(parts, op.output_shape)
-    if _see_the_same(parts):
-        return geometry
-    # axes of which one position is left; if parts differ in these, the new dimension is that axis again
-    selected_maps = [[m for m in part.maps if len(m) == 1] for part in parts]
-    if _cover_each_other(selected_maps):
-        return geometry._replace(channels_differ=True)
-    return geometry.as_bound("selected positions are put together")
+    rows = [
+        1 if value is None else value.reshape([*value.shape[:dim], 1, *value.shape[dim:]])
+        for value in op.inputs
+    ]
+    return op.concatenated(rows, dim)
 
 
-def _see_the_same(parts: Sequence[Geometry]) -> bool:
-    return _cover_each_other([part.maps for part in parts])
+def slice_scatter(op: RuleContext) -> Dependence:
+    """A slice of a dimension written over."""
+    dim = op.args.get("dim", 0)
+    start, stop, _ = slice(op.args.get("start"), op.args.get("end")).indices(op.shapes[0][dim])
+    base, rows = op.inputs
+    return _put(op, base, rows, dim, np.arange(start, stop, op.args.get("step", 1)))
 
 
-def _cover_each_other(rows: Sequence[Sequence[AxisMap]]) -> bool:
-    """True where the maps of every row see what those of the first row see."""
-    return all(
-        len(row) == len(rows[0])
-        and all(a.covers(b) and b.covers(a) for a, b in zip(rows[0], row, strict=True))
-        for row in rows
-    )
+def select_scatter(op: RuleContext) -> Dependence:
+    """One position of a dimension written over."""
+    dim = op.args.get("dim", 0) % len(op.output_shape)
+    base, row = op.inputs
+    row = row and row.reshape([*row.shape[:dim], 1, *row.shape[dim:]])
+    return _put(op, base, row, dim, np.array([op.args.get("index", 0) % op.output_shape[dim]]))
+
+
+def _put(
+    op: RuleContext, base: Dependent | None, rows: Dependent | None, dim: int, places: Places
+) -> Dependence:
+    dim %= len(op.output_shape)
+    shape = (*op.output_shape[:dim], len(places), *op.output_shape[dim + 1 :])
+    return put(base, rows and op.union([rows], shape), dim, places, op.output_shape[dim])
 
 
 # ------------------------------------------------------------------------------ positions in another order
@@ -211,25 +201,135 @@ def _cover_each_other(rows: Sequence[Sequence[AxisMap]]) -> bool:
 
 def flip(op: RuleContext) -> Dependence:
     """Dimensions read backwards."""
-    geometry = op.first
-    for dim in op.args["dims"]:
-        geometry = geometry.along(dim, _backwards, op.output_shape[dim])
-    return geometry
+    return _flipped(op.first, op.args["dims"])
+
+
+def _flipped(value: Dependent, dims: Sequence[int]) -> Dependent:
+    for dim in dims:
+        value = value.along(dim, _backwards, value.shape[dim])
+    return value
 
 
 def _backwards(size: int) -> axis_ops.AxisOp:
     return axis_ops.gather(np.arange(size)[::-1])
 
 
+def rot90(op: RuleContext) -> Dependence:
+    """A quarter turn in the plane of two dimensions, several times."""
+    rank, times = len(op.output_shape), op.args.get("k", 1) % 4
+    one, other = (d % rank for d in op.args.get("dims", (0, 1)))
+    value = op.first
+    if times == 2:
+        return _flipped(value, (one, other))
+    if times == 0:
+        return value
+    order = list(range(rank))
+    order[one], order[other] = other, one
+    return _flipped(value.permute(order), (one,) if times == 1 else (other,))
+
+
 def roll(op: RuleContext) -> Dependence:
     """Dimensions shifted, the end put at the beginning."""
-    geometry, dims = op.first, op.args.get("dims") or ()
+    value, dims = op.first, op.args.get("dims") or ()
     if not dims:
-        return Unknown("all axes are rolled as one")
+        size = int(np.prod(op.output_shape))
+        (shift,) = op.args["shifts"]
+        return value.reshape([size]).along(0, partial(_shift, shift), size).reshape(op.output_shape)
     for shift, dim in zip(op.args["shifts"], dims, strict=True):
-        geometry = geometry.along(dim, partial(_shift, shift), op.output_shape[dim])
-    return geometry
+        value = value.along(dim, partial(_shift, shift), op.output_shape[dim])
+    return value
 
 
 def _shift(shift: int, size: int) -> axis_ops.AxisOp:
     return axis_ops.gather(np.roll(np.arange(size), shift))
+
+
+# ------------------------------------------------------------------------------ look-ups
+
+
+def embedding(op: RuleContext) -> Dependence:
+    """A vector for each index."""
+    weight, index = op.inputs[:2]
+    if weight is not None:
+        return Unknown("a table that depends on the input")
+    return None if index is None else op.union([index.reshape([*index.shape, 1])])
+
+
+def index_select(op: RuleContext) -> Dependence:
+    """Positions of a dimension by a list of them."""
+    dim = op.args.get("dim", 0)
+    places = op.constant(1)
+    if places is None or op.inputs[0] is None:
+        return _any_position(op, [dim])
+    return op.first.taken(dim, places.reshape(-1) % op.shapes[0][dim])
+
+
+def index(op: RuleContext) -> Dependence:
+    """Elements by tables of positions along some dimensions, as `x[:, table]` has it."""
+    dims = _indexed_dims(op)
+    contents = [op.constant(place) for place in range(1, len(op.inputs))]
+    tables = [table for table in contents if table is not None]
+    if dims is None or op.inputs[0] is None or len(tables) < len(contents):
+        return _any_position(op, range(len(op.shapes[0])) if dims is None else dims)
+    return _picked(op.inputs[0], dims, tables)
+
+
+def _indexed_dims(op: RuleContext) -> list[int] | None:
+    """The dimensions that the tables stand for; None where that is not recorded."""
+    places = op.args.get("indices")
+    if places is None:
+        return None
+    dims = [dim for dim, place in enumerate(places) if place]
+    masks = [op.shapes[k + 1] for k in range(len(dims))]
+    return dims if len(masks) == len(op.shapes) - 1 else None
+
+
+def _picked(value: Dependent, dims: Sequence[int], tables: Sequence[Constant]) -> Dependent:
+    """Elements of a value by tables of positions along some of its dimensions."""
+    shape = value.shape
+    if len(tables) == 1 and tables[0].dtype == np.bool_:
+        # a mask stands for as many dimensions as it has, and picks where it is true
+        mask, first = tables[0], dims[0]
+        flat = value.reshape([*shape[:first], mask.size, *shape[first + mask.ndim :]])
+        return flat.taken(first, np.flatnonzero(mask))
+    tables = np.broadcast_arrays(*tables)
+    # the dimensions that are picked from one after the other, then as one
+    order = [d for d in range(len(shape)) if d not in dims]
+    first = dims[0] if list(dims) == list(range(dims[0], dims[-1] + 1)) else 0
+    order[first:first] = dims
+    moved = value.permute(order)
+    sizes = [shape[d] for d in dims]
+    flat = moved.reshape([*moved.shape[:first], int(np.prod(sizes)), *moved.shape[first + len(dims) :]])
+    places = np.ravel_multi_index([t % n for t, n in zip(tables, sizes, strict=True)], sizes)
+    return flat.taken(first, np.asarray(places))
+
+
+def gather(op: RuleContext) -> Dependence:
+    """For each element of a table of positions, that position along `dim`."""
+    dim = op.args.get("dim", 0) % max(len(op.shapes[0]), 1)
+    table = op.constant(1)
+    if table is None or op.inputs[0] is None:
+        return _any_position(op, [dim])
+    grids: list[Constant] = list(np.indices(table.shape, sparse=True))
+    grids[dim] = table
+    # along dimensions in which the table is the same everywhere, elements keep their places
+    return _picked(op.inputs[0], range(table.ndim), np.broadcast_arrays(*grids))
+
+
+def _any_position(op: RuleContext, dims: Iterable[int]) -> Dependence:
+    """Elements whose place the data decides: any along some dimensions."""
+    parts = []
+    if op.inputs[0] is not None:
+        whole = op.inputs[0].collapse(dims)
+        parts.append(whole.drop(dims) if len(whole.shape) > len(op.output_shape) else whole)
+        rank = len(parts[0].shape)
+        sizes = [1] * (len(op.output_shape) - rank)
+        fits = all(
+            n in (1, out) for n, out in zip(parts[0].shape, op.output_shape[len(sizes) :], strict=False)
+        )
+        if not fits:
+            parts[0] = op.inputs[0].collapse(range(len(op.shapes[0]))).drop(range(len(op.shapes[0])))
+    parts += [
+        v.collapse(range(len(v.shape))).drop(range(len(v.shape))) for v in op.inputs[1:] if v is not None
+    ]
+    return op.union(parts).as_bound("the data decides which places are read")

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
 
+import numpy as np
+
 from inception_lab.analyzers.receptive_field import axis_ops
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry, plain_dim
-from inception_lab.analyzers.receptive_field.rules.context import Dependence, Rule, RuleContext, Unknown
+from inception_lab.analyzers.receptive_field.axis_ops import IntArray
+from inception_lab.analyzers.receptive_field.rules.context import Dependence, Dependent, Rule, RuleContext
 
 
 def _per_axis(op: RuleContext, name: str, axes: int, default: int) -> Sequence[int]:
@@ -25,20 +27,33 @@ def _per_axis(op: RuleContext, name: str, axes: int, default: int) -> Sequence[i
 
 def convolution(op: RuleContext) -> Dependence:
     """A convolution, transposed or not, of any number of axes; all channels of a group are mixed."""
-    source = op.inputs[0]
-    if source is None or any(weight is not None for weight in op.inputs[1:]):
-        return Unknown("a convolution by weights that depend on the input")
+    source, weight, *biases = op.inputs
+    parts = []
+    if source is not None:
+        parts.append(
+            _along_each_axis(op, source.mixed_channels(op.args.get("groups", 1), op.output_shape[1]))
+        )
+    if weight is not None:
+        parts.append(_weights_of_channels(op, weight))
+    parts += [
+        bias.reshape([1, *bias.shape, *[1] * len(op.output_shape[2:])]) for bias in biases if bias is not None
+    ]
+    return op.union(parts)
+
+
+def _weights_of_channels(op: RuleContext, weight: Dependent) -> Dependent:
+    """Weights that depend on the source: each output channel depends on its own, wherever it lies."""
+    axes = len(op.output_shape) - 2
+    if not op.args.get("transposed"):
+        own = weight.collapse(range(1, axes + 2))
+        return own.reshape([1, op.output_shape[1], *[1] * axes])
+    # of a transposed one the channels of the output are the second dimension, for each group anew
+    own = weight.collapse([0, *range(2, axes + 2)])
     groups = op.args.get("groups", 1)
-    # each output channel sums over input channels, and so over an axis that a view wrote among them
-    geometry = source.collapse([1]).with_dim(1, plain_dim(op.output_shape[1]))
-    if groups > 1 and source.axes_in([1]):
-        geometry = geometry.as_bound("an axis lies among the channels of groups")
-    geometry = _along_each_axis(op, geometry)
-    # without groups every output channel sees the union of all input channels
-    return geometry._replace(channels_differ=geometry.channels_differ and groups > 1)
+    return op.union([own], [groups, *own.shape[1:]]).reshape([1, op.output_shape[1], *[1] * axes])
 
 
-def _along_each_axis(op: RuleContext, geometry: Geometry) -> Geometry:
+def _along_each_axis(op: RuleContext, value: Dependent) -> Dependent:
     kernel = op.shapes[1][2:]
     axes = len(kernel)
     stride, dilation = _per_axis(op, "stride", axes, 1), _per_axis(op, "dilation", axes, 1)
@@ -46,8 +61,8 @@ def _along_each_axis(op: RuleContext, geometry: Geometry) -> Geometry:
     make_op = _transposed_window if op.args.get("transposed") else _window
     for dim, *numbers in zip(range(2, 2 + axes), kernel, stride, lead, dilation, strict=True):
         out = op.output_shape[dim]
-        geometry = geometry.along(dim, partial(make_op, out, *numbers), out)
-    return geometry
+        value = value.along(dim, partial(make_op, out, *numbers), out)
+    return value
 
 
 def _window(out: int, kernel: int, stride: int, lead: int, dilation: int, size: int) -> axis_ops.AxisOp:
@@ -72,13 +87,13 @@ def pool(axes: int) -> Rule:
         kernel = _per_axis(op, "kernel_size", axes, 1)
         stride = _per_axis(op, "stride", axes, 1) if op.args.get("stride") else kernel
         lead, dilation = _per_axis(op, "padding", axes, 0), _per_axis(op, "dilation", axes, 1)
-        ceil_mode, geometry = bool(op.args.get("ceil_mode")), op.first
+        ceil_mode, value = bool(op.args.get("ceil_mode")), op.first
         for dim, *numbers in zip(range(-axes, 0), kernel, stride, lead, dilation, strict=True):
             out = op.output_shape[dim]
             # a window of one pixel changes nothing, as along the axis that `max_pool1d` adds
             if numbers[:3] != [1, 1, 0]:
-                geometry = geometry.along(dim, partial(_pooling_window, ceil_mode, out, *numbers), out)
-        return geometry
+                value = value.along(dim, partial(_pooling_window, ceil_mode, out, *numbers), out)
+        return value
 
     return rule
 
@@ -93,15 +108,15 @@ def adaptive_pool(axes: int) -> Rule:
     """Pooling to a given size."""
 
     def rule(op: RuleContext) -> Dependence:
-        geometry = op.first
+        value = op.first
         for dim in range(-axes, 0):
             out = op.output_shape[dim]
             # one window over the whole axis, whatever its size: all units are one
             if out == 1:
-                geometry = geometry.collapse([dim])
+                value = value.collapse([dim])
             else:
-                geometry = geometry.along(dim, partial(_adaptive_window, out), out)
-        return geometry
+                value = value.along(dim, partial(_adaptive_window, out), out)
+        return value
 
     return rule
 
@@ -122,15 +137,15 @@ def interpolation(taps: int, half_pixel: bool = True) -> Rule:
     """
 
     def rule(op: RuleContext) -> Dependence:
-        geometry, align_corners = op.first, bool(op.args.get("align_corners"))
+        value, align_corners = op.first, bool(op.args.get("align_corners"))
         # the cubic kernel copies where all axes keep their size, as those of fewer taps do axis by axis
         reach = 1 if op.shapes[0][2:] == op.output_shape[2:] else taps
         for axis, dim in enumerate(range(2, len(op.output_shape))):
             out, factor = op.output_shape[dim], _scale_factor(op, axis)
             scale = 1 / factor if factor else Fraction(op.shapes[0][dim], out)
             make_op = partial(_neighbours, out, scale, reach, align_corners, half_pixel)
-            geometry = geometry.along(dim, make_op, out)
-        return geometry
+            value = value.along(dim, make_op, out)
+        return value
 
     return rule
 
@@ -155,12 +170,12 @@ def _scale_factor(op: RuleContext, axis: int) -> Fraction | None:
 
 def zero_padding(op: RuleContext) -> Dependence:
     """Constants put before and after."""
-    geometry = op.first
+    value = op.first
     for dim, lead, trail in _padded_dims(op, "pad"):
         if lead or trail:
             make_op = partial(axis_ops.zero_padding, lead=lead, trail=trail)
-            geometry = geometry.along(dim, make_op, op.output_shape[dim])
-    return geometry
+            value = value.along(dim, make_op, op.output_shape[dim])
+    return value
 
 
 def edge_padding(mode: str) -> Rule:
@@ -171,11 +186,11 @@ def edge_padding(mode: str) -> Rule:
     """
 
     def rule(op: RuleContext) -> Dependence:
-        geometry = op.first
+        value = op.first
         for dim, lead, trail in _padded_dims(op, "padding"):
             make_op = partial(axis_ops.edge_padding, lead=lead, trail=trail, mode=mode)
-            geometry = geometry.along(dim, make_op, op.output_shape[dim])
-        return geometry
+            value = value.along(dim, make_op, op.output_shape[dim])
+        return value
 
     return rule
 
@@ -185,3 +200,83 @@ def _padded_dims(op: RuleContext, name: str) -> list[tuple[int, int, int]]:
     pads = op.args[name]
     last = len(op.output_shape) - 1
     return [(last - i, *pads[2 * i : 2 * i + 2]) for i in range(len(pads) // 2)]
+
+
+# ------------------------------------------------------------------------------ windows taken apart
+
+
+def unfolding(op: RuleContext) -> Dependence:
+    """The windows along one dimension, each as a row of a new last dimension."""
+    dim, size, step = op.args.get("dimension", 0), op.args["size"], op.args["step"]
+    value = op.first
+    if not value.shape:
+        return value.reshape([1])
+    dim %= len(value.shape)
+    count = (value.shape[dim] - size) // step + 1
+    windows = value.taken(dim, np.arange(count)[:, None] * step + np.arange(size))
+    rank = len(windows.shape)
+    return windows.permute([d for d in range(rank) if d != dim + 1] + [dim + 1])
+
+
+def im2col(op: RuleContext) -> Dependence:
+    """Every window's content as a column: channels and places of the window by windows."""
+    value = op.first if len(op.shapes[0]) == 4 else op.first.reshape([1, *op.shapes[0]])
+    tables = [_window_table(op, axis, op.shapes[0][axis - 2]) for axis in range(2)]
+    # from the last dimension on, so that the first keeps its place: N x C x k x h x l x w
+    value = value.taken(3, tables[1].T).taken(2, tables[0].T)
+    return value.permute([0, 1, 2, 4, 3, 5]).reshape(op.output_shape)
+
+
+def _window_table(op: RuleContext, axis: int, size: int) -> IntArray:
+    """The positions that each window reads along an axis, a row per window; -1 in the padding."""
+    kernel, dilation, lead, stride = (
+        _per_axis(op, name, 2, default)[axis]
+        for name, default in (("kernel_size", 1), ("dilation", 1), ("padding", 0), ("stride", 1))
+    )
+    count = (size + 2 * lead - dilation * (kernel - 1) - 1) // stride + 1
+    taps = np.arange(count)[:, None] * stride - lead + np.arange(kernel) * dilation
+    return np.where((taps >= 0) & (taps < size), taps, axis_ops.OUTSIDE)
+
+
+def col2im(op: RuleContext) -> Dependence:
+    """The columns that `im2col` makes, added up where windows overlap."""
+    sizes = op.args["output_size"]
+    tables = [_window_table(op, axis, sizes[axis]) for axis in range(2)]
+    (rows, height), (columns, width) = tables[0].shape, tables[1].shape
+    *batch, channels, _ = op.shapes[0]
+    value = op.first.reshape([*(batch or [1]), channels // (height * width), height, width, rows, columns])
+    # C x k x h x l x w: the places of a window beside the windows, axis by axis
+    value = value.permute([0, 1, 4, 2, 5, 3])
+    value = value.reshape([*value.shape[:2], rows * height, columns * width])
+    for dim, table, size in zip((2, 3), tables, sizes, strict=True):
+        value = value.along(dim, partial(_added_up, _writers(table, size)), size)
+    return value.reshape(op.output_shape)
+
+
+def _writers(table: IntArray, size: int) -> IntArray:
+    """The entries of a table of windows that are added up at each position, a row per position."""
+    entries = [np.flatnonzero(table.ravel() == position) for position in range(size)]
+    width = max(1, *map(len, entries))
+    return np.array([np.pad(row, (0, width - len(row)), constant_values=axis_ops.OUTSIDE) for row in entries])
+
+
+def _added_up(taps: IntArray, size: int) -> axis_ops.AxisOp:
+    del size
+    return axis_ops.irregular(taps)
+
+
+def max_unpool(axes: int) -> Rule:
+    """Each value at the place that it was pooled from, which the data decides."""
+
+    def rule(op: RuleContext) -> Dependence:
+        dims = range(len(op.output_shape) - axes, len(op.output_shape))
+        value = op.union([v for v in op.inputs if v is not None], op.shapes[0])
+        spread = value
+        for dim in dims:
+            size, out = op.shapes[0][dim], op.output_shape[dim]
+            spread = spread.along(dim, partial(axis_ops.unpooling, out=out), out)
+            if out % size:
+                spread = spread.as_bound("the data decides the place of a value")
+        return spread
+
+    return rule

@@ -1,0 +1,207 @@
+"""Arrays over some dimensions of a value: one entry for all elements along the dimensions left out.
+
+Entries are joined by their maximum, number by number. A span of source pixels is kept as (-first, last),
+so that the maximum of two is the span of both; `NOTHING`, the least number there is, is the span of what
+sees nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inception_lab.analyzers.receptive_field.axis_ops import AxisOp
+
+Numbers = NDArray[Any]
+Shape = tuple[int, ...]
+
+_GATHERED_AT_ONCE = 1 << 20
+"""Entries up to which all taps of a window are gathered at once; beyond it they are, tap by tap."""
+
+
+class Cells(NamedTuple):
+    """Numbers for each element of a value, over those of its dimensions along which they differ.
+
+    Attributes:
+        dims: The dimensions, in order.
+        data: An axis for each of them, and a last one for the numbers of an entry; read-only.
+    """
+
+    dims: tuple[int, ...]
+    data: Numbers
+
+    @property
+    def nothing(self) -> Numbers:
+        """True where an entry sees nothing, an axis for each dimension."""
+        return np.asarray(self.data[..., 0] == nothing_of(self.data))
+
+    def over(self, dims: Sequence[int], shape: Shape) -> Numbers:
+        """The data with an axis for each of more dimensions, broadcast over those that are new."""
+        if self.dims == tuple(dims):
+            return self.data
+        sizes = [shape[d] if d in self.dims else 1 for d in dims]
+        whole = [shape[d] for d in dims]
+        return np.broadcast_to(self.data.reshape(*sizes, -1), (*whole, self.data.shape[-1]))
+
+    def renumbered(self, numbers: Mapping[int, int]) -> Cells:
+        """The same with its dimensions under other numbers."""
+        dims = [numbers[d] for d in self.dims]
+        order = sorted(range(len(dims)), key=dims.__getitem__)
+        if order == list(range(len(dims))):
+            return Cells(tuple(dims), self.data)
+        return Cells(tuple([dims[k] for k in order]), self.data.transpose(*order, len(dims)))
+
+    def reduced(self, dims: Collection[int]) -> Cells:
+        """The maximum over dimensions."""
+        reduced_axes = tuple([k for k, d in enumerate(self.dims) if d in dims])
+        if not reduced_axes:
+            return self
+        remaining = tuple([d for d in self.dims if d not in dims])
+        if 0 in [self.data.shape[k] for k in reduced_axes]:
+            sizes = [n for k, n in enumerate(self.data.shape) if k not in reduced_axes]
+            return Cells(remaining, np.full(sizes, nothing_of(self.data), self.data.dtype))
+        return Cells(remaining, self.data.max(axis=reduced_axes))
+
+    def gathered(self, dim: int, op: AxisOp) -> Cells:
+        """The maximum over what each position reads of a dimension by an operation along it."""
+        if dim not in self.dims:
+            return self
+        data = _gather(_Array(self.data), self.dims.index(dim), op)
+        return Cells(self.dims, data).without_units()
+
+    def taken(self, dim: int, index: NDArray[np.int64]) -> Cells:
+        """The entries at positions of a dimension, which the dimensions of the table replace."""
+        more = index.ndim - 1
+        dims = [d + more if d > dim else d for d in self.dims]
+        if dim not in self.dims:
+            return Cells(tuple(dims), self.data)
+        axis = self.dims.index(dim)
+        dims[axis : axis + 1] = range(dim, dim + index.ndim)
+        return Cells(tuple(dims), np.take(_padded(self.data, axis), index, axis=axis)).without_units()
+
+    def accumulated(self, dim: int) -> Cells:
+        """The maximum over each position of a dimension and all before it."""
+        if dim not in self.dims:
+            return self
+        return Cells(self.dims, np.maximum.accumulate(self.data, axis=self.dims.index(dim)))
+
+    def reshaped(self, groups: Sequence[Group], shape: Shape, new_shape: Shape) -> Cells:
+        """The same elements in another shape, by the groups of dimensions that become one another."""
+        groups = [group for group in groups if any(d in self.dims for d in group.old)]
+        # only dimensions that are joined or parted need an entry for each position
+        dims = sorted({*self.dims, *[d for group in groups if not group.is_one for d in group.old]})
+        new_dims = [d for group in groups for d in group.new]
+        data = self.over(dims, shape).reshape(*[new_shape[d] for d in new_dims], -1)
+        parted = [d for group in groups if not group.is_one for d in group.new if len(group.new) > 1]
+        # a dimension that is parted again may hold copies only
+        return Cells(tuple(new_dims), data).without_repetition(parted)
+
+    def without_units(self) -> Cells:
+        """The same without dimensions of one position."""
+        if 1 not in self.data.shape[:-1]:
+            return self
+        dims = [d for d, n in zip(self.dims, self.data.shape, strict=False) if n != 1]
+        sizes = [n for n in self.data.shape[:-1] if n != 1]
+        return Cells(tuple(dims), self.data.reshape(*sizes, self.data.shape[-1]))
+
+    def without_repetition(self, dims: Collection[int]) -> Cells:
+        """The same without those of some dimensions along which nothing differs."""
+        cells = self
+        for dim in dims:
+            if dim in cells.dims:
+                axis = cells.dims.index(dim)
+                first = cells.data.take([0], axis=axis)
+                if (cells.data == first).all():
+                    remaining = tuple([d for d in cells.dims if d != dim])
+                    cells = Cells(remaining, first.reshape(*np.delete(first.shape, axis)))
+        return cells
+
+
+class Group(NamedTuple):
+    """Neighbouring dimensions that a view writes as others of as many elements, those of size 1 left out."""
+
+    old: tuple[int, ...]
+    new: tuple[int, ...]
+
+    @property
+    def is_one(self) -> bool:
+        """True where a single dimension stays as it is."""
+        return len(self.old) == len(self.new) == 1
+
+
+def groups_of(shape: Shape, new_shape: Shape) -> list[Group]:
+    """Split the dimensions of two shapes of as many elements into the smallest groups of as many each.
+
+    Example:
+        >>> groups_of((2, 6, 5), (2, 3, 10))
+        [Group(old=(0,), new=(0,)), Group(old=(1, 2), new=(1, 2))]
+    """
+    old = [d for d, n in enumerate(shape) if n != 1]
+    new = [d for d, n in enumerate(new_shape) if n != 1]
+    groups = []
+    while old or new:
+        from_old, from_new = [old.pop(0)], [new.pop(0)]
+        while (a := prod(shape[d] for d in from_old)) != (b := prod(new_shape[d] for d in from_new)):
+            if a < b:
+                from_old.append(old.pop(0))
+            else:
+                from_new.append(new.pop(0))
+        groups.append(Group(tuple(from_old), tuple(from_new)))
+    return groups
+
+
+def nothing_of(data: Numbers) -> int:
+    """The number that adds nothing to a maximum."""
+    return int(np.iinfo(data.dtype).min)
+
+
+# ------------------------------------------------------------------------------ windows
+
+
+class _Array:
+    """An array that is one and the same by identity, as a key."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: Numbers) -> None:
+        self.data = data
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Array) and self.data is other.data
+
+    def __hash__(self) -> int:
+        return id(self.data)
+
+
+# axes of one size share their data, and ask for the same window one after the other
+@lru_cache(8)
+def _gather(entries: _Array, axis: int, op: AxisOp) -> Numbers:
+    data, taps = _padded(entries.data, axis), op.taps
+    out, width = taps.shape
+    if width == 1:
+        return np.take(data, taps[:, 0], axis=axis)
+    if out * width * data.size <= _GATHERED_AT_ONCE * data.shape[axis]:
+        return np.asarray(np.take(data, taps, axis=axis).max(axis=axis + 1))
+    joined = np.take(data, taps[:, 0], axis=axis)
+    for column in taps.T[1:]:
+        np.maximum(joined, np.take(data, column, axis=axis), out=joined)
+    return joined
+
+
+@lru_cache(512)
+def gaps_of(op: AxisOp) -> NDArray[np.bool_] | None:
+    """True for positions that read nothing; None where there is none."""
+    gaps: NDArray[np.bool_] = np.all(op.taps < 0, axis=1)
+    return gaps if gaps.any() else None
+
+
+def _padded(data: Numbers, axis: int) -> Numbers:
+    """The data with one more position, which a tap of -1 reads and which sees nothing."""
+    shape = list(data.shape)
+    shape[axis] = 1
+    return np.concatenate([data, np.full(shape, nothing_of(data), data.dtype)], axis=axis)

@@ -1,0 +1,66 @@
+"""Field, stride and padding along one axis, as far as they describe the extents of units."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from inception_lab.analyzers.receptive_field.axis_field import AxisField, Pixels
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
+from inception_lab.analyzers.receptive_field.axis_maps import Interior, Interiors
+
+
+def numbers_of(geometry: object, axis: int, along: AxisField, size: int) -> Interior | None:
+    """The numbers of local paths along an axis; None where none describe the extents.
+
+    Args:
+        geometry: Of the value, where the numbers were followed.
+        axis: Of the source.
+        along: The spans of the units along it.
+        size: Pixels of the source along the axis.
+    """
+    first, last = along.first, along.last
+    followed, is_certain = None, False
+    if isinstance(geometry, Geometry):
+        positions = geometry.per_position()
+        numbers = positions.maps[axis]
+        if isinstance(numbers, Interiors) and numbers.interior and len(numbers) == along.units:
+            followed, is_certain = numbers.interior, not positions.bound_reason
+    if followed:
+        exact = followed.as_seen(first, last, size)
+        if exact and _describes(exact, is_certain, first, last, size):
+            return exact
+        if exact and is_certain and not exact.is_aligned:
+            return exact
+    return _fitted(first, last, size) if not is_certain or followed else None
+
+
+def _describes(numbers: Interior, is_certain: bool, first: Pixels, last: Pixels, size: int) -> bool:
+    """True where numbers agree with the extents of all units whose windows meet no edge."""
+    if numbers.stride.denominator > 1 or numbers.padding.denominator > 1:
+        return is_certain  # means over phases, which no single unit shows
+    begin = np.arange(len(first)) * int(numbers.stride) - int(numbers.padding)
+    end = begin + numbers.field - 1
+    width, is_inner = last - first + 1, (begin >= 0) & (end < size)
+    is_full = is_inner & (width == numbers.field)
+    if (is_full & (first != begin)).any() or (is_inner & (width > numbers.field)).any():
+        return False
+    if is_certain:
+        return True
+    sees_something, is_outside = last >= first, (end < 0) | (begin >= size)
+    return bool(is_full.sum() >= min(2, len(first)) and not (sees_something & is_outside).any())
+
+
+def _fitted(first: Pixels, last: Pixels, size: int) -> Interior | None:
+    """The numbers that the extents of the units show that see neither the first nor the last pixel."""
+    inner = np.flatnonzero((first > 0) & (last < size - 1) & (last >= first))
+    if len(inner) < 2 or inner[-1] - inner[0] != len(inner) - 1:
+        return None
+    steps, widths = np.diff(first[inner]), (last - first)[inner]
+    if len({*steps.tolist()}) > 1 or len({*widths.tolist()}) > 1 or steps[0] < 1:
+        return None
+    stride = int(steps[0])
+    return Interior(
+        int(widths[0]) + 1, Fraction(stride), Fraction(int(inner[0]) * stride - int(first[inner[0]]))
+    )

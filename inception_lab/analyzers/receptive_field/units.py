@@ -1,0 +1,118 @@
+"""The units of a value: its elements in the order of the source's axes, channels apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+from inception_lab.analyzers.receptive_field.axis_layout import NO_AXIS, Factor, Geometry
+from inception_lab.analyzers.receptive_field.cells import Cells
+from inception_lab.analyzers.receptive_field.elements import Elements, as_one
+
+CHANNELS = 1
+"""The dimension of channels, in tensors that have places in dimensions after it."""
+
+
+class Layout(NamedTuple):
+    """The places of units among the dimensions of a value.
+
+    Attributes:
+        sizes: The shape in which each digit of a dimension is one of its own.
+        digits: Those that make up the grid, in its order; the others hold channels.
+        grid: Units along each of its dimensions.
+    """
+
+    sizes: tuple[int, ...]
+    digits: tuple[int, ...]
+    grid: tuple[int, ...]
+
+    def units(self, elements: Elements) -> Elements:
+        """The dependence of units, each of which sees what any of its channels sees."""
+        channels = [d for d in range(len(self.sizes)) if d not in self.digits]
+        arranged = elements.reshape(self.sizes).collapse(channels).permute([*self.digits, *channels])
+        return arranged.drop(range(len(self.digits), len(self.sizes))).reshape(self.grid)
+
+
+def layout_of(elements: Elements, geometry: object) -> Layout:
+    """The units of a value: a dimension of the grid for each axis of the source where it has such.
+
+    Args:
+        elements: Of the value.
+        geometry: The places of the source's axes among its dimensions, where they are known.
+    """
+    by_axes = _by_axes(elements, geometry) if isinstance(geometry, Geometry) else None
+    if by_axes is not None:
+        return by_axes
+    places = tuple(_place_dims(elements))
+    return Layout(elements.shape, places, tuple([elements.shape[d] for d in places]))
+
+
+def _by_axes(elements: Elements, geometry: Geometry) -> Layout | None:
+    """A grid of the source's axes; None where their places are not known."""
+    if geometry.shape != elements.shape:
+        return None
+    digits = [(d, f) for d, dim in enumerate(geometry.dims) for f in dim]
+    order: list[int] = []
+    grid = []
+    for axis in range(len(geometry.maps)):
+        along = _digits_of(axis, digits, len(geometry.dims))
+        if not along and any(_has_places(part.places[axis], elements) for part in elements.parts):
+            return None
+        order += along
+        grid.append(prod(digits[k][1].size for k in along))
+    return Layout(tuple([f.size for _, f in digits]), tuple(order), tuple(grid))
+
+
+def _digits_of(axis: int, digits: Sequence[tuple[int, Factor]], rank: int) -> list[int]:
+    """The digits that make up the units along an axis, slowest first."""
+    own = [k for k, (_, f) in enumerate(digits) if f.axis == axis]
+    dims = {digits[k][0] for k in own}
+    if len(dims) == 1:
+        (dim,) = dims
+        row = [k for k, (d, _) in enumerate(digits) if d == dim]
+        # copies that share a dimension with the axis alone are units of it
+        if all(digits[k][1].axis in (axis, NO_AXIS) for k in row):
+            return row
+    if len(dims) > 1 and rank > 2:
+        # positions that a view wrote among the channels belong to the unit that holds those channels
+        own = [k for k in own if digits[k][0] != CHANNELS]
+    return sorted(own, key=lambda k: -digits[k][1].step)
+
+
+def _has_places(dims: frozenset[int], elements: Elements) -> bool:
+    return any(elements.shape[d] > 1 for d in dims)
+
+
+def _place_dims(elements: Elements) -> list[int]:
+    """The dimensions that hold places of some axis, and not those alone that a view wrote among channels."""
+    along = [
+        {d for part in elements.parts for d in part.places[axis] if elements.shape[d] > 1}
+        for axis in range(len(elements.parts[0].places))
+    ]
+    if len(elements.shape) > 2:
+        along = [dims - {CHANNELS} or dims for dims in along]
+    return sorted(set().union(*along))
+
+
+def extents_of(units: Elements) -> tuple[list[Cells], list[Cells | None]]:
+    """The spans of units along each axis: of all parts, and of those that are local along it.
+
+    The second is None along an axis where no part is local.
+    """
+    everything = as_one(units.parts, units.shape)
+    local: list[Cells | None] = []
+    for axis in range(len(everything.cells)):
+        parts = [part for part in units.parts if part.whole[axis] is None]
+        if len(parts) == len(units.parts):
+            local.append(everything.cells[axis])
+        else:
+            local.append(as_one(parts, units.shape).cells[axis] if parts else None)
+    return [_read_only(cells) for cells in everything.cells], [c and _read_only(c) for c in local]
+
+
+def _read_only(cells: Cells) -> Cells:
+    """The same for readers, who share it."""
+    data = cells.data.view()
+    data.flags.writeable = False
+    return cells._replace(data=data)
