@@ -56,7 +56,7 @@ _ALL = (
     Metric("flops", "FLOPs", "count", "lower", "2 x macs"),
     Metric("other_flops", "Other FLOPs", "count", "lower", "operations of everything else in one forward"),
     Metric("backward_macs", "Backward MACs", "count", "lower", "multiply-accumulates of the backward pass"),
-    Metric("training_macs", "Training MACs", "count", "lower", "forward and backward multiply-accumulates"),
+    Metric("training_macs", "Training MACs", "count", "lower", "multiply-accumulates of a whole step"),
     Metric("fvcore_macs", "Fvcore MACs", "count", "", "macs as fvcore counts them"),
     Metric("torch_macs", "Torch MACs", "count", "", "macs as torch's FlopCounterMode counts them"),
     Metric("torch_backward_macs", "Torch backward MACs", "count", "", "backward_macs as it counts them"),

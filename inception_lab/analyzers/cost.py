@@ -20,7 +20,6 @@ from inception_lab.metrics import METRICS
 
 IntArray = NDArray[np.int64]
 _LARGEST = np.iinfo(np.int64).max
-_PASSES: tuple[Phase, ...] = ("forward", "loss", "backward")
 
 
 @table_once_per_trace
@@ -62,7 +61,7 @@ def layer_costs(trace: Trace) -> DataFrame:
     }
     if trace.context.mode == "train":
         columns["backward_macs"] = _counts(backward[c.id] for c in calls)
-        columns["training_macs"] = _counts(sum(macs[phase][c.id] for phase in _PASSES) for c in calls)
+        columns["training_macs"] = _counts(sum(macs[phase][c.id] for phase in macs) for c in calls)
     return DataFrame(columns, copy=False)
 
 

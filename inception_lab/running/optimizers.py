@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, nearest
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.running import torch_internals
+from inception_lab.running.bare_mode import BareMode
 from inception_lab.running.layouts import layout_of
 from inception_lab.running.pytree import tensors_within
 
@@ -57,7 +59,8 @@ def optimizer_of(optimizer: str | NamedOptimizer | MakeOptimizer, **options: Any
     if isinstance(optimizer, NamedOptimizer):
         return optimizer
     if callable(optimizer):
-        return NamedOptimizer(getattr(optimizer, "__name__", type(optimizer).__name__), optimizer)
+        function = optimizer.func if isinstance(optimizer, partial) else optimizer
+        return NamedOptimizer(getattr(function, "__name__", type(function).__name__), optimizer)
     if optimizer not in OPTIMIZERS:
         raise InceptionLabError(f"no optimizer {optimizer!r}", hint=nearest(str(optimizer), OPTIMIZERS))
     return NamedOptimizer(optimizer, partial(OPTIMIZERS[optimizer], **options))
@@ -76,24 +79,124 @@ def steady(
         mode: The mode in which they live, if any.
 
     Raises:
-        InceptionLabError: It cannot be made, or cannot take a step (exit code 3).
+        OptimizerError: It cannot be made, or cannot take a step (exit code 3).
     """
     trainable = [parameter for parameter in parameters.values() if parameter.requires_grad]
     if not trainable:
         return None
     try:
         with mode or nullcontext(), _WithoutArithmetic():  # type: ignore[no-untyped-call]
-            optimizer = maker.make(trainable)
-            _take_first_step(optimizer, trainable)
+            optimizer = make_optimizer(maker, trainable)
+            with stepping(optimizer):
+                _take_first_step(optimizer, trainable)
+    except InceptionLabError:
+        raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise InceptionLabError(
-            f"cannot take a step: {type(error).__name__}: {reason}",
-            where=maker.name,
-            hint="its step must need no closure",
-            exit_code=MODEL_FAILED,
-        ) from error
+        raise OptimizerError(maker.name, error) from error
     return optimizer
+
+
+class OptimizerError(InceptionLabError):
+    """An optimizer that cannot be made, or cannot take a step.
+
+    Args:
+        name: Of the optimizer.
+        error: What it raised.
+
+    Attributes:
+        reason: What it raised, in one line.
+        blames_meta: True where it asked a tensor without data for a number.
+    """
+
+    def __init__(self, name: str, error: Exception) -> None:
+        line = (str(error).strip().splitlines() or [""])[0]
+        self.reason = f"{type(error).__name__} in {name}: {line}"
+        self.blames_meta = any(text in str(error) for text in _ASKS_FOR_DATA)
+        super().__init__(
+            f"cannot take a step: {type(error).__name__}: {line}", where=name, exit_code=MODEL_FAILED
+        )
+
+
+_ASKS_FOR_DATA = ("on meta tensors", "meta tensor", "_local_scalar_dense", "data-dependent")
+
+
+def make_optimizer(maker: NamedOptimizer, trainable: Sequence[Tensor]) -> torch.optim.Optimizer:
+    """Make an optimizer; its kernels are taken to know meta tensors, as they know those of a GPU.
+
+    Raises:
+        InceptionLabError: Its steps are not alike, so that none stands for all (exit code 3).
+    """
+    with _meta_has_all_kernels():
+        optimizer = maker.make(trainable)
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise InceptionLabError(
+            "how often a step runs the model, and what it keeps, depends on the numbers that come out",
+            where=maker.name,
+            hint="leave the optimizer out: the step then ends with the backward pass",
+            exit_code=MODEL_FAILED,
+        )
+    return optimizer
+
+
+def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """True where a step is given a function that runs the model again.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(2))
+        >>> needs_closure(torch.optim.SGD([weight])), needs_closure(torch.optim.LBFGS([weight]))
+        (False, True)
+    """
+    closure = signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is Parameter.empty
+
+
+@contextmanager
+def stepping(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """What an optimizer needs to step without data: its kernels on meta tensors, and numbers to scale by."""
+    groups = optimizer.param_groups
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    with ExitStack() as stack:
+        if any(group.get("fused") or group.get("capturable") for group in groups):
+            stack.enter_context(_meta_has_all_kernels())
+        if isinstance(optimizer, _SCALE_BY_DATA) and not any(map(_has_data, parameters)):
+            stack.enter_context(_NumbersAreOne())
+        yield
+
+
+_SCALE_BY_DATA = (torch.optim.Adafactor, torch.optim.ASGD)
+"""Optimizers that read numbers from tensors and scale by them, but do the same whatever these are.
+
+ASGD asks if its average has begun, which it has not in the first million steps, where the number is 1.
+"""
+
+
+def _has_data(tensor: Tensor) -> bool:
+    return not tensor.is_meta and not isinstance(tensor, torch_internals.FakeTensor)
+
+
+@contextmanager
+def _meta_has_all_kernels() -> Iterator[None]:
+    """Let optimizers take meta tensors for those of a device with fused kernels and captured graphs."""
+    bindings, name = torch_internals.bindings, torch_internals.OPTIMIZER_DEVICE
+    ask = getattr(bindings, name)
+    setattr(bindings, name, lambda: "meta")
+    try:
+        yield
+    finally:
+        setattr(bindings, name, ask)
+
+
+class _NumbersAreOne(BareMode):
+    """Gives 1 for every number that is asked of a tensor without data."""
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, unless it asks for a number that is not there."""
+        del types
+        if func is torch.ops.aten._local_scalar_dense.default and not _has_data(args[0]):
+            return 1.0 if args[0].is_floating_point() else 1
+        return func(*args, **(kwargs or {}))
 
 
 class _WithoutArithmetic(torch_internals.TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -106,7 +209,7 @@ class _WithoutArithmetic(torch_internals.TorchDispatchMode):  # type: ignore[no-
         del types
         if not all(tensor.is_meta for tensor in tensors_within(args[:1])):
             return func(*args, **(kwargs or {}))
-        many = parse_operation_name(str(func)).base.startswith("_foreach_")
+        many = parse_operation_name(str(func)).base.startswith(("_foreach_", "_fused_"))
         if func._schema.is_mutable and (many or torch.Tag.pointwise in func.tags):
             return args[0] if func._schema.returns else None  # its shape and storage are what they were
         if func is torch.ops.aten.zeros_like.default and not (kwargs or {}).get("dtype"):
@@ -117,13 +220,18 @@ class _WithoutArithmetic(torch_internals.TorchDispatchMode):  # type: ignore[no-
 
 
 def _take_first_step(optimizer: torch.optim.Optimizer, trainable: Sequence[Tensor]) -> None:
-    """A step on all parameters at once where the optimizer can, which is faster and keeps the same."""
+    """A step on all parameters at once where the optimizer can, which is faster and keeps the same.
+
+    One whose step runs the model again finds the gradients that are there.
+    """
     unset = [group for group in optimizer.param_groups if group.get("foreach", ...) is None]
     for group in unset:
         group["foreach"] = not group.get("fused")
     for parameter in trainable:
         parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
+    # gradients are there: what a closure would compute is left out
+    step: Callable[..., object] = optimizer.step
+    step(*([lambda: torch.zeros(())] if needs_closure(optimizer) else []))
     optimizer.zero_grad(set_to_none=True)
     for group in unset:
         group["foreach"] = None

@@ -24,7 +24,15 @@ from inception_lab.running.ambiguity import refuse_ambiguous
 from inception_lab.running.exclusion import one_run_at_a_time, private_copy
 from inception_lab.running.inputs import Arguments, Inputs, arguments
 from inception_lab.running.losses import Loss, default_loss
-from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of, state_of, steady
+from inception_lab.running.optimizers import (
+    MakeOptimizer,
+    NamedOptimizer,
+    needs_closure,
+    optimizer_of,
+    state_of,
+    steady,
+    stepping,
+)
 from inception_lab.running.stand_ins import StandIn, meta_input, meta_twin
 from inception_lab.running.substitution import Substituted, substituted
 
@@ -208,8 +216,34 @@ class Step:
             loss.backward()  # type: ignore[no-untyped-call]
         if self.optimizer is not None:
             observer.begin("optimizer")
-            observer.reporting(self.optimizer.step, OPTIMIZER, type(self.optimizer).__name__)()
+            self._take_step(self.optimizer, loss, observer)
         return StepResult(outputs, loss_name, loss)  # alive to the end, as in a training loop
+
+    def _take_step(self, optimizer: torch.optim.Optimizer, loss: Tensor, observer: Observer) -> None:
+        """The optimizer's step, with a closure where it needs one."""
+        closure = [self._closure(optimizer, loss)] if needs_closure(optimizer) else []
+        function: Callable[..., Any] = optimizer.step
+        step = observer.reporting(function, OPTIMIZER, type(optimizer).__name__)
+        with stepping(optimizer):
+            step(*closure)
+
+    def _closure(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> Callable[[], Tensor]:
+        """A function that runs the model and differentiates its loss, unless that has just been done."""
+        before = _versions(optimizer)
+
+        def closure() -> Tensor:
+            # the loss and the gradients of these weights are those of the passes that went before the step
+            if _versions(optimizer) == before:
+                return loss
+            with torch.enable_grad():
+                optimizer.zero_grad()
+                with autocast_to(self.request.autocast, self.placement.device):
+                    outputs = self.request.model(*self.arguments.args, **self.arguments.kwargs)
+                    value = self._loss(outputs, UNOBSERVED)[1]
+                value.backward()  # type: ignore[no-untyped-call]
+            return value
+
+        return closure
 
     def _loss(self, outputs: Any, observer: Observer) -> tuple[str, Tensor]:
         """Name and value of what is differentiated."""
@@ -245,6 +279,11 @@ class Step:
     def dtype(self) -> torch.dtype:
         """That of the first floating or complex parameter."""
         return floating_dtype(self.model)
+
+
+def _versions(optimizer: torch.optim.Optimizer) -> list[int]:
+    """How often each parameter of an optimizer has been written to."""
+    return [parameter._version for group in optimizer.param_groups for parameter in group["params"]]
 
 
 Settle = Callable[[Step], Step]

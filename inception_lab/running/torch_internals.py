@@ -28,6 +28,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "FakeTensor": "torch._subclasses.fake_tensor:FakeTensor",
         "FakeTensorMode": "torch._subclasses.fake_tensor:FakeTensorMode",
         "TorchDispatchMode": "torch.utils._python_dispatch:TorchDispatchMode",
+        "bindings": "torch:_C",
         "clear_cublas_workspaces": "torch._C:_cuda_clearCublasWorkspaces",
         "convolution": "torch:_convolution",
         "current_autograd_node": "torch._C:_current_autograd_node",
@@ -73,6 +74,7 @@ ATTRIBUTES: Mapping[str, str] = MappingProxyType(
         "_schema": "torch._ops:OpOverload",
         "_sequence_nr": "torch.autograd.graph:Node",
         "_use_count": "torch:Tensor",
+        "_version": "torch:Tensor",
     }
 )
 """Private attributes of torch's objects, with the class that has them. They are read where they are needed,
@@ -80,6 +82,9 @@ some of them for every operation, so that they are looked for once, before the f
 
 MODULE_CALL = "_call_impl"
 """The method through which a module is called, its hooks in it."""
+
+OPTIMIZER_DEVICE = "_get_privateuse1_backend_name"
+"""The function of the bindings that optimizers ask for one more device with fused and capturable kernels."""
 
 MODULE_TENSORS = ("_named_members", "_apply")
 """The functions through which `parameters`, `buffers` and conversions reach the tensors of a module."""

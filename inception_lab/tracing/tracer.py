@@ -16,7 +16,7 @@ from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.inputs import Arguments, Inputs, with_arguments
 from inception_lab.running.losses import Loss
-from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
+from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, OptimizerError
 from inception_lab.running.step import Request, Step, StepResult, prepared, request_of
 from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_soon_run
 from inception_lab.tracing.build import Owners, build_trace
@@ -108,7 +108,7 @@ def trace(
     )
     try:
         return _trace_without_data(request, device)
-    except TraceError as failure:
+    except (TraceError, OptimizerError) as failure:
         # a model that is itself on meta has no weights to run with
         if meta_only or not failure.blames_meta or not _has_data(model):
             raise

@@ -1,5 +1,7 @@
 """Optimizers in steady state, and training steps that end with one."""
 
+from functools import partial
+
 import pytest
 import torch
 from support.fingerprints import assert_left_as_found
@@ -43,6 +45,129 @@ def test_a_real_step_is_the_traced_one(name):
     assert il.memory_timeline(real)["live_bytes"].max() == il.memory_timeline(meta)["live_bytes"].max()
 
 
+EVERY_OPTIMIZER = [
+    name
+    for name in torch.optim.__all__
+    if isinstance(getattr(torch.optim, name), type) and name not in ("Optimizer", "LBFGS", "SparseAdam")
+]
+WITH_OPTIONS = [
+    *((name, {}) for name in EVERY_OPTIMIZER),
+    *((name, {"foreach": True}) for name in EVERY_OPTIMIZER if name != "Muon"),
+    *((name, {"fused": True}) for name in ("SGD", "Adam", "AdamW", "Adagrad")),
+    ("SGD", {"fused": True, "momentum": 0.9}),
+    ("Adam", {"fused": True, "amsgrad": True}),
+    ("RMSprop", {"momentum": 0.9, "centered": True}),
+]
+
+
+def name_of(case):
+    return "-".join([case[0], *case[1]])
+
+
+def matrices():
+    return nn.Sequential(nn.Linear(6, 8, bias=False), nn.Linear(8, 5, bias=False))
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("case", WITH_OPTIONS, ids=name_of)
+def test_every_optimizer_steps_as_in_reality(case, device):
+    """The operations of a real step and its peak; the state is that of an optimizer that took two steps."""
+    name, options = case
+    model, shape = (matrices(), (2, 6)) if name == "Muon" else (net(), (2, 3, 8, 8))
+    maker = optimizer_of(partial(getattr(torch.optim, name), lr=1e-3, **options))
+    traced = il.trace(model, shape, mode="train", optimizer=maker, name="it", device=device)
+    real = trace_on(CPU, Request(model, shape, "train", optimizer=maker, name="it"), "asked for")
+    assert traced.context.optimizer == name
+    assert traced.context.device == {"meta": "meta", "cpu": "fake"}[device]
+    assert optimizer_ops(traced) == optimizer_ops(real)
+    # numbers as tensors of one element, which a real step may make of Python's own
+    assert abs(il.peak_memory(traced).peak_bytes - il.peak_memory(real).peak_bytes) <= 32
+    assert state_bytes(traced) == bytes_after_two_steps(model, shape, maker)
+
+
+def optimizer_ops(step):
+    """What an optimizer ran, but for numbers that go from a tensor to Python and back."""
+    numbers = ("_local_scalar_dense", "lift_fresh", "scalar_tensor", "_to_copy", "detach")
+    names = [
+        op.base_name for op in step.ops if op.phase == "optimizer" and not op.name.startswith("profiler")
+    ]
+    return [name for name in names if name not in numbers]
+
+
+def bytes_after_two_steps(model, shape, maker):
+    optimizer = maker.make(list(model.parameters()))
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(shape)).sum().backward()
+        optimizer.step()
+    tensors = [t for state in optimizer.state.values() for t in state.values() if isinstance(t, torch.Tensor)]
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adadelta", "ASGD"])
+def test_a_step_that_can_be_captured_in_a_graph(name):
+    """Its kernels are those of a GPU, where all parameters step at once and counters lie on the device."""
+    maker = partial(getattr(torch.optim, name), lr=1e-3)
+    captured = il.trace(net(), (2, 3, 8, 8), mode="train", optimizer=partial(maker, capturable=True))
+    plain = il.trace(net(), (2, 3, 8, 8), mode="train", optimizer=partial(maker, foreach=True))
+    assert captured.context.device == "meta"
+    assert state_bytes(captured) == state_bytes(plain)
+
+
+class TwoPasses(torch.optim.SGD):
+    """Sharpness-aware: climbs, has the model run again there, and steps from where it was."""
+
+    def step(self, closure):
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.add_(parameter.grad, alpha=0.05)
+        closure()
+        super().step()
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_a_closure_runs_the_model_once_more(device):
+    """Of Linear(6, 8) and (8, 5) on two samples; the input of the first one wants no gradient."""
+    step = il.trace(matrices(), (2, 6), mode="train", optimizer=partial(TwoPasses, lr=0.1), device=device)
+    totals = il.layer_costs(step)[["macs", "backward_macs", "training_macs"]].sum()
+    forward, backward = 2 * (6 * 8 + 8 * 5), 2 * (6 * 8 + 2 * 8 * 5)
+    assert totals.tolist() == [forward, backward, 2 * (forward + backward)]
+
+
+def test_a_closure_that_comes_first_finds_the_passes_that_were_made():
+    class First(torch.optim.SGD):
+        def step(self, closure):
+            loss = closure()
+            super().step()
+            return loss
+
+    step = il.trace(matrices(), (2, 6), mode="train", optimizer=partial(First, lr=0.1))
+    plain = il.trace(matrices(), (2, 6), mode="train", optimizer="sgd")
+    assert optimizer_ops(step) == optimizer_ops(plain)
+    assert step.calls[-1].path == "(optimizer)"
+
+
+def test_training_macs_are_those_of_the_whole_step():
+    """Muon multiplies X by its transpose, that by itself, and both by X, of n x m with n below m."""
+    muon = il.trace(matrices(), (2, 6), mode="train", optimizer=partial(torch.optim.Muon, lr=0.1))
+    plain = il.trace(matrices(), (2, 6), mode="train", optimizer="sgd")
+    of_steps = sum(5 * (2 * n * n * m + n * n * n) for n, m in [(6, 8), (5, 8)])
+    totals = [il.layer_costs(step)["training_macs"].sum() for step in (muon, plain)]
+    assert totals[0] - totals[1] == of_steps
+
+
+def test_an_optimizer_that_asks_for_data_steps_for_real():
+    class Asking(torch.optim.SGD):
+        def step(self, closure=None):
+            norm = max(p.grad.norm().item() for p in self.param_groups[0]["params"])
+            return super().step(closure) if norm < 1e9 else None
+
+    step = il.trace(matrices(), (2, 6), mode="train", optimizer=partial(Asking, lr=0.1))
+    assert step.context.device == "cpu"
+    assert "Asking" in step.context.fallback
+
+
 def test_an_optimizer_of_the_users_own():
     def mine(parameters):
         return torch.optim.RMSprop(parameters, lr=0.1)
@@ -84,7 +209,9 @@ def test_a_net_without_parameters_takes_no_step():
     ("optimizer", "text"),
     [
         ("adm", "did you mean adam"),
-        (lambda parameters: torch.optim.LBFGS(parameters), "closure"),
+        (lambda parameters: torch.optim.LBFGS(parameters), "depends on the numbers that come out"),
+        (torch.optim.SparseAdam, "SparseAdam does not support dense gradients"),
+        (torch.optim.Muon, "Muon only supports 2D parameters"),
         (lambda _: None, "cannot take a step"),
         (lambda _: 1 / 0, "ZeroDivisionError"),
     ],
