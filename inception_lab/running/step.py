@@ -10,7 +10,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_args
 
@@ -193,6 +193,7 @@ class Step:
         model: The model's modules, and what stands in for their tensors.
         arguments: Of the model's forward.
         optimizer: In steady state, None where none is wanted or nothing is trained.
+        examples: The input behind each stand-in, by the id of the stand-in; without data for a shape.
     """
 
     request: Request
@@ -200,6 +201,7 @@ class Step:
     model: Substituted
     arguments: Arguments
     optimizer: torch.optim.Optimizer | None = None
+    examples: Mapping[int, Tensor] = field(default_factory=dict)
 
     def run(self, observer: Observer = UNOBSERVED) -> StepResult:
         """The forward; in train mode the loss, the backward pass and the optimizer's step too."""
@@ -353,8 +355,15 @@ def prepared(
         torch.set_grad_enabled(request.training),
     ):
         torch.default_generator.manual_seed(0)  # a net that draws numbers draws the same ones every time
-        call_arguments = arguments(request.inputs, _shape_dtype(request, model), placement.example)
-        step = Step(request, placement, model, call_arguments)
+        examples: dict[int, Tensor] = {}
+
+        def stand_in(example: Tensor) -> Tensor:
+            tensor = placement.example(example)
+            examples[id(tensor)] = example
+            return tensor
+
+        call_arguments = arguments(request.inputs, _shape_dtype(request, model), stand_in)
+        step = Step(request, placement, model, call_arguments, examples=examples)
         yield step if request.optimizer is None else settle(step)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import zlib
 from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import chain
+from math import inf
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +26,8 @@ MOST_ELEMENTS = 1 << 22
 """Of a tensor whose contents are kept."""
 MOST_PACKED, MOST_PACKED_IN_ALL = 1 << 19, 1 << 22
 """Bytes of packed contents, of one storage and of a trace."""
+MOST_MASK_VALUES = 8
+"""Different numbers in a mask of floating-point numbers, such as 0 and minus infinity."""
 SAMPLE = 1 << 16
 """Bytes that tell if the rest will pack: weights do not, masks and indices do."""
 
@@ -86,7 +90,8 @@ def contents_of(recorder: Recorder, step: Step, existing: Owners) -> Iterator[Co
         existing: Kind and name of the storages that existed before the first operation.
     """
     external = recorder.storages.contents
-    stand_ins = dict(_registered(step, existing)) | external.stand_ins
+    stand_ins = dict(chain(_registered(step, existing), _secondary_inputs(step, existing)))
+    stand_ins |= external.stand_ins
     budget = _Budget()
     for storage in storages_read(recorder, stand_ins.keys() | external.by_storage.keys()):
         content = external.by_storage.get(storage)
@@ -130,7 +135,8 @@ def _registered(step: Step, existing: Owners) -> Iterator[tuple[int, tuple[Layou
     for storage, (kind, name) in existing.items():
         if kind in tensors:
             stand_in = tensors[kind][name]
-            yield storage, (layout_of(stand_in), step.model.originals[id(stand_in)])
+            if id(stand_in) in step.model.originals:
+                yield storage, (layout_of(stand_in), step.model.originals[id(stand_in)])
 
 
 def storages_read(recorder: Recorder, candidates: Set[int]) -> list[int]:
@@ -152,6 +158,25 @@ def _reads_contents(row: OpRow, value: int) -> bool:
     operation, _, _, reads, _ = row
     is_target = any(place == 0 for place, _ in operation.writes_to) and value == reads[0]
     return not is_target and parse_operation_name(operation.name).base not in STATISTICS_READERS
+
+
+def _secondary_inputs(step: Step, existing: Owners) -> Iterator[tuple[int, tuple[Layout, Tensor]]]:
+    """Layout and example of the masks and indices among several inputs, by storage."""
+    tensors = step.arguments.tensors
+    for storage, (kind, name) in existing.items():
+        if kind == "input" and len(tensors) > 1:
+            example = step.examples[id(tensors[name])]
+            if _is_mask_or_index(example):
+                yield storage, (layout_of(tensors[name]), example)
+
+
+def _is_mask_or_index(example: Tensor) -> bool:
+    """True for a few numbers, some of them different: those of a placeholder are all alike."""
+    if example.is_meta or example.layout is not torch.strided or example.numel() > MOST_ELEMENTS:
+        return False
+    distinct: Tensor = example.detach().unique()  # type: ignore[no-untyped-call]
+    is_mask = distinct.numel() <= MOST_MASK_VALUES or bool((distinct == -inf).any())
+    return distinct.numel() > 1 and (is_mask or not example.dtype.is_floating_point)
 
 
 def _original_bytes(layout: Layout, original: Tensor) -> bytes | None:

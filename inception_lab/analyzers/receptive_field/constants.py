@@ -50,12 +50,14 @@ REFUSED = frozenset(
 """Operations that reach outside of the trace, give storages another meaning, or write without saying so."""
 
 
-def constant_of(trace: Trace, value: int) -> Array | None:
+def constant_of(trace: Trace, value: int, source: int | None = None) -> Array | None:
     """Return the contents of a value, where they are the same for every input and all weights.
 
     Args:
         trace: Of any mode; contents are told in its forward pass.
         value: Id of the value.
+        source: Id of the input from which dependence is followed; masks and indices among the other inputs
+            count as they were given then. None where no input counts.
 
     Returns:
         An array of the value's shape that cannot be written to, or None: it depends on the input, a
@@ -71,12 +73,18 @@ def constant_of(trace: Trace, value: int) -> Array | None:
         >>> constant_of(trace, trace.ops[-1].reads[1]).tolist()
         [[False, True], [False, False]]
     """
-    return _constants(trace).array(value)
+    return _constants(trace, None if source is None else trace.values[source].storage).array(value)
 
 
 @once_per_trace
-def _constants(trace: Trace) -> _Constants:
-    return _Constants(trace.ops, trace.values, trace.storages, dict(trace.contents))
+def _constants(trace: Trace, source: int | None) -> _Constants:
+    """The constants beside the input that lies in a storage."""
+    contents = {
+        storage: data
+        for storage, data in trace.contents
+        if trace.storages[storage].kind != "input" or source not in (None, storage)
+    }
+    return _Constants(trace.ops, trace.values, trace.storages, contents)
 
 
 class _Write(NamedTuple):

@@ -332,6 +332,57 @@ def test_python_data_of_a_run_for_real_may_come_from_the_input():
     np.testing.assert_array_equal(buffer, TRIL.numpy())
 
 
+class Masked(nn.Module):
+    """Is handed its mask, and what is made of it to a module of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.probe = nn.Identity()
+
+    def forward(self, x, mask):
+        return x + self.probe(mask * 1).sum() + self.probe(x * 1).sum()
+
+
+class TestInputs:
+    def contents(self, inputs, sourced=True, **options):
+        trace = il.trace(Masked(), inputs, **options)
+        source = next(value.id for value in trace.values if trace.storages[value.storage].name in ("0", "x"))
+        probes = [call.inputs[0] for call in trace.calls if call.path == "probe"]
+        return [constant_of(trace, value, source if sourced else None) for value in probes]
+
+    @pytest.mark.parametrize("device", ["meta", "cpu"])
+    @pytest.mark.parametrize(
+        "mask",
+        [TRIL.bool(), TRIL.bool().t(), torch.full((4, 4), float("-inf")).triu(1), torch.tensor([2, 0, 1])],
+    )
+    def test_masks_and_indices_beside_the_source_count_as_they_are(self, mask, device):
+        told, of_the_source = self.contents([(2, 3, 4, 4), mask], device=device)
+        np.testing.assert_array_equal(told, mask.numpy() * 1, strict=True)
+        assert of_the_source is None
+
+    def test_by_keyword(self):
+        options = {"kwargs": {"mask": TRIL.bool()}}
+        np.testing.assert_array_equal(self.contents((2, 3, 4, 4), **options)[0], TRIL.numpy() > 0)
+
+    def test_no_input_counts_without_a_source(self):
+        assert self.contents([(2, 3, 4, 4), TRIL.bool()], sourced=False) == [None, None]
+
+    @pytest.mark.parametrize(
+        "placeholder", [torch.zeros(4, 4, dtype=torch.bool), torch.zeros(4, dtype=torch.int64), torch.ones(4)]
+    )
+    def test_placeholders_do_not(self, placeholder):
+        assert self.contents([(2, 3, 4, 4), placeholder])[0] is None
+
+    def test_features_do_not(self):
+        assert self.contents([(2, 3, 4, 4), torch.rand(4, 4)])[0] is None
+
+    def test_a_source_with_data_does_not(self):
+        assert self.contents([torch.arange(4) % 2, TRIL.bool()])[1] is None
+
+    def test_tokens_alone_are_not_kept(self):
+        assert il.trace(nn.Embedding(9, 2), torch.tensor([[3, 1, 2]])).contents == ()
+
+
 class TestTrace:
     def trace(self):
         return il.trace(Probed(lambda net, _: net.mask == 0, mask=TRIL), (2, 3, 4, 4))
@@ -402,5 +453,5 @@ def test_growth():
         trace = il.trace(Probed(made), (2, 3, 4, 4))
         value = next(call for call in trace.calls if call.path == "probe").inputs[0]
         assert constant_of(trace, value).tolist() == list(range(rows))
-        work.append(_constants(trace)._work)
+        work.append(_constants(trace, None)._work)
     assert work[1] == pytest.approx(2 * work[0], rel=0.1)
