@@ -104,10 +104,13 @@ def _spatial_axes(trace: Trace, value: int) -> tuple[int, ...]:
     places = [axis for axis, verdict in enumerate(verdicts) if verdict and verdict.role == "place"]
     if places and _is_batch(places, verdicts, evidence):
         places.remove(0)
-    # without weights and samples, as in a cumulative sum, nothing contradicts the usual layout
     usual_axes = _behind_channels(trace, value)
+    has_channels = usual_axes[:1] == (2,) and _are_channels(verdicts, len(places) > 1 or len(usual_axes) > 1)
+    if has_channels:
+        places = [axis for axis in places if axis != 1]
+    # without weights and samples, as in a cumulative sum, nothing contradicts the usual layout
     is_plain = all(sign.role == "place" for sign in evidence)
-    return usual_axes if places and is_plain and set(places) <= set(usual_axes) else tuple(places)
+    return usual_axes if evidence and is_plain and set(places) <= set(usual_axes) else tuple(places)
 
 
 def _verdict(evidence: Sequence[Evidence], axis: int) -> Evidence | None:
@@ -126,6 +129,22 @@ def _is_batch(
         evidence.index(verdict) for verdict in verdicts if verdict and verdict.role == "place"
     ]
     return any(sign < first_sign for sign in others)
+
+
+def _are_channels(verdicts: Sequence[Evidence | None], has_others: bool) -> bool:
+    """True where the second dimension holds channels that are only normalised, and no other holds features.
+
+    Args:
+        verdicts: Of each dimension.
+        has_others: True where another dimension may hold the places.
+    """
+    if any(verdict and verdict.role == "feature" for verdict in verdicts):
+        return False
+    batch, channels = verdicts[:2]
+    # windows over channels, as those of a local response, leave a batch; those of an image without one do not
+    weakest = Strength.OPERATION if batch and batch.role == "sample" else Strength.STATISTIC
+    is_place = channels is not None and channels.role == "place" and channels.strength <= weakest
+    return is_place and has_others
 
 
 def _behind_channels(trace: Trace, value: int) -> tuple[int, ...]:
