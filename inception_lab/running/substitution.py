@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import Gates, one_run_at_a_time
+from inception_lab.running.shared_storages import SharedStorages
 from inception_lab.running.snapshots import (
     RandomState,
     Restorable,
@@ -127,10 +128,14 @@ class _Substitution:
         self.buffers: dict[str, Tensor] = {}
         self.originals: list[tuple[dict[str, Any], str, Tensor]] = []
         self.originals_by_id: dict[int, Tensor] = {}
+        self._shared_storages = SharedStorages([])
         self._stand_ins: dict[int, Tensor] = {}
 
     def replace_registered(self, modules: dict[str, nn.Module], unregistered: Iterable[nn.Module]) -> None:
         """Put stand-ins in the place of the parameters and buffers that modules have registered."""
+        unregistered = list(unregistered)
+        registries = [r for m in (*modules.values(), *unregistered) for r in (m._parameters, m._buffers)]
+        self._shared_storages = SharedStorages(t for r in registries for t in r.values() if t is not None)
         for path, module in modules.items():
             self._replace(module._parameters, path, self.parameters)
             self._replace(module._buffers, path, self.buffers)
@@ -148,7 +153,8 @@ class _Substitution:
     def _for(self, tensor: Tensor) -> Tensor:
         stand_in = self._stand_ins.get(id(tensor))
         if stand_in is None:
-            stand_in = self._put_in_place(tensor, self.stand_in(tensor))
+            stand_in = self._shared_storages.stand_in(tensor, self.stand_in)
+            self._put_in_place(tensor, stand_in)
         return stand_in
 
     def _put_in_place(self, tensor: Tensor, stand_in: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from inception_lab.ir.complex_convolutions import OpLink
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Call, Context, Kind, Op, Storage, Trace
 from inception_lab.running.layouts import layout_of
+from inception_lab.running.shared_storages import Region, region_of
 from inception_lab.running.step import Step, StepResult
 from inception_lab.tracing.contents import contents_of
 from inception_lab.tracing.recorder import Recorder
@@ -194,9 +195,16 @@ def _is_leaf(module: nn.Module) -> bool:
 
 
 def _own_params(parameters: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
-    """Elements of each module's own parameters, a shared tensor at its first owner."""
+    """Elements of each module's own parameters, a shared tensor or storage at its first owner."""
     own: dict[str, int] = {}
+    by_storage: dict[int, list[Region]] = {}
     for path, parameter in parameters:
+        region = region_of(parameter)
+        if region is not None:
+            others = by_storage.setdefault(region.storage, [])
+            if any(region.is_within(other) for other in others):
+                continue
+            others.append(region)
         owner = path.rpartition(".")[0]
         own[owner] = own.get(owner, 0) + parameter.numel()
     return own

@@ -165,3 +165,31 @@ NORMS = {
 def test_normalisation_under_autocast(norm):
     net = nn.Sequential(nn.Conv2d(3, 8, 3), NORMS[norm], nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU())
     assert tracked_error(net, (4, 3, 16, 16), autocast=torch.bfloat16, loss=torch.mean) == 0
+
+
+class Tied(nn.Module):
+    """Two layers whose weights lie in one storage, without being one parameter."""
+
+    def __init__(self, weight_of):
+        super().__init__()
+        self.first, self.second = nn.Linear(50, 50), nn.Linear(50, 50)
+        self.second.weight.data = weight_of(self.first.weight.data)
+
+    def forward(self, x):
+        return self.second(self.first(x))
+
+
+TIES = {"same": lambda data: data, "transposed": lambda data: data.t(), "view": lambda data: data[:]}
+
+
+@pytest.mark.parametrize("tie", TIES)
+def test_weights_tied_by_their_data_count_once(tie):
+    """By hand: one weight, two biases, input and two outputs; Adam keeps its state for each parameter."""
+    net = Tied(TIES[tie])
+    trace = il.trace(net, (4, 50))
+    assert il.peak_memory(trace).peak_bytes == 4 * (50 * 50 + 2 * 50 + 3 * 4 * 50)
+    assert trace == il.trace(net, (4, 50))
+    assert il.summarise(trace).totals["params"] == il.summarise(trace).totals["trainable_params"] == 2600
+    assert tracked_error(net, (4, 50), mode="eval") == 0
+    assert tracked_error(net, (4, 50), optimizer="adam") == 0
+    assert net.first.weight.data_ptr() == net.second.weight.data_ptr()
