@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import Gates, one_run_at_a_time
+from inception_lab.running.scripted import ScriptedModes, is_scripted, modules_that_own_tensors
 from inception_lab.running.shared_storages import SharedStorages
 from inception_lab.running.snapshots import (
     RandomState,
@@ -65,8 +64,8 @@ def substituted(
         others: Modules that run with it, such as a loss.
 
     Raises:
-        InceptionLabError: A parameter has no shape yet, the module is scripted, or it runs in another
-            thread for too long (exit code 3).
+        InceptionLabError: A parameter has no shape yet, or the model runs in another thread for too long
+            (exit code 3).
     """
     torch_internals.require_attributes()
     with one_run_at_a_time:
@@ -77,6 +76,7 @@ def substituted(
         with _gates_closed(everything) as gates:
             snapshots: list[Restorable] = [RandomState(torch_alone=trusted)]
             snapshots += [TrainingFlags(everything)] if trusted else map(Snapshot, everything)
+            snapshots += [] if trusted else [ScriptedModes(everything)]
             substitution = _Substitution(stand_in)
             try:
                 substitution.replace_registered(modules, unregistered)
@@ -113,6 +113,8 @@ def _collect_modules(
 ) -> None:
     visited.add(module)
     modules[path] = module
+    if is_scripted(module):
+        return  # no module within it is called from Python
     prefix = path + "." if path else ""
     for name, child in module._modules.items():
         if child is not None and child not in visited:
@@ -134,15 +136,22 @@ class _Substitution:
     def replace_registered(self, modules: dict[str, nn.Module], unregistered: Iterable[nn.Module]) -> None:
         """Put stand-ins in the place of the parameters and buffers that modules have registered."""
         unregistered = list(unregistered)
-        registries = [r for m in (*modules.values(), *unregistered) for r in (m._parameters, m._buffers)]
+        everything = (*modules.values(), *unregistered)
+        owners = [owner for module in everything for _, owner in modules_that_own_tensors("", module)]
+        registries = [registry for owner in owners for registry in (owner._parameters, owner._buffers)]
         self._shared_storages = SharedStorages(t for r in registries for t in r.values() if t is not None)
         for path, module in modules.items():
-            self._replace(module._parameters, path, self.parameters)
-            self._replace(module._buffers, path, self.buffers)
+            self._replace_of(path, module, self.parameters, self.buffers)
         nameless: dict[str, Tensor] = {}
         for module in unregistered:
-            self._replace(module._parameters, "", nameless)
-            self._replace(module._buffers, "", nameless)
+            self._replace_of("", module, nameless, nameless)
+
+    def _replace_of(
+        self, path: str, module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor]
+    ) -> None:
+        for place, owner in modules_that_own_tensors(path, module):
+            self._replace(owner._parameters, place, parameters)
+            self._replace(owner._buffers, place, buffers)
 
     def _replace(self, tensors: dict[str, Any], path: str, stand_ins: dict[str, Tensor]) -> None:
         for name, tensor in tensors.items():
@@ -196,40 +205,35 @@ class _Substitution:
             stand_in.grad = None
 
 
-def _refuse_scripted(modules: dict[str, nn.Module]) -> None:
-    for path, module in modules.items():
-        if isinstance(module, torch.jit.ScriptModule):
-            raise InceptionLabError(
-                "a scripted module hides what it runs",
-                where=path or type(module).__name__,
-                hint="pass the module that it was scripted from",
-                exit_code=MODEL_FAILED,
-            )
-
-
 def _set_mode(model: nn.Module, modules: Collection[nn.Module], training: bool) -> None:
     """As `model.train(training)`, which has to be called only where a class overrides it."""
     if any(type(module).train is not nn.Module.train for module in modules):
         model.train(training)
-    else:
-        for module in modules:
+        return
+    for module in modules:
+        if is_scripted(module):
+            module.train(training)
+        else:
             module.__dict__["training"] = training
 
 
 def _unregistered(modules: dict[str, nn.Module], others: Sequence[nn.Module]) -> list[nn.Module]:
     """The modules that are not registered in the model, but that it holds in attributes, and others."""
-    _refuse_scripted(modules)
     visited = set(modules.values())
     unregistered: dict[str, nn.Module] = {}
-    waiting = [*others, *modules_in_attributes(visited)]
+    waiting = [*others, *modules_in_attributes(_written_in_python(visited))]
     while waiting:
         inner: dict[str, nn.Module] = {}
         if (module := waiting.pop()) not in visited:
             _collect_modules(module, "", inner, visited)
             unregistered |= {f"{len(unregistered)}.{path}": m for path, m in inner.items()}
-            waiting += modules_in_attributes(inner.values())
-    _refuse_scripted(unregistered)
+            waiting += modules_in_attributes(_written_in_python(inner.values()))
     return list(unregistered.values())
+
+
+def _written_in_python(modules: Iterable[nn.Module]) -> list[nn.Module]:
+    """The modules that are not scripted; a scripted one has itself in an attribute."""
+    return [module for module in modules if not is_scripted(module)]
 
 
 def _once(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

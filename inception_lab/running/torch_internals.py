@@ -42,6 +42,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "is_functorch_wrapped": "torch._C._functorch:is_functorch_wrapped_tensor",
         "jit_schemas": "torch._C:_jit_get_all_schemas",
         "jit_tracing_state": "torch._C:_get_tracing_state",
+        "optimized_execution": "torch.jit._fuser:optimized_execution",
         "parse_schema": "torch._C:parse_schema",
         "profiler_enabled": "torch.autograd:_profiler_enabled",
         "select_convolution_backend": "torch._C:_select_conv_backend",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from inception_lab.ir.complex_convolutions import OpLink
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Call, Context, Kind, Op, Storage, Trace
 from inception_lab.running.layouts import layout_of
+from inception_lab.running.scripted import is_scripted
 from inception_lab.running.shared_storages import Region, region_of
 from inception_lab.running.step import Step, StepResult
 from inception_lab.tracing.contents import contents_of
@@ -161,8 +162,9 @@ def _kind_by_life(born: int | None, dies: int | None, first_backward: int) -> Ki
 def _calls(recorder: Recorder, step: Step) -> Iterator[Call]:
     """Module calls in order of execution, then the modules that were never called."""
     parameters = step.model.parameters.items()
-    own_params = _own_params(parameters)
-    trainable_params = _own_params(item for item in parameters if item[1].requires_grad)
+    modules = step.model.modules
+    own_params = _own_params(parameters, modules)
+    trainable_params = _own_params([item for item in parameters if item[1].requires_grad], modules)
     numbers: dict[str, int] = {}
     for call in recorder.calls.states:
         path = call.path
@@ -191,10 +193,18 @@ def _calls(recorder: Recorder, step: Step) -> Iterator[Call]:
 
 
 def _is_leaf(module: nn.Module) -> bool:
-    return not module._modules
+    return is_scripted(module) or not module._modules
 
 
-def _own_params(parameters: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
+def _owner(path: str, modules: Mapping[str, nn.Module]) -> str:
+    """The module that has a parameter; the whole of a scripted one has those of the modules within it."""
+    owner = path.rpartition(".")[0]
+    while owner not in modules:
+        owner = owner.rpartition(".")[0]
+    return owner
+
+
+def _own_params(parameters: Iterable[tuple[str, Tensor]], modules: Mapping[str, nn.Module]) -> dict[str, int]:
     """Elements of each module's own parameters, a shared tensor or storage at its first owner."""
     own: dict[str, int] = {}
     by_storage: dict[int, list[Region]] = {}
@@ -205,6 +215,6 @@ def _own_params(parameters: Iterable[tuple[str, Tensor]]) -> dict[str, int]:
             if any(region.is_within(other) for other in others):
                 continue
             others.append(region)
-        owner = path.rpartition(".")[0]
+        owner = _owner(path, modules)
         own[owner] = own.get(owner, 0) + parameter.numel()
     return own

@@ -24,6 +24,7 @@ from inception_lab.tracing.calls import FAILED_IN, AutocastMet
 from inception_lab.tracing.contents import ExternalContents, with_python_data
 from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
 from inception_lab.tracing.made_up_numbers import VALUES_HINT, refuse_reading
+from inception_lab.tracing.notes import weight_notes
 from inception_lab.tracing.python_data import WatchPythonData
 from inception_lab.tracing.recorder import Recorder
 
@@ -236,6 +237,7 @@ def _recorder(backend: Backend, step: Step, fallback: str) -> Recorder:
 
 
 def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> Trace:
+    recorder.notes |= dict.fromkeys(weight_notes(step.model))
     existing = _adopt(recorder, step)
     recorder.calls.watch(step.model.modules, step.model.gates)
     try:
@@ -291,7 +293,8 @@ def _with_python_data(backend: Backend, step: Step, trace: Trace) -> Trace:
 
 
 def _run(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> StepResult:
-    with backend.placement.mode, recorder:
+    # optimised, TorchScript runs other operations from the second time on
+    with backend.placement.mode, torch_internals.optimized_execution(False), recorder:
         result = step.run(_Observer(recorder, step, existing))
     recorder.calls.check_threads()
     return result

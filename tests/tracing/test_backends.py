@@ -175,11 +175,6 @@ class TestSwitches:
         assert sum(op.macs for op in assert_left_as_found(model, (2, 3), "eval").ops) == 24
         assert model.device_ids == [0, 1]
 
-    def test_a_scripted_module_is_refused(self):
-        with pytest.raises(InceptionLabError, match="scripted") as caught:
-            il.trace(nn.Sequential(torch.jit.script(nn.Linear(3, 4))), (2, 3))
-        assert caught.value.exit_code == 3
-
 
 def real_run(model, shape, mode):
     before = fingerprint(model)

@@ -207,7 +207,7 @@ WRAPPED = (
     Hostile("vmap", wrapped.Vectorised, **LINEAR),
     Hostile("autocast", wrapped.Autocast, **LINEAR | {"rows": 2}, device="fake"),
     Hostile("threaded", wrapped.Threaded, **LINEAR, error="another thread"),
-    Hostile("scripted", wrapped.scripted, ROWS, error="script"),
+    Hostile("scripted", wrapped.scripted, **TWO, rows=1),
     Hostile("raising", wrapped.Raising, ROWS, error="on purpose"),
 )
 

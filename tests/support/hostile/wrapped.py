@@ -162,7 +162,7 @@ class Threaded(nn.Module):
 
 
 def scripted() -> nn.Module:
-    """Compiled to TorchScript, which hides its operations."""
+    """Compiled to TorchScript, which calls no module from Python."""
     return torch.jit.script(two_layers())
 
 

@@ -1,0 +1,50 @@
+"""Scripted and traced modules: TorchScript runs them, and Python calls the outermost one alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def is_scripted(module: nn.Module) -> bool:
+    """True for a module that TorchScript runs."""
+    return isinstance(module, torch.jit.ScriptModule)
+
+
+def modules_that_own_tensors(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The module itself, and those within one that is scripted, with their paths."""
+    if is_scripted(module):
+        yield from module.named_modules(prefix=path)
+    else:
+        yield path, module
+
+
+class ScriptedModes:
+    """The modes of scripted modules, which are not among their attributes in Python.
+
+    Args:
+        modules: Of any kind.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        inner = [each for module in modules if is_scripted(module) for each in module.modules()]
+        # a frozen module has no mode any more
+        self._modes = [(module, module.training) for module in inner if hasattr(module, "training")]
+
+    def restore(self) -> None:
+        """Put the modules back into their modes."""
+        for module, training in self._modes:
+            module.training = training
+
+
+def frozen_elements(module: nn.Module) -> int:
+    """Elements of the tensors that freezing has made constants of a scripted module's code."""
+    if not is_scripted(module) or not hasattr(module, "inlined_graph"):
+        return 0
+    graph: Any = module.inlined_graph
+    constants = [node for node in graph.findAllNodes("prim::Constant") if node.hasAttribute("value")]
+    tensors = [node.t("value") for node in constants if node.kindOf("value") == "t"]
+    return sum(tensor.numel() for tensor in tensors if tensor.dim())

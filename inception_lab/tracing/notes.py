@@ -1,0 +1,69 @@
+"""What a reader of the figures has to know of a model's weights, a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from inception_lab.running.scripted import frozen_elements
+from inception_lab.running.substitution import Substituted
+
+_SAMPLE = 4096
+"""Elements of a weight that are looked at first; one that has lost whole channels has zeros among them."""
+_FEW = 3
+
+
+def weight_notes(model: Substituted) -> Iterator[str]:
+    """The notes on a model, from its own weights, for which others stand in."""
+    yield from _pruning_notes(model)
+    for path, module in model.modules.items():
+        if elements := frozen_elements(module):
+            name = path or "the model"
+            yield f"{name} is frozen: its {elements:,} weights are constants of its code, and no parameters"
+
+
+def _pruning_notes(model: Substituted) -> Iterator[str]:
+    weights = dict(_weights(model))
+    zeros = {path: zeros for path, weight in weights.items() if (zeros := _zeros(weight))}
+    if not zeros:
+        return
+    whole = sum(weight.numel() for weight in weights.values())
+    parts = [f"{path} {100 * count / weights[path].numel():.1f} %" for path, count in zeros.items()]
+    names = ", ".join(parts) if len(parts) <= _FEW else f"in {len(parts)} of {len(weights)} weights"
+    share = 100 * sum(zeros.values()) / whole
+    yield f"{share:.1f} % of the weights are zeros, counted as any others: {names}"
+
+
+def _weights(model: Substituted) -> Iterator[tuple[str, Tensor]]:
+    """The weights of two axes or more that have data, by path; of a pruned one its mask."""
+    for path, stand_in in model.parameters.items():
+        owner, _, name = path.rpartition(".")
+        mask = model.buffers.get(path.removesuffix("_orig") + "_mask") if name.endswith("_orig") else None
+        shown = stand_in if mask is None else mask
+        weight = model.originals.get(id(shown), shown).detach()
+        if weight.dim() > 1 and weight.numel() and _has_plain_data(weight):
+            name = path if mask is None else path.removesuffix("_orig")
+            yield name, _without_padding(weight, model.modules.get(owner))
+
+
+def _has_plain_data(weight: Tensor) -> bool:
+    plain = weight.layout is torch.strided and not weight.is_quantized and not weight.is_meta
+    return plain and type(weight) in (Tensor, nn.Parameter)
+
+
+def _without_padding(weight: Tensor, module: nn.Module | None) -> Tensor:
+    """The rows of an embedding without that of padding, which is zero from the beginning."""
+    padding = getattr(module, "padding_idx", None)
+    if padding is None or len(weight) < 2:
+        return weight
+    return torch.cat([weight[:padding], weight[padding + 1 :]])
+
+
+def _zeros(weight: Tensor) -> int:
+    """The zeros of a weight; none where a sample has none."""
+    flat = weight.reshape(-1)
+    if bool(flat[:: max(1, flat.numel() // _SAMPLE)].all()):
+        return 0
+    return flat.numel() - int(flat.count_nonzero())
