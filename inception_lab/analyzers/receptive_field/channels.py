@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -215,13 +215,14 @@ def _ways(context: MoveContext, geometry: Geometry) -> list[list[list[Way]]]:
     """The ways from each input to an output, along each axis."""
     by_input: list[list[list[Way]]] = [[[] for _ in geometry.maps] for _ in context.geometries]
     for axis, target in enumerate(geometry.maps):
-        sources = [g and g.maps[axis] for g in context.geometries]
-        lineages = [source for source in sources if isinstance(source, Lineage)]
+        places: dict[Lineage, list[int]] = {}  # inputs may share a map, which is compared by identity
+        for place, source in enumerate(context.geometries):
+            if source is not None and isinstance(lineage := source.maps[axis], Lineage):
+                places.setdefault(lineage, []).append(place)
         if isinstance(target, Lineage):
-            for lineage, way in ways(target, lineages):
-                for place, source in enumerate(sources):
-                    if source is lineage:
-                        by_input[place][axis].append(way)
+            for lineage, way in ways(target, places):
+                for place in places[lineage]:
+                    by_input[place][axis].append(way)
     return by_input
 
 
@@ -271,7 +272,10 @@ class _Arrays:
     def of(self, value: int) -> LabelArray | None:
         """The labels of a value, also of one that was written through views of its storage."""
         if value not in self.by_value:
-            self.by_value[value] = self._by_storage(self.trace.values[value])
+            tensor = self.trace.values[value]
+            self.by_value[value] = self._by_storage(tensor)
+            # the next version of it begins from here: of n slices written each write is followed once
+            self._newest[place_of(tensor)] = value
         return self.by_value[value]
 
     def _by_storage(self, value: Value) -> LabelArray | None:
@@ -279,12 +283,19 @@ class _Arrays:
         array: LabelArray | None = np.full((1,) * len(value.shape), NOTHING)
         since = -1
         if newest is not None:
-            array, since = self.by_value[newest], self.trace.values[newest].op or -1
-        for later in self._overwriting.get(value.storage, ()):
-            view = self.trace.values[later]
-            if (view.op or 0) > since and array is not None:
-                array = _written_over(array, value, self.by_value[later], view)
+            array, since = self.by_value[newest], self._written_by(newest)
+        writes = takewhile(
+            lambda later: self._written_by(later) > since, reversed(self._overwriting.get(value.storage, []))
+        )
+        for later in reversed(list(writes)):
+            if array is not None:
+                array = _written_over(array, value, self.by_value[later], self.trace.values[later])
         return array
+
+    def _written_by(self, value: int) -> int:
+        """The operation that wrote a value; ids are in order of execution."""
+        op = self.trace.values[value].op
+        return -1 if op is None else op
 
 
 def _written_over(

@@ -46,12 +46,16 @@ class Lineage:
 
 
 def ways(target: Lineage, sources: Collection[Lineage]) -> Iterator[tuple[Lineage, Way]]:
-    """The operations from each of some maps to a later one, for every way that leads there."""
-    ends = {id(source): source for source in sources}
+    """The operations from each of some maps to a later one, for every way that leads there.
+
+    Args:
+        target: The later map.
+        sources: The maps, found by their hash: a dictionary or a set.
+    """
     unfinished: list[tuple[Lineage, Way]] = [(target, ())]
     while unfinished:
         lineage, way = unfinished.pop()
-        if id(lineage) in ends:
+        if lineage in sources:
             yield lineage, way
             continue
         longer = way if lineage.op is None else (lineage.op, *way)

@@ -47,13 +47,10 @@ class Counts(NamedTuple):
         starts = np.flatnonzero(np.diff(growth, prepend=growth[:1] - 1))
         return Counts(growth[starts], np.add.reduceat(numbers[order], starts), total, unit)
 
-    def by_field(self) -> Mapping[int, int]:
-        """The number of paths by field in whole pixels, rounded up as a part of a pixel is seen as one."""
-        fields: dict[int, int] = {}
-        for growth, number in zip(self.growth.tolist(), self.numbers.tolist(), strict=True):
-            field = 1 - -growth // self.unit
-            fields[field] = fields.get(field, 0) + number
-        return fields
+    @property
+    def fields(self) -> NDArray[np.int64]:
+        """The field of each growth in whole pixels, rounded up as a part of a pixel is seen as one."""
+        return np.asarray(1 - -self.growth // self.unit)
 
 
 ByStride = Mapping[Fraction, Counts]
@@ -157,10 +154,10 @@ def _merged(one: ByStride, other: ByStride) -> ByStride:
     return merged
 
 
-def paths_by_field(paths: Iterable[Counts]) -> Mapping[int, int]:
-    """The number of paths by field, of all strides."""
-    fields: dict[int, int] = {}
-    for counts in paths:
-        for field, number in counts.by_field().items():
-            fields[field] = fields.get(field, 0) + number
-    return fields
+def all_paths(paths: ByStride) -> Counts:
+    """The paths of all strides by field, in whole pixels."""
+    total = Counts(np.array([], dtype=np.int64), np.array([], dtype=np.int64), 0, 1)
+    for counts in paths.values():
+        # rounding makes one of several fields; a growth is a pixel less than the field
+        total = total.merge(counts._replace(growth=counts.fields - 1, unit=1))
+    return total

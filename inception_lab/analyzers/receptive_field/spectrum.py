@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pandas import DataFrame
 
 from inception_lab.analyzers.receptive_field.channels import Channels, channel_labels, channels_of
-from inception_lab.analyzers.receptive_field.routes import ByStride, paths_by_field
+from inception_lab.analyzers.receptive_field.routes import Counts, all_paths
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_name, places
 from inception_lab.ir.trace import Call, Trace
@@ -53,13 +56,25 @@ def field_spectrum(trace: Trace) -> DataFrame:
 @once_per_trace
 def _spectrum(trace: Trace) -> DataFrame:
     routes = channel_labels(trace).labels.routes
-    columns: dict[str, list[object]] = {name: [] for name in SPECTRUM}
+    parts: list[_Part] = []
     for call in _modules(trace):
         channels = channels_of(trace, call.outputs[0])
         if channels is not None:
             for axis, paths in enumerate(routes.of(channels.layers)):
-                _add_rows(columns, layer_name(call), axis, channels, paths)
-    return DataFrame(columns)
+                parts += _parts(layer_name(call), axis, channels, all_paths(paths))
+    if not parts:
+        return DataFrame(columns=SPECTRUM)
+    rows = [len(part.fields) for part in parts]
+    # arrays, as there are as many rows as modules times fields
+    return DataFrame(
+        {
+            "module": np.repeat(np.array([part.module for part in parts], dtype=object), rows),
+            "axis": np.repeat([part.axis for part in parts], rows),
+            "field": np.concatenate([part.fields for part in parts]),
+            "channels": np.concatenate([part.channels for part in parts]),
+            "paths": np.concatenate([part.paths for part in parts]),
+        }
+    )
 
 
 def spectrum_summary(spectrum: DataFrame) -> DataFrame:
@@ -89,19 +104,27 @@ def _modules(trace: Trace) -> list[Call]:
     return with_branches or [call for call in calls if "." not in call.path]
 
 
-def _add_rows(
-    columns: dict[str, list[object]], module: str, axis: int, channels: Channels, paths: ByStride
-) -> None:
+class _Part(NamedTuple):
+    """The rows of one module along one axis."""
+
+    module: str
+    axis: int
+    fields: NDArray[Any]
+    channels: NDArray[Any]
+    paths: NDArray[Any]
+
+
+def _parts(module: str, axis: int, channels: Channels, paths: Counts) -> list[_Part]:
+    """The rows of a module along an axis; none where no channel has a local path."""
     widths: Counter[int] = Counter()
     for segment in channels.segments:
         widths[segment.field[axis]] += segment.channels
     del widths[0]  # of channels without a local path, which have no field
     if not widths:
-        return
-    numbers = paths_by_field(paths.values())
-    fields = sorted(widths.keys() | numbers.keys())
-    columns["module"] += [module] * len(fields)
-    columns["axis"] += [axis] * len(fields)
-    columns["field"] += fields
-    columns["channels"] += [widths[field] for field in fields]
-    columns["paths"] += [numbers.get(field, 0) for field in fields]
+        return []
+    # with no paths of their own the fields of channels join the others in ascending order
+    carried = np.array(sorted(widths))
+    both = paths.merge(Counts(carried - 1, np.zeros(len(carried), dtype=np.int64), 0, 1))
+    numbers = np.zeros(len(both.growth), dtype=np.int64)
+    numbers[np.searchsorted(both.fields, carried)] = [widths[field] for field in sorted(widths)]
+    return [_Part(module, axis, both.fields, numbers, both.numbers)]
