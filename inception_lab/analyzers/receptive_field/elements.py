@@ -63,12 +63,14 @@ class Part(NamedTuple):
         cells: Spans along each axis of the source.
         places: Dimensions that hold places of each axis, as against channels.
         whole: For each axis the ways in which all of it is seen; None where the part is local.
+        is_cut: For each axis True where only a slice of its places is left.
         has_gaps: True where some elements may see nothing.
     """
 
     cells: tuple[Cells, ...]
     places: tuple[frozenset[int], ...]
     whole: tuple[frozenset[Whole] | None, ...]
+    is_cut: tuple[bool, ...]
     has_gaps: bool = False
 
     @property
@@ -114,7 +116,7 @@ class Elements(NamedTuple):
         """The source itself: each pixel sees itself."""
         cells = [_pixels(axis, shape[axis]) for axis in axes]
         places = tuple([frozenset({axis}) for axis in axes])
-        return cls(shape, (Part(tuple(cells), places, (None,) * len(axes)),))
+        return cls(shape, (Part(tuple(cells), places, (None,) * len(axes), (False,) * len(axes)),))
 
     @classmethod
     def reach(cls, shape: Shape, axes: Sequence[int], pixels: Sequence[slice]) -> Elements:
@@ -122,7 +124,7 @@ class Elements(NamedTuple):
         data = np.full((*[shape[axis] for axis in axes], 1), np.iinfo(np.int8).min, np.int8)
         data[tuple(pixels)] = 1
         cells = Cells(tuple(axes), data).without_units()
-        return cls(shape, (Part((cells,), (frozenset(axes),), (None,), has_gaps=True),))
+        return cls(shape, (Part((cells,), (frozenset(axes),), (None,), (False,), has_gaps=True),))
 
     # -------------------------------------------------------------------------- dimensions
 
@@ -180,10 +182,7 @@ class Elements(NamedTuple):
         if not op.moves:
             return self
         gaps, fill = gaps_of(op), self.fill
-        parts = [
-            _with_gaps(part._replace(cells=tuple([c.gathered(dim, op) for c in part.cells])), dim, gaps)
-            for part in self.parts
-        ]
+        parts = [_with_gaps(_along(part, dim, op, self.shape[dim]), dim, gaps) for part in self.parts]
         if fill and dim in fill.cells.dims:
             moves_alone = op.taps.shape[1] == 1 and gaps is None
             fill = fill._replace(cells=fill.cells.gathered(dim, op)) if moves_alone else None
@@ -354,21 +353,36 @@ def _within(part: Part, call: int) -> Part:
 
 def _reshaped(part: Part, groups: Sequence[Group], shape: Shape, new_shape: Shape) -> Part:
     cells = tuple([c.reshaped(groups, shape, new_shape) for c in part.cells])
-    becomes = {d: group for group in groups for d in group.old}
+    becomes = {d: group.new for group in groups for d in group.old} | _single_places(shape, new_shape)
+    parted = {d for group in groups if not group.is_one for d in group.new}
     places = []
     for axis, dims in enumerate(part.places):
-        new = {n for d in dims if d in becomes for n in becomes[d].new}
+        new = {n for d in dims for n in becomes.get(d, ())}
         # where a view parts channels from places again, places are the dimensions that differ
-        parted = any(not becomes[d].is_one for d in dims if d in becomes)
-        differing = new & set(cells[axis].dims)
-        places.append(frozenset(differing if parted and differing else new))
+        differing = new & parted & set(cells[axis].dims)
+        places.append(frozenset((new - parted) | differing if differing else new))
     return canonical(part._replace(cells=cells, places=tuple(places)))
+
+
+def _single_places(shape: Shape, new_shape: Shape) -> dict[int, tuple[int, ...]]:
+    """The dimension of size 1 that one of size 1 becomes: that with as many elements beside it."""
+    new = {prod(new_shape[:d]): d for d, n in enumerate(new_shape) if n == 1}
+    return {d: (new[prod(shape[:d])],) for d, n in enumerate(shape) if n == 1 and prod(shape[:d]) in new}
 
 
 def _emptied(part: Part) -> Part:
     """A part of a value without elements."""
     cells = [Cells((), np.full(c.data.shape[-1], nothing_of(c.data), c.data.dtype)) for c in part.cells]
     return part._replace(cells=tuple(cells), places=(frozenset(),) * len(cells), has_gaps=True)
+
+
+def _along(part: Part, dim: int, op: AxisOp, size: int) -> Part:
+    cells = tuple([c.gathered(dim, op) for c in part.cells])
+    # neighbours that stay neighbours, fewer than before: a slice
+    if op.length < size and not op.grow and op.stride == 1 and op.regular:
+        is_cut = [old or dim in dims for old, dims in zip(part.is_cut, part.places, strict=True)]
+        return part._replace(cells=cells, is_cut=tuple(is_cut))
+    return part._replace(cells=cells)
 
 
 def _with_gaps(part: Part, dim: int, gaps: NDArray[np.bool_] | None) -> Part:
@@ -416,11 +430,11 @@ def _reduced(part: Part, dims: set[int]) -> Part:
     places = tuple([dims_of_axis - dims for dims_of_axis in part.places])
     whole = tuple(
         [
-            frozenset({Whole(HERE)}) if ways is None and before and not after else ways
-            for ways, before, after in zip(part.whole, part.places, places, strict=True)
+            frozenset({Whole(HERE)}) if ways is None and before and not after and not is_cut else ways
+            for ways, before, after, is_cut in zip(part.whole, part.places, places, part.is_cut, strict=True)
         ]
     )
-    return Part(cells, places, whole, part.has_gaps)
+    return part._replace(cells=cells, places=places, whole=whole)
 
 
 def _dims_of(table: NDArray[np.bool_], rank: int) -> tuple[int, ...]:
@@ -522,7 +536,8 @@ def _with_ways_of(one: Part, other: Part) -> Part:
     """The same with the places and the ways of both."""
     places = tuple([a | b for a, b in zip(one.places, other.places, strict=True)])
     whole = tuple([a | b if a and b else a for a, b in zip(one.whole, other.whole, strict=True)])
-    return one._replace(places=places, whole=whole)
+    is_cut = tuple([a and b for a, b in zip(one.is_cut, other.is_cut, strict=True)])
+    return one._replace(places=places, whole=whole, is_cut=is_cut)
 
 
 def _element_by_element(one: Part, other: Part, shape: Shape) -> Part:
@@ -548,12 +563,12 @@ def as_one(parts: Sequence[Part], shape: Shape) -> Part:
     (one,) = _joined(parts, shape, most=1)
     if not one.has_gaps or len(one.cells) == 1:
         return one
-    dims = sorted({d for cells in one.cells for d in cells.dims if cells.nothing.any()})
-    nothing = np.logical_or.reduce(
-        [c.over(dims, shape)[..., 0] == nothing_of(c.data) for c in one.cells if set(c.dims) <= set(dims)]
-    )
-    cells = [_emptied_where(c, tuple(dims), nothing) for c in one.cells] if dims else one.cells
-    return one._replace(cells=tuple(cells))
+    empty = [cells for cells in one.cells if cells.nothing.any()]
+    if not empty:
+        return one
+    dims = tuple(sorted({d for cells in empty for d in cells.dims}))
+    nothing = np.logical_or.reduce([c.over(dims, shape)[..., 0] == nothing_of(c.data) for c in empty])
+    return one._replace(cells=tuple([_emptied_where(c, dims, nothing) for c in one.cells]))
 
 
 def _spread_back(parts: Sequence[Part]) -> list[Part]:
@@ -569,7 +584,7 @@ def _spread_back(parts: Sequence[Part]) -> list[Part]:
             ways = part.whole[axis]
             if ways is not None:
                 spread = frozenset([Whole(w.reduced_in, HERE) if w.spread_in is None else w for w in ways])
-            elif not cells.dims and (cells.data >= widest).all():
+            elif not cells.dims and not part.is_cut[axis] and (cells.data >= widest).all():
                 spread = frozenset({Whole(HERE, HERE)})
             else:
                 continue
@@ -593,7 +608,9 @@ def _side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim: int,
         dims or frozenset({dim} & set(along.dims) if ways is None else ())
         for dims, along, ways in zip(part.places, cells, part.whole, strict=True)
     ]
-    part = part._replace(cells=cells, places=tuple(places), has_gaps=has_gaps)
+    # beside others a slice is a part of the axis that they make up
+    is_cut = [old and dim not in dims for old, dims in zip(part.is_cut, places, strict=True)]
+    part = part._replace(cells=cells, places=tuple(places), is_cut=tuple(is_cut), has_gaps=has_gaps)
     return canonical(part) if has_gaps else part
 
 

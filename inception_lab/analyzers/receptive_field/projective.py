@@ -47,13 +47,14 @@ def projective_field(
     reached = _reached(trace, layer, source, [slice(p, p + 1) for p in pixel])
     if reached.any():
         return tuple([_ends(along) for along in np.nonzero(reached)])
-    # of a pixel that reaches nothing, the axis along which none of its neighbours does
+    # a pixel that reaches nothing may lie in a line that does, along the other axes
     lines = [
         [slice(p, p + 1) if k == axis else slice(None) for k, p in enumerate(pixel)]
         for axis in range(len(pixel))
     ]
     along = [np.nonzero(_reached(trace, layer, source, line)) for line in lines]
-    return tuple([_ends(places[axis]) if axis < len(places) else None for axis, places in enumerate(along)])
+    spans = [_ends(places[axis]) if axis < len(places) else None for axis, places in enumerate(along)]
+    return (None,) * len(spans) if all(spans) else tuple(spans)
 
 
 def _ends(places: NDArray[np.int64]) -> tuple[int, int] | None:

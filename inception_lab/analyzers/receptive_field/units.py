@@ -87,12 +87,18 @@ def _has_places(dims: frozenset[int], elements: Elements) -> bool:
 def _place_dims(elements: Elements) -> list[int]:
     """The dimensions that hold places of some axis, and not those alone that a view wrote among channels."""
     along = [
-        {d for part in elements.parts for d in part.places[axis] if elements.shape[d] > 1}
+        {d for part in elements.parts for d in part.places[axis]}
         for axis in range(len(elements.parts[0].places))
     ]
     if len(elements.shape) > 2:
         along = [dims - {CHANNELS} or dims for dims in along]
-    return sorted(set().union(*along))
+    dims = set().union(*along)
+    behind_channels = range(CHANNELS + 1, len(elements.shape))
+    # an axis of one position may have been lost on the way
+    singles = {d for d in behind_channels if elements.shape[d] == 1}
+    if len(behind_channels) == len(along) and set(behind_channels) - singles <= dims <= set(behind_channels):
+        return list(behind_channels)
+    return sorted(dims)
 
 
 def extents_of(units: Elements) -> tuple[list[Cells], list[Cells | None]]:

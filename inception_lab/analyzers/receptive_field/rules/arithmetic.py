@@ -47,6 +47,8 @@ def addition(op: RuleContext) -> Dependence:
 
 def multiplication(op: RuleContext) -> Dependence:
     """A product; what is multiplied by 0 sees nothing."""
+    if op.args.get("other") == 0:
+        return None
     return _where_constant(op, lambda table: table == 0, "0")
 
 
