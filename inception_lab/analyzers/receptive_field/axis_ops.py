@@ -166,6 +166,41 @@ def interpolation(
     return replace(_periodic(taps_of, size, out, scale, sizes), make_taps=taps_within)
 
 
+@_cache
+def antialiased(size: int, out: int, scale: Fraction, radius: int) -> AxisOp:
+    """Interpolation by a filter that is widened where it shrinks, as `antialias=True` has it.
+
+    Args:
+        size: Of the input.
+        out: Of the output.
+        scale: Input positions per output position.
+        radius: Of the filter: 1 for a triangle, 2 for a cubic one, both 0 at their edges and the cubic
+            one at whole numbers too.
+    """
+
+    def taps() -> IntArray:
+        rows = [_within_filter(size, scale, radius, row) for row in range(out)]
+        width = max(map(len, rows))
+        return np.array([np.pad(row, (0, width - len(row)), constant_values=OUTSIDE) for row in rows])
+
+    def sizes(n: IntArray) -> IntArray:
+        return n * scale.denominator // scale.numerator
+
+    return AxisOp(out, taps, 0, Fraction(0), scale, False, sizes)
+
+
+def _within_filter(size: int, scale: Fraction, radius: int, row: int) -> IntArray:
+    """The input positions to which the filter of an output position gives a weight."""
+    step = max(scale, Fraction(1))
+    centre = scale * (row + Fraction(1, 2))
+    # aten/src/ATen/native/cpu/UpSampleKernel.cpp, _compute_indices_min_size_weights_aa
+    first = max(int(centre - radius * step + Fraction(1, 2)), 0)
+    stop = min(int(centre + radius * step + Fraction(1, 2)), size)
+    distances = [abs(position - centre + Fraction(1, 2)) / step for position in range(first, stop)]
+    weighs = [d < radius and (d == 0 or radius == 1 or d.denominator > 1) for d in distances]
+    return first + np.flatnonzero(weighs)
+
+
 def _neighbours(rows: IntArray, scale: Fraction, shift: Fraction, taps: int) -> IntArray:
     """The input positions next to each output position, also those beyond the edges."""
     # in whole numbers over a common denominator, as floats would misplace taps
@@ -212,6 +247,13 @@ def _periodic(
 def gather(positions: IntArray) -> AxisOp:
     """Each output position reads one input position, or none where it is -1."""
     return AxisOp(len(positions), lambda: positions[:, None], 0, Fraction(0), Fraction(1), False, None)
+
+
+def readers(places: IntArray, size: int) -> IntArray:
+    """The entries of a list of positions that name each position, a row per position."""
+    rows = [np.flatnonzero(places == position) for position in range(size)]
+    width = max(1, *map(len, rows))
+    return np.array([np.pad(row, (0, width - len(row)), constant_values=OUTSIDE) for row in rows])
 
 
 def irregular(taps: IntArray) -> AxisOp:

@@ -29,6 +29,9 @@ from inception_lab.analyzers.receptive_field.cells import (
 )
 from inception_lab.analyzers.receptive_field.rules.context import Filling
 
+CHANNELS = 1
+"""The dimension of channels, in tensors that have places in dimensions after it."""
+
 HERE = -1
 """Stands for the call of the operation at hand."""
 
@@ -197,10 +200,14 @@ class Elements(NamedTuple):
             more = index.ndim - 1
             return range(dim, dim + index.ndim) if old == dim else [old + more if old > dim else old]
 
+        new_dims = range(dim, dim + index.ndim)
+        several = [d for d, n in zip(new_dims, index.shape, strict=True) if n > 1]
+        repeated = several if index.ndim > 1 else ()
         parts = []
         for part in self.parts:
-            new = part.moved([cells.taken(dim, index) for cells in part.cells], renumber)
-            parts.append(_blanked(new, tuple(range(dim, dim + index.ndim)), index < 0))
+            cells = [along.taken(dim, index).without_repetition(repeated) for along in part.cells]
+            new = _where_it_differs(part.moved(cells, renumber), several)
+            parts.append(_blanked(new, tuple(new_dims), index < 0))
         fill = self.fill and self.fill._replace(cells=self.fill.cells.taken(dim, index))
         return self._replace(shape=shape, parts=tuple(map(canonical, parts)), fill=fill)
 
@@ -354,14 +361,20 @@ def _within(part: Part, call: int) -> Part:
 def _reshaped(part: Part, groups: Sequence[Group], shape: Shape, new_shape: Shape) -> Part:
     cells = tuple([c.reshaped(groups, shape, new_shape) for c in part.cells])
     becomes = {d: group.new for group in groups for d in group.old} | _single_places(shape, new_shape)
-    parted = {d for group in groups if not group.is_one for d in group.new}
+    places = [frozenset(n for d in dims for n in becomes.get(d, ())) for dims in part.places]
+    # where a view parts channels from places again, places are the dimensions that differ
+    parted = [d for group in groups if not group.is_one for d in group.new]
+    new = _where_it_differs(part._replace(cells=cells, places=tuple(places)), parted)
+    return canonical(new)
+
+
+def _where_it_differs(part: Part, dims: Iterable[int]) -> Part:
+    """The same with those of some dimensions alone as places along which an axis differs, if any."""
     places = []
-    for axis, dims in enumerate(part.places):
-        new = {n for d in dims for n in becomes.get(d, ())}
-        # where a view parts channels from places again, places are the dimensions that differ
-        differing = new & parted & set(cells[axis].dims)
-        places.append(frozenset((new - parted) | differing if differing else new))
-    return canonical(part._replace(cells=cells, places=tuple(places)))
+    for along, old in zip(part.cells, part.places, strict=True):
+        differing = old & set(dims) & set(along.dims)
+        places.append((old - set(dims)) | differing if differing else old)
+    return part._replace(places=tuple(places))
 
 
 def _single_places(shape: Shape, new_shape: Shape) -> dict[int, tuple[int, ...]]:
@@ -605,7 +618,7 @@ def _side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim: int,
     part = reduce(_with_ways_of, dependent)
     # positions that were taken one by one are places again beside one another
     places = [
-        dims or frozenset({dim} & set(along.dims) if ways is None else ())
+        dims | ({dim} & set(along.dims) if ways is None and (not dims or dim != CHANNELS) else set())
         for dims, along, ways in zip(part.places, cells, part.whole, strict=True)
     ]
     # beside others a slice is a part of the axis that they make up

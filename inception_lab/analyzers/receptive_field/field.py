@@ -163,7 +163,7 @@ class Fields(Mapping[int, Field]):
     def __init__(self, trace: Trace, source: int, axes: Sequence[int]) -> None:
         shape = trace.values[source].shape
         elements = propagate(trace, source, Elements.identity(shape, axes))
-        self._trace, self._size = trace, tuple([shape[d] for d in axes])
+        self._trace, self._axes, self._size = trace, axes, tuple([shape[d] for d in axes])
         self._elements = {value: each for value, each in elements.items() if each is not None}
         self._numbers = propagate(trace, source, geometry_of(shape, axes, Interiors.identity))
         self._fields: dict[int, Field] = {}
@@ -182,13 +182,16 @@ class Fields(Mapping[int, Field]):
         # element-wise operations hand on the parts of their input
         key = (elements.shape, elements.bound_reason, *map(id, elements.parts), geometry)
         if key not in self._described:
-            self._described[key] = _describe(self._trace, elements, geometry, self._size)
+            units = layout_of(elements, geometry, self._axes).units(elements)
+            self._described[key] = _describe(self._trace, units, geometry, self._size)
         return self._described[key]
 
     def layout(self, value: int) -> Layout | None:
         """The places of the units of a value among its dimensions; None where its field is not known."""
         elements = self._elements.get(value)
-        return layout_of(elements, self._numbers.get(value)) if isinstance(elements, Elements) else None
+        if not isinstance(elements, Elements):
+            return None
+        return layout_of(elements, self._numbers.get(value), self._axes)
 
     def __contains__(self, value: object) -> bool:
         return value in self._elements
@@ -227,9 +230,8 @@ def field_of(trace: Trace, layer: str, source: str = "") -> Field:
 # ------------------------------------------------------------------------------ from dependences
 
 
-def _describe(trace: Trace, elements: Elements, geometry: Dependence, size: tuple[int, ...]) -> Field:
-    """The field of a value by what its elements depend on, and by the numbers of its local paths."""
-    units = layout_of(elements, geometry).units(elements)
+def _describe(trace: Trace, units: Elements, geometry: Dependence, size: tuple[int, ...]) -> Field:
+    """The field of a value by what its units depend on, and by the numbers of its local paths."""
     spans, local_spans = extents_of(units)
     by_axis = len(units.shape) == len(size)
     axes = tuple(
@@ -250,8 +252,8 @@ def _describe(trace: Trace, elements: Elements, geometry: Dependence, size: tupl
         spatial=by_axis and local and all(n > 1 for n in units.shape),
         global_context=layers_between(trace, ways_of(units)) if any(local_spans) else (),
     )
-    if elements.bound_reason:
-        return replace(described, status="bound", reason=elements.bound_reason)
+    if units.bound_reason:
+        return replace(described, status="bound", reason=units.bound_reason)
     # one unit stands for all along such an axis, so that a stride would say nothing
     return _with_numbers(described) if local else replace(described, reason="sees everything")
 

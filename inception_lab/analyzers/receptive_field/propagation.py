@@ -73,6 +73,10 @@ def geometry_of(shape: Shape, axes: Sequence[int], make_map: Callable[[int], Axi
     return Geometry(tuple(dims), tuple([maps[shape[d]] for d in axes]))
 
 
+VIEWS = frozenset({"squeeze", "unsqueeze", "view", "_unsafe_view"})
+"""Operations that hand on what another one made, for those that ask which it was."""
+
+
 class Place(NamedTuple):
     """Elements of a storage, as a view lays them out."""
 
@@ -136,7 +140,12 @@ class Propagation:
         def constant(place: int) -> Constant | None:
             return constant_of(self.trace, op.reads[place])
 
-        context = RuleContext(op.base_name, dict(op.args), dependents, shapes, output_shape, module, constant)
+        def writer(place: int) -> Op | None:
+            return _maker(self.trace, op.reads[place])
+
+        context = RuleContext(
+            op.base_name, dict(op.args), dependents, shapes, output_shape, module, constant, writer
+        )
         try:
             return rule(context)
         # arguments that a rule does not foresee make the field unknown, never wrong
@@ -159,6 +168,15 @@ class Propagation:
         first = bisect_right(overwriting, held.since, key=lambda later: values[later].op or 0)
         writes = [Write(self.dependences[later], values[later]) for later in overwriting[first:]]
         return after_writes(held.dependence, value, writes)
+
+
+def _maker(trace: Trace, value: int) -> Op | None:
+    """The operation that made the content of a value, views of it apart."""
+    op_id = trace.values[value].op
+    if op_id is None:
+        return None
+    op = trace.ops[op_id]
+    return _maker(trace, op.reads[0]) if op.base_name in VIEWS else op
 
 
 def place_of(value: Value) -> Place:

@@ -63,7 +63,9 @@ def _table(trace: Trace, source: str = "") -> DataFrame:
     }
     for name in NUMBERS:
         columns[name] = [getattr(field, name) for field in rows]
-    columns["extent"] = [field.extent(field.middle) if field.axes else None for field in rows]
+    columns["extent"] = [
+        field.extent(field.middle) if all(field.grid) and field.axes else None for field in rows
+    ]
     columns["status"] = [field.status for field in rows]
     columns["reason"] = [field.reason for field in rows]
     columns["global_context"] = [field.global_context for field in rows]

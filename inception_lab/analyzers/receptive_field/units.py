@@ -8,10 +8,7 @@ from typing import NamedTuple
 
 from inception_lab.analyzers.receptive_field.axis_layout import NO_AXIS, Factor, Geometry
 from inception_lab.analyzers.receptive_field.cells import Cells
-from inception_lab.analyzers.receptive_field.elements import Elements, as_one
-
-CHANNELS = 1
-"""The dimension of channels, in tensors that have places in dimensions after it."""
+from inception_lab.analyzers.receptive_field.elements import CHANNELS, Elements, as_one
 
 
 class Layout(NamedTuple):
@@ -34,34 +31,45 @@ class Layout(NamedTuple):
         return arranged.drop(range(len(self.digits), len(self.sizes))).reshape(self.grid)
 
 
-def layout_of(elements: Elements, geometry: object) -> Layout:
+def layout_of(elements: Elements, geometry: object, axes: Sequence[int]) -> Layout:
     """The units of a value: a dimension of the grid for each axis of the source where it has such.
 
     Args:
         elements: Of the value.
         geometry: The places of the source's axes among its dimensions, where they are known.
+        axes: The dimensions of the source that are followed.
     """
-    by_axes = _by_axes(elements, geometry) if isinstance(geometry, Geometry) else None
+    by_axes = _by_axes(elements, geometry, axes) if isinstance(geometry, Geometry) else None
     if by_axes is not None:
         return by_axes
-    places = tuple(_place_dims(elements))
+    places = tuple(_place_dims(elements, axes))
     return Layout(elements.shape, places, tuple([elements.shape[d] for d in places]))
 
 
-def _by_axes(elements: Elements, geometry: Geometry) -> Layout | None:
+def _by_axes(elements: Elements, geometry: Geometry, axes: Sequence[int]) -> Layout | None:
     """A grid of the source's axes; None where their places are not known."""
     if geometry.shape != elements.shape:
         return None
     digits = [(d, f) for d, dim in enumerate(geometry.dims) for f in dim]
-    order: list[int] = []
-    grid = []
-    for axis in range(len(geometry.maps)):
-        along = _digits_of(axis, digits, len(geometry.dims))
-        if not along and any(_has_places(part.places[axis], elements) for part in elements.parts):
+    rows = [_digits_of(axis, digits, len(geometry.dims)) for axis in range(len(axes))]
+    for axis, row in enumerate(rows):
+        if not row and any(_has_places(part.places[axis], elements) for part in elements.parts):
             return None
-        order += along
-        grid.append(prod(digits[k][1].size for k in along))
-    return Layout(tuple([f.size for _, f in digits]), tuple(order), tuple(grid))
+    if tuple(axes) == tuple(range(CHANNELS + 1, len(elements.shape))):
+        rows = _with_other_dims(rows, digits, axes)
+    grid = [prod(digits[k][1].size for k in row) for row in rows]
+    return Layout(tuple([f.size for _, f in digits]), tuple([k for row in rows for k in row]), tuple(grid))
+
+
+def _with_other_dims(
+    rows: Sequence[list[int]], digits: Sequence[tuple[int, Factor]], dims: Sequence[int]
+) -> list[list[int]]:
+    """An axis that nothing tells apart any more has the dimension that it had in the source."""
+    used = {digits[k][0] for row in rows for k in row}
+    return [
+        row or [k for k, (d, _) in enumerate(digits) if d == dim and d not in used]
+        for row, dim in zip(rows, dims, strict=True)
+    ]
 
 
 def _digits_of(axis: int, digits: Sequence[tuple[int, Factor]], rank: int) -> list[int]:
@@ -84,20 +92,19 @@ def _has_places(dims: frozenset[int], elements: Elements) -> bool:
     return any(elements.shape[d] > 1 for d in dims)
 
 
-def _place_dims(elements: Elements) -> list[int]:
+def _place_dims(elements: Elements, axes: Sequence[int]) -> list[int]:
     """The dimensions that hold places of some axis, and not those alone that a view wrote among channels."""
     along = [
         {d for part in elements.parts for d in part.places[axis]}
         for axis in range(len(elements.parts[0].places))
     ]
-    if len(elements.shape) > 2:
+    if len(elements.shape) > CHANNELS + 1:
         along = [dims - {CHANNELS} or dims for dims in along]
     dims = set().union(*along)
-    behind_channels = range(CHANNELS + 1, len(elements.shape))
-    # an axis of one position may have been lost on the way
-    singles = {d for d in behind_channels if elements.shape[d] == 1}
-    if len(behind_channels) == len(along) and set(behind_channels) - singles <= dims <= set(behind_channels):
-        return list(behind_channels)
+    behind_channels = list(range(CHANNELS + 1, len(elements.shape)))
+    # of the source's own layout an axis of one position may have been lost on the way
+    if behind_channels == list(axes) and all(d in dims or elements.shape[d] == 1 for d in axes):
+        return behind_channels
     return sorted(dims)
 
 

@@ -7,10 +7,7 @@ from support.drawn_nets.comparison import compare_fields, faults_of_macs
 from support.drawn_nets.nets import Branches, Do, Spec, build, draw, smaller
 from support.drawn_nets.step import OPERATIONS
 
-UNMENDED = (
-    "in_order", "product_of_last_axis", "write_indexed", "index_copy", "index_add", "index_fill", "max_pool",
-    "max_unpool", "interpolate",
-)  # fmt: skip
+UNMENDED = ("max_pool", "interpolate")
 """Operations of which chains are not right or certain yet."""
 
 
@@ -44,7 +41,6 @@ def test_nets_of_any_operations(first):
     assert [fault for spec in specs for fault in faults(spec)] == []
 
 
-@pytest.mark.xfail(strict=True, reason="many operations have no rule")
 def test_few_fields_are_uncertain():
     statuses = [s for seed in range(2000, 2030) for s, _ in compare_fields(draw(seed)).statuses.values()]
     assert sum(status in ("bound", "unknown") for status in statuses) <= 0.05 * len(statuses)

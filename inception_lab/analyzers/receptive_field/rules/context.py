@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field.axis_ops import AxisOp
+from inception_lab.ir.trace import Op
 
 Shape = tuple[int, ...]
 Filling = Literal["-inf", "0"]
@@ -114,6 +115,7 @@ class RuleContext(NamedTuple):
         output_shape: Shape of the first value written.
         module: Class of the module in whose call it ran.
         constant: Gives the content of a tensor read, by its place; None where that is not known.
+        writer: Gives the operation that wrote a tensor read; None where none did.
     """
 
     name: str
@@ -123,6 +125,7 @@ class RuleContext(NamedTuple):
     output_shape: Shape
     module: str = ""
     constant: Callable[[int], Constant | None] = lambda _: None
+    writer: Callable[[int], Op | None] = lambda _: None
 
     @property
     def first(self) -> Dependent:

@@ -102,8 +102,12 @@ RULES: dict[str, Rule] = {
     "unfold": windows.unfolding,
     "im2col": windows.im2col,
     "col2im": windows.col2im,
-    "max_unpool2d": windows.max_unpool(2),
-    "max_unpool3d": windows.max_unpool(3),
+    **_each(windows.max_unpool, "max_unpool2d max_unpool3d"),
+    "_upsample_bilinear2d_aa": windows.antialiased(1),
+    "_upsample_bicubic2d_aa": windows.antialiased(2),
+    **_each(views.index_put, "index_put _index_put_impl _unsafe_index_put"),
+    **_each(views.index_write, "index_copy index_add index_fill"),
+    **_each(views.scatter, "scatter scatter_add"),
 }
 """Rules by base name, those apart that PyTorch tags as element-wise. To pass one more on, add its row."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import accumulate
+from math import prod
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from inception_lab.analyzers.receptive_field.rules.context import (
     RuleContext,
     Unknown,
 )
+from inception_lab.ir.trace import TENSOR
 
 
 def no_dependence(op: RuleContext) -> None:
@@ -266,42 +268,62 @@ def index_select(op: RuleContext) -> Dependence:
 
 def index(op: RuleContext) -> Dependence:
     """Elements by tables of positions along some dimensions, as `x[:, table]` has it."""
-    dims = _indexed_dims(op)
-    contents = [op.constant(place) for place in range(1, len(op.inputs))]
-    tables = [table for table in contents if table is not None]
-    if dims is None or op.inputs[0] is None or len(tables) < len(contents):
-        return _any_position(op, range(len(op.shapes[0])) if dims is None else dims)
-    return _picked(op.inputs[0], dims, tables)
+    dims, tables = _tables(op, len(op.inputs) - 1)
+    if op.inputs[0] is None or tables is None:
+        return _any_position(op, dims)
+    flat, first, places = _picked_dims(op.inputs[0], dims, tables)
+    return flat.taken(first, places)
 
 
-def _indexed_dims(op: RuleContext) -> list[int] | None:
-    """The dimensions that the tables stand for; None where that is not recorded."""
-    places = op.args.get("indices")
-    if places is None:
-        return None
-    dims = [dim for dim, place in enumerate(places) if place]
-    masks = [op.shapes[k + 1] for k in range(len(dims))]
-    return dims if len(masks) == len(op.shapes) - 1 else None
+def _tables(op: RuleContext, count: int) -> tuple[list[int], list[Constant] | None]:
+    """The dimensions that tables of positions stand for, and the tables, where all are known."""
+    given = op.args.get("indices") or (TENSOR,) * count
+    contents = [op.constant(place) for place in range(1, count + 1)]
+    dims: list[int] = []
+    tables: list[Constant] = []
+    dim = 0
+    shapes = iter(zip(op.shapes[1 : count + 1], contents, strict=True))
+    for place in given:
+        if place != TENSOR:
+            dim += 1
+            continue
+        shape, content = next(shapes)
+        if content is not None and content.dtype == np.bool_:
+            # a mask stands for as many dimensions as it has
+            dims += range(dim, dim + len(shape))
+            tables += list(np.nonzero(content))
+            dim += len(shape)
+            continue
+        dims.append(dim)
+        tables += [] if content is None else [content]
+        dim += 1
+    return dims, tables if all(content is not None for content in contents) else None
 
 
-def _picked(value: Dependent, dims: Sequence[int], tables: Sequence[Constant]) -> Dependent:
-    """Elements of a value by tables of positions along some of its dimensions."""
-    shape = value.shape
-    if len(tables) == 1 and tables[0].dtype == np.bool_:
-        # a mask stands for as many dimensions as it has, and picks where it is true
-        mask, first = tables[0], dims[0]
-        flat = value.reshape([*shape[:first], mask.size, *shape[first + mask.ndim :]])
-        return flat.taken(first, np.flatnonzero(mask))
-    tables = np.broadcast_arrays(*tables)
-    # the dimensions that are picked from one after the other, then as one
-    order = [d for d in range(len(shape)) if d not in dims]
-    first = dims[0] if list(dims) == list(range(dims[0], dims[-1] + 1)) else 0
-    order[first:first] = dims
+def _picked_dims(
+    value: Dependent, dims: Sequence[int], tables: Sequence[Constant]
+) -> tuple[Dependent, int, Places]:
+    """A value with the dimensions that are picked from as one, its place, and the positions in it."""
+    order, first = _picking_order(len(value.shape), dims)
+    sizes = [value.shape[d] for d in dims]
     moved = value.permute(order)
-    sizes = [shape[d] for d in dims]
-    flat = moved.reshape([*moved.shape[:first], int(np.prod(sizes)), *moved.shape[first + len(dims) :]])
-    places = np.ravel_multi_index([t % n for t, n in zip(tables, sizes, strict=True)], sizes)
-    return flat.taken(first, np.asarray(places))
+    flat = moved.reshape([*moved.shape[:first], prod(sizes), *moved.shape[first + len(dims) :]])
+    return flat, first, _flat_places(tables, sizes)
+
+
+def _picking_order(rank: int, dims: Sequence[int]) -> tuple[list[int], int]:
+    """The dimensions with those that are picked from side by side, and the place of the first of these."""
+    order = [d for d in range(rank) if d not in dims]
+    # of dimensions that lie apart PyTorch puts what is picked first
+    first = dims[0] if list(dims) == list(range(dims[0], dims[0] + len(dims))) else 0
+    order[first:first] = dims
+    return order, first
+
+
+def _flat_places(tables: Sequence[Constant], sizes: Sequence[int]) -> Places:
+    positions = np.broadcast_arrays(*tables)
+    wrapped = [position % size for position, size in zip(positions, sizes, strict=True)]
+    return np.asarray(np.ravel_multi_index(wrapped, sizes))
 
 
 def gather(op: RuleContext) -> Dependence:
@@ -310,10 +332,114 @@ def gather(op: RuleContext) -> Dependence:
     table = op.constant(1)
     if table is None or op.inputs[0] is None:
         return _any_position(op, [dim])
+    value = op.inputs[0]
+    row = _row_along(table, dim)
+    if row is not None:
+        sizes = zip(range(table.ndim), table.shape, strict=True)
+        for other, size in sizes:
+            value = value if other == dim else part(value, other, 0, size)
+        return value.taken(dim, row % op.shapes[0][dim])
+    flat, first, places = _picked_dims(value, range(table.ndim), _grid(table, dim))
+    return flat.taken(first, places)
+
+
+def _row_along(table: Constant, dim: int) -> Places | None:
+    """The one row of positions that a table holds along a dimension; None where rows differ."""
+    row = np.moveaxis(table, dim, -1)[(0,) * (table.ndim - 1)]
+    shape = [1] * table.ndim
+    shape[dim] = -1
+    return np.asarray(row) if (table == row.reshape(shape)).all() else None
+
+
+def _grid(table: Constant, dim: int) -> list[Constant]:
+    """The position of each element of a table along all dimensions, along one by the table."""
     grids: list[Constant] = list(np.indices(table.shape, sparse=True))
     grids[dim] = table
-    # along dimensions in which the table is the same everywhere, elements keep their places
-    return _picked(op.inputs[0], range(table.ndim), np.broadcast_arrays(*grids))
+    return grids
+
+
+# ------------------------------------------------------------------------------ written by tables
+
+
+def index_put(op: RuleContext) -> Dependence:
+    """Elements written over, or added to, by tables of positions."""
+    dims, tables = _tables(op, len(op.inputs) - 2)
+    base, rows = op.inputs[0], op.inputs[-1]
+    if tables is None:
+        return _written_anywhere(op)
+    sizes = [op.shapes[0][d] for d in dims]
+    order, first = _picking_order(len(op.shapes[0]), dims)
+    others = [op.shapes[0][d] for d in order if d not in dims]
+    places = _flat_places(tables, sizes)
+    picked_shape = [*others[:first], *places.shape, *others[first:]]
+    flat_rows = None
+    if rows is not None:
+        flat_rows = op.union([rows], picked_shape).reshape([*others[:first], places.size, *others[first:]])
+    flat_shape = [*others[:first], prod(sizes), *others[first:]]
+    flat_base = None if base is None else base.permute(order).reshape(flat_shape)
+    written = _written(op, flat_base, flat_rows, first, places.ravel(), prod(sizes))
+    if written is None:
+        return None
+    moved = written.reshape([op.shapes[0][d] for d in order])
+    return moved.permute([order.index(d) for d in range(len(order))])
+
+
+def index_write(op: RuleContext) -> Dependence:
+    """Positions of a dimension written over, or added to, by a list of them."""
+    dim = op.args.get("dim", 0) % max(len(op.output_shape), 1)
+    places = op.constant(1) if op.inputs[1] is None else None
+    if places is None:
+        return _written_anywhere(op)
+    rows = op.inputs[2] if len(op.inputs) > 2 and op.shapes[2] else None
+    size = op.output_shape[dim]
+    return _written(op, op.inputs[0], rows, dim, places.reshape(-1) % size, size)
+
+
+def scatter(op: RuleContext) -> Dependence:
+    """Elements written over, or added to, by a table of positions along `dim`."""
+    dim = op.args.get("dim", 0) % max(len(op.output_shape), 1)
+    table = op.constant(1) if op.inputs[1] is None else None
+    if table is None:
+        return _written_anywhere(op)
+    rows = op.inputs[2] if len(op.inputs) > 2 else None
+    if rows is not None:
+        for other, size in enumerate(table.shape):
+            rows = part(rows, other, 0, size)
+        rows = rows.reshape([table.size])
+    places = _flat_places(_grid(table, dim), op.output_shape).ravel()
+    size = prod(op.output_shape)
+    base = None if op.inputs[0] is None else op.inputs[0].reshape([size])
+    written = _written(op, base, rows, 0, places, size)
+    return None if written is None else written.reshape(op.output_shape)
+
+
+def _written(
+    op: RuleContext, base: Dependent | None, rows: Dependent | None, dim: int, places: Places, size: int
+) -> Dependent | None:
+    """Positions of a dimension of a value written over, or added to where the operation adds."""
+    adds = "add" in op.name or op.args.get("accumulate") or op.args.get("reduce")
+    if not adds:
+        # of a position that is written twice, the last one stands
+        last = len(places) - 1 - np.unique(places[::-1], return_index=True)[1]
+        last.sort()
+        return put(base, None if rows is None else rows.taken(dim, last), dim, places[last], size)
+    if rows is None:
+        return base
+    spread = rows.along(dim, partial(_added_up, axis_ops.readers(places, size)), size)
+    return spread if base is None else op.union([base, spread], base.shape)
+
+
+def _added_up(taps: Places, size: int) -> axis_ops.AxisOp:
+    del size
+    return axis_ops.irregular(taps)
+
+
+def _written_anywhere(op: RuleContext) -> Dependence:
+    """Elements written over where the data decides."""
+    parts = [] if op.inputs[0] is None else [op.inputs[0]]
+    others = [value for value in op.inputs[1:] if value is not None]
+    parts += [value.collapse(range(len(value.shape))).drop(range(len(value.shape))) for value in others]
+    return op.union(parts).as_bound("the data decides which places are written")
 
 
 def _any_position(op: RuleContext, dims: Iterable[int]) -> Dependence:

@@ -150,6 +150,26 @@ def interpolation(taps: int, half_pixel: bool = True) -> Rule:
     return rule
 
 
+def antialiased(radius: int) -> Rule:
+    """Interpolation by a filter that is widened where it shrinks.
+
+    Args:
+        radius: Of the filter.
+    """
+
+    def rule(op: RuleContext) -> Dependence:
+        value = op.first
+        for axis, dim in enumerate(range(2, len(op.output_shape))):
+            out, factor, size = op.output_shape[dim], _scale_factor(op, axis), op.shapes[0][dim]
+            scale = 1 / factor if factor else Fraction(size, out)
+            if op.args.get("align_corners"):
+                scale = Fraction(size - 1, max(out - 1, 1))
+            value = value.along(dim, partial(axis_ops.antialiased, out=out, scale=scale, radius=radius), out)
+        return value
+
+    return rule
+
+
 def _neighbours(
     out: int, scale: Fraction, taps: int, align_corners: bool, half_pixel: bool, size: int
 ) -> axis_ops.AxisOp:
@@ -249,15 +269,8 @@ def col2im(op: RuleContext) -> Dependence:
     value = value.permute([0, 1, 4, 2, 5, 3])
     value = value.reshape([*value.shape[:2], rows * height, columns * width])
     for dim, table, size in zip((2, 3), tables, sizes, strict=True):
-        value = value.along(dim, partial(_added_up, _writers(table, size)), size)
+        value = value.along(dim, partial(_added_up, axis_ops.readers(table.ravel(), size)), size)
     return value.reshape(op.output_shape)
-
-
-def _writers(table: IntArray, size: int) -> IntArray:
-    """The entries of a table of windows that are added up at each position, a row per position."""
-    entries = [np.flatnonzero(table.ravel() == position) for position in range(size)]
-    width = max(1, *map(len, entries))
-    return np.array([np.pad(row, (0, width - len(row)), constant_values=axis_ops.OUTSIDE) for row in entries])
 
 
 def _added_up(taps: IntArray, size: int) -> axis_ops.AxisOp:
@@ -265,18 +278,24 @@ def _added_up(taps: IntArray, size: int) -> axis_ops.AxisOp:
     return axis_ops.irregular(taps)
 
 
-def max_unpool(axes: int) -> Rule:
-    """Each value at the place that it was pooled from, which the data decides."""
-
-    def rule(op: RuleContext) -> Dependence:
-        dims = range(len(op.output_shape) - axes, len(op.output_shape))
-        value = op.union([v for v in op.inputs if v is not None], op.shapes[0])
-        spread = value
-        for dim in dims:
-            size, out = op.shapes[0][dim], op.output_shape[dim]
-            spread = spread.along(dim, partial(axis_ops.unpooling, out=out), out)
-            if out % size:
-                spread = spread.as_bound("the data decides the place of a value")
-        return spread
-
-    return rule
+def max_unpool(op: RuleContext) -> Dependence:
+    """Each value at one of the places of the window that it was pooled from; the data decides at which."""
+    pool = op.writer(1)
+    value = op.union(op.inputs[:1], op.shapes[0])
+    if pool is None or "max_pool" not in pool.base_name or "adaptive" in pool.base_name:
+        dims = range(2, len(op.output_shape))
+        everywhere = op.union([value.collapse(dims)])
+        return everywhere.as_bound("the data decides the place of a value")
+    axes = len(op.output_shape) - 2
+    window = RuleContext(pool.base_name, dict(pool.args), op.inputs, op.shapes, op.output_shape)
+    kernel = _per_axis(window, "kernel_size", axes, 1)
+    stride = _per_axis(window, "stride", axes, 1) if pool.arg("stride") else kernel
+    lead, dilation = _per_axis(window, "padding", axes, 0), _per_axis(window, "dilation", axes, 1)
+    rows = list(zip(kernel, stride, lead, dilation, strict=True))
+    # `max_pool1d` puts the axis that it adds before its own, `max_unpool1d` behind it
+    if rows[0] == (1, 1, 0, 1) and op.output_shape[2:] == (op.output_shape[2], 1):
+        rows.reverse()
+    for dim, numbers in enumerate(rows, 2):
+        out = op.output_shape[dim]
+        value = value.along(dim, partial(_transposed_window, out, *numbers), out)
+    return value
