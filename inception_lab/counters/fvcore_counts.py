@@ -111,6 +111,8 @@ def _operator_counts(flat: nn.Module, tensors: tuple[Tensor, ...]) -> list[_Oper
         analysis.set_op_handle(kind, _recording(kind, handle, counts))
     try:
         analysis.total()
+    except CannotRunError:
+        raise
     except Exception as error:
         raise CannotRunError.because(error) from error
     return counts

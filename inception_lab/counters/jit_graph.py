@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from inception_lab.counters.counts import CannotRunError
 from inception_lab.ir.structure import ROOT
 from inception_lab.running import torch_internals
 from inception_lab.running.inputs import Arguments
 from inception_lab.running.pytree import tensors_within
 from inception_lab.running.step import Request, prepared
+from inception_lab.running.threads import followed
 from inception_lab.tracing.backends import Backend
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ def traceable(request: Request, backend: Backend) -> Iterator[tuple[nn.Module, t
     Args:
         request: The pass whose forward is followed; its model is left as it was found.
         backend: The backend that runs it.
+
+    Raises:
+        CannotRunError: Within the block, where the forward has another thread do a part of its work.
     """
     with (
         prepared(request, backend.placement) as step,
@@ -41,12 +46,17 @@ def traceable(request: Request, backend: Backend) -> Iterator[tuple[nn.Module, t
         _restoring_hooks(step.model.modules.values()),
         _ReplaceConvolutions(),
         _RunConvolutions(),  # type: ignore[no-untyped-call]
+        followed(_refuse_thread, step.model.gates.members),
     ):
         flat = _Flat(request.model, step.arguments)
         for path, module in step.model.modules.items():
             # on the instance, from which it goes when the model is put back; the class is the user's
             module.__dict__["forward"] = _in_scope(module.forward, f"{_Flat.NAME}.{path}".rstrip("."))
         yield flat, tuple(leaf for leaf in flat.leaves if isinstance(leaf, Tensor))
+
+
+def _refuse_thread() -> NoReturn:
+    raise CannotRunError("the tracer follows no work in other threads")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from typing import Any
 from weakref import ref
@@ -25,6 +26,7 @@ from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer
 from inception_lab.running.pytree import tensors_within
 from inception_lab.running.step import Request, Step, request_of
+from inception_lab.running.threads import ModeInThread, followed
 
 CONVOLUTIONS = (
     "convolution",
@@ -166,7 +168,8 @@ class StorageTracker(torch_internals.TorchDispatchMode):
 def _tracked_peak(request: Request, device: torch.device) -> int:
     with prepared_on(request, device) as step:
         tracker = StorageTracker(existing_tensors(step))
-        with tracker, SumsInPlace():
+        in_threads = partial(ModeInThread, tracker)
+        with tracker, SumsInPlace(), followed(lambda: in_threads, step.model.gates.members):
             step.run()
         return tracker.peak_bytes
 

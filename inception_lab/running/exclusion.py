@@ -116,19 +116,23 @@ class _Leftover:
 class Gates:
     """Gates in front of the methods of each module, for as long as a model is substituted.
 
-    The thread that closes the gates passes them, as do the threads that PyTorch itself starts, such as
-    those of its autograd engine. A call from any other one waits until the gates are open again. One that
-    the owner waits for in turn, because the model's own forward has started it, may pass, or be refused
-    by whoever follows the operations of one thread.
+    The thread that closes the gates passes them, as do those to which it gives work (see `threads`) and
+    those that PyTorch itself starts, such as those of its autograd engine. A call from any other one waits
+    until the gates are open again. One that the owner waits for in turn, because it does work of the model's
+    in a way that is not followed, may pass, or be refused by whoever follows the operations.
 
     Args:
         modules: Each module once; private copies have no gates.
+
+    Attributes:
+        members: The threads that pass: that of the owner, and those that do a part of its work.
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self._modules = [module for module in modules if module not in _PRIVATE]
         self._ids: set[int] = set()
         self._owner = get_ident()
+        self.members = {self._owner}
         self._waiting: set[int] = set()
         self._closed = False
         self._open_again = Event()
@@ -188,7 +192,7 @@ class Gates:
                 its stand-ins hold none.
         """
         self._waiting.add(get_ident())
-        inner, owner = self._is_inner(arguments), _Idleness(self._owner)
+        inner, owner = self._is_inner(arguments), Idleness(thread_clock(self._owner))
         while not inner and not self._open_again.wait(10 * _GLANCE):
             idle = owner.seconds() if self._closed else 0.0
             if inner is None and (idle > IDLE or (self._closed and _waits_for_a_thread(self._owner))):
@@ -217,11 +221,11 @@ class Gates:
         return (parameter for parameters in registered for parameter in parameters if parameter is not None)
 
     def _gate(self, module: nn.Module, name: str) -> Method:
-        owner, method = self._owner, getattr(module, name)
+        members, method = self.members, getattr(module, name)
         is_iteration = name in torch_internals.MODULE_TENSORS
 
         def gated(*args: Any, **kwargs: Any) -> Any:
-            if get_ident() == owner:
+            if get_ident() in members:
                 return method(*args, **kwargs)
             if not self._may_pass(module):
                 self.wait((args, kwargs))
@@ -244,10 +248,10 @@ class Gates:
         return function, args, state, *rest
 
     def _copy_gate(self, module: nn.Module) -> Method:
-        owner = self._owner
+        members = self.members
 
         def gated_copy(memo: dict[int, Any]) -> Any:
-            if get_ident() != owner and not self._may_pass(module):
+            if get_ident() not in members and not self._may_pass(module):
                 self.wait(())
             gate = module.__dict__.pop("__deepcopy__", _MISSING)  # else the copy would come back here
             try:
@@ -300,19 +304,35 @@ def _has_data(tensor: Tensor) -> bool:
     return not tensor.is_meta and not isinstance(tensor, torch_internals.FakeTensor)
 
 
-class _Idleness:
-    """Time for which a thread has not worked, by its own CPU clock; 0 where the system has no such clock."""
+def thread_clock(ident: int) -> int | None:
+    """The CPU clock of a thread that is alive, None where the system has no such clocks."""
+    has_clocks = hasattr(time, "pthread_getcpuclockid")
+    return time.pthread_getcpuclockid(ident) if has_clocks else None
 
-    def __init__(self, ident: int) -> None:
-        has_clock = hasattr(time, "pthread_getcpuclockid")
-        self._clock = time.pthread_getcpuclockid(ident) if has_clock else None
+
+class Idleness:
+    """Time for which a thread has not worked, by its own CPU clock.
+
+    Args:
+        clock: See `thread_clock`; without one it is never idle.
+
+    Attributes:
+        has_clock: True where there is one.
+    """
+
+    def __init__(self, clock: int | None) -> None:
+        self.has_clock = clock is not None
+        self._clock = clock
         self._since, self._worked = monotonic(), -inf
 
     def seconds(self) -> float:
         """Seconds since it last worked for a millisecond."""
         if self._clock is None:
             return 0.0
-        worked = time.clock_gettime(self._clock)
+        try:
+            worked = time.clock_gettime(self._clock)
+        except OSError:  # the thread has ended
+            return inf
         if worked > self._worked + 1e-3:
             self._since, self._worked = monotonic(), worked
         return monotonic() - self._since

@@ -32,6 +32,7 @@ class Substituted(NamedTuple):
         modules: Each module once, by path.
         parameters: Each parameter's stand-in once, by path.
         buffers: Each buffer's stand-in once, by path.
+        unregistered: The stand-ins of tensors that it holds in plain attributes, and of their modules.
         gates: Keep other threads out of it.
         originals: The tensor behind each stand-in, and behind each copy of a tensor in an attribute, by
             the id of what takes its place.
@@ -40,6 +41,7 @@ class Substituted(NamedTuple):
     modules: dict[str, nn.Module]
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor]
+    unregistered: Sequence[Tensor]
     gates: Gates
     originals: Mapping[int, Tensor]
 
@@ -84,7 +86,8 @@ def substituted(
                     substitution.replace_in_attributes(everything)
                 _set_mode(model, modules.values(), training)
                 parameters, buffers = _once(substitution.parameters), _once(substitution.buffers)
-                yield Substituted(modules, parameters, buffers, gates, substitution.originals_by_id)
+                stand_ins, originals = substitution.unregistered, substitution.originals_by_id
+                yield Substituted(modules, parameters, buffers, stand_ins, gates, originals)
             finally:
                 substitution.undo()
                 for snapshot in reversed(snapshots):
@@ -196,6 +199,14 @@ class _Substitution:
                 self._put_in_place(value, value.clone())
             return self._for(value)
         return tuple([self._replacement(item) for item in value]) if type(value) is tuple else value
+
+    @property
+    def unregistered(self) -> list[Tensor]:
+        """The stand-ins that are of no registered parameter or buffer."""
+        registered = {
+            id(tensor) for tensors in (self.parameters, self.buffers) for tensor in tensors.values()
+        }
+        return [tensor for tensor in self._stand_ins.values() if id(tensor) not in registered]
 
     def undo(self) -> None:
         """Put the originals back, and take gradients off the stand-ins: meta twins are used again."""

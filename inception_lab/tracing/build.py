@@ -55,6 +55,7 @@ def _context(recorder: Recorder, step: Step, result: StepResult, device: str, fa
     tensors = list(step.arguments.tensors.values())
     first = next((t for t in tensors if t.is_floating_point() or t.is_complex()), None)
     uncounted = Counter(operation.name for operation, *_ in recorder.ops if not operation.cost.counted)
+    uncounted += recorder.elsewhere  # which leaves out what is not above 0
     return Context(
         model=request.name,
         input_shapes=tuple(tuple(t.shape) for t in tensors),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from threading import get_ident
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import RLock, get_ident
 from typing import Any
 
 import torch
@@ -31,9 +32,15 @@ class CallState:
     __slots__ = ("id", "inputs", "kind", "module", "outputs", "parent", "path")
 
     def __init__(
-        self, calls: Calls, module: nn.Module | None, path: str, kind: str, inputs: tuple[int, ...]
+        self,
+        calls: Calls,
+        module: nn.Module | None,
+        path: str,
+        kind: str,
+        inputs: tuple[int, ...],
+        stack: Sequence[CallState] = (),
     ) -> None:
-        states, stack = calls.states, calls.stack
+        states = calls.states
         self.id, self.module, self.path, self.kind, self.inputs = len(states), module, path, kind, inputs
         self.parent = stack[-1].id if stack else None
         self.outputs: tuple[int, ...] = ()
@@ -50,7 +57,8 @@ class Calls:
 
     Attributes:
         states: The calls, by id.
-        stack: Those under way, the innermost last.
+        stack: Those under way in the run's own thread, the innermost last.
+        lock: Held where the threads of a run change what they share.
         refused: Name of a layer whose call in another thread was refused, so that its operations are missing.
     """
 
@@ -58,7 +66,9 @@ class Calls:
         self.values_in, self.differentiable, self.heeds_autocast = values_in, differentiable, heeds_autocast
         self.states: list[CallState] = []
         self.stack: list[CallState] = []
+        self.lock = RLock()
         self.refused = ""
+        self._stacks = {get_ident(): self.stack}
         self._boundaries: list[int] = []
         self._boundary_calls: list[int] = []
 
@@ -81,16 +91,19 @@ class Calls:
         gates: Gates | None = None,
     ) -> Callable[..., Any]:
         """The function, its calls noted here."""
-        stack, values_in, differentiable = self.stack, self.values_in, self.differentiable
-        thread = get_ident()
+        stacks, values_in = self._stacks, self.values_in
 
         def reported(*args: Any, **kwargs: Any) -> Any:
-            if get_ident() != thread:
+            stack = stacks.get(get_ident())
+            if stack is None:
                 return self._elsewhere(function, path or kind, gates, args, kwargs)
+            # autograd numbers the nodes of each thread by themselves
+            differentiable = self.differentiable and stack is self.stack
             if not self.heeds_autocast and torch.is_autocast_enabled("cpu"):
                 raise AutocastMet
-            inputs = values_in((*args, *kwargs.values()) if kwargs else args)
-            call = CallState(self, module, path, kind, inputs)
+            with self.lock:
+                inputs = values_in((*args, *kwargs.values()) if kwargs else args)
+                call = CallState(self, module, path, kind, inputs, stack)
             stack.append(call)
             if differentiable:
                 self._mark_boundary(call.id)
@@ -103,10 +116,26 @@ class Calls:
                 stack.pop()
                 if differentiable:
                     self._mark_boundary(stack[-1].id if stack else NO_CALL)
-            call.outputs = values_in((out,))
+            with self.lock:
+                call.outputs = values_in((out,))
             return out
 
         return reported
+
+    def current(self) -> CallState | None:
+        """The innermost call that is under way in this thread."""
+        stack = self._stacks.get(get_ident(), self.stack)
+        return stack[-1] if stack else None
+
+    @contextmanager
+    def beginning_at(self, call: CallState | None) -> Iterator[None]:
+        """Have the calls of this thread begin within a call of another one, which gave it the work."""
+        ident = get_ident()
+        self._stacks[ident] = [] if call is None else [call]
+        try:
+            yield
+        finally:
+            self._stacks.pop(ident, None)
 
     def _mark_boundary(self, call: int) -> None:
         """Note that autograd nodes made from here on belong to this call."""
@@ -126,7 +155,7 @@ class Calls:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """A call in another thread: a user's own waits for the end of the trace, the model's is refused."""
+        """A call in a thread that is not followed: a user's own waits for the end, the model's is refused."""
         if gates is not None and gates.wait((args, kwargs)):
             return function(*args, **kwargs)
         self.refused = name

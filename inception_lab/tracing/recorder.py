@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,10 +16,11 @@ from inception_lab.running import torch_internals
 from inception_lab.running.bare_mode import BareMode
 from inception_lab.running.gradient_accumulation import ADD, ADD_IN_PLACE, LastReference, goes_twice
 from inception_lab.running.layouts import Layout
+from inception_lab.running.threads import ModeInThread
 from inception_lab.tracing.calls import NO_CALL, ROOT_CALL, Calls, CallState
 from inception_lab.tracing.contents import ExternalContents
 from inception_lab.tracing.dispatch import KnownOperation, tensors_in
-from inception_lab.tracing.storages import Storages
+from inception_lab.tracing.storages import MARK, Storages
 
 if TYPE_CHECKING:
     from torch._ops import OpOverload
@@ -59,6 +62,7 @@ class Recorder(BareMode):
         storages: The storages and tensor versions that it read and wrote.
         calls: The module calls around it.
         notes: What a reader of the figures has to know, a sentence each, as the keys of a dictionary.
+        elsewhere: Number of pieces of work that were not seen, by the place where they ran.
     """
 
     def __init__(
@@ -79,6 +83,10 @@ class Recorder(BareMode):
         self.storages = Storages(self.ops, contents)
         self.calls = Calls(self.storages.values_in, differentiable, heeds_autocast)
         self._version_of, self._stack = self.storages.version_of, self.calls.stack
+        self.elsewhere: Counter[str] = Counter()
+        self._lock: AbstractContextManager[object] = nullcontext()
+        self._is_shared = False
+        self._in_threads: list[ModeInThread] = []
         self._without_call = NO_CALL
         self._met_data = False
         self._node = self._node_from = NO_CALL
@@ -96,30 +104,31 @@ class Recorder(BareMode):
         if composite:  # as on tensors made in inference mode: on all others it is taken apart
             with self:
                 return func.decompose(*args, **(kwargs or {}))
-        call = self._current_call()
-        if func is ADD and self._adds_in_place(args):
-            func = ADD_IN_PLACE
-        reads: list[int] = []
-        key: list[Any] = [id(func)]  # the overload's own hash is Python code
-        self._met_data = False
-        self._scan(args, reads, key)
-        if kwargs:
-            key += kwargs
-            self._scan(kwargs.values(), reads, key)
-        kwargs = kwargs or {}
-        if kwargs or self._met_data or not reads:
-            operation, out = self._run_adapted(func, key, args, kwargs)
-        else:
-            operation, out = self.executor(func, tuple(key), args, kwargs)
-        if operation.writes_to:
-            self._write_in_place(operation, args, kwargs)
-        layout = operation.outputs
-        storages = self.storages
-        writes = (
-            (storages.fresh_output(out, layout),) if isinstance(layout, Layout) else storages.outputs(out)
-        )
-        self.ops.append((operation, self.phase, call, tuple(reads), writes))
-        return out
+        with self._lock:
+            call = self._current_call()
+            if func is ADD and self._adds_in_place(args):
+                func = ADD_IN_PLACE
+            reads: list[int] = []
+            key: list[Any] = [id(func)]  # the overload's own hash is Python code
+            self._met_data = False
+            self._scan(args, reads, key)
+            if kwargs:
+                key += kwargs
+                self._scan(kwargs.values(), reads, key)
+            kwargs = kwargs or {}
+            if kwargs or self._met_data or not reads:
+                operation, out = self._run_adapted(func, key, args, kwargs)
+            else:
+                operation, out = self.executor(func, tuple(key), args, kwargs)
+            if operation.writes_to:
+                self._write_in_place(operation, args, kwargs)
+            layout = operation.outputs
+            storages = self.storages
+            writes = (
+                (storages.fresh_output(out, layout),) if isinstance(layout, Layout) else storages.outputs(out)
+            )
+            self.ops.append((operation, self.phase, call, tuple(reads), writes))
+            return out
 
     def _run_adapted(
         self, func: OpOverload, key: list[Any], args: Sequence[Any], kwargs: dict[str, Any]
@@ -148,6 +157,8 @@ class Recorder(BareMode):
                     key.append(tuple(arg))
             elif isinstance(arg, Tensor):
                 version = self._version_of(arg)
+                if self._is_shared:
+                    self._mark_node(arg, version.id)
                 reads.append(version.id)
                 key.append(version.layout)
                 if not version.layout.on_meta:
@@ -172,14 +183,17 @@ class Recorder(BareMode):
         autograd node that runs tells within which call it was made, and a node that accumulates a
         gradient names its parameter, which leads to the call that read it.
         """
-        if self._stack:
-            return self._stack[-1].id
+        current = self.calls.current() if self._is_shared else self._stack and self._stack[-1]
+        if current:
+            return current.id
         if self.phase == "forward":
             return ROOT_CALL  # a hook of the model itself
         node = torch_internals.current_autograd_node() if self.phase == "backward" else None
         if node is None:
             return self._without_call
         number = self._enter_node(node)
+        if self._is_shared and MARK in node.metadata:
+            return int(node.metadata[MARK])
         if (parameter := getattr(node, "variable", None)) is not None:
             return self._last_readers.get(self.storages.storage_of(parameter).id, self._without_call)
         call = self.calls.call_of_node(number)
@@ -222,8 +236,43 @@ class Recorder(BareMode):
         values = self.storages.values
         return {values[value].storage: call for _, _, call, reads, _ in self.ops for value in reads}
 
+    def in_threads(
+        self, below: AbstractContextManager[object]
+    ) -> Callable[[], AbstractContextManager[object]]:
+        """Have operations of other threads recorded, as of the call that is under way in this one.
+
+        Args:
+            below: Entered below the recorder for each of them.
+
+        Returns:
+            Makes the context of a piece of work, to be entered in its thread.
+        """
+        self._lock, self._is_shared = self.calls.lock, True
+        call = self.calls.current()
+
+        @contextmanager
+        def recorded() -> Iterator[None]:
+            mode = ModeInThread(self, below)
+            self._in_threads.append(mode)
+            with self.calls.beginning_at(call), mode:
+                yield
+
+        return recorded
+
+    def _mark_node(self, tensor: Tensor, value: int) -> None:
+        """Note in the autograd node of a tensor the call within which it was made.
+
+        Each thread numbers its nodes by itself, so that their numbers do not tell it.
+        """
+        writer = self.storages.values[value].op
+        node: Any = tensor.grad_fn
+        if node is not None and writer is not None and writer < len(self.ops):
+            node.metadata.setdefault(MARK, self.ops[writer][2])
+
     def release(self) -> None:
         """Take the marks off other people's tensors, and untie what refers to each other."""
+        for mode in self._in_threads:
+            mode.over = True
         self.calls.release()
         self.storages.release()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from threading import active_count
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -90,6 +91,7 @@ class Storages:
         values: The tensor versions, by id.
         states: The storages, by id.
         alive: The storages that are alive, by address.
+        of_others: Number of tensors met that can only be of operations in a thread that is not followed.
     """
 
     def __init__(self, ops: Sequence[Any], contents: ExternalContents) -> None:
@@ -98,7 +100,9 @@ class Storages:
         self.states: list[StorageState] = []
         self.alive: dict[int, StorageState] = {}
         self._marked: list[ref[Tensor]] = []
+        self.of_others = 0
         self._adopted = 0
+        self._expected: set[int] = set()
         self._unregistered: dict[int, tuple[Tensor, Tensor | None]] = {}
 
     def version_of(self, tensor: Tensor) -> Version:
@@ -110,13 +114,30 @@ class Storages:
                 return version
         if torch_internals.is_functorch_wrapped(tensor):
             return self.version_of(torch_internals.unwrap_functorch(tensor))
+        known = len(self.states)
         state = self.storage_of(tensor)
+        if state.id >= known and self._is_of_others(tensor, state):
+            self.of_others += 1
         version = state.version(layout_of(tensor), int(tensor.storage_offset()))
         setattr(tensor, MARK, version)
         self._marked.append(ref(tensor))
         if tensor.requires_grad and tensor.is_leaf and state.born is None and state.id >= self._adopted:
             self._put_gradient_aside(tensor)
         return version
+
+    def expect(self, tensors: Iterable[Tensor]) -> None:
+        """Take note of tensors that a model holds unregistered, which the run may meet."""
+        self._expected.update(_storage_behind(tensor)._cdata for tensor in tensors)
+
+    def _is_of_others(self, tensor: Tensor, state: StorageState) -> bool:
+        """True for a tensor that an operation made which was not seen, as in a thread that is not followed.
+
+        No forward makes a tensor without data but by an operation, nor one with a gradient function.
+        """
+        if active_count() == 1 or state.address in self._expected:
+            return False
+        no_data = tensor.is_meta or isinstance(tensor, torch_internals.FakeTensor)
+        return no_data or tensor.grad_fn is not None
 
     def _put_gradient_aside(self, unregistered: Tensor) -> None:
         """Keep the gradient of a tensor that is not the model's, the first time that it is met."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -18,6 +19,7 @@ from inception_lab.running.inputs import Arguments, Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, OptimizerError
 from inception_lab.running.step import Request, Step, StepResult, prepared, request_of
+from inception_lab.running.threads import followed
 from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_soon_run
 from inception_lab.tracing.build import Owners, build_trace
 from inception_lab.tracing.calls import FAILED_IN, AutocastMet
@@ -239,6 +241,7 @@ def _recorder(backend: Backend, step: Step, fallback: str) -> Recorder:
 def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> Trace:
     recorder.notes |= dict.fromkeys(weight_notes(step.model))
     existing = _adopt(recorder, step)
+    recorder.storages.expect(step.model.unregistered)
     recorder.calls.watch(step.model.modules, step.model.gates)
     try:
         result = _run(backend, step, recorder, existing)
@@ -293,10 +296,18 @@ def _with_python_data(backend: Backend, step: Step, trace: Trace) -> Trace:
 
 
 def _run(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> StepResult:
+    below, members = backend.placement.mode, step.model.gates.members
     # optimised, TorchScript runs other operations from the second time on
-    with backend.placement.mode, torch_internals.optimized_execution(False), recorder:
+    with (
+        below,
+        torch_internals.optimized_execution(False),
+        recorder,
+        followed(partial(recorder.in_threads, below), members) as run,
+    ):
         result = step.run(_Observer(recorder, step, existing))
     recorder.calls.check_threads()
+    recorder.elsewhere["work in another process"] = run.processes
+    recorder.elsewhere["work in another thread"] = recorder.storages.of_others
     return result
 
 
