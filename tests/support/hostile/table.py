@@ -96,7 +96,15 @@ WEIGHTS = (
     Hostile("half", weights.half, **PLAIN),
     Hostile("bfloat16", weights.bfloat16, **PLAIN),
     Hostile("float64", weights.float64, **PLAIN),
-    Hostile("complex", weights.Complex, torch.zeros(2, 8, dtype=torch.complex64), 2 * 32, params=32, rows=1),
+    Hostile(
+        "complex",
+        weights.Complex,
+        torch.zeros(2, 8, dtype=torch.complex64),
+        macs=4 * 2 * 32,
+        params=32,
+        rows=1,
+        unlike_torch="it takes a product of complex numbers for one of real ones",
+    ),
     Hostile(
         "Fourier",
         weights.Fourier,
@@ -206,7 +214,7 @@ WRAPPED = (
     Hostile("functional call", wrapped.Functional, **LINEAR | {"rows": 2}),
     Hostile("vmap", wrapped.Vectorised, **LINEAR),
     Hostile("autocast", wrapped.Autocast, **LINEAR | {"rows": 2}, device="fake"),
-    Hostile("threaded", wrapped.Threaded, **LINEAR, error="another thread"),
+    Hostile("threaded", wrapped.Threaded, **LINEAR, unlike_torch="it sees one thread alone"),
     Hostile("scripted", wrapped.scripted, **TWO, rows=1),
     Hostile("raising", wrapped.Raising, ROWS, error="on purpose"),
 )
