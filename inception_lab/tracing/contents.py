@@ -174,6 +174,8 @@ def _is_mask_or_index(example: Tensor) -> bool:
     """True for a few numbers, some of them different: those of a placeholder are all alike."""
     if example.is_meta or example.layout is not torch.strided or example.numel() > MOST_ELEMENTS:
         return False
+    if example.is_complex():  # neither, and their numbers cannot be sorted
+        return False
     distinct: Tensor = example.detach().unique()  # type: ignore[no-untyped-call]
     is_mask = distinct.numel() <= MOST_MASK_VALUES or bool((distinct == -inf).any())
     return distinct.numel() > 1 and (is_mask or not example.dtype.is_floating_point)
