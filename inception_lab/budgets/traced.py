@@ -126,11 +126,11 @@ class TracedFigures:
 
 
 def _sides(field: Field) -> Sequence[int]:
-    """The pixels that an inner unit sees along each axis, or the centre unit where inner ones differ."""
+    """The pixels that an inner unit sees on local paths, or the centre unit where inner ones differ."""
     # branches of different centres leave no number for the padding, and a width all the same
     if sides := field.receptive_field or field.widest:
         return sides
-    return [last - first + 1 for first, last in field.extent(field.middle)] if field.axes else []
+    return [last - first + 1 for first, last in field.local_extent(field.middle)] if field.axes else []
 
 
 def _encodable(path: str) -> str:

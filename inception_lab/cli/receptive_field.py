@@ -24,7 +24,7 @@ from inception_lab.cli.options import MODEL, TracingOptions, emit, format_option
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record, Row
 from inception_lab.report.tables import columns_of
-from inception_lab.report.text import axes_text, render, shape_text
+from inception_lab.report.text import axes_text, layers_text, render, shape_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -35,7 +35,17 @@ if TYPE_CHECKING:
     from inception_lab.loading.model import ModelInputs
 
 
-COLUMNS = ("layer", "call", "receptive_field", "stride", "padding", "extent", "status", "reason")
+COLUMNS = (
+    "layer",
+    "call",
+    "receptive_field",
+    "stride",
+    "padding",
+    "extent",
+    "global_context",
+    "status",
+    "reason",
+)
 
 
 @click.command()
@@ -113,9 +123,7 @@ def _effective(model: str, tracing: TracingOptions, options: EffectiveOptions) -
 def _rows(table: DataFrame) -> list[Row]:
     """The rows without what does not hold, the call number only of a layer called again."""
     rows = cast("list[dict[str, Any]]", table.to_dict("records"))
-    return [
-        {k: v for k, v in row.items() if v is not None and v != "" and (k != "call" or v)} for row in rows
-    ]
+    return [{k: v for k, v in row.items() if v not in (None, "", ()) and (k != "call" or v)} for row in rows]
 
 
 def _json(
@@ -163,5 +171,7 @@ def _fit_lines(fit: ResolutionFit) -> str:
         size = shape_text(fit.input_size)
         lines.append(f"Field above {size} in {len(fit.exceeding)} layers, from {fit.exceeding[0]} on")
     if fit.seen_by_centre is not None:
-        lines.append(f"Centre unit of {fit.last_layer} sees {fit.seen_by_centre:.0%} of the input")
+        also = f" on local paths, and everything through {layers_text(fit.global_context)}"
+        context = also if fit.global_context else ""
+        lines.append(f"Centre unit of {fit.last_layer} sees {fit.seen_by_centre:.0%} of the input{context}")
     return "\n".join(lines) + "\n"

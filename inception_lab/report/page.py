@@ -23,7 +23,15 @@ from inception_lab.report.tables import (
     readable_columns,
     rows_of,
 )
-from inception_lab.report.text import axes_text, escape_markdown, heading, render, shape_text
+from inception_lab.report.text import (
+    alike_text,
+    axes_text,
+    escape_markdown,
+    heading,
+    layers_text,
+    render,
+    shape_text,
+)
 
 FIELD_PLOTS = ("field_along_depth", "field_spectrum")
 """The plots that stand where the page says what the net sees."""
@@ -162,8 +170,20 @@ def _centre_text(contents: ReportContents) -> str:
     if fit.last_layer and fit.seen_by_centre is not None:
         name, share = escape_markdown(fit.last_layer), share_text(fit.seen_by_centre, 1)
         parts.append(f"The last layer with several units along each axis is {name}.")
-        parts.append(f"Its centre unit sees {share} of the input. {_field_meaning(_last_layer(contents))}")
+        paths = " on local paths" if fit.global_context else ""
+        parts.append(f"Its centre unit sees {share} of the input{paths}{_context_text(contents)}.")
+        parts.append(_field_meaning(_last_layer(contents)))
     return " ".join(parts)
+
+
+def _context_text(contents: ReportContents) -> str:
+    """The last layer's field, and the layers through which its units see everything; empty without these."""
+    context, row = contents.fit.global_context, _last_layer(contents)
+    if not context:
+        return ""
+    numbers = [alike_text(row[name]) for name in ("receptive_field", "stride") if row.get(name)]
+    field = f", {' at stride '.join(numbers)}" if len(numbers) == 2 else ""
+    return f"{field}, and everything through {escape_markdown(layers_text(context))}"
 
 
 def _field_meaning(row: Row) -> str:

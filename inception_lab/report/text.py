@@ -88,6 +88,26 @@ def axes_text(axes: Sequence[int], shape: Sequence[int], source: str = "") -> st
     return f"{names} of {value.rstrip()}"
 
 
+def alike_text(numbers: Sequence[Any]) -> str:
+    """A number per axis: one where they are alike, else as a shape.
+
+    Example:
+        >>> alike_text([395, 395]), alike_text([11, 19, 19])
+        ('395', '11x19x19')
+    """
+    return str(numbers[0]) if len(set(numbers)) == 1 else shape_text(numbers)
+
+
+def layers_text(names: Sequence[str]) -> str:
+    """Names of layers in short: two of them, or the first and how many more.
+
+    Example:
+        >>> layers_text(["gate"]), layers_text(["a.gate", "b.gate"]), layers_text(["a", "b", "c", "d"])
+        ('gate', 'a.gate and b.gate', 'a and 3 more')
+    """
+    return " and ".join(names if len(names) < 3 else [names[0], f"{len(names) - 1} more"])
+
+
 def _table(rows: Rows, columns: Sequence[str]) -> str:
     cells = [[one_line(text) for text in line] for line in _cells(rows, columns)]
     right = _numeric(rows, columns)
@@ -155,7 +175,9 @@ def _readable(value: Any, column: str) -> str:
     if isinstance(value, Integral):
         return f"{int(value):,}"
     decimals = 3 if column in METRICS and METRICS[column].unit == "milliseconds" else 2
-    return f"{float(value):,.{decimals}f}" if isinstance(value, Real) else _text(value)
+    if isinstance(value, Real):
+        return f"{float(value):,.{decimals}f}"
+    return layers_text(value) if _are_names(value) else _text(value)
 
 
 def _raw(value: Any) -> str:
@@ -170,7 +192,13 @@ def _raw(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
+    if _are_names(value):
+        return " ".join(value)
     return shape_text(value) if isinstance(value, list | tuple) else str(value)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(part, str) for part in value)
 
 
 def _is_empty(value: Any) -> bool:

@@ -166,3 +166,29 @@ def test_the_effective_field_is_the_one_measured_from_python(capsys, tmp_path):
     half = field.areas[0]
     assert f"50% of the gradient of inception3a's centre unit lies in {half.pixels:,} pixels" in out
     assert "Mean of 2 random inputs" in out
+
+
+def test_a_gate_stands_beside_the_local_field(capsys):
+    arguments = ("support.gated_nets:Stages", "--input-size", "3x60x60")
+    _, out, _ = run(capsys, *arguments)
+    line = next(line for line in out.splitlines() if line.startswith("stages.1.2 "))
+    assert line.split()[1:] == [
+        "31x31", "8x8", "15x15", "0-59", "x", "0-59", "stages.0.2", "and", "stages.1.2", "exact",
+    ]  # fmt: skip
+    # 31 of 60 pixels along each axis
+    assert out.endswith(
+        "sees 27% of the input on local paths, and everything through stages.0.2 and stages.1.2\n"
+    )
+    _, out, _ = run(capsys, *arguments, "--format", "json")
+    rows = {row["layer"]: row for row in json.loads(out)["layers"]}
+    assert rows["stages.1.0"]["global_context"] == ["stages.0.2"]
+    assert "global_context" not in rows["stages.0.1"]
+    _, out, _ = run(capsys, *arguments, "--format", "csv")
+    rows = {row["layer"]: row for row in csv.DictReader(io.StringIO(out))}
+    assert rows["stages.1.2"]["global_context"] == "stages.0.2 stages.1.2"
+
+
+def test_a_normalisation_over_space_stands_beside_the_local_field(capsys):
+    _, out, _ = run(capsys, "support.gated_nets:normalised", "--input-size", "3x20x20")
+    line = next(line for line in out.splitlines() if line.startswith("2 "))
+    assert line.split()[1:] == ["5x5", "2x2", "2x2", "0-19", "x", "0-19", "1", "exact"]

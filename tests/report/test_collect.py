@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 import torch
+from support.gated_nets import Stages
 from support.typed import typed
 
 import inception_lab as il
@@ -65,6 +67,22 @@ def test_any_other_error_of_an_analysis_is_shown(googlenet: il.Trace, tmp_path: 
     ):
         il.write_report(googlenet, tmp_path / "report")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_says_both_what_is_local_and_what_is_not(tmp_path: Path) -> None:
+    trace = il.trace(Stages(2), (1, 3, 60, 60))
+    page = il.write_report(trace, tmp_path / "report").read_text()
+    assert "Fields lie along axes 2 and 3 of the input 1x3x60x60." in page
+    # 7, 11, 15, 23, 31 at strides 2, 2, 4, 4, 8
+    seen = "on local paths, 31 at stride 8, and everything through stages.0.2 and stages.1.2"
+    assert f"Its centre unit sees 27 % of the input {seen}." in page
+    # the stem and the four convolutions; the second stage's stand behind a gate
+    assert "2 of 5 also see everything, through stages.0.2." in page
+    record = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert record["axes"] == [2, 3]
+    rows = {row["layer"]: row for row in record["layers"]}
+    assert rows["stages.1.0"]["global_context"] == ["stages.0.2"]
+    assert "global_context" not in rows["stem"]
 
 
 def test_a_folder_of_something_else_is_refused(googlenet: il.Trace, tmp_path: Path) -> None:

@@ -25,11 +25,12 @@ class ResolutionFit:
     Attributes:
         input_size: Of the input along its spatial axes.
         smallest_input: The smallest that the net takes, up to the size traced, by its geometry alone.
-        exceeding: Layers whose field is larger than the input along some axis, as they end.
+        exceeding: Layers whose field on local paths is larger than the input along some axis, as they end.
         last_layer: The last layer with several units along every axis that do not see everything, or None.
-        seen_by_centre: Share of the input within the field of that layer's centre unit.
+        seen_by_centre: Share of the input within the field of that layer's centre unit, on local paths.
         axes: The dimensions of the input that are its spatial axes.
         input_shape: Of the whole input.
+        global_context: Layers through which that unit also sees all of an axis.
     """
 
     input_size: tuple[int, ...]
@@ -39,6 +40,7 @@ class ResolutionFit:
     seen_by_centre: float | None
     axes: tuple[int, ...] = ()
     input_shape: tuple[int, ...] = ()
+    global_context: tuple[str, ...] = ()
 
 
 def resolution_fit(trace: Trace) -> ResolutionFit:
@@ -71,6 +73,7 @@ def resolution_fit(trace: Trace) -> ResolutionFit:
         seen_by_centre=_share(last_field, size) if last_field else None,
         axes=axes,
         input_shape=shape,
+        global_context=last_field.global_context if last_field else (),
     )
 
 
@@ -116,6 +119,6 @@ def _exceeds(field: Field, size: tuple[int, ...]) -> bool:
 
 
 def _share(field: Field, size: tuple[int, ...]) -> float:
-    """Share of the source within the field of the centre unit."""
-    extent = field.extent(field.middle)
+    """Share of the source within the field of the centre unit, on local paths."""
+    extent = field.local_extent(field.middle)
     return float(np.prod([(last - first + 1) / n for (first, last), n in zip(extent, size, strict=True)]))

@@ -84,12 +84,15 @@ def field_of_call(call: Call, by_value: Mapping[int, Field]) -> Field:
 def _layers(trace: Trace) -> DataFrame:
     """The columns that stand beside those of other analyzers; none where the input has no spatial axes.
 
-    The status is left out where a field is exact.
+    The status is left out where a field is exact, the global context where there is none.
     """
     try:
-        table = _table(trace)[["layer", "call", *NUMBERS, "status"]]
+        table = _table(trace)[["layer", "call", *NUMBERS, "status", "global_context"]]
         inexact = [None if status == "exact" else status for status in table["status"]]
-        return table.assign(status=Series(inexact, dtype=object))
+        contexts = [layers or None for layers in table["global_context"]]
+        return table.assign(
+            status=Series(inexact, dtype=object), global_context=Series(contexts, dtype=object)
+        )
     except NoSpatialAxes:
         calls = layer_calls(trace)
         return DataFrame({"layer": [layer_name(c) for c in calls], "call": [c.number for c in calls]})

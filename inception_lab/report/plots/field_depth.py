@@ -36,7 +36,7 @@ from inception_lab.report.plots.field_layers import (
 from inception_lab.report.plots.fitting import headline, shorten, text_width
 from inception_lab.report.plots.style import INK, MACS, MUTED, PARAMS, SMALL, WIDTH
 from inception_lab.report.plots.wording import alike, context_line, outermost, ratio_text, round_decades
-from inception_lab.report.text import shape_text
+from inception_lab.report.text import layers_text, shape_text
 
 BAND = "#9db8cf"
 MARKERS = (("o", MACS), ("D", "#aa3377"), ("^", "#228833"))
@@ -56,9 +56,17 @@ def has_content(contents: ReportContents) -> bool:
 def caption(contents: ReportContents) -> str:
     """The meaning of dots and bands, the last band's fields, and the layer that passes the input."""
     parts = ["A dot is the field of one layer", *_band_text(contents), _passing(contents)]
-    missing = _without_dot(layers_with_field(contents))
+    layers = layers_with_field(contents)
+    missing = _without_dot(layers)
     note = [f"no one number describes what {missing} layers see"] if missing else []
-    return f"{'; '.join([*parts, *note])}."
+    return f"{'; '.join([*parts, *_context_text(layers), *note])}."
+
+
+def _context_text(layers: Sequence[Layer]) -> list[str]:
+    """The layers through which others see everything, beside the fields that are drawn."""
+    names = list(dict.fromkeys(name for layer in layers for name in layer.context))
+    count = sum(bool(layer.context) for layer in layers)
+    return [f"{count} of {len(layers)} also see everything, through {layers_text(names)}"] if names else []
 
 
 def _without_dot(layers: Sequence[Layer]) -> str:
@@ -107,13 +115,16 @@ def draw(contents: ReportContents) -> Figure:
     marks = marks_of(runs, pitch)
     room = names_height(marks)
     end = _TOP + _HEIGHT
+    notes = [_axis_text(layers), *_context_text(layers)]
     subtitle = f"Receptive field along depth · {context_line(contents.record)}"
-    canvas = new_canvas(_title(contents, layers), subtitle, end + room + 0.4)
+    canvas = new_canvas(_title(contents, layers), subtitle, end + room + 0.2 + 0.2 * len(notes))
     groups = axis_groups(contents, layers)
     _draw_key(canvas, groups, bool(mixing_modules(contents)))
     _draw_panel(canvas, contents, layers, runs, groups)
     name_modules(canvas, marks, _LEFT, pitch, end)
-    canvas.text(_LEFT, end + room + 0.3, _axis_text(layers), color=MUTED, size=SMALL)
+    for line, note in enumerate(notes):
+        text = shorten(note, WIDTH - _LEFT - 0.02, SMALL)
+        canvas.text(_LEFT, end + room + 0.3 + 0.2 * line, text, color=MUTED, size=SMALL)
     return canvas.figure
 
 

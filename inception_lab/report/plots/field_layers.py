@@ -26,6 +26,7 @@ class Layer:
         status: Of the field.
         field: Pixels along each axis; None where it is not exact.
         stride: Pixels between the fields of neighbours along each axis; None with the field.
+        context: Layers through which its units see all of an axis, beside that field.
     """
 
     name: str
@@ -33,16 +34,23 @@ class Layer:
     status: str
     field: tuple[int, ...] | None
     stride: tuple[float, ...] | None
+    context: tuple[str, ...] = ()
 
 
 def layers_with_field(contents: ReportContents) -> list[Layer]:
     """The convolutions and pools, in order of execution, without those that see everything."""
     modules = modules_of(contents.branches)
     return [
-        Layer(row["layer"], module_of(row["layer"], modules), field_status(row), *_field_and_stride(row))
+        _layer(row, module_of(row["layer"], modules))
         for row in _leaves(contents.record.layers)
         if (row["macs"] or "Pool" in row["type"]) and not _sees_everything(row)
     ]
+
+
+def _layer(row: Row, module: str) -> Layer:
+    field, stride = _field_and_stride(row)
+    context = tuple(row.get("global_context", ()))
+    return Layer(row["layer"], module, field_status(row), field, stride, context)
 
 
 def _leaves(rows: Sequence[Row]) -> list[Row]:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch.nn.functional as F
+from support.gated_nets import Stages
 from support.zoo import image
 from torch import nn
 
@@ -79,3 +80,23 @@ def test_how_much_the_centre_sees():
     fit = il.resolution_fit(il.trace(net, (1, 1, 21, 21)))
     assert fit.seen_by_centre == pytest.approx(1 / 9)
     assert fit.exceeding == ()
+
+
+def test_gates_leave_the_fit_of_local_paths():
+    """Fields by hand: 7, then 7 + 2 x 2 and 11 + 2 x 2 at stride 4, then 15 + 2 x 4 and 23 + 2 x 4 at 8."""
+    gated, plain = [il.resolution_fit(il.trace(Stages(2, kind), (1, 3, 24, 24))) for kind in (True, False)]
+    assert plain.exceeding == ("stages.1.1",)
+    assert gated.exceeding == ("stages.1.1", "stages.1.2")
+    assert (gated.last_layer, plain.last_layer) == ("stages.1.2", "stages.1.1")
+    # the centre unit at 1 of 3: from 8 - 15 to 8 + 15, of which 0 to 23 are within the input
+    assert gated.seen_by_centre == plain.seen_by_centre == 1.0
+    assert gated.global_context == ("stages.0.2", "stages.1.2")
+    assert plain.global_context == ()
+
+
+def test_the_share_of_the_centre_is_that_of_local_paths():
+    """One stage: 15 of 60 pixels along each axis, and everything through the gate."""
+    fit = il.resolution_fit(il.trace(Stages(1), (1, 3, 60, 60)))
+    assert fit.seen_by_centre == pytest.approx(1 / 16)
+    assert (fit.last_layer, fit.global_context) == ("stages.0.2", ("stages.0.2",))
+    assert (fit.axes, fit.input_shape) == ((2, 3), (1, 3, 60, 60))
