@@ -618,7 +618,7 @@ def _side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim: int,
     part = reduce(_with_ways_of, dependent)
     # positions that were taken one by one are places again beside one another
     places = [
-        dims | ({dim} & set(along.dims) if ways is None and (not dims or dim != CHANNELS) else set())
+        dims if ways or dims - {CHANNELS} else dims | ({dim} & set(along.dims))
         for dims, along, ways in zip(part.places, cells, part.whole, strict=True)
     ]
     # beside others a slice is a part of the axis that they make up
