@@ -89,6 +89,9 @@ MODULE_CALL = "_call_impl"
 OPTIMIZER_DEVICE = "_get_privateuse1_backend_name"
 """The function of the bindings that optimizers ask for one more device with fused and capturable kernels."""
 
+CUDA_FUNCTIONS = ("synchronize", "current_device", "set_device", "_exchange_device", "_maybe_exchange_device")
+"""The functions of `torch.cuda` that wait for a GPU or choose one."""
+
 MODULE_TENSORS = ("_named_members", "_apply")
 """The functions through which `parameters`, `buffers` and conversions reach the tensors of a module."""
 

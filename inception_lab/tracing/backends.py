@@ -11,12 +11,14 @@ from torch import Tensor
 
 from inception_lab.running import stand_ins, torch_internals
 from inception_lab.running.step import Placement
+from inception_lab.tracing.calls import CudaMet
 from inception_lab.tracing.dispatch import CACHING_EXECUTOR, FakeExecutor, KernelExecutor, tensors_in
 from inception_lab.tracing.recorder import Adapt, Adapted, Executor
 
 if TYPE_CHECKING:
     from torch._ops import OpOverload
 
+_COPY = torch.ops.aten._to_copy.default
 META_DEVICE = torch.device("meta")
 FEW_MACS, FEW_BYTES = 10**10, 2**29
 """The work and the weights of a real run of about a second."""
@@ -34,6 +36,7 @@ class Backend(NamedTuple):
         adapt: Changes the arguments of operations that make or meet a tensor of another device.
         most_macs: After how many multiply-accumulates to give up.
         heeds_autocast: True where autocast has its effect there.
+        notes: What a reader of the figures has to know of it.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Backend(NamedTuple):
     adapt: Adapt
     most_macs: float = inf
     heeds_autocast: bool = True
+    notes: tuple[str, ...] = ()
 
 
 def is_soon_run(state_bytes: int, macs: int) -> bool:
@@ -62,6 +66,9 @@ def _unchanged(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) ->
 def _onto_meta(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Adapted:
     """Make on meta what is made on a device of its own choice, and have data meet no meta tensor."""
     tensors = tensors_in((*args, *kwargs.values()))
+    # on a machine with a GPU, a move to it is dispatched like any copy
+    if func is _COPY and kwargs.get("device", META_DEVICE).type == "cuda":
+        raise CudaMet
     if "device" in kwargs or (not tensors and _takes_device(func)):
         kwargs = kwargs | {"device": META_DEVICE}
     on_meta = [tensor.is_meta for tensor in tensors]

@@ -26,6 +26,10 @@ class AutocastMet(BaseException):
     """A forward that runs under autocast, of which meta tensors know nothing."""
 
 
+class CudaMet(BaseException):
+    """A forward that names CUDA by itself, where tensors of another device run."""
+
+
 class CallState:
     """A module call while the trace runs."""
 

@@ -20,9 +20,16 @@ from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, OptimizerError
 from inception_lab.running.step import Request, Step, StepResult, prepared, request_of
 from inception_lab.running.threads import followed
+from inception_lab.tracing.assumed_cuda import (
+    assuming_cuda,
+    autocast_of_cuda,
+    lacks_cuda,
+    refused,
+    stopping_at_cuda,
+)
 from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_soon_run
 from inception_lab.tracing.build import Owners, build_trace
-from inception_lab.tracing.calls import FAILED_IN, AutocastMet
+from inception_lab.tracing.calls import FAILED_IN, AutocastMet, CudaMet
 from inception_lab.tracing.contents import ExternalContents, with_python_data
 from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
 from inception_lab.tracing.made_up_numbers import VALUES_HINT, refuse_reading
@@ -109,25 +116,47 @@ def trace(
         autocast=autocast,
         name=name,
     )
+    run = partial(_trace_request, request, device, meta_only)
     try:
-        return _trace_without_data(request, device)
+        with autocast_of_cuda(refused):
+            return run(_as_it_is)
+    except CudaMet:
+        pass
+    except TraceError as failure:
+        if not failure.lacks_cuda:
+            raise
+    return run(assuming_cuda)
+
+
+Prepare = Callable[[Backend], Backend]
+"""Makes the backend of a run from one of the usual ones."""
+
+
+def _as_it_is(backend: Backend) -> Backend:
+    return backend
+
+
+def _trace_request(request: Request, device: str, meta_only: bool, prepare: Prepare) -> Trace:
+    """Trace without data, or for real where that fails and a real run may not."""
+    try:
+        return _trace_without_data(request, device, prepare)
     except (TraceError, OptimizerError) as failure:
         # a model that is itself on meta has no weights to run with
-        if meta_only or not failure.blames_meta or not _has_data(model):
+        if meta_only or not failure.blames_meta or not _has_data(request.model):
             raise
         reason = failure.reason
-    return trace_on(CPU, request, reason)
+    return trace_on(prepare(CPU), request, reason)
 
 
-def _trace_without_data(request: Request, device: str) -> Trace:
+def _trace_without_data(request: Request, device: str, prepare: Prepare) -> Trace:
     """Trace on meta tensors, or on fake ones where the device or autocast has to have its effect."""
     if request.autocast is None and device == "meta":
         try:
-            return trace_on(META, request)
+            return trace_on(prepare(META), request)
         # meta tensors do not heed autocast, fake ones do
         except AutocastMet:
             pass
-    return trace_on(fake_backend(), request)
+    return trace_on(prepare(stopping_at_cuda(fake_backend())), request)
 
 
 class TraceError(InceptionLabError):
@@ -143,6 +172,7 @@ class TraceError(InceptionLabError):
         reason: What it raised and where, in one line.
         blames_meta: True where meta tensors may be to blame: the message speaks of them, or a real run
             would tell soon.
+        lacks_cuda: True where the machine is to blame, which has no GPU.
     """
 
     def __init__(self, error: Exception, recorder: Recorder, name: str, call: Arguments) -> None:
@@ -152,7 +182,8 @@ class TraceError(InceptionLabError):
         place = f" in {path}" if path else ""
         lines = str(error).strip().splitlines()
         self.reason = f"{type(error).__name__}{place}: {lines[0]}" if lines else type(error).__name__
-        self.blames_meta = _speaks_of_meta(error) or _is_soon_reached(recorder)
+        self.lacks_cuda = lacks_cuda(error)
+        self.blames_meta = not self.lacks_cuda and (_speaks_of_meta(error) or _is_soon_reached(recorder))
         hint = VALUES_HINT if _secondary_shapes(call) else ""
         super().__init__(f"cannot {run}: {self.reason}", where=name, hint=hint, exit_code=MODEL_FAILED)
 
@@ -239,7 +270,7 @@ def _recorder(backend: Backend, step: Step, fallback: str) -> Recorder:
 
 
 def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> Trace:
-    recorder.notes |= dict.fromkeys(weight_notes(step.model))
+    recorder.notes |= dict.fromkeys((*backend.notes, *weight_notes(step.model)))
     existing = _adopt(recorder, step)
     recorder.storages.expect(step.model.unregistered)
     recorder.calls.watch(step.model.modules, step.model.gates)
