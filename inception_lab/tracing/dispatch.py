@@ -16,6 +16,7 @@ from inception_lab.ir.trace import TENSOR
 from inception_lab.running import torch_internals
 from inception_lab.running.layouts import Layout, forget_layouts, layout_of
 from inception_lab.tracing.dtype_checks import check_dtypes
+from inception_lab.tracing.empty_axes import check_empty_axes
 from inception_lab.tracing.kernel_layouts import RULES, cpu_layouts
 from inception_lab.tracing.shape_rules import OutputLayouts, output_layouts
 
@@ -186,6 +187,7 @@ def _probe_layouts(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]
     if check := CHECKS.get(func):
         check(*probe_args, **probe_kwargs)
     out = _as_on_cpu(func, probe_args, func(*probe_args, **probe_kwargs))
+    check_empty_axes(func, probe_args, out)
     layouts = _fresh_layouts(out, (*probe_args, *probe_kwargs.values()))
     if len(sys.modules) > modules_before:
         gc.collect()
