@@ -28,11 +28,10 @@ def numbers_of(geometry: object, axis: int, along: AxisField, size: int) -> Inte
         if isinstance(numbers, Interiors) and numbers.interior and len(numbers) == along.units:
             followed, is_certain = numbers.interior, not positions.bound_reason
     if followed:
-        exact = followed.as_seen(first, last, size)
-        if exact and _describes(exact, is_certain, first, last, size):
-            return exact
-        if exact and is_certain and not exact.is_aligned:
-            return exact
+        if _describes(followed, is_certain, first, last, size):
+            return followed
+        if is_certain and not followed.is_aligned:
+            return followed
     return _fitted(first, last, size) if not is_certain or followed else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from math import gcd, lcm
 from typing import NamedTuple
 
@@ -46,6 +47,21 @@ class Span(NamedTuple):
     def field(self) -> int:
         """Pixels from the first to the last of the unit that sees most, 0 where none sees any."""
         return max(max(b - a for a, b in zip(self.first, self.last, strict=True)) + 1, 0)
+
+    @property
+    def stride(self) -> Fraction:
+        """Source pixels between neighbours, in the mean."""
+        return Fraction(self.step, len(self.first))
+
+    @property
+    def mean_centre(self) -> Fraction:
+        """The middle of a unit's field less its position times the stride, in the mean over a period."""
+        seeing = [
+            Fraction(a + b, 2) - i * self.stride
+            for i, (a, b) in enumerate(zip(self.first, self.last, strict=True))
+            if a <= b
+        ]
+        return sum(seeing, Fraction(0)) / max(len(seeing), 1)
 
     def after(self, op: AxisOp) -> AnySpan:
         """The span of what an operation makes of this, None where a unit then sees everything."""

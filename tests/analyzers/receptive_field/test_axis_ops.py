@@ -327,3 +327,40 @@ def test_spans_are_the_taps_of_inner_rows(op, spans):
 @pytest.mark.parametrize("axis_op", [axis_ops.reduction, axis_ops.identity, axis_ops.contraction])
 def test_an_empty_axis_is_read_by_nobody(axis_op):
     assert (axis_op(0).taps == axis_ops.OUTSIDE).all()
+
+
+def resized_conv(scale, mode, *kernels):
+    """A resize, and convolutions behind it."""
+    convolutions = [conv(kernel, padding=kernel // 2) for kernel in kernels]
+    return nn.Sequential(Net(lambda x: F.interpolate(x, scale_factor=scale, mode=mode)), *convolutions)
+
+
+PHASES = {
+    "nearest by 4": resized_conv(4, "nearest", 3),
+    "nearest by 3": resized_conv(3, "nearest", 5, 2),
+    "linear by 4": resized_conv(4, "linear", 3, 3),
+    "linear by 8": resized_conv(8, "linear", 7),
+    "linear by 3/2": resized_conv(1.5, "linear", 3),
+    "nearest-exact by 3/4": resized_conv(0.75, "nearest-exact", 3),
+    "transposed": nn.Sequential(nn.ConvTranspose1d(2, 2, 5, 3, 1), conv(3, padding=1)),
+    "transposed, every second": nn.Sequential(nn.ConvTranspose1d(2, 2, 4, 4), conv(3, stride=2, padding=1)),
+    "branches of one centre": Net(
+        lambda x, a, b, u: a(u(x)) + b(u(x)), NARROW, WIDE, nn.Upsample(scale_factor=4)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PHASES)
+def test_padding_and_field_over_phases_are_those_of_the_extents(name):
+    """The field is the widest of any inner unit; the centres of all phases are right in the mean."""
+    field = output_field(PHASES[name], (1, 2, 48))
+    assert field.status == "exact"
+    assert not differences(PHASES[name], (1, 2, 48))
+    (stride,), (padding,), (width,) = field.stride, field.padding, field.receptive_field
+    extents = [(i, *field.extent((i,))[0]) for i in range(field.grid[0])]
+    inner = [(i, first, last) for i, first, last in extents if first > 0 and last < 47]
+    period = Fraction(stride).limit_denominator(64).denominator
+    inner = inner[: len(inner) // period * period]
+    assert max(last - first + 1 for _, first, last in inner) == width
+    centre = sum((first + last) / 2 - i * stride for i, first, last in inner) / len(inner)
+    assert padding == pytest.approx((width - 1) / 2 - centre)
