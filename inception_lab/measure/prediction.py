@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from inception_lab.analyzers.memory.cpu_recurrent import LAYER
 from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
 from inception_lab.analyzers.memory.devices import DEVICES, check_device
 from inception_lab.analyzers.memory.peak import allocator_peak, decomposed_on_meta, peak_memory
@@ -25,6 +26,9 @@ Device = Literal["cpu", "cuda"]
 """A device whose memory is predicted: a key of `analyzers.memory.devices.DEVICES`."""
 
 UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
+RECURRENT_INFERENCE = (
+    "what a fused LSTM holds within itself in inference has no rule: allocator_bytes is a lower bound"
+)
 
 
 def trace_for_device(
@@ -192,8 +196,14 @@ def compare_memory(
     )
     if device == "cuda":
         return MemoryComparison(_predicted_on_cuda(step, measurement), measurement)
-    notes = () if this_processor() else (UNKNOWN_PROCESSOR,)
-    return MemoryComparison(predicted_on_cpu(step), measurement, notes)
+    return MemoryComparison(predicted_on_cpu(step), measurement, tuple(_notes_on_cpu(step)))
+
+
+def _notes_on_cpu(step: Trace) -> Iterator[str]:
+    if not this_processor():
+        yield UNKNOWN_PROCESSOR
+    if step.context.mode == "eval" and any(op.base_name == LAYER for op in step.ops):
+        yield RECURRENT_INFERENCE
 
 
 def predicted_on_cpu(step: Trace) -> PredictedMemory:

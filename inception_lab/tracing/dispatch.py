@@ -214,10 +214,15 @@ def _as_on_cpu(func: OpOverload, args: Sequence[Any], out: Any) -> Any:
     layouts = tuple(None if t is None else layout_of(t) for t in outputs)
     cpu = cpu_layouts(func, args, layouts)
     tensors = tuple(
-        tensor if layout is other else other and other.make()
-        for tensor, layout, other in zip(outputs, layouts, cpu, strict=True)
+        # a kernel never returns one tensor twice, as decompositions do
+        tensor if layout is other and not _is_among(tensor, outputs[:place]) else other and other.make()
+        for place, (tensor, layout, other) in enumerate(zip(outputs, layouts, cpu, strict=True))
     )
     return tensors if isinstance(out, tuple) else tensors[0]
+
+
+def _is_among(tensor: Tensor | None, others: Sequence[Tensor | None]) -> bool:
+    return tensor is not None and any(tensor is other for other in others)
 
 
 def _make(layouts: Layout | tuple[Layout | None, ...]) -> Any:

@@ -63,6 +63,12 @@ def _as_suggested(*places: int) -> Rule:
     return rule
 
 
+def _unchanged(args: Sequence[Any], layouts: Layouts) -> Layouts:
+    """Outputs that lie as the meta kernel says, but are tensors of their own."""
+    del args
+    return layouts
+
+
 def _like(place: int) -> Rule:
     """The first output in the order of this argument's axes."""
 
@@ -149,6 +155,7 @@ RULES: Mapping[OpOverload, Rule] = {
     aten.mse_loss_backward.default: _row_by_row,
     aten.huber_loss_backward.default: _row_by_row,
     aten.smooth_l1_loss_backward.default: _row_by_row,
+    aten.mkldnn_rnn_layer_backward.default: _unchanged,
     aten.pow.Scalar: _row_by_row,
     aten.native_dropout_backward.default: _like(0),
     aten.pixel_shuffle.default: _LIKE_SOURCE,

@@ -160,9 +160,10 @@ def test_outputs_lie_as_those_of_the_kernel(name, arguments, shapes):
 
 
 def test_every_rule_is_needed_and_tested():
-    """But for two that no module runs, whose kernels are those of other operations."""
+    """But for one that is another name of batch norm's kernel, and an LSTM, which memory confirms."""
     tested = {overload(name) for name, *_ in CASES}
-    assert set(RULES) - tested == {aten._native_batch_norm_legit_no_training.default}
+    untested = {aten._native_batch_norm_legit_no_training.default, aten.mkldnn_rnn_layer_backward.default}
+    assert set(RULES) - tested == untested
 
 
 def test_operations_without_a_rule_are_as_they_were():

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from inception_lab.analyzers.memory.cpu_recurrent import kept_workspaces
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Op, Trace
@@ -181,6 +182,12 @@ STEP_COUNTERS = Rule(
     _no_step_counters,
 )
 
+RECURRENT_WORKSPACES = Rule(
+    "a fused LSTM keeps gates, states and room for their gradients",
+    "oneDNN's src/cpu/rnn/rnn_utils.cpp, set_workspace_sizes",
+    kept_workspaces,
+)
+
 CUDA_BLOCK = 512
 """PyTorch's allocator on CUDA hands out multiples of so many bytes (kMinBlockSize)."""
 
@@ -190,7 +197,7 @@ ON_CUDA = (
 )
 
 DEVICES: Mapping[str, Device] = {
-    "cpu": Device(1, (LOSS_TERMS, EVAL_STATISTICS, HALF_STATISTICS)),
+    "cpu": Device(1, (LOSS_TERMS, EVAL_STATISTICS, HALF_STATISTICS, RECURRENT_WORKSPACES)),
     "cuda": Device(
         CUDA_BLOCK, (LOSS_TERMS, EVAL_STATISTICS, DROPOUT_MASKS, STEP_COUNTERS), {"foreach": True}, ON_CUDA
     ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pandas import DataFrame
 
+from inception_lab.analyzers.memory.cpu_recurrent import LAYER, lstm_of, recurrent_workspaces
 from inception_lab.analyzers.memory.cpu_workspaces import Processor, convolution_workspaces
 from inception_lab.analyzers.memory.devices import on_device
 from inception_lab.analyzers.memory.timeline import KINDS, layer_of_call, memory_timeline
@@ -79,7 +80,7 @@ def _peak(trace: Trace, device: str, rounding: int | None) -> PeakMemory:
         layer=row["layer"],
         by_kind={column: int(row[column]) for column in KINDS},
         tensors=_live_tensors(trace, op),
-        notes=tuple(_notes(trace)),
+        notes=tuple(_notes(trace, device)),
     )
 
 
@@ -117,10 +118,11 @@ def _maker(trace: Trace, storage: Storage) -> str:
     return layer_of_call(trace, trace.ops[storage.born].call)
 
 
-def _notes(trace: Trace) -> Iterator[str]:
+def _notes(trace: Trace, device: str) -> Iterator[str]:
     if parts := decomposed_on_meta(trace):
         yield f"{' and '.join(parts)} taken operation by operation; device='cpu' traces fused ones"
-    if trace.context.mode == "train" and any(op.base_name == "mkldnn_rnn_layer" for op in trace.ops):
+    layers = [op for op in trace.ops if op.base_name == LAYER]
+    if trace.context.mode == "train" and any(device != "cpu" or lstm_of(trace, op) is None for op in layers):
         yield "what a fused LSTM keeps for its backward pass is not in it"
 
 
@@ -143,7 +145,7 @@ def decomposed_on_meta(trace: Trace) -> tuple[str, ...]:
 
 @once_per_trace
 def allocator_peak(trace: Trace, processor: Processor) -> int:
-    """Return the most that the CPU's allocator holds, workspaces of convolutions by rule included.
+    """Return the most that the CPU's allocator holds, workspaces of convolutions and LSTMs by rule included.
 
     Args:
         trace: Of any mode.
@@ -162,6 +164,6 @@ def allocator_peak(trace: Trace, processor: Processor) -> int:
     if not len(live):
         return _peak(trace, "cpu", None).peak_bytes
     # taken and given back within its operation, so that a workspace adds to that row alone
-    for op, size in convolution_workspaces(trace, processor).items():
+    for op, size in {**convolution_workspaces(trace, processor), **recurrent_workspaces(trace)}.items():
         live[op] += size
     return int(live.max())

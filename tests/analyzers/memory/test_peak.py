@@ -199,7 +199,6 @@ def test_what_comes_apart_on_meta_is_traced_as_the_cpu_has_it(layer):
 
 
 UNLIKE = {
-    ("LSTM", "train"): "what a fused LSTM keeps for its backward pass is known to its kernel alone",
     ("numpy", "eval"): "memory that numpy made is counted from the start",
     ("numpy", "train"): "memory that numpy made is counted from the start",
 }
