@@ -27,6 +27,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "DispatchKey": "torch._C:DispatchKey",
         "FakeTensor": "torch._subclasses.fake_tensor:FakeTensor",
         "FakeTensorMode": "torch._subclasses.fake_tensor:FakeTensorMode",
+        "HigherOrderOperator": "torch._ops:HigherOrderOperator",
         "TorchDispatchMode": "torch.utils._python_dispatch:TorchDispatchMode",
         "bindings": "torch:_C",
         "clear_cublas_workspaces": "torch._C:_cuda_clearCublasWorkspaces",
@@ -35,6 +36,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "current_dispatch_mode": "torch.utils._python_dispatch:_get_current_dispatch_mode",
         "dynamo_config": "torch._dynamo:config",
         "disable_current_modes": "torch.utils._python_dispatch:_disable_current_modes",
+        "generic_scan": "torch._higher_order_ops.scan:generic_scan",
         "global_backward_hooks": "torch.nn.modules.module:_global_backward_hooks",
         "global_backward_pre_hooks": "torch.nn.modules.module:_global_backward_pre_hooks",
         "global_forward_hooks": "torch.nn.modules.module:_global_forward_hooks",
@@ -91,6 +93,9 @@ OPTIMIZER_DEVICE = "_get_privateuse1_backend_name"
 
 CUDA_FUNCTIONS = ("synchronize", "current_device", "set_device", "_exchange_device", "_maybe_exchange_device")
 """The functions of `torch.cuda` that wait for a GPU or choose one."""
+
+FLEX_ATTENTION, FLEX_DEVICES = "torch.nn.attention.flex_attention", "_validate_device"
+"""The module of flex attention, imported by whoever uses it, and its check of devices."""
 
 MODULE_TENSORS = ("_named_members", "_apply")
 """The functions through which `parameters`, `buffers` and conversions reach the tensors of a module."""

@@ -32,6 +32,7 @@ from inception_lab.tracing.build import Owners, build_trace
 from inception_lab.tracing.calls import FAILED_IN, AutocastMet, CudaMet
 from inception_lab.tracing.contents import ExternalContents, with_python_data
 from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
+from inception_lab.tracing.higher_order import taken_apart
 from inception_lab.tracing.made_up_numbers import VALUES_HINT, refuse_reading
 from inception_lab.tracing.notes import weight_notes
 from inception_lab.tracing.python_data import WatchPythonData
@@ -332,6 +333,7 @@ def _run(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> 
     with (
         below,
         torch_internals.optimized_execution(False),
+        taken_apart(),
         recorder,
         followed(partial(recorder.in_threads, below), members) as run,
     ):
