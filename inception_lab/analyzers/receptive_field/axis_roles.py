@@ -352,11 +352,36 @@ def _meeting_places(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     if len(geometries) < 2 or op.name in _NOT_MEETING:
         return
     first, *others = geometries
-    # pieces put together one after the other do not meet
-    joined = first.axes_in([op.args.get("dim", 0)]) if op.name == "cat" else []
+    joined = joined_axes(op)
     for axis in range(len(first.maps)):
         if axis not in joined and any(_differ(first, other, axis) for other in others):
             yield Evidence(axis, "place", Strength.STATISTIC)
+
+
+def joined_axes(op: Reading) -> Sequence[int]:
+    """The axes whose positions an operation puts one after the other, which is no meeting."""
+    if op.name not in ("cat", "stack"):
+        return ()
+    in_dimension = op.first.axes_in([op.args.get("dim", 0)]) if op.name == "cat" else []
+    geometries = [geometry for geometry in op.inputs if geometry is not None]
+    return in_dimension or selected_axes(geometries)
+
+
+def selected_axes(parts: Sequence[Geometry]) -> list[int]:
+    """The axes of which each part stands for one position, and different parts for different ones."""
+    return [
+        axis
+        for axis in range(len(parts[0].maps))
+        if len({selected_position(part, axis) for part in parts}) > 1
+        and all(selected_position(part, axis) is not None for part in parts)
+    ]
+
+
+def selected_position(part: Geometry, axis: int) -> int | None:
+    """The one position of an axis that a value stands for; None where there are several, or some met."""
+    axis_map = part.maps[axis]
+    positions = axis_map.positions if isinstance(axis_map, Positions) and len(axis_map) == 1 else None
+    return int(positions[0]) if positions is not None else None
 
 
 def _differ(one: Geometry, other: Geometry, axis: int) -> bool:

@@ -60,6 +60,19 @@ def shifted(x, conv):
     return conv((x + after).flatten(0, 1))
 
 
+def written(x, linear):
+    """Features of each token, written one by one."""
+    y = torch.zeros_like(x)
+    for place in range(x.shape[1]):
+        y[:, place] = linear(x[:, place])
+    return y
+
+
+def stacked(x, layer):
+    """A layer of each of the parts along the second dimension, put together again."""
+    return torch.stack([layer(part) for part in x.unbind(1)], 1)
+
+
 def linears(count, width=8):
     return [nn.Linear(width, width) for _ in range(count)]
 
@@ -128,6 +141,14 @@ LAYOUTS = [
     ("frames of one sample", Net(of_frames, CONV), (1, 4, 3, 16, 16), (1, 3, 4)),
     ("frames apart", Net(lambda x, c: c(x.flatten(0, 1)), CONV), (2, 4, 3, 16, 16), (3, 4)),
     ("frames added", Net(lambda x, c: sum(c(y) for y in x.unbind(1)), CONV), (2, 4, 3, 16, 16), (1, 3, 4)),
+    ("frames stacked", Net(stacked, CONV), (2, 4, 3, 16, 16), (3, 4)),
+    (
+        "frames stacked, then averaged",
+        Net(lambda x, c: stacked(x, c).mean(1), CONV),
+        (2, 4, 3, 16, 16),
+        (1, 3, 4),
+    ),
+    ("tokens written", Net(lambda x, a: written(x, a).cumsum(1), nn.Linear(8, 8)), (2, 5, 8), (1,)),
     ("frames shifted", Net(shifted, CONV), (2, 4, 3, 16, 16), (1, 3, 4)),
     ("points", Net(lambda x, a: a(x).amax(1), nn.Linear(3, 8)), (2, 7, 3), (1,)),
     ("points by convolution", Net(lambda x, a: a(x).amax(2), nn.Conv1d(3, 8, 1)), (2, 3, 7), (2,)),
@@ -151,6 +172,8 @@ NO_AXES = [
     ("linear", LINEAR, (2, 5, 8)),
     ("linear of normalised features", nn.Sequential(nn.LayerNorm(8), LINEAR), (2, 5, 8)),
     ("linear of centred features", Net(lambda x, a: a(x - x.mean(-1, keepdim=True)), LINEAR), (2, 5, 8)),
+    ("linear of each", Net(stacked, LINEAR), (2, 5, 8)),
+    ("linear of each, written", Net(written, nn.Linear(8, 8)), (2, 5, 8)),
     ("features alone", LINEAR, (2, 8)),
     ("batch norm of features", nn.Sequential(LINEAR, nn.BatchNorm1d(4)), (2, 8)),
     ("flattened image", nn.Sequential(nn.Flatten(), nn.Linear(256, 4)), (2, 1, 16, 16)),
