@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from inception_lab.counters.counts import CannotRunError, Count
+from inception_lab.counters.sparse_products import sparse_product
 from inception_lab.formulas.terms import COMPLEX_MAC
 from inception_lab.ir import complex_convolutions
 from inception_lab.ir.complex_convolutions import OpLink
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from torch._ops import OpOverload, OpOverloadPacket
 
 Products = Callable[..., int]
+SPARSE = "FlopCounterMode takes a sparse matrix for a dense one, or has no formula for the product"
 COMPLEX = "FlopCounterMode does not count a multiply-accumulate of complex numbers as 4 real ones"
 
 
@@ -106,11 +108,13 @@ class _Run(NamedTuple):
         packet: The operation.
         args: Its positional arguments, shapes in the place of tensors.
         macs: The counter's figure.
+        sparse_product: The multiply-accumulates of a product with a sparse matrix; None of all others.
     """
 
     packet: OpOverloadPacket
     args: list[Any]
     macs: int
+    sparse_product: int | None
 
 
 def flop_counter_mode_counts(_: Trace, request: Request, backends: Sequence[Backend]) -> list[Count]:
@@ -142,9 +146,11 @@ def figures_of(request: Request, backend: Backend) -> tuple[Trace, list[Figure]]
         second_trace = trace_on(backend._replace(executor=executor), request)
     except TraceError as failure:  # the same trace without the counter did not fail
         raise CannotRunError(failure.reason) from failure
+    # a trace may run a model once more for the numbers in it, whose operations are the same
+    runs = executor.runs[: len(second_trace.ops)]
     links = (OpLink(op.base_name, op.reads, op.writes) for op in second_trace.ops)
     double = frozenset(complex_convolutions.of_sums(links))
-    return second_trace, [_figure(run, place in double) for place, run in enumerate(executor.runs)]
+    return second_trace, [_figure(run, place in double) for place, run in enumerate(runs)]
 
 
 class _CountingExecutor:
@@ -162,7 +168,8 @@ class _CountingExecutor:
             result = self._kernels(func, key, args, kwargs)
         macs = self._counter.get_total_flops() // 2
         # shapes alone: a tensor held here would live longer in the trace than in the model
-        self.runs.append(_Run(func.overloadpacket, torch_internals.tree_map(Shape.of, list(args)), macs))
+        shapes = torch_internals.tree_map(Shape.of, list(args))
+        self.runs.append(_Run(func.overloadpacket, shapes, macs, sparse_product(str(func), args)))
         return result
 
 
@@ -176,6 +183,8 @@ def _figure(run: _Run, double: bool) -> Figure:
     """The counter's figure for a run; `double` where it stands for two products of complex numbers."""
     operation = str(run.packet)
     rule = RULES.get(parse_operation_name(operation).base)
+    if run.sparse_product is not None:
+        rule = Rule(SPARSE, lambda macs, *_: macs - run.sparse_product)
     surplus = rule.surplus(run.macs, *run.args) if rule else 0
     why = rule.why.format(operation) if rule and surplus else ""
     factor = COMPLEX_MAC if _has_complex(run.args) else 1 + double

@@ -22,7 +22,9 @@ Views, copies, look-ups, factories and random numbers cost nothing, and in a bac
 count. Training a recurrent layer costs the same by every kernel: the gradients that are required, of weights
 and inputs, and that of every state but the first, unless that one is learned.
 
-Fourier transforms, factorisations and solvers of linear algebra, sparse and quantised layers have no formula;
+A sparse tensor costs what the elements that it stores cost, see `formulas.sparse`.
+
+Fourier transforms, factorisations and solvers of linear algebra and quantised layers have no formula;
 `register_formula` adds one.
 
 Sources: fvcore `jit_handles.py`, XLA `hlo_cost_analysis.cc`, `torch.utils.flop_counter`.
@@ -42,9 +44,11 @@ from torch.utils.flop_counter import flop_registry
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.formulas.free import FREE_OPS, is_free
+from inception_lab.formulas.nested import has_nested, nested_cost
 from inception_lab.formulas.other_flops import OTHER_FLOPS
 from inception_lab.formulas.products import PRODUCTS
 from inception_lab.formulas.sequences import SEQUENCES
+from inception_lab.formulas.sparse import has_sparse, sparse_cost
 from inception_lab.formulas.terms import FREE, Cost, Formula, aten, in_real_macs, per_element
 
 if TYPE_CHECKING:
@@ -196,7 +200,7 @@ def cost_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], out: 
     A formula of a user's own comes first, then one of the tables, then what is free by name, a formula
     registered with `torch.utils.flop_counter`, PyTorch's tag of element-wise operations, the same
     operation out of place, and what is free by kind. The tables hold for the in-place form of an operation
-    too.
+    too. Where a sparse or nested tensor is read or made, its own tables take the place of the others.
 
     Args:
         func: The operation.
@@ -211,6 +215,8 @@ def cost_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], out: 
     base = _out_of_place(packet)
     if entry := _REGISTRY.of(packet) or _REGISTRY.of(base):
         return entry.cost(args, kwargs, out)
+    if (cost := _cost_of_other_layouts(func, base, args, out)) is not None:
+        return cost
     if formula := FORMULAS.get(base):
         return in_real_macs(formula(args, out), args)
     if base in FREE_OPS or func.is_view:
@@ -223,6 +229,19 @@ def cost_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], out: 
     if base is not packet and (functional := getattr(base, func._overloadname, None)):
         return cost_of(functional, args, kwargs, out)
     return FREE if is_free(func) else Cost(counted=False)
+
+
+def _cost_of_other_layouts(
+    func: OpOverload, packet: OpOverloadPacket, args: Sequence[Any], out: Any
+) -> Cost | None:
+    """The cost where a tensor is sparse or nested, which its shape does not tell; None elsewhere."""
+    if has_sparse(args, out):
+        cost = sparse_cost(func, packet, args, out)
+    elif has_nested(args, out) and packet not in SEQUENCES:  # whose formulas know of components
+        cost = nested_cost(func, packet, args, out)
+    else:
+        return None
+    return FREE if not cost.counted and is_free(func) else cost
 
 
 @cache

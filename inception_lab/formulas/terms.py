@@ -66,17 +66,18 @@ def in_real_macs(cost: Cost, args: Sequence[Any]) -> Cost:
 
     PyTorch multiplies no complex matrix by a real one, so that one complex factor tells of both.
     """
-    if not cost.macs or not any(tensor.is_complex() for tensor in _tensors(args)):
+    if not cost.macs or not any(tensor.is_complex() for tensor in tensors_of(args)):
         return cost
     return cost._replace(macs=COMPLEX_MAC * cost.macs)
 
 
-def _tensors(args: Sequence[Any]) -> Iterator[Tensor]:
+def tensors_of(args: Sequence[Any]) -> Iterator[Tensor]:
+    """The tensors among arguments and in their lists."""
     for arg in args:
         if isinstance(arg, Tensor):
             yield arg
         elif isinstance(arg, (list, tuple)):
-            yield from _tensors(arg)
+            yield from tensors_of(arg)
 
 
 def first_output(out: Any) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.formulas.sparse_layouts import dense_parts
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.hardware import device_name
@@ -150,12 +151,15 @@ class StorageTracker(torch_internals.TorchDispatchMode):
 
     def _count(self, tensors: Iterable[Tensor]) -> None:
         for tensor in tensors:
-            storage = tensor.untyped_storage()
-            address, size = storage._cdata, storage.nbytes()
-            if address not in self._watches:
-                self.live_bytes += size
-                # a weak reference tells when the storage goes, and does not keep it
-                self._watches[address] = ref(storage, self._forget(address, size))
+            for part in dense_parts(tensor):
+                self._watch(part.untyped_storage())
+
+    def _watch(self, storage: torch.UntypedStorage) -> None:
+        address, size = storage._cdata, storage.nbytes()
+        if address not in self._watches:
+            self.live_bytes += size
+            # a weak reference tells when the storage goes, and does not keep it
+            self._watches[address] = ref(storage, self._forget(address, size))
 
     def _forget(self, address: int, size: int) -> Callable[[object], None]:
         def forget(_: object) -> None:

@@ -24,8 +24,10 @@ from weakref import WeakSet
 from torch import Tensor, nn
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.formulas.sparse_layouts import COMPRESSED
 from inception_lab.running import torch_internals
 from inception_lab.running.pytree import tensors_within
+from inception_lab.running.stand_ins import like_original
 
 one_run_at_a_time = RLock()
 """Held for as long as a model is substituted; a run within a run of the same thread may take it again."""
@@ -66,7 +68,7 @@ def private_copy(model: nn.Module) -> nn.Module:
         InceptionLabError: It cannot be copied (exit code 3).
     """
     try:
-        own = copy.deepcopy(model)
+        own = copy.deepcopy(model, _copies_of_compressed(model))
     except Exception as error:
         raise InceptionLabError(
             f"cannot be copied: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
@@ -76,6 +78,16 @@ def private_copy(model: nn.Module) -> nn.Module:
     # a copy by a method of the model's own may share modules with it
     _PRIVATE.update(set(own.modules()) - set(model.modules()))
     return own
+
+
+def _copies_of_compressed(model: nn.Module) -> dict[int, Any]:
+    """Copies of the tensors of a compressed sparse layout, which PyTorch cannot copy deeply."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return {
+        id(tensor): like_original(tensor.detach().clone(), tensor)
+        for tensor in tensors
+        if tensor.layout in COMPRESSED
+    }
 
 
 class _Gate(partial[Any]):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from inception_lab.formulas.sparse_layouts import dense_parts, is_sparse
 from inception_lab.running import torch_internals
 from inception_lab.running.bare_mode import BareMode
 from inception_lab.running.pytree import tensors_within
@@ -50,7 +51,8 @@ class LastReference:
         # Python code that adds runs with gradients on, or holds the tensor under a name of its own: then the
         # counts differ. A view of the storage, and gaps between elements, keep the engine from writing there.
         return (
-            not torch.is_grad_enabled()
+            not any(map(is_sparse, tensors_within(args)))
+            and not torch.is_grad_enabled()
             and _references(args) == self._engine_alone
             and torch_internals.storage_use_count(args[0].untyped_storage()._cdata) == _OF_A_TENSOR_AND_PYTHON
             and _without_gaps(args[0])
@@ -98,7 +100,7 @@ def goes_twice(node: Any) -> bool:
 
 
 def _address(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
+    return int(dense_parts(tensor)[0].untyped_storage()._cdata)
 
 
 def _without_gaps(tensor: Tensor) -> bool:

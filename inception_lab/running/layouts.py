@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from inception_lab.formulas.sparse_layouts import is_sparse
 from inception_lab.ir.strides import row_major
 
 
@@ -45,8 +46,11 @@ def intern_layout(
 
 
 def layout_of(tensor: Tensor) -> Layout:
-    """The layout of a tensor."""
-    return intern_layout(tensor.shape, tensor.stride(), tensor.dtype, tensor.device.type)
+    """The layout of a tensor; a sparse one has no strides, and of a nested one it is that of its buffer."""
+    if tensor.is_nested:
+        return intern_layout((tensor.numel(),), (1,), tensor.dtype, tensor.device.type)
+    strides = () if is_sparse(tensor) else tensor.stride()
+    return intern_layout(tensor.shape, strides, tensor.dtype, tensor.device.type)
 
 
 def dense_layout(shape: Sequence[int], dtype: torch.dtype) -> Layout:

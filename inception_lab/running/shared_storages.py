@@ -31,8 +31,8 @@ class Region(NamedTuple):
 
 
 def region_of(tensor: Tensor) -> Region | None:
-    """The stretch of its storage that a tensor reaches over; None where it has no single storage."""
-    if is_lazy(tensor) or not tensor.numel():
+    """The stretch of its storage that a tensor reaches over; None where it has no single one, or no sizes."""
+    if is_lazy(tensor) or tensor.is_nested or not tensor.numel():
         return None
     try:
         storage = tensor.untyped_storage()._cdata

@@ -12,6 +12,35 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.formulas.sparse_layouts import is_sparse
+
+NO_META_FORM = "a sparse or nested tensor has as many elements as its data says, and none without data"
+
+
+class NoMetaForm(InceptionLabError):  # noqa: N818 - it says what a tensor lacks
+    """A tensor that nothing without data can stand in for, so that the model has to run for real.
+
+    Attributes:
+        reason: In one line.
+        blames_meta: True, as of other errors after which a model may run for real.
+    """
+
+    blames_meta = True
+
+    def __init__(self, reason: str = NO_META_FORM) -> None:
+        self.reason = reason
+        super().__init__(reason, hint="build the model on cpu", exit_code=MODEL_FAILED)
+
+
+def require_meta_form(tensor: Tensor) -> None:
+    """Refuse a tensor whose shape and strides do not tell what it holds.
+
+    Raises:
+        NoMetaForm: It is sparse or nested.
+    """
+    if is_sparse(tensor) or tensor.is_nested:
+        raise NoMetaForm
+
 
 StandIn = Callable[[Tensor], Tensor]
 """Makes what stands in for a parameter, a buffer or an example input."""
@@ -35,6 +64,16 @@ def meta_twin(tensor: Tensor) -> Tensor:
     return _new_meta_twin(tensor)
 
 
+def strided_like(tensor: Tensor, device: str) -> Tensor:
+    """A tensor without data of another one's shape, strides and dtype.
+
+    Raises:
+        NoMetaForm: It has no strides.
+    """
+    require_meta_form(tensor)
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
+
+
 def _is_alike(twin: Tensor, tensor: Tensor) -> bool:
     return (
         twin.shape == tensor.shape
@@ -47,8 +86,7 @@ def _is_alike(twin: Tensor, tensor: Tensor) -> bool:
 def _new_meta_twin(tensor: Tensor) -> Tensor:
     _refuse_lazy(tensor)
     key = id(tensor)
-    empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-    twin = like_original(empty, tensor)
+    twin = like_original(strided_like(tensor, "meta"), tensor)
     # The id may be given to another tensor once this one is gone, so that its twin goes with it; the method
     # is bound now, as the dictionary has no name any more when the interpreter ends.
     _meta_twins[key] = _MetaTwin(ref(tensor, partial(_meta_twins.pop, key)), twin)
@@ -80,19 +118,21 @@ def like_original(tensor: Tensor, original: Tensor) -> Tensor:
     """The tensor as what it stands in for: a parameter, or one that takes a gradient."""
     if isinstance(original, nn.Parameter):
         tensor = nn.Parameter(tensor, requires_grad=original.requires_grad)
-    tensor.__dict__.update(original.__dict__)
+    if not original.is_nested:  # among whose attributes are its own values
+        tensor.__dict__.update(original.__dict__)
     return tensor.requires_grad_(original.requires_grad)
 
 
 def meta_input(example: Tensor) -> Tensor:
     """A meta tensor of the layout of an example input."""
-    twin = torch.empty_strided(example.shape, example.stride(), dtype=example.dtype, device="meta")
-    return twin.requires_grad_(example.requires_grad)
+    return strided_like(example, "meta").requires_grad_(example.requires_grad)
 
 
 def cpu_input(example: Tensor) -> Tensor:
     """A copy of an example input; of one without data, random numbers, or zeros where they are whole."""
-    if not example.is_meta:
+    if example.is_meta:
+        require_meta_form(example)
+    else:
         return example.detach().to("cpu", copy=True).requires_grad_(example.requires_grad)
     # named, as the caller may have set another default device
     numbers = torch.zeros(example.shape, dtype=example.dtype, device="cpu")

@@ -20,6 +20,7 @@ from inception_lab.errors import InceptionLabError
 if TYPE_CHECKING:
     from torch._subclasses.fake_tensor import FakeTensor as FakeTensor
     from torch._subclasses.fake_tensor import FakeTensorMode as FakeTensorMode
+    from torch.nested._internal.nested_tensor import NestedTensor as NestedTensor
     from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode
 
 NAMES: Mapping[str, str] = MappingProxyType(
@@ -28,6 +29,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "FakeTensor": "torch._subclasses.fake_tensor:FakeTensor",
         "FakeTensorMode": "torch._subclasses.fake_tensor:FakeTensorMode",
         "HigherOrderOperator": "torch._ops:HigherOrderOperator",
+        "NestedTensor": "torch.nested._internal.nested_tensor:NestedTensor",
         "TorchDispatchMode": "torch.utils._python_dispatch:TorchDispatchMode",
         "bindings": "torch:_C",
         "clear_cublas_workspaces": "torch._C:_cuda_clearCublasWorkspaces",
@@ -71,6 +73,7 @@ ATTRIBUTES: Mapping[str, str] = MappingProxyType(
         "_cdata": "torch:UntypedStorage",
         "_forward_hooks": "torch.nn:Module",
         "_forward_pre_hooks": "torch.nn:Module",
+        "_indices": "torch:Tensor",
         "_modules": "torch.nn:Module",
         "_named_members": "torch.nn:Module",
         "_overloadname": "torch._ops:OpOverload",
@@ -79,6 +82,7 @@ ATTRIBUTES: Mapping[str, str] = MappingProxyType(
         "_schema": "torch._ops:OpOverload",
         "_sequence_nr": "torch.autograd.graph:Node",
         "_use_count": "torch:Tensor",
+        "_values": "torch:Tensor",
         "_version": "torch:Tensor",
     }
 )

@@ -63,6 +63,13 @@ def _unchanged(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) ->
     return Adapted(args, kwargs, {})
 
 
+def _without_sparse(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Adapted:
+    """Refuse a sparse tensor of the model's own, which fake tensors would take for a dense one."""
+    for tensor in tensors_in((*args, *kwargs.values())):
+        stand_ins.require_meta_form(tensor)
+    return _unchanged(func, args, kwargs)
+
+
 def _onto_meta(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Adapted:
     """Make on meta what is made on a device of its own choice, and have data meet no meta tensor."""
     tensors = tensors_in((*args, *kwargs.values()))
@@ -135,7 +142,6 @@ def fake_backend(device: str = "cpu") -> Backend:
 
     def fake_like(tensor: Tensor) -> Tensor:
         with mode:
-            fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
-            return stand_ins.like_original(fake, tensor)
+            return stand_ins.like_original(stand_ins.strided_like(tensor, device), tensor)
 
-    return Backend("fake", Placement("cpu", fake_like, fake_like, mode), FakeExecutor(), _unchanged)
+    return Backend("fake", Placement("cpu", fake_like, fake_like, mode), FakeExecutor(), _without_sparse)

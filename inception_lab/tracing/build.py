@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from inception_lab import __version__
+from inception_lab.formulas.sparse_layouts import is_sparse, shape_of, stored_elements
 from inception_lab.ir import complex_convolutions
 from inception_lab.ir.complex_convolutions import OpLink
 from inception_lab.ir.operation_name import parse_operation_name
@@ -58,7 +59,7 @@ def _context(recorder: Recorder, step: Step, result: StepResult, device: str, fa
     uncounted += recorder.elsewhere  # which leaves out what is not above 0
     return Context(
         model=request.name,
-        input_shapes=tuple(tuple(t.shape) for t in tensors),
+        input_shapes=tuple(map(shape_of, tensors)),
         mode=request.mode,
         loss=result.loss_name,
         optimizer=request.optimizer and request.optimizer.name,
@@ -80,7 +81,7 @@ def _dtype_name(dtype: torch.dtype) -> str:
 
 
 def _memory_format(tensor: Tensor | None) -> str:
-    if tensor is None or tensor.is_contiguous():
+    if tensor is None or is_sparse(tensor) or tensor.is_nested or tensor.is_contiguous():
         return "contiguous"
     channels_last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.dim())
     last = channels_last is not None and tensor.is_contiguous(memory_format=channels_last)
@@ -147,7 +148,9 @@ def _storages(recorder: Recorder, owners: Owners) -> Iterator[Storage]:
     first_backward = phases.index("backward") if "backward" in phases else len(phases)
     for state in recorder.storages.states:
         born, dies = state.born, state.dies
-        kind, name = owners.get(state.id) or (_kind_by_life(born, dies, first_backward), "")
+        # indices belong to whoever has the values
+        owner = owners.get(state.id) or (state.values and owners.get(state.values.id))
+        kind, name = owner or (_kind_by_life(born, dies, first_backward), "")
         yield _new(Storage, (state.id, state.bytes, kind, name, born, dies))
 
 
@@ -217,5 +220,5 @@ def _own_params(parameters: Iterable[tuple[str, Tensor]], modules: Mapping[str, 
                 continue
             others.append(region)
         owner = _owner(path, modules)
-        own[owner] = own.get(owner, 0) + parameter.numel()
+        own[owner] = own.get(owner, 0) + stored_elements(parameter)
     return own

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from inception_lab.formulas.sparse_layouts import is_sparse
 from inception_lab.ir.contents import packed
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Content
@@ -65,11 +66,15 @@ class ExternalContents:
             return
         elif tensor.is_meta:
             self.lost.add(storage)
-        else:
+        elif _has_plain_data(tensor):
             memory = tensor.untyped_storage()
             # fake tensors have storages on meta
             if memory.device.type == "cpu" and memory.nbytes() <= MOST_ELEMENTS * tensor.dtype.itemsize:
                 self.by_storage[storage] = _bytes_in(memory)
+
+
+def _has_plain_data(tensor: Tensor) -> bool:
+    return not (tensor.is_meta or tensor.is_nested or is_sparse(tensor))
 
 
 def _may_be_trained(tensor: Tensor) -> bool:
@@ -172,7 +177,7 @@ def _secondary_inputs(step: Step, existing: Owners) -> Iterator[tuple[int, tuple
 
 def _is_mask_or_index(example: Tensor) -> bool:
     """True for a few numbers, some of them different: those of a placeholder are all alike."""
-    if example.is_meta or example.layout is not torch.strided or example.numel() > MOST_ELEMENTS:
+    if not _has_plain_data(example) or example.numel() > MOST_ELEMENTS:
         return False
     if example.is_complex():  # neither, and their numbers cannot be sorted
         return False
@@ -183,7 +188,7 @@ def _is_mask_or_index(example: Tensor) -> bool:
 
 def _original_bytes(layout: Layout, original: Tensor) -> bytes | None:
     """The bytes of a stand-in's storage, with the numbers of the original."""
-    if original.is_meta or _may_be_trained(original) or original.numel() > MOST_ELEMENTS:
+    if not _has_plain_data(original) or _may_be_trained(original) or original.numel() > MOST_ELEMENTS:
         return None
     try:
         laid_out = torch.empty_strided(layout.shape, layout.strides, dtype=layout.dtype, device="cpu")

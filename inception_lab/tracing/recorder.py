@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import Tensor
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.formulas.nested import has_nested
 from inception_lab.ir.trace import Phase
 from inception_lab.running import torch_internals
 from inception_lab.running.bare_mode import BareMode
@@ -96,14 +97,13 @@ class Recorder(BareMode):
         self, func: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run one operation and write it down."""
+        if types and torch_internals.NestedTensor in types:
+            return NotImplemented  # it calls dense operations on its values, which come here again
         composite = _composite.get(id(func), _UNKNOWN)
         if composite is _UNKNOWN:
             composite = _composite[id(func)] = _is_composite(func)
-        if composite is None:
-            return func(*args, **(kwargs or {}))
-        if composite:  # as on tensors made in inference mode: on all others it is taken apart
-            with self:
-                return func.decompose(*args, **(kwargs or {}))
+        if composite is None or (composite and not has_nested(args, None)):
+            return self._pass_on(func, composite, args, kwargs or {})
         with self._lock:
             call = self._current_call()
             if func is ADD and self._adds_in_place(args):
@@ -129,6 +129,15 @@ class Recorder(BareMode):
             )
             self.ops.append((operation, self.phase, call, tuple(reads), writes))
             return out
+
+    def _pass_on(
+        self, func: OpOverload, composite: bool | None, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        """Answer a question, and run a composite operation part by part."""
+        if not composite:
+            return func(*args, **kwargs)
+        with self:  # as on tensors made in inference mode: on all others it is taken apart
+            return func.decompose(*args, **kwargs)
 
     def _run_adapted(
         self, func: OpOverload, key: list[Any], args: Sequence[Any], kwargs: dict[str, Any]

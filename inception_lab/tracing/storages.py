@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.formulas.sparse_layouts import dense_parts, has_parts, is_sparse
 from inception_lab.ir.trace import Value
 from inception_lab.running import torch_internals
 from inception_lab.running.layouts import Layout, layout_of
 from inception_lab.running.pytree import tensors_within
+from inception_lab.running.stand_ins import NoMetaForm
 from inception_lab.tracing.contents import ExternalContents
 
 MARK = "_inception_lab_version"
@@ -25,12 +27,16 @@ class StorageState:
     """A storage while the trace runs: its current version, and when it was born and died."""
 
     __slots__ = (
-        "__weakref__", "address", "born", "bytes", "current", "dies", "id", "number", "storages", "watch",
-        "writer",
+        "__weakref__", "address", "born", "bytes", "current", "dies", "id", "number", "storages", "values",
+        "watch", "writer",
     )  # fmt: skip
 
-    def __init__(self, storages: Storages, tensor: Tensor, born: int | None) -> None:
+    def __init__(
+        self, storages: Storages, tensor: Tensor, born: int | None, values: StorageState | None = None
+    ) -> None:
         storage = _storage_behind(tensor)
+        # the storage of the values that the indices in this one belong to
+        self.values = values
         self.storages: Any = storages  # None when the trace is over
         self.id, self.bytes = len(storages.states), storage.nbytes()
         self.born = self.writer = born
@@ -114,11 +120,13 @@ class Storages:
                 return version
         if torch_internals.is_functorch_wrapped(tensor):
             return self.version_of(torch_internals.unwrap_functorch(tensor))
+        if tensor.layout is torch.jagged:
+            return self.version_of(_parts(tensor)[0])
         known = len(self.states)
         state = self.storage_of(tensor)
         if state.id >= known and self._is_of_others(tensor, state):
             self.of_others += 1
-        version = state.version(layout_of(tensor), int(tensor.storage_offset()))
+        version = state.version(layout_of(tensor), _offset(tensor))
         setattr(tensor, MARK, version)
         self._marked.append(ref(tensor))
         if tensor.requires_grad and tensor.is_leaf and state.born is None and state.id >= self._adopted:
@@ -147,8 +155,9 @@ class Storages:
 
     def adopt(self, tensor: Tensor) -> int:
         """Make a tensor known that is there before the first operation; returns its storage's id."""
-        state = self.alive.get(_storage_behind(tensor)._cdata) or StorageState(self, tensor, None)
-        version = state.new_version(layout_of(tensor), int(tensor.storage_offset()), None)
+        state = self.alive.get(_storage_behind(tensor)._cdata) or self._new_storage(tensor, None)
+        values = _parts(tensor)[0] if tensor.layout is torch.jagged else tensor
+        version = state.new_version(layout_of(values), _offset(values), None)
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
         self._adopted = len(self.states)
         return state.id
@@ -158,9 +167,18 @@ class Storages:
         return self.alive.get(_storage_behind(tensor)._cdata) or self._external_storage(tensor)
 
     def _external_storage(self, tensor: Tensor) -> StorageState:
-        state = StorageState(self, tensor, None)
+        state = self._new_storage(tensor, None)
         # now, as the first operation that meets it may write to it
         self.contents.keep(state.id, tensor)
+        return state
+
+    def _new_storage(self, tensor: Tensor, born: int | None) -> StorageState:
+        """The state of a new storage, for a sparse tensor that of its values; its indices have their own."""
+        state = StorageState(self, tensor, born)
+        if has_parts(tensor):
+            for indices in _parts(tensor)[1:]:
+                if _storage_behind(indices)._cdata not in self.alive:
+                    StorageState(self, indices, born, state)
         return state
 
     def outputs(self, out: Any) -> tuple[int, ...]:
@@ -174,8 +192,8 @@ class Storages:
     def _output(self, tensor: Tensor) -> int:
         state = self.alive.get(_storage_behind(tensor)._cdata)
         if state is None:
-            state = StorageState(self, tensor, len(self.ops))
-        version = state.new_version(layout_of(tensor), int(tensor.storage_offset()), len(self.ops))
+            state = self._new_storage(tensor, len(self.ops))
+        version = state.new_version(layout_of(tensor), _offset(tensor), len(self.ops))
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
         return version.id
 
@@ -188,8 +206,12 @@ class Storages:
 
     def write(self, tensor: Tensor) -> None:
         """Put every value of a tensor's storage out of date: the current operation writes to it."""
-        state = self.storage_of(tensor)
-        state.bytes = max(state.bytes, tensor.untyped_storage().nbytes())  # it may have grown
+        storage = _storage_behind(tensor)
+        state = self.alive.get(storage._cdata)
+        if state is None and is_sparse(tensor):  # new values have taken the place of the old ones
+            state = self._new_storage(tensor, len(self.ops))
+        state = state or self._external_storage(tensor)
+        state.bytes = max(state.bytes, storage.nbytes())  # it may have grown
         state.written(len(self.ops))
 
     def values_in(self, items: Sequence[Any]) -> tuple[int, ...]:
@@ -223,12 +245,29 @@ class Storages:
 
 
 def _storage_behind(tensor: Tensor) -> torch.UntypedStorage:
+    """The storage of a tensor, of a sparse one that of its values."""
+    if tensor.layout is torch.jagged:
+        return _parts(tensor)[0].untyped_storage()
     try:
         return tensor.untyped_storage()
     except NotImplementedError as error:
+        if is_sparse(tensor) and not tensor.is_meta:
+            return _parts(tensor)[0].untyped_storage()
+        if is_sparse(tensor):
+            raise NoMetaForm from error
         kind = str(tensor.layout).removeprefix("torch.")
         raise InceptionLabError(
             f"a tensor of layout {kind} has no storage to follow",
-            hint="make it dense, as by sparse=False",
+            hint="convert it to a strided one",
             exit_code=MODEL_FAILED,
         ) from error
+
+
+def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
+    """The values and indices of a sparse or jagged tensor, taken out unseen by the modes that are active."""
+    with torch_internals.disable_current_modes():
+        return dense_parts(tensor)
+
+
+def _offset(tensor: Tensor) -> int:
+    return 0 if is_sparse(tensor) or tensor.is_nested else int(tensor.storage_offset())

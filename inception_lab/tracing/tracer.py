@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, InputRefused
+from inception_lab.formulas.sparse_layouts import shape_of
 from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.inputs import Arguments, Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, OptimizerError
+from inception_lab.running.stand_ins import NoMetaForm
 from inception_lab.running.step import Request, Step, StepResult, prepared, request_of
 from inception_lab.running.threads import followed
 from inception_lab.tracing.assumed_cuda import (
@@ -141,7 +143,7 @@ def _trace_request(request: Request, device: str, meta_only: bool, prepare: Prep
     """Trace without data, or for real where that fails and a real run may not."""
     try:
         return _trace_without_data(request, device, prepare)
-    except (TraceError, OptimizerError) as failure:
+    except (TraceError, OptimizerError, NoMetaForm) as failure:
         # a model that is itself on meta has no weights to run with
         if meta_only or not failure.blames_meta or not _has_data(request.model):
             raise
@@ -177,7 +179,7 @@ class TraceError(InceptionLabError):
     """
 
     def __init__(self, error: Exception, recorder: Recorder, name: str, call: Arguments) -> None:
-        shapes = ", ".join("x".join(map(str, x.shape)) for x in call.tensors.values())
+        shapes = ", ".join("x".join(map(str, shape_of(x))) for x in call.tensors.values())
         run = f"run on an input of {shapes}" if call.tensors else "run without an input"
         path = error.__dict__.get(FAILED_IN, "")
         place = f" in {path}" if path else ""

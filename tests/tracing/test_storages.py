@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from inception_lab.errors import InceptionLabError
+from inception_lab.running.stand_ins import NoMetaForm
 from inception_lab.tracing.contents import ExternalContents
 from inception_lab.tracing.storages import MARK, Storages
 
@@ -148,6 +149,18 @@ class TestRelease:
 
 
 def test_a_tensor_without_a_storage_is_refused(tracking):
-    with pytest.raises(InceptionLabError, match="sparse_coo has no storage to follow; make it dense") as e:
-        tracking.read(torch.eye(2).to_sparse())
+    with pytest.raises(InceptionLabError, match="_mkldnn has no storage to follow") as e:
+        tracking.read(torch.eye(2).to_mkldnn())
     assert e.value.exit_code == 3
+    with pytest.raises(NoMetaForm):
+        tracking.read(torch.eye(2).to_sparse().to("meta"))
+
+
+def test_a_sparse_tensor_lies_in_the_storages_of_its_values_and_indices(tracking):
+    places = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1, 2])
+    adjacency = torch.sparse_csr_tensor(*places, torch.ones(3), (3, 3))
+    tracking.read(adjacency)
+    assert [state.bytes for state in tracking.storages.states] == [3 * 4, 4 * 8, 3 * 8]
+    values = adjacency.values()
+    tracking.read(values)
+    assert len(tracking.storages.states) == 3

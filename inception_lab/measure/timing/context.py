@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from inception_lab import __version__
+from inception_lab.formulas.sparse_layouts import is_sparse, shape_of
 from inception_lab.measure.hardware import Precisions, device_name, float32_precisions
 from inception_lab.running.step import Step
 
@@ -25,7 +26,7 @@ def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
         "tool": f"inception_lab {__version__}",
         "torch": torch.__version__.partition("+")[0],
         "model": request.name,
-        "input_shapes": [list(tensor.shape) for tensor in step.arguments.tensors.values()],
+        "input_shapes": [list(shape_of(tensor)) for tensor in step.arguments.tensors.values()],
         "mode": request.mode,
         "dtype": str(step.dtype).removeprefix("torch."),
         "memory_format": _memory_format(step),
@@ -95,6 +96,7 @@ _SOFTWARE: Mapping[str, Callable[[], dict[str, Any]]] = {"cpu": _cpu_software, "
 def _memory_format(step: Step) -> str:
     """`channels_last` where a weight or an input of four axes is so and not contiguous too."""
     tensors = [*step.model.parameters.values(), *step.arguments.tensors.values()]
-    last = (t.is_contiguous(memory_format=torch.channels_last) for t in tensors if t.dim() == 4
-            and not t.is_contiguous())  # fmt: skip
+    strided = (tensor for tensor in tensors if not (is_sparse(tensor) or tensor.is_nested))
+    images = [tensor for tensor in strided if tensor.dim() == 4]
+    last = (t.is_contiguous(memory_format=torch.channels_last) for t in images if not t.is_contiguous())
     return "channels_last" if any(last) else "contiguous"
