@@ -32,7 +32,8 @@ HEADER = (
 INTRODUCTION = (
     "For each layer, along each axis, the first and last input pixel that a unit sees as computed from the "
     "trace, and as shown by the gradient of that unit in a real run: weights positive, means in place of "
-    "maxima, LRN, normalisation and activations passed through, float64. The first two units, the middle one "
+    "maxima, LRN, batch norm and activations passed through, statistics and gates real, and in a second run "
+    "held fixed for what local paths see, float64. The first two units, the middle one "
     "and the last two of each layer are compared, on inputs that are longer than the longest field along one "
     "axis and as narrow as the net takes along the other. Every unit has a row in "
     "[gradients.csv](gradients.csv). A gradient below 5e-324 would be lost."

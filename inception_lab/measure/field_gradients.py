@@ -1,19 +1,21 @@
 """Receptive fields by gradient: the source pixels that a unit has a gradient to, beside computed ones.
 
 A model made positive has a gradient above zero exactly where an output depends on an input. One backward
-pass from one unit shows its field. No rule of `analyzers.receptive_field` takes part.
+pass from one unit shows its field. Statistics and gates are real in one run; in a second one those that see a
+whole axis are held fixed, so that the local paths remain. No rule of `analyzers.receptive_field` takes part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pandas import DataFrame
-from torch import nn
+from torch import Tensor, nn
 from torch.autograd.graph import allow_mutation_on_saved_tensors
 
 from inception_lab.analyzers.receptive_field.field import Field
@@ -40,7 +42,8 @@ def check_fields(
 ) -> DataFrame:
     """Compare computed fields with gradients, axis by axis, on strips that are longer than the fields.
 
-    Along each axis the first two units of a layer, the middle one and the last two are checked.
+    Along each axis the first two units of a layer, the middle one and the last two are checked: all that
+    they see, and what they see on local paths alone, without statistics and gates taken of the whole axis.
 
     Args:
         model: Any module; it is left as it was found. Its weights do not matter.
@@ -55,7 +58,9 @@ def check_fields(
         A row per layer, axis and unit: `layer`, `axis`, `unit` (position along the axis), `length` (of the
         source along the axis), `status` of the computed field, its `first` and `last` pixel (0 and -1 where
         a unit sees nothing but padding), `gradient_first` and `gradient_last` (the same by gradient),
-        `smallest_gradient` (the smallest above zero; float64 holds nothing below 5e-324) and `agree`.
+        `smallest_gradient` (the smallest above zero; float64 holds nothing below 5e-324), `local_first`,
+        `local_last`, `local_gradient_first` and `local_gradient_last` (the same of local paths; of all paths
+        where there are no others), and `agree`.
 
     Raises:
         InceptionLabError: The net does not run, or a layer has no spatial axes.
@@ -70,8 +75,15 @@ def check_fields(
         shape = strip(model, input_shape, axis, layers, source, beside)
         fields = fields_of_layers(trace(model, shape, args=args, kwargs=kwargs), layers, source)
         units = [Unit(layer, place) for layer, field in fields.items() for place in _places(field, axis)]
-        for unit, gradient in zip(units, input_gradients(model, shape, units, source, beside), strict=True):
-            rows.append(_row(unit, axis, fields[unit.layer], gradient))
+        gradients = input_gradients(model, shape, units, source, beside)
+        local_gradients = gradients
+        # without a statistic over a whole axis all paths are local
+        if any(field.global_context for field in fields.values()):
+            local_gradients = input_gradients(model, shape, units, source, beside, held_axis=axis)
+        for unit, gradient, local in zip(units, gradients, local_gradients, strict=True):
+            # where no path is local, all of them are meant
+            local_or_all = local if local.any() else gradient
+            rows.append(_row(unit, axis, fields[unit.layer], gradient, local_or_all))
     return DataFrame(rows)
 
 
@@ -115,6 +127,7 @@ def input_gradients(
     units: Sequence[Unit],
     source: str = "",
     beside: Inputs = (),
+    held_axis: int | None = None,
 ) -> list[NDArray[np.float64]]:
     """The gradient of units by the source, positive where they depend on it.
 
@@ -126,6 +139,7 @@ def input_gradients(
         units: Of the layers' first calls.
         source: Path of the layer by whose output is differentiated; empty for the input.
         beside: Other arguments of the model.
+        held_axis: The axis of which statistics that see all of it are held fixed; by default none is.
 
     Returns:
         For each unit, an array of the source's spatial axes: the gradient added up over batch and channels.
@@ -144,9 +158,19 @@ def input_gradients(
         allow_mutation_on_saved_tensors(),
     ):
         others = arguments(beside, torch.float64, cpu_input)
-        with Positive():
+        with Positive(None if held_axis is None else partial(_sees_all, probes, held_axis)):
             model(images if source else probes.begin(images), *others.args, **others.kwargs)
         return [probes.gradient(unit).sum((0, 1)).numpy() for unit in units]
+
+
+def _sees_all(probes: Probes, axis: int, statistic: Tensor, x: Tensor) -> bool:
+    """True where a statistic sees as much of an axis of the source as all that it is taken of."""
+    if probes.leaf is None:
+        return False
+    # any element will do: each of those along other axes is taken of all of this one
+    one, everything = statistic.flatten()[statistic.numel() // 2], x.sum()
+    spans = [span(probes.gradient_of(output).sum((0, 1)).numpy(), axis) for output in (one, everything)]
+    return spans[0] == spans[1] and spans[0][0] < spans[0][1]
 
 
 def span(gradient: NDArray[np.float64], axis: int) -> Span:
@@ -160,10 +184,11 @@ def span(gradient: NDArray[np.float64], axis: int) -> Span:
     return (int(places[0]), int(places[-1])) if len(places) else NOTHING
 
 
-def _row(unit: Unit, axis: int, field: Field, gradient: NDArray[np.float64]) -> dict[str, Any]:
-    first, last = field.extent(unit.position)[axis]
-    computed_span = (first, last) if first <= last else NOTHING
-    gradient_span = span(gradient, axis)
+def _row(
+    unit: Unit, axis: int, field: Field, gradient: NDArray[np.float64], local: NDArray[np.float64]
+) -> dict[str, Any]:
+    computed_span, gradient_span = field.extent(unit.position)[axis], span(gradient, axis)
+    local_span, local_gradient_span = field.local_extent(unit.position)[axis], span(local, axis)
     return {
         "layer": unit.layer,
         "axis": axis,
@@ -175,7 +200,11 @@ def _row(unit: Unit, axis: int, field: Field, gradient: NDArray[np.float64]) -> 
         "gradient_first": gradient_span[0],
         "gradient_last": gradient_span[1],
         "smallest_gradient": min(gradient[gradient > 0], default=0.0),
-        "agree": computed_span == gradient_span,
+        "local_first": local_span[0],
+        "local_last": local_span[1],
+        "local_gradient_first": local_gradient_span[0],
+        "local_gradient_last": local_gradient_span[1],
+        "agree": (computed_span, local_span) == (gradient_span, local_gradient_span),
     }
 
 

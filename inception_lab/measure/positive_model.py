@@ -1,7 +1,8 @@
 """A model made linear and positive: no two paths from an input to an output cancel.
 
-Weights are positive, maxima are means, activations and normalisations pass gradients on unchanged.
-Functions are replaced as they are called, so that no model has to be edited.
+Weights are positive, maxima are means, activations pass gradients on unchanged, and a normalisation is the
+sum of what it normalises and of the mean over what its statistics are taken of. Functions are replaced as
+they are called, so that no model has to be edited.
 """
 
 from __future__ import annotations
@@ -47,13 +48,40 @@ class InFloat64(TorchFunctionMode):
         return out.double() if is_new else out
 
 
+Fixes = Callable[[Tensor, Tensor], bool]
+"""Tells of a statistic, and of what it is taken of, if it is held fixed."""
+
+
 class Positive(TorchFunctionMode):
-    """A mode that runs functions by their replacements, in whatever module they are called."""
+    """A mode that runs functions by their replacements, in whatever module they are called.
+
+    Args:
+        fixes: Tells of each mean over places, channels or keys if it is held fixed; by default none is.
+    """
+
+    def __init__(self, fixes: Fixes | None = None) -> None:
+        super().__init__()
+        self._fixes = fixes
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        return REPLACEMENTS.get(func, func)(*args, **(kwargs or {}))
+        named = kwargs or {}
+        if func in STATISTICS:
+            return STATISTICS[func](self._statistic, *args, **named)
+        out = REPLACEMENTS.get(func, func)(*args, **named)
+        if func not in REDUCTIONS:
+            return out
+        # a product may be a sum over all keys; of two tensors the second has them
+        return self._statistic(out, [*tensors_within((args, named))][-1])
+
+    def _statistic(self, statistic: Any, x: Any) -> Any:
+        """A statistic as it is handed on: without its gradient where it is held fixed."""
+        if isinstance(statistic, tuple):
+            # maxima with their indices
+            return type(statistic)((self._statistic(statistic[0], x), *statistic[1:]))
+        is_fixed = self._fixes and statistic.requires_grad and self._fixes(statistic, x)
+        return statistic.detach() if is_fixed else statistic
 
 
 class _One(torch.autograd.Function):
@@ -74,14 +102,57 @@ def _one(x: Tensor, *_: Any, **__: Any) -> Tensor:
     return ones
 
 
-def _softmax(x: Tensor, dim: int | None = -1, *_: Any, **__: Any) -> Tensor:
-    """Each output depends on all positions along the dimension."""
-    return _one(x + x.mean(dim, keepdim=True))
+Statistic = Callable[[Tensor, Tensor], Tensor]
+"""Hands a statistic on, of what it is taken of."""
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Tensor:
+def _with_mean(statistic: Statistic, x: Tensor, dims: int | list[int] | None) -> Tensor:
+    """Each output depends on all that is along the dimensions, and on its own element."""
+    return _one(x + statistic(x.mean(dims, keepdim=True), x))
+
+
+def _softmax(statistic: Statistic, x: Tensor, dim: int | None = -1, *_: Any, **__: Any) -> Tensor:
+    return _with_mean(statistic, x, dim)
+
+
+def _attention(statistic: Statistic, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Tensor:
     """Each query's result depends on all keys and values."""
-    return _one(query.mean(-1, True) + key.mean((-2, -1), True) + value.mean(-2, True))
+    keys, values = statistic(key.mean((-2, -1), True), key), statistic(value.mean(-2, True), value)
+    return _one(query.mean(-1, True) + keys + values)
+
+
+def _group_norm(statistic: Statistic, x: Tensor, num_groups: int, *_: Any, **__: Any) -> Tensor:
+    groups = x.reshape(x.shape[0], num_groups, -1, *x.shape[2:])
+    return _with_mean(statistic, groups, list(range(2, groups.ndim))).view(x.shape)
+
+
+def _instance_norm(statistic: Statistic, x: Tensor, *_: Any, **__: Any) -> Tensor:
+    return _with_mean(statistic, x, list(range(2, x.ndim)))
+
+
+def _layer_norm(
+    statistic: Statistic, x: Tensor, normalized_shape: Sequence[int], *_: Any, **__: Any
+) -> Tensor:
+    return _with_mean(statistic, x, list(range(-len(normalized_shape), 0)))
+
+
+def _normalize(statistic: Statistic, x: Tensor, p: float = 2.0, dim: int = 1, *_: Any, **__: Any) -> Tensor:
+    del p
+    return _with_mean(statistic, x, dim)
+
+
+def _deviation(
+    statistic: Statistic, x: Tensor, *args: Any, dim: Any = None, keepdim: bool = False, **_: Any
+) -> Tensor:
+    """A variance or a deviation depends on all that it is taken over."""
+    # a flag in the place of the dimensions is the correction of one over everything
+    dims = next((arg for arg in args if not isinstance(arg, bool)), dim)
+    return statistic(x.mean(dims, keepdim) if dims is not None else x.mean(), x)
+
+
+def _deviation_and_mean(statistic: Statistic, x: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    deviation = _deviation(statistic, x, *args, **kwargs)
+    return deviation, deviation
 
 
 def _mean_pool(axes: int, with_indices: bool) -> Callable[..., Any]:
@@ -180,11 +251,7 @@ REPLACEMENTS: dict[Any, Callable[..., Any]] = {
         sin cos floor round dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout"""
         ),
     ),
-    **_each(
-        _one, "batch_norm instance_norm layer_norm group_norm rms_norm local_response_norm normalize __pow__"
-    ),
-    **_each(_softmax, "softmax log_softmax softmin"),
-    **_each(_attention, "scaled_dot_product_attention"),
+    **_each(_one, "batch_norm local_response_norm __pow__"),
     **{func: _mean_pool(n, False) for n in _CONVOLUTIONS for func in _functions(f"max_pool{n}d")},
     **{func: _mean_pool(n, True) for n in _CONVOLUTIONS for func in _functions(f"max_pool{n}d_with_indices")},
     **{func: _adaptive_pool(n) for n in _CONVOLUTIONS for func in _functions(f"adaptive_max_pool{n}d")},
@@ -196,3 +263,36 @@ REPLACEMENTS: dict[Any, Callable[..., Any]] = {
     **_each(_reversed_quotient, "__rdiv__ __rtruediv__"),
 }
 """Replacements by function. To replace one more, add its row."""
+
+STATISTICS: dict[Any, Callable[..., Any]] = {
+    **_each(_softmax, "softmax log_softmax softmin"),
+    **_each(_attention, "scaled_dot_product_attention"),
+    **_each(_group_norm, "group_norm"),
+    **_each(_instance_norm, "instance_norm"),
+    **_each(_layer_norm, "layer_norm rms_norm"),
+    **_each(_normalize, "normalize"),
+    **_each(_deviation, "var std"),
+    **_each(_deviation_and_mean, "var_mean std_mean"),
+}
+"""Replacements that take statistics, and hand them on by their first argument."""
+
+REDUCTIONS = frozenset(
+    _functions(
+        *[
+            "mean",
+            "sum",
+            "amax",
+            "amin",
+            "max",
+            "min",
+            "logsumexp",
+            "norm",
+            "matmul",
+            "bmm",
+            "einsum",
+            "__matmul__",
+        ],
+        *[f"adaptive_{kind}_pool{axes}d" for kind in ("avg", "max") for axes in _CONVOLUTIONS],
+    )
+)
+"""Functions whose result may be a statistic, or a sum over all keys."""

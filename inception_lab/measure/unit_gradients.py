@@ -69,7 +69,12 @@ class Probes:
         if self.leaf is None or unit not in self.outputs:
             absent = unit.layer if self.leaf is not None else self.source
             raise InceptionLabError("it never ran", where=absent, hint="name a layer that does")
-        output, gradient = self.outputs[unit], None
+        return self.gradient_of(self.outputs[unit])
+
+    def gradient_of(self, output: Tensor) -> Tensor:
+        """The gradient of a scalar by the source; zeros where it does not depend on it."""
+        assert self.leaf is not None
+        gradient = None
         if output.requires_grad:
             # one graph serves all units; a unit that sees only constants has none to the leaf
             (gradient,) = torch.autograd.grad(output, self.leaf, retain_graph=True, allow_unused=True)

@@ -1,16 +1,13 @@
 """The gradient oracle itself: what it sees of nets whose fields are worked out by hand."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
-from inception_lab.analyzers.receptive_field.axis_maps import Extents
-from inception_lab.analyzers.receptive_field.field import fields
+from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes, source_of
+from inception_lab.analyzers.receptive_field.field import Field, fields
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.measure.field_gradients import NOTHING, check_fields, input_gradients, span, strip
 from inception_lab.measure.unit_gradients import Unit
@@ -68,8 +65,7 @@ def test_the_last_window_is_rounded_up_as_torch_does():
         F.relu, F.gelu, torch.tanh, torch.sigmoid, F.hardswish, lambda x: x.relu_(), lambda x: -x,
         lambda x: 1 - x, lambda x: x - 1, lambda x: 1 / (x + 1), lambda x: x / (1 + x), lambda x: x**2,
         lambda x: x - x.detach(), lambda x: x.clone().sub_(2 * x), lambda x: torch.maximum(x, 0 * x),
-        lambda x: F.local_response_norm(x, 3), lambda x: F.layer_norm(x, x.shape[1:]),
-        lambda x: F.group_norm(x, 1), lambda x: F.normalize(x, dim=1), lambda x: F.softmax(x, 1),
+        lambda x: F.local_response_norm(x, 3), lambda x: F.normalize(x, dim=1), lambda x: F.softmax(x, 1),
         lambda x: F.dropout(x, 0.99, training=True), lambda x: x * torch.sigmoid(x) - x,
         lambda x: x.max(1, keepdim=True)[0], lambda x: x.amax(1, keepdim=True), lambda x: x.clamp(2, 3),
     ],
@@ -83,6 +79,48 @@ def test_what_works_element_by_element_sees_its_own_pixel(function):
 def test_softmax_and_maxima_along_an_axis_see_all_of_it():
     for function in (lambda x: F.softmax(x, 2), lambda x: x.max(2, keepdim=True)[0]):
         assert pixels(Net(function), (1, 2, 4), (0,)) == [0, 1, 2, 3]
+
+
+NORMALISATIONS = [
+    lambda x: F.layer_norm(x, x.shape[1:]),
+    lambda x: F.layer_norm(x, x.shape[2:]),
+    lambda x: F.group_norm(x, 2),
+    lambda x: F.instance_norm(x),
+    lambda x: F.softmax(x, 2),
+    lambda x: F.normalize(x, dim=2),
+    lambda x: (x - x.mean(2, keepdim=True)) / (1 + x.std(2, keepdim=True)),
+    lambda x: x - torch.var_mean(x, 2, keepdim=True)[0],
+    lambda x: x * torch.sigmoid(F.adaptive_avg_pool1d(x, 1)),
+    lambda x: x + x.max(2, keepdim=True)[0],
+    lambda x: x + x @ x.transpose(1, 2).softmax(-1) @ x,
+    lambda x: x + F.scaled_dot_product_attention(*[x.transpose(1, 2)] * 3).transpose(1, 2),
+]
+
+
+@pytest.mark.parametrize("function", NORMALISATIONS)
+def test_statistics_and_gates_are_real_or_held_fixed(function):
+    assert pixels(Net(function), (1, 4, 5), (2,)) == [0, 1, 2, 3, 4]
+    (local,) = input_gradients(Net(function), (1, 4, 5), [Unit("(model)", (2,))], held_axis=0)
+    assert np.flatnonzero(local).tolist() == [2]
+
+
+def test_statistics_of_windows_are_never_held_fixed():
+    def function(x):
+        windows = x.unflatten(2, (-1, 4))
+        return (windows + windows.mean(3, keepdim=True)).flatten(2)
+
+    (local,) = input_gradients(Net(function), (1, 4, 12), [Unit("(model)", (5,))], held_axis=0)
+    assert np.flatnonzero(local).tolist() == [4, 5, 6, 7]
+
+
+def test_statistics_of_rows_are_held_fixed_along_rows_alone():
+    net = Net(lambda x: x + x.mean(3, keepdim=True))
+    unit = [Unit("(model)", (1, 2))]
+    spans_of_row = [[span(g, axis) for axis in (0, 1)] for g in input_gradients(net, (1, 4, 3, 5), unit)]
+    assert spans_of_row == [[(1, 1), (0, 4)]]
+    for held_axis, row in [(0, (0, 4)), (1, (2, 2))]:
+        (local,) = input_gradients(net, (1, 4, 3, 5), unit, held_axis=held_axis)
+        assert [span(local, axis) for axis in (0, 1)] == [(1, 1), row]
 
 
 class Difference(nn.Module):
@@ -136,14 +174,31 @@ def test_a_unit_of_padding_alone_sees_nothing():
 
 def test_a_wrong_field_is_found_out(monkeypatch):
     def wrong_fields(trace, source):
-        return {
-            value: replace(field, axes=tuple(Extents.identity(n) for n in field.grid))
-            for value, field in fields(trace, source).items()
-        }
+        by_value = fields(trace, source)
+        own_pixel = by_value[source_of(trace, source).value]
+        return dict.fromkeys(by_value, own_pixel)
 
     monkeypatch.setattr("inception_lab.measure.unit_gradients.fields", wrong_fields)
     rows = check_fields(nn.Conv1d(1, 1, 3, padding=1), (1, 1, 9))
     assert not rows.agree.any()
+
+
+def test_both_kinds_of_paths_are_checked():
+    net = nn.Sequential(nn.Conv1d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.Conv1d(4, 4, 3, padding=1))
+    middle = check_fields(net, (1, 2, 32), ["0", "1", "2"]).groupby("layer").nth(2)
+    assert middle.agree.all()
+    whole = middle.gradient_last - middle.gradient_first + 1
+    assert whole.tolist() == [3, *[middle.length.iloc[0]] * 2]
+    assert (middle.local_gradient_last - middle.local_gradient_first + 1).tolist() == [3, 3, 5]
+
+
+@pytest.mark.parametrize("name", ["extent", "local_extent"])
+def test_a_wrong_kind_of_path_is_found_out(monkeypatch, name):
+    """Everything for the local part, and the local part for everything."""
+    other = {"extent": "local_extent", "local_extent": "extent"}[name]
+    monkeypatch.setattr(Field, name, getattr(Field, other))
+    net = nn.Sequential(nn.Conv1d(2, 4, 3, padding=1), nn.GroupNorm(2, 4))
+    assert not check_fields(net, (1, 2, 32), ["1"]).agree.any()
 
 
 def test_rows_and_strip():
