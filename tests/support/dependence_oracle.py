@@ -50,6 +50,18 @@ def gated(x: Tensor, gate: Tensor) -> Tensor:
     return x + gate if IS_ASKED.get() else x * gate
 
 
+def uneven(x: Tensor) -> Tensor:
+    """The same; where dependence is asked for, the tangent of each element by a factor of its own.
+
+    Copies of one value and what was added to all of them would cancel in a softmax or a normalisation.
+    """
+    primal, tangent = forward_ad.unpack_dual(x) if is_asked() else (x, None)
+    if tangent is None:
+        return x
+    factors = torch.rand(x.shape[1:], dtype=x.dtype, generator=_generator()) + 0.5
+    return forward_ad.make_dual(primal.clone(), (tangent * factors).clone())
+
+
 def is_asked() -> bool:
     """True in a run that is made for its dependence."""
     return IS_ASKED.get()

@@ -223,13 +223,18 @@ def _contains(spans: Spans, others: Spans) -> bool:
 def _projection_fault(
     step: str, trace: Trace, computed: Field, pixel: tuple[int, ...], order: tuple[int, ...], truth: _Truth
 ) -> Fault | None:
+    grid = computed.grid if len(computed.grid) == len(order) else (0,) * len(order)
     reached = dict(zip(order, projection(truth.whole[step], pixel), strict=True))
     right = tuple([None if reached[n] == NOTHING else reached[n] for n in range(len(order))])
+    # one unit may stand for all along an axis that see the same
+    right = tuple([(0, 0) if span and n == 1 else span for span, n in zip(right, grid, strict=True)])
     try:
         said: Spans | str = _joint(projective_field(trace, pixel, step))
     except Exception as error:
         said = _in_words(error)
     is_certain = computed.status in CERTAIN
+    if len(said) != len(right) and not isinstance(said, str):
+        return Fault("grid", step, f"{computed.status} pixel {pixel} reaches {said}", f"{right}")
     if isinstance(said, str) or ((said != right) if is_certain else not _contains(said, right)):
         kind = "projective" if is_certain else "projective bound"
         return Fault(kind, step, f"{computed.status} pixel {pixel} reaches {said}", f"{right}")

@@ -69,14 +69,18 @@ def prelu(x, w):
 # ------------------------------------------------------------------------------ normalisations
 
 
-def _several(first: int) -> Callable[[random.Random, Shape], Options | None]:
-    """Draws nothing, where dimensions from one on have several values: a norm of one value is constant."""
-    return lambda _, shape: {} if prod(shape[first:]) > 1 else None
+def _norm(function: Callable[[Tensor], Tensor], x: Tensor, *dims: int) -> Tensor:
+    """A normalisation over dimensions; its statistics held fixed, where those of their axes are.
+
+    Over one value it would be constant, which no net has on purpose.
+    """
+    assert prod([x.shape[dim] for dim in dims]) > 1
+    axes = [dim - 2 for dim in dims if dim > 1]
+    return x * 1.5 if is_fixed(*axes) else function(x)
 
 
-def _draw_dim(rng: random.Random, shape: Shape) -> Options | None:
-    dims = [dim for dim in range(1, len(shape)) if shape[dim] > 1]
-    return {"dim": rng.choice(dims)} if dims else None
+def _draw_dim(rng: random.Random, shape: Shape) -> Options:
+    return {"dim": rng.randrange(1, len(shape))}
 
 
 @operation(weights=lambda shape: [(shape[1],), (shape[1],)])
@@ -86,36 +90,37 @@ def batch_norm(x, scale, shift):
     return F.batch_norm(x, mean, var, scale, shift)
 
 
-@operation(
-    lambda rng, shape: {"groups": groups(rng, shape[1])} if prod(shape[2:]) > 1 else None,
-    lambda shape, **_: [(shape[1],)] * 2,
-    reduces=True,
-)
+def _scale_and_shift(shape: Shape, **_) -> list[Shape]:
+    return [(shape[1],)] * 2
+
+
+@operation(lambda rng, shape: {"groups": groups(rng, shape[1])}, _scale_and_shift, reduces=True)
 def group_norm(x, scale, shift, *, groups):
-    return x * 1.5 if is_fixed(*_all_axes(x)) else F.group_norm(x, groups, scale, shift)
+    assert prod(x.shape[1:]) > groups
+    return _norm(lambda x: F.group_norm(x, groups, scale, shift), x, *range(1, x.ndim))
 
 
-@operation(_several(2), lambda shape: [(shape[1],)] * 2, reduces=True)
+@operation(weights=_scale_and_shift, reduces=True)
 def instance_norm(x, scale, shift):
-    return x * 1.5 if is_fixed(*_all_axes(x)) else F.instance_norm(x, weight=scale, bias=shift)
+    return _norm(lambda x: F.instance_norm(x, weight=scale, bias=shift), x, *range(2, x.ndim))
 
 
-@operation(_several(1), reduces=True)
+@operation(reduces=True)
 def layer_norm(x):
     """Over channels and places."""
-    return x * 1.5 if is_fixed(*_all_axes(x)) else F.layer_norm(x, x.shape[1:])
+    return _norm(lambda x: F.layer_norm(x, x.shape[1:]), x, *range(1, x.ndim))
 
 
-@operation(_several(-1), reduces=True)
+@operation(reduces=True)
 def layer_norm_of_last(x):
     """Over the last axis alone."""
-    return x * 1.5 if is_fixed(x.ndim - 3) else F.layer_norm(x, x.shape[-1:])
+    return _norm(lambda x: F.layer_norm(x, x.shape[-1:]), x, x.ndim - 1)
 
 
-@operation(lambda _, shape: {} if shape[1] > 1 else None)
+@operation()
 def layer_norm_of_channels(x):
     """Of each place, as ConvNeXt does."""
-    return F.layer_norm(x.movedim(1, -1), x.shape[1:2]).movedim(-1, 1)
+    return _norm(lambda x: F.layer_norm(x.movedim(1, -1), x.shape[1:2]).movedim(-1, 1), x, 1)
 
 
 @operation()
@@ -125,17 +130,17 @@ def local_response_norm(x):
 
 @operation(_draw_dim, reduces=True)
 def normalize(x, *, dim):
-    return x * 1.5 if dim > 1 and is_fixed(dim - 2) else F.normalize(x, dim=dim)
+    return _norm(lambda x: F.normalize(x, dim=dim), x, dim)
 
 
 @operation(_draw_dim, reduces=True)
 def softmax(x, *, dim):
-    return x * 1.5 if dim > 1 and is_fixed(dim - 2) else F.softmax(x, dim)
+    return _norm(lambda x: F.softmax(x, dim), x, dim)
 
 
 @operation(_draw_dim, reduces=True)
 def log_softmax(x, *, dim):
-    return x * 1.5 if dim > 1 and is_fixed(dim - 2) else F.log_softmax(x, dim)
+    return _norm(lambda x: F.log_softmax(x, dim), x, dim)
 
 
 # ------------------------------------------------------------------------------ statistics and gates

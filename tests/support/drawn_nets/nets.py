@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from support.dependence_oracle import uneven
 from support.drawn_nets import mixing, places, windows  # noqa: F401 - they fill the table
 from support.drawn_nets.step import OPERATIONS, Shape, Step
 
@@ -134,7 +135,7 @@ class Joined(nn.Module):
         self.paths, self.join = nn.ModuleList(paths), join
 
     def forward(self, x: Tensor) -> Tensor:
-        return JOINS[self.join]([path(x) for path in self.paths])
+        return uneven(JOINS[self.join]([path(x) for path in self.paths]))
 
 
 # ------------------------------------------------------------------------------ building
@@ -189,7 +190,9 @@ def _behind(step: Do, state: State, shape: Shape) -> State:
     if operation.turns:
         axes = tuple(axes[n] for n in operation.turns(**step.options))
     # a statistic over a part of an axis, or over weighted places, is called local or not by definition
-    unclear = operation.is_mixing or (operation.reduces and (state.is_spread or 1 in state.shape[2:]))
+    is_whole_window = any(m == 1 < n for n, m in zip(state.shape[2:], shape[2:], strict=True))
+    is_odd = state.is_spread or 1 in state.shape[2:] if operation.reduces else is_whole_window
+    unclear = operation.is_mixing or is_odd
     is_spread = operation.digits == "spread" or (state.is_spread and operation.digits == "kept")
     return State(shape, axes, is_spread, state.has_local and not unclear)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from support.dependence_oracle import held, is_held
+from support.dependence_oracle import held, is_held, uneven
 
 Shape = tuple[int, ...]
 Options = dict[str, Any]
@@ -106,7 +106,7 @@ class Step(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with layout(self.axes):
-            return self.operation.run(x, *self.weights, **self.options)
+            return uneven(self.operation.run(x, *self.weights, **self.options))
 
 
 def weight(shape: Shape, generator: torch.Generator) -> nn.Parameter:

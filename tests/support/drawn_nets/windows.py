@@ -275,7 +275,7 @@ def window_mean_added(x, *, axis, size):
 
 
 @operation(
-    lambda rng, shape: {"axis": (n := axis(rng, shape)), "part": part(rng, shape[2 + n])},
+    lambda rng, shape: {"axis": (n := axis(rng, shape)), "part": part(rng, shape[2 + n])}, is_mixing=True
 )
 def mean_of_part_in_place(x, *, axis, part):
     """The mean of a part of an axis, written over that part."""
