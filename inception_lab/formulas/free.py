@@ -50,6 +50,9 @@ GRADIENTS_OF_PRODUCTS = frozenset(
 """Backward operations that multiply matrices and that have no formula."""
 
 _TORCH = frozenset({"aten", "prim", "prims", "profiler"})
+_COMMUNICATION = frozenset({"c10d", "_c10d_functional", "c10d_functional", "fsdp"})
+"""Operations that move tensors between processes."""
+
 _OF_OPTIMIZERS = ("_foreach_", "_fused_sgd", "_fused_adam", "_fused_adagrad", "_amp_")
 
 
@@ -57,14 +60,16 @@ def is_free(func: OpOverload) -> bool:
     """Tell if an operation of PyTorch's own is free by its kind.
 
     That is a view as a copy; a factory, which reads no tensor; a question, such as a size or a value,
-    which returns no tensor; an operation on lists of tensors, which optimizers run; and a backward
-    without a formula, for in that phase only products count.
+    which returns no tensor; communication between processes; an operation on lists of tensors, which
+    optimizers run; and a backward without a formula, for in that phase only products count.
 
     Example:
         >>> import torch
         >>> is_free(torch.ops.aten.eye.default), is_free(torch.ops.aten.relu.default)
         (True, False)
     """
+    if func.namespace in _COMMUNICATION:
+        return True
     if func.namespace not in _TORCH:
         return False
     name, schema = func.overloadpacket.__name__, func._schema

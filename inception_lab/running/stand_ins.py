@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.formulas.sparse_layouts import is_sparse
+from inception_lab.running.distributed import is_shard
 
 NO_META_FORM = "a sparse or nested tensor has as many elements as its data says, and none without data"
 
@@ -107,6 +108,12 @@ def cpu_copy(tensor: Tensor) -> Tensor:
         InceptionLabError: The tensor is on meta or of a lazy layer and has no data (exit code 3).
     """
     _refuse_lazy(tensor)
+    if is_shard(tensor):
+        raise InceptionLabError(
+            "a model in shards cannot run for real",
+            hint="load all of it in one process",
+            exit_code=MODEL_FAILED,
+        )
     if tensor.is_meta:
         raise InceptionLabError(
             "a model on meta cannot run for real", hint="build it on cpu", exit_code=MODEL_FAILED

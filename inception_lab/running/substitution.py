@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from inception_lab.running import torch_internals
+from inception_lab.running.distributed import drop_hooks
 from inception_lab.running.exclusion import Gates, one_run_at_a_time
 from inception_lab.running.scripted import ScriptedModes, is_scripted, modules_that_own_tensors
 from inception_lab.running.shared_storages import SharedStorages
@@ -84,6 +85,7 @@ def substituted(
                 substitution.replace_registered(modules, unregistered)
                 if not trusted:
                     substitution.replace_in_attributes(everything)
+                    drop_hooks(everything)  # a snapshot puts them back
                 _set_mode(model, modules.values(), training)
                 parameters, buffers = _once(substitution.parameters), _once(substitution.buffers)
                 stand_ins, originals = substitution.unregistered, substitution.originals_by_id

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 
+from inception_lab.running.distributed import is_data_parallel, is_shard
 from inception_lab.running.scripted import frozen_elements
 from inception_lab.running.substitution import Substituted
 
@@ -18,10 +19,21 @@ _FEW = 3
 def weight_notes(model: Substituted) -> Iterator[str]:
     """The notes on a model, from its own weights, for which others stand in."""
     yield from _pruning_notes(model)
+    if any(is_shard(model.originals.get(id(weight), weight)) for weight in model.parameters.values()):
+        yield "parameters in shards are counted as a whole, as if on one device"
     for path, module in model.modules.items():
         if elements := frozen_elements(module):
             name = path or "the model"
             yield f"{name} is frozen: its {elements:,} weights are constants of its code, and no parameters"
+
+
+def training_notes(modules: Iterable[nn.Module]) -> Iterator[str]:
+    """The notes on a training step."""
+    if any(map(is_data_parallel, modules)):
+        yield (
+            "DistributedDataParallel keeps buckets as large as all gradients, which memory leaves out, "
+            "as it does what goes on between processes"
+        )
 
 
 def _pruning_notes(model: Substituted) -> Iterator[str]:

@@ -36,7 +36,7 @@ from inception_lab.tracing.contents import ExternalContents, with_python_data
 from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
 from inception_lab.tracing.higher_order import taken_apart
 from inception_lab.tracing.made_up_numbers import VALUES_HINT, refuse_reading
-from inception_lab.tracing.notes import weight_notes
+from inception_lab.tracing.notes import training_notes, weight_notes
 from inception_lab.tracing.python_data import WatchPythonData
 from inception_lab.tracing.recorder import Recorder
 
@@ -274,6 +274,8 @@ def _recorder(backend: Backend, step: Step, fallback: str) -> Recorder:
 
 def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> Trace:
     recorder.notes |= dict.fromkeys((*backend.notes, *weight_notes(step.model)))
+    if step.request.training:
+        recorder.notes |= dict.fromkeys(training_notes(step.model.modules.values()))
     existing = _adopt(recorder, step)
     recorder.storages.expect(step.model.unregistered)
     recorder.calls.watch(step.model.modules, step.model.gates)
