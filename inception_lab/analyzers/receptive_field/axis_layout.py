@@ -242,6 +242,11 @@ class Geometry(NamedTuple):
         del numbers
         return self
 
+    def filled_as(self, values: Sequence[Geometry], number: str) -> Geometry:
+        """The same: the content of elements is not followed."""
+        del values, number
+        return self
+
     def nonzero(self) -> None:
         """None: the content of elements is not followed."""
 

@@ -27,6 +27,7 @@ from inception_lab.analyzers.receptive_field.cells import (
     groups_of,
     nothing_of,
 )
+from inception_lab.analyzers.receptive_field.fills import Fill, after_write, of_any, side_by_side
 from inception_lab.analyzers.receptive_field.rules.context import Filling
 
 CHANNELS = 1
@@ -85,18 +86,6 @@ class Part(NamedTuple):
         """The same with cells in other dimensions, and the places in those that a dimension becomes."""
         places = [frozenset(new for d in dims for new in renumber(d)) for dims in self.places]
         return self._replace(cells=tuple(cells), places=tuple(places))
-
-
-class Fill(NamedTuple):
-    """Elements that hold a known number, and so depend on nothing.
-
-    Attributes:
-        number: `-inf` for what a softmax leaves out, or 0.
-        cells: 1 for elements that hold it.
-    """
-
-    number: Filling
-    cells: Cells
 
 
 class Elements(NamedTuple):
@@ -261,7 +250,7 @@ class Elements(NamedTuple):
         """
         dims, table = _dims_of(blank, len(self.shape)), _squeezed(blank)
         cells = Cells(dims, table[..., None].astype(np.int8))
-        return self._masked(cells)._replace(fill=Fill(number, cells) if number else None)
+        return self._masked(cells)._replace(fill=after_write(self.fill, number, cells, self.shape))
 
     def _masked(self, cells: Cells) -> Elements:
         blank = cells.data[..., 0].astype(np.bool_)
@@ -277,6 +266,11 @@ class Elements(NamedTuple):
     def keeps(self, numbers: Sequence[str]) -> Elements:
         """The same with no element known to hold another number than these."""
         return self if not self.fill or self.fill.number in numbers else self._replace(fill=None)
+
+    def filled_as(self, values: Sequence[Elements], number: Filling) -> Elements:
+        """The same with a number, which sees nothing, wherever one of the values that made it has it."""
+        fill = of_any([value.broadcast(self.shape).fill for value in values], number, self.shape)
+        return self._masked(fill.cells)._replace(fill=fill) if fill else self
 
     def nonzero(self) -> NDArray[np.bool_] | None:
         """False for elements of the last dimensions that are known to be 0; None where none is."""
@@ -331,7 +325,9 @@ class Elements(NamedTuple):
                 pieces = [column[k] if k < len(column) else None for column in columns]
                 parts.append(_side_by_side(pieces, sizes, dim, shape))
         reasons = [value.bound_reason for value in dependent if value.bound_reason]
-        return Elements(shape, join(parts, shape), reasons[0] if reasons else "")
+        fills = [value.fill if isinstance(value, Elements) else None for value in values]
+        fill = side_by_side(fills, sizes, dim, shape)
+        return Elements(shape, join(parts, shape), reasons[0] if reasons else "", fill)
 
     def as_bound(self, reason: str) -> Elements:
         """The same as an upper bound, unless it is one already."""

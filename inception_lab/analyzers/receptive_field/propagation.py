@@ -97,7 +97,7 @@ class Propagation:
     """The dependence of the values so far, and the writes into each storage; see `propagate`."""
 
     def __init__(self, trace: Trace, source: int, start: Dependent) -> None:
-        self.trace = trace
+        self.trace, self.source = trace, source
         self.dependences: dict[int, Dependence] = {source: start}
         # by place, the dependence of what it held last and the operation after which it held it
         self._newest: dict[Place, Held] = {}
@@ -138,7 +138,7 @@ class Propagation:
         module = self.trace.calls[op.call].type if op.call >= 0 else ""
 
         def constant(place: int) -> Constant | None:
-            return constant_of(self.trace, op.reads[place])
+            return constant_of(self.trace, op.reads[place], self.source)
 
         def writer(place: int) -> Op | None:
             return _maker(self.trace, op.reads[place])

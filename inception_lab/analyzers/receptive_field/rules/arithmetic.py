@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,14 @@ from inception_lab.analyzers.receptive_field.rules.context import (
     Unknown,
 )
 
+UNKNOWN_MASK = "what its mask hides is not known"
+
 MASKING = -1000.0
 """A number from which on down a softmax gives 0 whatever stands beside it, as float64 has no e^-746."""
 
 Pattern = NDArray[np.bool_]
 
-_KEEPS: Mapping[str, tuple[str, ...]] = {
+_KEEPS: Mapping[str, tuple[Filling, ...]] = {
     **dict.fromkeys(("mul", "div", "clone", "_to_copy", "detach", "alias"), ("0", "-inf")),
     **dict.fromkeys(("add", "sub"), ("-inf",)),
     **dict.fromkeys(("neg", "relu", "native_dropout"), ("0",)),
@@ -37,28 +39,48 @@ def elementwise(op: RuleContext) -> Dependent:
     for dependence, shape in zip(op.inputs, op.shapes, strict=True):
         if dependence is None:
             value = value.meets(shape)
-    return value.keeps(_KEEPS.get(op.name, ()))
+    return _with_fills(op, value)
+
+
+def _with_fills(op: RuleContext, value: Dependent) -> Dependent:
+    """The value with the elements that hold a known number, which they do in one of the inputs."""
+    numbers = _KEEPS.get(op.name, ())
+    # a difference has minus infinity, and a quotient zeros, where the first has them
+    inputs = op.inputs[:1] if op.name in ("sub", "div") else op.inputs
+    filled = [dependence for dependence in inputs if dependence is not None]
+    if not filled:
+        return value.keeps(())
+    for number in numbers:
+        value = value.filled_as(filled, number)
+    return value.keeps(numbers)
 
 
 def addition(op: RuleContext) -> Dependence:
-    """A sum; what is added to a softmax's input as minus infinity is left out by it."""
-    return _where_constant(op, lambda table: table <= MASKING, "-inf")
+    """A sum or difference; what is added to a softmax's input as minus infinity is left out by it."""
+    factor = op.args.get("alpha", 1) * (-1 if op.name == "sub" else 1)
+    value = elementwise(op)
+    for place, dependence in enumerate(op.inputs):
+        if dependence is None and (table := op.constant(place)) is not None:
+            return _left_out(value, table * factor if place else table)
+    return value
+
+
+def _left_out(value: Dependent, table: Constant) -> Dependent:
+    """A sum with numbers that a softmax leaves out where they are minus infinity."""
+    blank = table <= MASKING
+    return value.masked(blank, "-inf") if blank.any() else value
 
 
 def multiplication(op: RuleContext) -> Dependence:
     """A product; what is multiplied by 0 sees nothing."""
     if op.args.get("other") == 0:
         return None
-    return _where_constant(op, lambda table: table == 0, "0")
-
-
-def _where_constant(op: RuleContext, holds: Callable[[Constant], Pattern], number: Filling) -> Dependent:
     value = elementwise(op)
     for place, dependence in enumerate(op.inputs):
         if dependence is None and (table := op.constant(place)) is not None:
-            blank = holds(table)
+            blank = table == 0
             if blank.any():
-                return value.masked(blank, number)
+                return value.masked(blank, "0")
     return value
 
 
@@ -69,16 +91,17 @@ def masked_fill(op: RuleContext) -> Dependence:
     blank = op.constant(1) if op.inputs[1] is None else None
     value = op.union(op.inputs)
     if blank is None:
-        return value
+        return value if op.inputs[1] is not None else value.as_bound(UNKNOWN_MASK)
     fill = op.args.get("value", op.constant(2) if len(op.inputs) > 2 else None)
     return value.masked(blank.astype(bool), _number_of(fill))
 
 
 def where(op: RuleContext) -> Dependence:
     """Elements of two tensors, chosen by a mask."""
-    blank = op.constant(0) if op.inputs[0] is None else None
-    if blank is None:
+    if op.inputs[0] is not None:
         return op.union(op.inputs)
+    if (blank := op.constant(0)) is None:
+        return op.union(op.inputs).as_bound(UNKNOWN_MASK)
     blank = blank.astype(bool)
     first, second = (_broadcast(value, op) for value in op.inputs[1:3])
     fills = [op.args.get("self", op.constant(1)), op.args.get("other", op.constant(2))]
@@ -226,6 +249,7 @@ def matrix_product(first: int, second: int) -> Rule:
         rows, columns = op.inputs[first], op.inputs[second]
         # a weight has one size, two activations may have any that match
         whole_axis = axis_ops.contraction if rows is None or columns is None else axis_ops.reduction
+        # what is added may be a mask
         parts = list(op.inputs[:first])
         if rows is not None:
             parts.append(rows.times(_pattern(op, second), whole_axis))
@@ -233,7 +257,9 @@ def matrix_product(first: int, second: int) -> Rule:
             pattern = _pattern(op, first)
             turned = None if pattern is None else np.swapaxes(pattern, -1, -2)
             parts.append(_transposed(_transposed(columns).times(turned, whole_axis)))
-        return op.union(parts)
+        value = op.union(parts)
+        table = op.constant(0) if first and op.inputs[0] is None else None
+        return value if table is None else _left_out(value, table)
 
     return rule
 
@@ -271,7 +297,9 @@ def attention(op: RuleContext) -> Dependence:
             rows = _transposed(_heads(value, op).collapse([-1]))
             parts.append(_transposed(rows.times(allowed, axis_ops.reduction)))
     parts += [mask.collapse([-1]) for mask in masks]
-    return op.union(parts, (*op.output_shape[:-1], 1)).spread(-1, op.output_shape[-1])
+    value = op.union(parts, (*op.output_shape[:-1], 1)).spread(-1, op.output_shape[-1])
+    has_unknown_mask = len(op.shapes) > 3 and not masks and op.constant(3) is None
+    return value.as_bound(UNKNOWN_MASK) if has_unknown_mask else value
 
 
 def _heads(value: Dependent, op: RuleContext) -> Dependent:

@@ -63,6 +63,9 @@ class Dependent(Protocol):
     def keeps(self, numbers: Sequence[str]) -> Self:
         """The same with no element known to hold another number than these."""
 
+    def filled_as(self, values: Sequence[Any], number: Filling) -> Self:
+        """The same with a number, which sees nothing, wherever one of the values that made it has it."""
+
     def masked_as(self, mixed: Self) -> Self:
         """A softmax of this: what it mixes, but 0 where this is minus infinity."""
 

@@ -6,7 +6,7 @@ from functools import cache
 
 import torch
 
-from inception_lab.analyzers.receptive_field.rules import arithmetic, views, windows
+from inception_lab.analyzers.receptive_field.rules import arithmetic, recurrent, views, windows
 from inception_lab.analyzers.receptive_field.rules.context import Rule
 
 
@@ -56,6 +56,7 @@ RULES: dict[str, Rule] = {
     **_each(arithmetic.batch_norm, "native_batch_norm _native_batch_norm_legit cudnn_batch_norm"),
     **_each(arithmetic.layer_norm, "native_layer_norm _fused_rms_norm"),
     "native_group_norm": arithmetic.group_norm,
+    "mkldnn_rnn_layer": recurrent.recurrent_layer,
     **_each(arithmetic.running, "cumsum cumprod logcumsumexp cummax cummin"),
     **_each(
         arithmetic.first_input_alone,

@@ -203,10 +203,11 @@ def _put(
 
 def flip(op: RuleContext) -> Dependence:
     """Dimensions read backwards."""
-    return _flipped(op.first, op.args["dims"])
+    return flipped(op.first, op.args["dims"])
 
 
-def _flipped(value: Dependent, dims: Sequence[int]) -> Dependent:
+def flipped(value: Dependent, dims: Sequence[int]) -> Dependent:
+    """A value with dimensions read backwards."""
     for dim in dims:
         value = value.along(dim, _backwards, value.shape[dim])
     return value
@@ -222,12 +223,12 @@ def rot90(op: RuleContext) -> Dependence:
     one, other = (d % rank for d in op.args.get("dims", (0, 1)))
     value = op.first
     if times == 2:
-        return _flipped(value, (one, other))
+        return flipped(value, (one, other))
     if times == 0:
         return value
     order = list(range(rank))
     order[one], order[other] = other, one
-    return _flipped(value.permute(order), (one,) if times == 1 else (other,))
+    return flipped(value.permute(order), (one,) if times == 1 else (other,))
 
 
 def roll(op: RuleContext) -> Dependence:
