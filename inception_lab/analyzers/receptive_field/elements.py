@@ -612,9 +612,10 @@ def _side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim: int,
         ]
     )
     part = reduce(_with_ways_of, dependent)
-    # positions that were taken one by one are places again beside one another
+    # positions that were taken one by one are places again beside one another; wider pieces may be features
+    is_row = max(sizes) == 1
     places = [
-        dims if ways or dims - {CHANNELS} else dims | ({dim} & set(along.dims))
+        dims if ways or dims - {CHANNELS} or (dims and not is_row) else dims | ({dim} & set(along.dims))
         for dims, along, ways in zip(part.places, cells, part.whole, strict=True)
     ]
     # beside others a slice is a part of the axis that they make up
