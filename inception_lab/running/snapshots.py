@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from inception_lab.running import torch_internals
@@ -62,25 +59,6 @@ class Snapshot:
                 container.clear()
             if content is not None:
                 (container.update if isinstance(container, _UPDATED) else container.extend)(content)
-
-
-class RandomState:
-    """The state of the random generators that a forward may draw from.
-
-    Args:
-        torch_alone: True where no forward draws from those of Python and numpy.
-    """
-
-    def __init__(self, torch_alone: bool) -> None:
-        self.torch = torch.get_rng_state()
-        self.others = None if torch_alone else (random.getstate(), np.random.get_state())
-
-    def restore(self) -> None:
-        """Put the generators back."""
-        torch.set_rng_state(self.torch)
-        if self.others is not None:
-            random.setstate(self.others[0])
-            np.random.set_state(self.others[1])
 
 
 def are_trusted(modules: Iterable[nn.Module]) -> bool:

@@ -33,6 +33,7 @@ from inception_lab.running.optimizers import (
     steady,
     stepping,
 )
+from inception_lab.running.random_numbers import seeded
 from inception_lab.running.stand_ins import StandIn, meta_input, meta_twin
 from inception_lab.running.substitution import Substituted, substituted
 
@@ -352,9 +353,9 @@ def prepared(
         guarded(request.model, request.training, placement.weight, others) as model,
         execution,
         no_collection(),
+        seeded() if request.loss else nullcontext(),
         torch.set_grad_enabled(request.training),
     ):
-        torch.default_generator.manual_seed(0)  # a net that draws numbers draws the same ones every time
         examples: dict[int, Tensor] = {}
 
         def stand_in(example: Tensor) -> Tensor:
@@ -364,7 +365,10 @@ def prepared(
 
         call_arguments = arguments(request.inputs, _shape_dtype(request, model), stand_in)
         step = Step(request, placement, model, call_arguments, examples=examples)
-        yield step if request.optimizer is None else settle(step)
+        if request.optimizer is not None:
+            step = settle(step)
+            model.generators.seed()  # a first step may have drawn numbers
+        yield step
 
 
 def _eager(request: Request) -> tuple[Request, AbstractContextManager[object]]:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from inception_lab.running import torch_internals
 from inception_lab.running.distributed import drop_hooks
 from inception_lab.running.exclusion import Gates, one_run_at_a_time
+from inception_lab.running.random_numbers import SeededGenerators
 from inception_lab.running.scripted import ScriptedModes, is_scripted, modules_that_own_tensors
 from inception_lab.running.shared_storages import SharedStorages
 from inception_lab.running.snapshots import (
-    RandomState,
     Restorable,
     Snapshot,
     TrainingFlags,
@@ -37,6 +37,7 @@ class Substituted(NamedTuple):
         gates: Keep other threads out of it.
         originals: The tensor behind each stand-in, and behind each copy of a tensor in an attribute, by
             the id of what takes its place.
+        generators: The random generators that it draws from.
     """
 
     modules: dict[str, nn.Module]
@@ -45,6 +46,7 @@ class Substituted(NamedTuple):
     unregistered: Sequence[Tensor]
     gates: Gates
     originals: Mapping[int, Tensor]
+    generators: SeededGenerators
 
 
 @contextmanager
@@ -77,7 +79,8 @@ def substituted(
         unregistered = [] if trusted else _unregistered(modules, others)
         everything = [*modules.values(), *unregistered]
         with _gates_closed(everything) as gates:
-            snapshots: list[Restorable] = [RandomState(torch_alone=trusted)]
+            generators = SeededGenerators(torch_alone=trusted)
+            snapshots: list[Restorable] = [generators]
             snapshots += [TrainingFlags(everything)] if trusted else map(Snapshot, everything)
             snapshots += [] if trusted else [ScriptedModes(everything)]
             substitution = _Substitution(stand_in)
@@ -89,7 +92,7 @@ def substituted(
                 _set_mode(model, modules.values(), training)
                 parameters, buffers = _once(substitution.parameters), _once(substitution.buffers)
                 stand_ins, originals = substitution.unregistered, substitution.originals_by_id
-                yield Substituted(modules, parameters, buffers, stand_ins, gates, originals)
+                yield Substituted(modules, parameters, buffers, stand_ins, gates, originals, generators)
             finally:
                 substitution.undo()
                 for snapshot in reversed(snapshots):

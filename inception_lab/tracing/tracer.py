@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -13,6 +13,7 @@ from torch import nn
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, InputRefused
 from inception_lab.formulas.sparse_layouts import shape_of
+from inception_lab.ir.structure import ROOT
 from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
@@ -32,8 +33,9 @@ from inception_lab.tracing.assumed_cuda import (
 from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_soon_run
 from inception_lab.tracing.build import Owners, build_trace
 from inception_lab.tracing.calls import FAILED_IN, AutocastMet, CudaMet
+from inception_lab.tracing.choices import CHANCE, DrawingLayers, choice_notes, choosing_layers
 from inception_lab.tracing.contents import ExternalContents, with_python_data
-from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
+from inception_lab.tracing.dispatch import KernelExecutor, forget_old_costs, forget_when_full
 from inception_lab.tracing.higher_order import taken_apart
 from inception_lab.tracing.made_up_numbers import VALUES_HINT, refuse_reading
 from inception_lab.tracing.notes import training_notes, weight_notes
@@ -282,6 +284,8 @@ def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> 
     try:
         result = _run(backend, step, recorder, existing)
         trace = build_trace(recorder, step, existing, result, device=backend.name, fallback=fallback)
+        # once it is built, as the forward may have to run again
+        trace = _with_notes(trace, _choices(backend, step, recorder, existing))
         refuse_reading(trace, _secondary_shapes(step.arguments))
         return trace
     except InceptionLabError:
@@ -307,6 +311,41 @@ class _ForwardAlone:
         return function
 
 
+def _with_notes(trace: Trace, notes: Iterable[str]) -> Trace:
+    """The trace with more notes."""
+    context = trace.context
+    return replace(trace, context=replace(context, notes=(*context.notes, *notes)))
+
+
+def _choices(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> Iterator[str]:
+    """Notes on the layers that went a way of several."""
+    drawn = step.model.generators.drawn()
+    if backend.name == CPU.name:  # elsewhere there is no data to choose by
+        inputs = [storage for storage, (kind, _) in existing.items() if kind == "input"]
+        yield from choice_notes(choosing_layers(recorder, inputs))
+    if drawn:
+        unknown_layers = {f"{CHANCE} of {name}": [ROOT] for name in drawn}
+        yield from choice_notes(unknown_layers | _drawing_layers(backend, step))
+
+
+def _drawing_layers(backend: Backend, step: Step) -> dict[str, list[str]]:
+    """The layers that draw from Python's and numpy's generators, as the forward runs once more."""
+    # an executor that counts is to count the first run alone
+    recorder = _recorder(backend._replace(executor=KernelExecutor()), step, "")
+    _adopt(recorder, step)
+    step.model.generators.seed()
+    drawing = DrawingLayers()
+    drawing.watch(step.model.modules)
+    try:
+        with backend.placement.mode, recorder, suppress(_ForwardOver):
+            step.run(_ForwardAlone())
+    except Exception:  # it may do something else the second time; what was seen so far holds
+        pass
+    finally:
+        recorder.release()
+    return drawing.layers
+
+
 def _with_python_data(backend: Backend, step: Step, trace: Trace) -> Trace:
     """The trace with the contents of Python's data that was on meta when it was first met.
 
@@ -316,6 +355,7 @@ def _with_python_data(backend: Backend, step: Step, trace: Trace) -> Trace:
     recorder = _recorder(backend, step, "")
     _adopt(recorder, step)
     recorder.calls.watch(step.model.modules, step.model.gates)
+    step.model.generators.seed()  # so that it goes the same way
     watch = WatchPythonData(recorder.storages)
     try:
         with backend.placement.mode, recorder, watch, suppress(_ForwardOver):

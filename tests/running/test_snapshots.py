@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from inception_lab.running.snapshots import (
-    RandomState,
     Snapshot,
     TrainingFlags,
     are_trusted,
@@ -89,18 +88,6 @@ def test_training_flags_are_back_and_forwards_of_the_instance_gone():
     flags.restore()
     assert [module.training for module in modules] == [True, False]
     assert not ["forward" for module in modules if "forward" in vars(module)]
-
-
-@pytest.mark.parametrize("torch_alone", [True, False])
-def test_random_generators_are_back(torch_alone):
-    def draw():
-        return torch.rand(1).item(), random.random(), np.random.rand()
-
-    state = RandomState(torch_alone)
-    first = draw()
-    state.restore()
-    again = draw()
-    assert [one == other for one, other in zip(first, again, strict=True)] == [True] + [not torch_alone] * 2
 
 
 class TestTrusted:

@@ -1,0 +1,150 @@
+"""The random generators that a forward may draw from: torch's, Python's and numpy's."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from threading import get_ident
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+SEED = 0
+
+
+class _State(NamedTuple):
+    """The state of the generators that no dispatch mode sees.
+
+    Attributes:
+        python: That of `random`.
+        numpy: That of `numpy.random`, as far as its functions draw from one for the whole process.
+    """
+
+    python: tuple[Any, ...]
+    numpy: Any
+
+    def drawn_since(self, before: _State) -> tuple[str, ...]:
+        """The libraries whose generators are in another state than before."""
+        names = []
+        if self.python != before.python:
+            names.append("Python")
+        if not all(map(np.array_equal, self.numpy, before.numpy)):
+            names.append("numpy")
+        return tuple(names)
+
+
+def _state() -> _State:
+    return _State(random.getstate(), np.random.get_state())
+
+
+def _seed_others() -> None:
+    random.seed(SEED)
+    np.random.seed(SEED)
+
+
+@cache
+def _seeded_state() -> _State:
+    """The state after seeding, of generators of our own."""
+    return _State(random.Random(SEED).getstate(), np.random.RandomState(SEED).get_state())
+
+
+class SeededGenerators:
+    """Generators that give the same numbers in every run, until they are put back.
+
+    Args:
+        torch_alone: True where no forward draws from those of Python and numpy, whose state is large.
+    """
+
+    def __init__(self, torch_alone: bool) -> None:
+        self._torch = torch.get_rng_state()
+        self._others = None if torch_alone else _state()
+        self._new = None if torch_alone else _NewGenerators()
+        self.seed()
+
+    def seed(self) -> None:
+        """Have the same numbers come once more."""
+        torch.default_generator.manual_seed(SEED)
+        if self._others is not None:
+            _seed_others()
+
+    def drawn(self) -> tuple[str, ...]:
+        """The libraries other than torch from which numbers came since the generators were seeded."""
+        if self._others is None or self._new is None:
+            return ()
+        return tuple(dict.fromkeys([*_state().drawn_since(_seeded_state()), *self._new.libraries]))
+
+    def restore(self) -> None:
+        """Put the generators back."""
+        torch.set_rng_state(self._torch)
+        if self._others is not None:
+            random.setstate(self._others.python)
+            np.random.set_state(self._others.numpy)
+        if self._new is not None:
+            self._new.restore()
+
+
+class _NewGenerators:
+    """Generators that a forward makes without a seed, as of the operating system's entropy: seeded as well.
+
+    Attributes:
+        libraries: Whose generators were made so, by this thread.
+    """
+
+    def __init__(self) -> None:
+        self.libraries: list[str] = []
+        self._owner = get_ident()
+        self._seed, self._make = random.Random.seed, np.random.default_rng
+        random.Random.seed = self._seeding()  # type: ignore[method-assign]
+        np.random.default_rng = self._making()
+
+    def _seeding(self) -> Any:
+        own_seed = self._seed
+
+        def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
+            own_seed(generator, self._seed_of(a, "Python"), version)
+
+        return seed
+
+    def _making(self) -> Any:
+        make = self._make
+
+        def default_rng(seed: Any = None) -> Any:
+            return make(self._seed_of(seed, "numpy"))
+
+        return default_rng
+
+    def _seed_of(self, seed: Any, library: str) -> Any:
+        if seed is not None or get_ident() != self._owner:
+            return seed
+        self.libraries.append(library)
+        return SEED
+
+    def restore(self) -> None:
+        """Put the libraries' own functions back."""
+        random.Random.seed = self._seed  # type: ignore[method-assign]
+        np.random.default_rng = self._make
+
+
+class DrawWatch:
+    """Tells from which libraries' generators numbers were drawn since the last look."""
+
+    def __init__(self) -> None:
+        self._state = _state()
+
+    def drawn(self) -> tuple[str, ...]:
+        """The libraries, other than torch."""
+        before, self._state = self._state, _state()
+        return self._state.drawn_since(before)
+
+
+@contextmanager
+def seeded() -> Iterator[None]:
+    """Seed every generator for a while."""
+    generators = SeededGenerators(torch_alone=False)
+    try:
+        yield
+    finally:
+        generators.restore()
