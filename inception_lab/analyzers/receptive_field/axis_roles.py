@@ -11,10 +11,8 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
-from inception_lab.analyzers.receptive_field.axis_layout import NO_AXIS, AxisMap, Factor, Geometry
-from inception_lab.analyzers.receptive_field.axis_ops import OUTSIDE, AxisOp, IntArray
+from inception_lab.analyzers.receptive_field.axis_layout import NO_AXIS, Factor, Geometry
+from inception_lab.analyzers.receptive_field.axis_positions import Positions
 from inception_lab.analyzers.receptive_field.rules import arithmetic
 from inception_lab.analyzers.receptive_field.rules.context import Shape
 from inception_lab.analyzers.receptive_field.rules.registry import RULES
@@ -72,65 +70,6 @@ class Evidence(NamedTuple):
     axis: int
     role: Role
     strength: Strength
-
-
-class Positions:
-    """The source positions that a value's positions stand for, as far as they were only moved.
-
-    Attributes:
-        positions: A source position for each, -1 where it stands for none; None where several met.
-        in_patches: True where each stands for a patch, as several digits of an axis do that were contracted.
-    """
-
-    __slots__ = ("_history", "_size", "in_patches", "positions")
-
-    def __init__(self, size: int, positions: IntArray | None, history: int, in_patches: bool = False) -> None:
-        self._size, self.positions, self._history, self.in_patches = size, positions, history, in_patches
-
-    @classmethod
-    def identity(cls, size: int) -> Positions:
-        """Each position stands for itself."""
-        return cls(size, np.arange(size), 0)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def after(self, op: AxisOp) -> Positions:
-        """The positions of what an operation makes of these."""
-        if not op.moves:
-            return self
-        if self.positions is not None and op.stride and not op.grow:
-            moved = np.append(self.positions, OUTSIDE)[op.taps[:, 0]]
-            return Positions(op.length, moved, 0, self.in_patches)
-        # of what reads several positions, a partition into patches alone takes no other size
-        in_patches = self.in_patches or (op.grow > 0 and op.sizes is None)
-        return Positions(op.length, None, hash((self._key, id(op))), in_patches)
-
-    @property
-    def _key(self) -> int:
-        """The same for equal positions, by what was done to them where several met."""
-        return self._history if self.positions is None else hash(self.positions.tobytes())
-
-    def merge(self, other: Positions) -> Positions:
-        """The positions of what depends on both."""
-        if self.is_same(other):
-            return self
-        size, in_patches = max(len(self), len(other)), self.in_patches or other.in_patches
-        return Positions(size, None, hash((self._key, other._key)), in_patches)
-
-    def is_same(self, other: Positions) -> bool:
-        """True where both stand for the same source positions, and were made of them in the same way."""
-        return self is other or self._key == other._key
-
-    @classmethod
-    def of_part(cls, part: AxisMap, size: int) -> Positions:
-        """The positions of what is larger than a part whose positions are known."""
-        return cls(size, None, hash((part._key, size)) if isinstance(part, Positions) else 0)
-
-    def covers(self, other: Positions) -> bool:
-        """Always: the extents do not matter here."""
-        del other
-        return True
 
 
 def _is_in_patches(geometry: Geometry, axis: int) -> bool:
@@ -342,6 +281,13 @@ def _recurrence(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
     yield from (Evidence(axis, "feature", Strength.OPERATION) for axis in op.first.axes_in([-1]))
 
 
+def _layer_of_tokens(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
+    """A whole attention or encoder layer as one operation, of N x L x C."""
+    del weights
+    yield from _places(op.inputs[0], [-2], Strength.OPERATION)
+    yield from (Evidence(axis, "feature", Strength.OPERATION) for axis in op.first.axes_in([-1]))
+
+
 # ------------------------------------------------------------------------------ values that meet
 
 
@@ -440,6 +386,7 @@ EVIDENCE: dict[str, EvidenceRule] = {
     **_each(_matrix_vector, ["mv", "addmv", "dot"]),
     **_each(_distances, ["_euclidean_dist", "_cdist_forward"]),
     **_each(_recurrence, ["mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn"]),
+    **_each(_layer_of_tokens, ["_native_multi_head_attention", "_transformer_encoder_layer_fwd"]),
     **_each(_attention, _names_of(arithmetic.attention)),
 }
 """The evidence of each operation that gives any, by base name."""

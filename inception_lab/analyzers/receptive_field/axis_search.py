@@ -14,9 +14,9 @@ import numpy as np
 
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry, axis_dim, plain_dim
 from inception_lab.analyzers.receptive_field.axis_ops import OUTSIDE, IntArray
+from inception_lab.analyzers.receptive_field.axis_positions import Positions
 from inception_lab.analyzers.receptive_field.axis_roles import (
     Evidence,
-    Positions,
     Reading,
     Strength,
     evidence_of,

@@ -38,7 +38,8 @@ def receptive_field(trace: Trace, source: str = "") -> DataFrame:
         per axis: `receptive_field`, `stride`, `padding` (None where no such numbers hold), `extent` (first
         and last pixel that the centre unit sees), `status` (`exact`, `misaligned`, `bound`,
         `unknown`) with its `reason`, and `global_context`: the layers through which a unit also sees all of
-        an axis, empty where there are none.
+        an axis, empty where there are none. `attrs["axes"]` are the dimensions of the source that the
+        entries stand for: those along which windows slide or places mix.
 
     Raises:
         InceptionLabError: There is no such layer, or the source has no spatial axes.
@@ -48,6 +49,8 @@ def receptive_field(trace: Trace, source: str = "") -> DataFrame:
         >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224))
         >>> receptive_field(trace).set_index("layer").loc["inception3a", list(NUMBERS)].tolist()
         [(59, 59), (8, 8), (23, 23)]
+        >>> receptive_field(trace).attrs["axes"]
+        (2, 3)
     """
     return _table(trace, source).copy()
 
@@ -69,7 +72,9 @@ def _table(trace: Trace, source: str = "") -> DataFrame:
     columns["status"] = [field.status for field in rows]
     columns["reason"] = [field.reason for field in rows]
     columns["global_context"] = [field.global_context for field in rows]
-    return DataFrame(columns)
+    table = DataFrame(columns)
+    table.attrs["axes"] = source_of(trace, source).axes
+    return table
 
 
 def field_of_call(call: Call, by_value: Mapping[int, Field]) -> Field:
