@@ -120,7 +120,7 @@ class Call(NamedTuple):
         parent: The call from within which it was called, or None.
         params: Elements of the module's own parameters, each shared tensor at its first owner only.
         leaf: True where the module has no children.
-        executed: False for a module that was never called.
+        executed: False for a module that was never called, and whose parameters no other module used.
         inputs: Values of the tensors passed in.
         outputs: Values of the tensors returned.
         trainable_params: Elements of these parameters that require a gradient.

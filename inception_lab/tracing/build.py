@@ -20,6 +20,7 @@ from inception_lab.running.scripted import is_scripted
 from inception_lab.running.shared_storages import Region, region_of
 from inception_lab.running.step import Step, StepResult
 from inception_lab.tracing.contents import contents_of
+from inception_lab.tracing.functional_use import used_by_others
 from inception_lab.tracing.recorder import Recorder
 
 Owners = dict[int, tuple[Kind, str]]
@@ -189,11 +190,12 @@ def _calls(recorder: Recorder, step: Step) -> Iterator[Call]:
             trainable,
         )
         yield _new(Call, fields)
-    never_called = [(path, module) for path, module in step.model.modules.items() if path not in numbers]
-    for index, (path, module) in enumerate(never_called, start=len(recorder.calls.states)):
+    never_called = {path: module for path, module in modules.items() if path not in numbers}
+    used = used_by_others(recorder, never_called, modules.values())
+    for index, (path, module) in enumerate(never_called.items(), start=len(recorder.calls.states)):
         params, trainable = own_params.get(path, 0), trainable_params.get(path, 0)
         kind, leaf = type(module).__name__, _is_leaf(module)
-        yield Call(index, path, kind, 0, None, params, leaf, False, (), (), trainable)
+        yield Call(index, path, kind, 0, None, params, leaf, path in used, (), (), trainable)
 
 
 def _is_leaf(module: nn.Module) -> bool:
