@@ -80,7 +80,7 @@ def fvcore_counts(trace: Trace, request: Request, backends: Sequence[Backend]) -
         CannotRunError: fvcore or the tracer raised on each of them; the text tells of the first. Or there are
             sparse tensors, which it does not know.
     """
-    if any(value.shape and not value.strides for value in trace.values):
+    if any(value.is_sparse for value in trace.values):
         raise CannotRunError("a sparse tensor is one of any number of elements to it")
     failures: list[CannotRunError] = []
     for backend in backends:

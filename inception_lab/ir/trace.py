@@ -74,7 +74,7 @@ class Value(NamedTuple):
         storage: The storage it lies in.
         op: The operation that wrote it, or None for what existed before the first one.
         shape: Elements along each axis.
-        strides: Distance of neighbours along each axis, in elements.
+        strides: Distance of neighbours along each axis, in elements; -1 of a sparse tensor, which has none.
         offset: First element within the storage.
         dtype: Such as `float32`.
     """
@@ -86,6 +86,11 @@ class Value(NamedTuple):
     strides: tuple[int, ...]
     offset: int
     dtype: str
+
+    @property
+    def is_sparse(self) -> bool:
+        """True of a tensor of a sparse layout, whose storage is that of its values."""
+        return -1 in self.strides
 
 
 class Storage(NamedTuple):

@@ -25,6 +25,7 @@ from inception_lab.tracing.tracer import trace
 Device = Literal["cpu", "cuda"]
 """A device whose memory is predicted: a key of `analyzers.memory.devices.DEVICES`."""
 
+SPARSE_WORKSPACE = "what a product of a sparse matrix holds within itself has no rule"
 UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
 RECURRENT_INFERENCE = (
     "what a fused LSTM holds within itself in inference has no rule: allocator_bytes is a lower bound"
@@ -204,6 +205,8 @@ def _notes_on_cpu(step: Trace) -> Iterator[str]:
         yield UNKNOWN_PROCESSOR
     if step.context.mode == "eval" and any(op.base_name == LAYER for op in step.ops):
         yield RECURRENT_INFERENCE
+    if any(value.is_sparse for value in step.values):
+        yield SPARSE_WORKSPACE
 
 
 def predicted_on_cpu(step: Trace) -> PredictedMemory:

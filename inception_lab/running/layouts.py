@@ -46,10 +46,10 @@ def intern_layout(
 
 
 def layout_of(tensor: Tensor) -> Layout:
-    """The layout of a tensor; a sparse one has no strides, and of a nested one it is that of its buffer."""
+    """The layout of a tensor; a sparse one has -1 for strides, and a nested one the layout of its buffer."""
     if tensor.is_nested:
         return intern_layout((tensor.numel(),), (1,), tensor.dtype, tensor.device.type)
-    strides = () if is_sparse(tensor) else tensor.stride()
+    strides = (-1,) * tensor.dim() if is_sparse(tensor) else tensor.stride()
     return intern_layout(tensor.shape, strides, tensor.dtype, tensor.device.type)
 
 

@@ -382,7 +382,7 @@ EVIDENCE: dict[str, EvidenceRule] = {
     **_each(_normalisation, ["_native_batch_norm_legit_no_training", "native_group_norm"]),
     **_each(_layer_normalisation, ["native_layer_norm", "_fused_rms_norm"]),
     **_each(partial(_matrix_product, 0, 1), ["mm", "bmm"]),
-    **_each(partial(_matrix_product, 1, 2), ["addmm", "baddbmm"]),
+    **_each(partial(_matrix_product, 1, 2), ["addmm", "baddbmm", "_sparse_addmm"]),
     **_each(_matrix_vector, ["mv", "addmv", "dot"]),
     **_each(_distances, ["_euclidean_dist", "_cdist_forward"]),
     **_each(_recurrence, ["mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn"]),

@@ -133,6 +133,8 @@ class Propagation:
         if rule is None:
             return Unknown(f"no rule for {op.name}")
         values = self.trace.values
+        if any(values[value].is_sparse for value in (*op.reads, *op.writes)):
+            return Unknown(f"{op.name} on a sparse tensor")  # its elements are not in the trace
         shapes = [values[value].shape for value in op.reads]
         output_shape = values[op.writes[0]].shape if op.writes else ()
         module = self.trace.calls[op.call].type if op.call >= 0 else ""

@@ -16,6 +16,7 @@ from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Op, Trace
 from inception_lab.measure.roofline.regions import (
     Region,
+    bytes_from_start,
     difference,
     intersection,
     prefix,
@@ -195,7 +196,9 @@ class _Follower:
     def _regions(self, values: Sequence[int]) -> dict[int, Region]:
         regions: dict[int, Region] = {}
         for value in map(self.values.__getitem__, values):
-            region = region_of(value)
+            storage = self.storages[value.storage]
+            # its indices are in storages of their own, which no value tells of
+            region = bytes_from_start(storage.bytes) if value.is_sparse else region_of(value)
             earlier = regions.get(value.storage)
             regions[value.storage] = region if earlier is None else union(earlier, region)
         return regions

@@ -28,6 +28,16 @@ def region_of(value: Value) -> Region:
     return _region(value.shape, value.strides, value.offset, item_bytes(value.dtype))
 
 
+def bytes_from_start(size: int) -> Region:
+    """Return the first bytes of a storage.
+
+    Example:
+        >>> bytes_from_start(24).tolist()
+        [[0, 24]]
+    """
+    return np.array([[0, size]], dtype=np.int64) if size else NOTHING
+
+
 def item_bytes(dtype: str) -> int:
     """Return the bytes of an element of a dtype by its name."""
     size: int = getattr(torch, dtype).itemsize
