@@ -21,7 +21,16 @@ from inception_lab.running.inputs import Arguments, Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, OptimizerError
 from inception_lab.running.stand_ins import NoMetaForm
-from inception_lab.running.step import Request, Step, StepResult, prepared, request_of
+from inception_lab.running.step import (
+    Request,
+    Settle,
+    Step,
+    StepResult,
+    prepared,
+    request_of,
+    settled_by_running,
+    settled_without_arithmetic,
+)
 from inception_lab.running.threads import followed
 from inception_lab.tracing.assumed_cuda import (
     assuming_cuda,
@@ -242,14 +251,39 @@ def trace_on(backend: Backend, request: Request, fallback: str = "") -> Trace:
         forget_old_costs()
         if torch_internals.current_dispatch_mode() is None:  # else another trace may be using the cache
             forget_when_full()
-        with prepared(request, backend.placement) as step:
+        settle = _settle_of(backend, request)
+        with prepared(request, backend.placement, settle) as step:
             recorder = _recorder(backend, step, fallback)
             trace = _record(backend, step, recorder, fallback)
         if not _reads_any(trace, recorder.storages.contents.lost):
             return trace
         # prepared anew, as the model may have kept what it made in the first run
-        with prepared(request, backend.placement) as step:
+        with prepared(request, backend.placement, settle) as step:
             return _with_python_data(backend, step, trace)
+
+
+def _settle_of(backend: Backend, request: Request) -> Settle:
+    """The way into steady state: where gradients are sparse, what the optimizer keeps of them takes a run.
+
+    Raises:
+        NoMetaForm: Gradients are sparse, and the backend has no data.
+    """
+    modules = request.model.modules() if request.optimizer is not None else ()
+    if not any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.sparse for module in modules):
+        return settled_without_arithmetic
+    if backend.name != CPU.name:
+        raise NoMetaForm
+    return _settled_for_real
+
+
+def _settled_for_real(step: Step) -> Step:
+    try:
+        return settled_by_running(step)
+    except InceptionLabError:
+        raise
+    except Exception as error:
+        assert step.request.optimizer is not None
+        raise OptimizerError(step.request.optimizer.name, error) from error
 
 
 def _reads_any(trace: Trace, storages: Set[int]) -> bool:

@@ -2,14 +2,18 @@
 
 import sys
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
+from support.made_times import CEILINGS
 from torch import nn
 
 import inception_lab as il
 from inception_lab.cli import main
 from inception_lab.formulas.sparse_layouts import dense_parts, shape_of, stored_bytes, stored_elements
+from inception_lab.measure.hardware import device_name
+from inception_lab.measure.prediction import SPARSE_WORKSPACE
 
 NODES, WIDE, NARROW = 24, 12, 5
 MASK = torch.rand(NODES, NODES, generator=torch.Generator().manual_seed(3)) < 0.15
@@ -18,6 +22,10 @@ STORED = int(MASK.sum())
 LINEAR = NODES * WIDE * NARROW
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+
+
+def this_machine():
+    return device_name("cpu"), torch.get_num_threads()
 
 
 def in_layout(layout):
@@ -255,6 +263,7 @@ def test_the_peak_is_that_of_a_real_run(layout, mode):
         net, (NODES, WIDE), mode=mode, optimizer="sgd" if mode == "train" else None
     )
     assert comparison.errors["tracked_bytes"] == 0
+    assert SPARSE_WORKSPACE in comparison.notes
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
@@ -296,6 +305,36 @@ def test_every_analysis_takes_it_and_leaves_it_as_it_was(layout, role, tmp_path)
     assert torch.equal(net.adjacency.detach().to_dense(), DENSE)
 
 
+@pytest.mark.parametrize("layout", ["coo", "csr"])
+@pytest.mark.parametrize("product", ["operator", "sparse.mm"])
+def test_what_a_sparse_matrix_lets_a_unit_see_is_not_known(layout, product):
+    class Shifted(nn.Module):
+        """Moves every pixel by nine, which the elements of the matrix alone tell."""
+
+        def __init__(self):
+            super().__init__()
+            moves = torch.eye(64).roll(9, 1)
+            self.register_buffer("moves", moves.to_sparse() if layout == "coo" else moves.to_sparse_csr())
+            self.conv = nn.Conv2d(1, 1, 3, padding=1)
+
+        def forward(self, x):
+            return PRODUCTS[product](self.moves, self.conv(x).reshape(64, 1)).reshape(x.shape)
+
+    table = il.receptive_field(il.trace(Shifted(), (1, 1, 8, 8))).set_index("layer")
+    assert table.loc["conv", "status"] == "exact"
+    assert table.loc["(model)", "status"] == "unknown"
+
+
+def test_the_roofline_of_a_sparse_product_moves_its_values():
+    machine, threads = this_machine()
+    ceilings = replace(CEILINGS, machine=machine, torch=torch.__version__.partition("+")[0], threads=threads)
+    net = Graph(in_layout("csr"))
+    result = il.measure_roofline(net, (NODES, WIDE), seconds=0, ceilings=ceilings)
+    rows = result.layers.set_index("layer")
+    # the product reads values and features, and writes its result
+    assert rows.loc["(model)", "compulsory_bytes"] == 4 * (STORED + 2 * NODES * NARROW)
+
+
 @pytest.mark.parametrize("layout", ["coo", "csr", "csc"])
 def test_a_model_that_is_copied_for_each_batch(layout):
     class Rows(nn.Module):
@@ -332,6 +371,24 @@ def test_a_gradient_that_is_sparse():
     assert sorted(gradient) == [6 * 8, 6 * 8 * 4]  # a row for each token, and its index
     comparison = il.compare_memory(net, tokens, mode="train", optimizer="sgd")
     assert comparison.errors["tracked_bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    ["sgd", "momentum", lambda p: torch.optim.SparseAdam(p), lambda p: torch.optim.Adagrad(p)],
+    ids=["sgd", "momentum", "SparseAdam", "Adagrad"],
+)
+def test_what_an_optimizer_keeps_of_a_sparse_gradient(optimizer):
+    net, tokens = nn.Embedding(10, 8, sparse=True), torch.tensor([[1, 2, 2], [4, 1, 0]])
+    comparison = il.compare_memory(net, tokens, mode="train", optimizer=optimizer)
+    assert comparison.errors["tracked_bytes"] == 0
+
+
+def test_an_optimizer_that_takes_no_sparse_gradient_says_so():
+    net = nn.Embedding(10, 8, sparse=True)
+    with pytest.raises(il.InceptionLabError, match="does not support sparse gradients") as refused:
+        il.trace(net, torch.zeros(2, 5, dtype=torch.int64), mode="train", optimizer="adam")
+    assert len(str(refused.value).splitlines()) == 1
 
 
 NETS = """
