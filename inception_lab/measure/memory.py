@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ from inception_lab.measure.hardware import device_name
 from inception_lab.measure.real_runs import device_of, prepared_on, quiet_profiler
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
+from inception_lab.running.fast_attention import FAST_PATHS
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
@@ -46,7 +48,7 @@ class MeasuredMemory:
 
     Attributes:
         device: Name of the processor or GPU.
-        tracked_bytes: Of the storages alive right after any operation.
+        tracked_bytes: Of the storages alive right after any operation, those of a fast path's parts included.
         allocator_bytes: Of the allocator's blocks at any moment, those within operations too: on the CPU from
             its own events, on CUDA `torch.cuda.max_memory_allocated` less what was allocated before.
         reserved_bytes: `torch.cuda.max_memory_reserved`; None on the CPU.
@@ -77,7 +79,8 @@ def measure_memory(
 
     Each run starts from new copies of the model's weights and of the inputs, in steady state: the optimizer
     holds what it holds after a step, and the gradients of the step before are gone. The first run
-    is not measured, so that every kernel has been loaded. The model is left as it was found.
+    is not measured, so that every kernel has been loaded. In inference attention takes PyTorch's fast path,
+    as it does for a user. The model is left as it was found.
 
     Args:
         model: Any module that has data.
@@ -99,7 +102,9 @@ def measure_memory(
         True
     """
     inputs = with_arguments(inputs, args, kwargs)
-    request = request_of(model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast)
+    request = request_of(
+        model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, fast_path=True
+    )
     place = device_of(device, _MEASURES, "memory cannot be measured")
     try:
         with one_run_at_a_time:  # the profiler and the allocator's figures are those of the process
@@ -130,20 +135,34 @@ class StorageTracker(torch_internals.TorchDispatchMode):
 
     Args:
         existing: The tensors that are there from the start; any others are counted from when they are met.
+        others: Further storages that are there from the start.
+        is_mixed: True where autocast chooses other types within a fast path, which then stays one operation.
     """
 
-    def __init__(self, existing: Iterable[Tensor]) -> None:
+    def __init__(
+        self,
+        existing: Iterable[Tensor],
+        others: Iterable[torch.UntypedStorage] = (),
+        is_mixed: bool = False,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._is_mixed = is_mixed
         self.live_bytes = 0
         self._watches: dict[int, ref[torch.UntypedStorage]] = {}
+        self._met: list[ref[torch.UntypedStorage]] = []
         self._count(existing)
+        for storage in others:
+            self._watch(storage)
         self.peak_bytes = self.live_bytes
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run an operation, and look at what it read and made."""
-        self._count(tensors_within((args, kwargs)))
+        if func in FAST_PATHS and not self._keeps_whole(args[0]):
+            with self:
+                return FAST_PATHS[func](*args, **(kwargs or {}))
+        self._met += self._count(tensors_within((args, kwargs)))
         out = func(*args, **(kwargs or {}))
         self._count(tensors_within(out))
         self.peak_bytes = max(self.peak_bytes, self.live_bytes)
@@ -161,6 +180,29 @@ class StorageTracker(torch_internals.TorchDispatchMode):
             # a weak reference tells when the storage goes, and does not keep it
             self._watches[address] = ref(storage, self._forget(address, size))
 
+    @property
+    def met(self) -> list[torch.UntypedStorage]:
+        """Storages alive that no operation made and that were not there at the start, as a target's."""
+        return [storage for each in self._met if (storage := each()) is not None]
+
+    def _keeps_whole(self, source: Tensor) -> bool:
+        """True for a fast path whose parts differ: without the padding, and in mixed precision."""
+        return source.is_nested or self._is_mixed
+
+    def _count(self, tensors: Iterable[Tensor]) -> list[ref[torch.UntypedStorage]]:
+        """Count the storages that were not known yet; returns these."""
+        watches = [self._watch(tensor.untyped_storage()) for tensor in tensors]
+        return [watch for watch in watches if watch is not None]
+
+    def _watch(self, storage: torch.UntypedStorage) -> ref[torch.UntypedStorage] | None:
+        address, size = storage._cdata, storage.nbytes()
+        if address in self._watches:
+            return None
+        self.live_bytes += size
+        # a weak reference tells when the storage goes, and does not keep it
+        watch = self._watches[address] = ref(storage, self._forget(address, size))
+        return watch
+
     def _forget(self, address: int, size: int) -> Callable[[object], None]:
         def forget(_: object) -> None:
             self.live_bytes -= size
@@ -169,20 +211,34 @@ class StorageTracker(torch_internals.TorchDispatchMode):
         return forget
 
 
-def _tracked_peak(request: Request, device: torch.device) -> int:
+def _tracked(
+    request: Request, device: torch.device, others: Sequence[torch.UntypedStorage] = ()
+) -> StorageTracker:
+    """Run a step under a tracker, which knows other storages that are there from the start."""
     with prepared_on(request, device) as step:
-        tracker = StorageTracker(existing_tensors(step))
+        tracker = StorageTracker(existing_tensors(step), others, is_mixed=request.autocast is not None)
         in_threads = partial(ModeInThread, tracker)
         with tracker, SumsInPlace(), followed(lambda: in_threads, step.model.gates.members):
             step.run()
-        return tracker.peak_bytes
+        return tracker
+
+
+def _warmed_up(request: Request, device: torch.device) -> list[torch.UntypedStorage]:
+    """Run a step for the first time; returns the storages that it met and that outlive it.
+
+    The first run under a dispatch mode keeps tensors alive. What outlives it is somebody else's, such as the
+    target that a loss holds: it was there before, which no allocator tells.
+    """
+    tracker = _tracked(request, device)
+    gc.collect()
+    return tracker.met
 
 
 def _on_cpu(request: Request, device: torch.device) -> MeasuredMemory:
-    _tracked_peak(request, device)  # to warm up: the first run under a dispatch mode keeps tensors alive
-    tracked_bytes = _tracked_peak(request, device)
+    others = _warmed_up(request, device)
+    tracked_bytes = _tracked(request, device, others).peak_bytes
     with prepared_on(request, device) as step:
-        before = StorageTracker(existing_tensors(step)).live_bytes
+        before = StorageTracker(existing_tensors(step), others).live_bytes
         with quiet_profiler(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
             step.run()
         changes = _changes(events)
@@ -217,18 +273,18 @@ class ScratchMeter(torch_internals.TorchDispatchMode):
 def _on_cuda(request: Request, device: torch.device) -> MeasuredMemory:
     """Four runs: to warm up, for the allocator's peak, for the workspaces, and for the storages."""
     _clear_cublas()
-    others = torch.cuda.memory_allocated(device)
-    _tracked_peak(request, device)  # to warm up
+    allocated_before = torch.cuda.memory_allocated(device)
+    outside = _warmed_up(request, device)
     with prepared_on(request, device) as step:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         step.run()
         torch.cuda.synchronize(device)
-        allocator_bytes = torch.cuda.max_memory_allocated(device) - others
+        allocator_bytes = torch.cuda.max_memory_allocated(device) - allocated_before
         reserved_bytes = torch.cuda.max_memory_reserved(device)
     with prepared_on(request, device) as step, ScratchMeter(device) as scratch:
         step.run()
-    tracked_bytes = _tracked_peak(request, device)
+    tracked_bytes = _tracked(request, device, outside).peak_bytes
     workspaces = {"cublas": _clear_cublas(device), "convolution": scratch.most}
     return MeasuredMemory(
         device_name(str(device)), tracked_bytes, allocator_bytes, reserved_bytes, workspaces

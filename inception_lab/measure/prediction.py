@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -14,19 +13,22 @@ from inception_lab.analyzers.memory.cpu_recurrent import LAYER
 from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
 from inception_lab.analyzers.memory.devices import DEVICES, check_device
 from inception_lab.analyzers.memory.peak import allocator_peak, decomposed_on_meta, peak_memory
+from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.hardware import this_processor
 from inception_lab.measure.memory import MeasuredMemory, measure_memory
 from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of
-from inception_lab.tracing.tracer import trace
+from inception_lab.running.step import Request, request_of
+from inception_lab.tracing.tracer import trace_request
 
 Device = Literal["cpu", "cuda"]
 """A device whose memory is predicted: a key of `analyzers.memory.devices.DEVICES`."""
 
 SPARSE_WORKSPACE = "what a product of a sparse matrix holds within itself has no rule"
 UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
+WITHOUT_FAST_PATH = "traced without the fast path that attention takes in inference, as it depends on data"
 RECURRENT_INFERENCE = (
     "what a fused LSTM holds within itself in inference has no rule: allocator_bytes is a lower bound"
 )
@@ -73,13 +75,13 @@ def trace_for_device(
     Example:
         >>> lstm = nn.LSTM(8, 16)
         >>> fused = trace_for_device(lstm, (5, 1, 8))
-        >>> fused.context.device, trace(lstm, (5, 1, 8)).context.device
+        >>> import inception_lab as il
+        >>> fused.context.device, il.trace(lstm, (5, 1, 8)).context.device
         ('fake', 'meta')
     """
     check_device(device)
     defaults = DEVICES[device].optimizer_options
-    trace_on = partial(
-        trace,
+    request = request_of(
         model,
         with_arguments(inputs, args, kwargs),
         mode=mode,
@@ -87,11 +89,22 @@ def trace_for_device(
         optimizer=None if optimizer is None else optimizer_of(optimizer, **defaults),
         autocast=autocast,
         name=name,
-        meta_only=meta_only,
     )
-    step = trace_on()
+    step = trace_request(request, "meta", meta_only)
     # Fake CPU tensors keep fused kernels whole but take several times as long, so meta tensors come first.
-    return trace_on(device="cpu") if decomposed_on_meta(step) else step
+    return _trace_fused(request, device, meta_only) if decomposed_on_meta(step) else step
+
+
+def _trace_fused(request: Request, device: Device, meta_only: bool) -> Trace:
+    if device != "cpu":
+        return trace_request(request, "cpu", meta_only)
+    try:
+        return trace_request(replace(request, fast_path=True), "cpu", meta_only=True)
+    except InceptionLabError:
+        # the fast path of padded sequences makes nested tensors, whose shapes depend on data
+        step = trace_request(request, "cpu", meta_only)
+    context = replace(step.context, notes=(*step.context.notes, WITHOUT_FAST_PATH))
+    return replace(step, context=context)
 
 
 @dataclass(frozen=True)

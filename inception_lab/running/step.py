@@ -62,6 +62,8 @@ class Request:
         autocast: The dtype in which autocast runs forward and loss, None without it.
         name: Name of the model; its class where none is given.
         execution: `eager` runs operation by operation, `compiled` what torch.compile makes of the model.
+        fast_path: True where attention takes PyTorch's fast path in inference, unless the user has switched
+            it off; else its modules run operation by operation.
 
     Raises:
         InceptionLabError: It is not a module, or one of the options is not known, or makes no sense beside
@@ -76,6 +78,7 @@ class Request:
     autocast: torch.dtype | None = None
     name: str = ""
     execution: Execution = "eager"
+    fast_path: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, nn.Module):
@@ -111,6 +114,7 @@ def request_of(
     autocast: torch.dtype | None = None,
     name: str = "",
     execution: Execution = "eager",
+    fast_path: bool = False,
 ) -> Request:
     """A request with the optimizer by its name, or as the user's own function.
 
@@ -123,12 +127,13 @@ def request_of(
         autocast: See `Request`.
         name: See `Request`.
         execution: See `Request`.
+        fast_path: See `Request`.
 
     Raises:
         InceptionLabError: See `Request`; or there is no optimizer of this name.
     """
     make = optimizer_of(optimizer) if optimizer is not None else None
-    return Request(model, inputs, mode, loss, make, autocast, name, execution)
+    return Request(model, inputs, mode, loss, make, autocast, name, execution, fast_path)
 
 
 class Placement(NamedTuple):
@@ -314,7 +319,12 @@ def settled_by_running(step: Step) -> Step:
 
 @contextmanager
 def guarded(
-    model: nn.Module, training: bool, stand_in: StandIn, others: Sequence[nn.Module] = ()
+    model: nn.Module,
+    training: bool,
+    stand_in: StandIn,
+    others: Sequence[nn.Module] = (),
+    *,
+    fast_path: bool = False,
 ) -> Iterator[Substituted]:
     """A model on stand-ins, its operations run one by one, out of reach of modes and of other threads.
 
@@ -323,13 +333,14 @@ def guarded(
         training: The mode to put it into.
         stand_in: Makes what stands in for a parameter or buffer.
         others: Modules that run with it, such as a loss.
+        fast_path: See `Request`.
     """
     with (
         no_modes(),
         torch.inference_mode(False),  # tensors made in inference mode could not be differentiated
         substituted(model, training, stand_in, others) as substitutes,
         _deep_stack(),
-        operation_by_operation(substitutes.modules),
+        operation_by_operation(substitutes.modules, fast_path=fast_path),
     ):
         yield substitutes
 
@@ -350,7 +361,9 @@ def prepared(
     others = [request.loss] if isinstance(request.loss, nn.Module) else []
     request, execution = _EXECUTIONS[request.execution](request)
     with (
-        guarded(request.model, request.training, placement.weight, others) as model,
+        guarded(
+            request.model, request.training, placement.weight, others, fast_path=request.fast_path
+        ) as model,
         execution,
         no_collection(),
         seeded() if request.loss else nullcontext(),
@@ -445,20 +458,20 @@ def autocast_to(dtype: torch.dtype | None, device: str) -> AbstractContextManage
 
 
 @contextmanager
-def operation_by_operation(modules: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Switch off what hides operations: the encoder's fused path, compilation, replicas."""
-    fast_path = torch.backends.mha.get_fastpath_enabled()
+def operation_by_operation(modules: Mapping[str, nn.Module], *, fast_path: bool = False) -> Iterator[None]:
+    """Switch off what hides operations: the fast path of attention unless wanted, compilation, replicas."""
+    is_enabled = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
         if torch_internals.DYNAMO in sys.modules:  # else nothing is compiled
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         for module in modules.values():
             if isinstance(module, nn.DataParallel):
                 module.device_ids = []  # a snapshot puts it back
-        torch.backends.mha.set_fastpath_enabled(False)
+        torch.backends.mha.set_fastpath_enabled(is_enabled and fast_path)
         try:
             yield
         finally:
-            torch.backends.mha.set_fastpath_enabled(fast_path)
+            torch.backends.mha.set_fastpath_enabled(is_enabled)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from inception_lab.formulas.nested import has_nested
 from inception_lab.ir.trace import Phase
 from inception_lab.running import torch_internals
 from inception_lab.running.bare_mode import BareMode
+from inception_lab.running.fast_attention import FAST_PATHS
 from inception_lab.running.gradient_accumulation import ADD, ADD_IN_PLACE, LastReference, goes_twice
 from inception_lab.running.layouts import Layout
 from inception_lab.running.threads import ModeInThread
@@ -104,6 +105,11 @@ class Recorder(BareMode):
             composite = _composite[id(func)] = _is_composite(func)
         if composite is None or (composite and not has_nested(args, None)):
             return self._pass_on(func, composite, args, kwargs or {})
+        if composite is None:
+            return func(*args, **(kwargs or {}))
+        if composite:  # as on tensors made in inference mode: on all others it is taken apart
+            with self:
+                return FAST_PATHS.get(func, func.decompose)(*args, **(kwargs or {}))
         with self._lock:
             call = self._current_call()
             if func is ADD and self._adds_in_place(args):
@@ -293,6 +299,8 @@ _UNKNOWN: Any = object()
 
 def _is_composite(func: OpOverload) -> bool | None:
     """True where an operation is nothing but others; None for a question, such as for a tensor's device."""
+    if func in FAST_PATHS:
+        return True
     keys, has = torch_internals.DispatchKey, func.has_kernel_for_dispatch_key
     if func.namespace == "prim":
         return None

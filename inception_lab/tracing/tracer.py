@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from inception_lab.ir.structure import ROOT
 from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
+from inception_lab.running.fast_attention import fast_path_for_fake_tensors
 from inception_lab.running.inputs import Arguments, Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, OptimizerError
@@ -130,6 +131,20 @@ def trace(
         autocast=autocast,
         name=name,
     )
+    return trace_request(request, device, meta_only)
+
+
+def trace_request(request: Request, device: str, meta_only: bool = False) -> Trace:
+    """Trace a pass or a step as `trace` does.
+
+    Args:
+        request: The pass or step.
+        device: As for `trace`.
+        meta_only: As for `trace`.
+
+    Raises:
+        InceptionLabError: As of `trace`.
+    """
     run = partial(_trace_request, request, device, meta_only)
     try:
         with autocast_of_cuda(refused):
@@ -170,7 +185,8 @@ def _trace_without_data(request: Request, device: str, prepare: Prepare) -> Trac
         # meta tensors do not heed autocast, fake ones do
         except AutocastMet:
             pass
-    return trace_on(prepare(stopping_at_cuda(fake_backend())), request)
+    with fast_path_for_fake_tensors() if request.fast_path else nullcontext():
+        return trace_on(prepare(stopping_at_cuda(fake_backend())), request)
 
 
 class TraceError(InceptionLabError):

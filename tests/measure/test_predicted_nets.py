@@ -193,3 +193,90 @@ def test_weights_tied_by_their_data_count_once(tie):
     assert tracked_error(net, (4, 50), mode="eval") == 0
     assert tracked_error(net, (4, 50), optimizer="adam") == 0
     assert net.first.weight.data_ptr() == net.second.weight.data_ptr()
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, need_weights, **options):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(16, 4, batch_first=True, **options)
+        self.need_weights = need_weights
+
+    def forward(self, x):
+        return self.attention(x, x, x, need_weights=self.need_weights)
+
+
+def encoder_layer(width=16, heads=4, **options):
+    return nn.TransformerEncoderLayer(width, heads, 24, **{"batch_first": True, **options})
+
+
+SEQUENCES = (3, 40, 16)
+PADDED = torch.zeros(3, 40, dtype=torch.bool)
+PADDED[:, 30:] = True
+ATTENTION = {
+    "weights": (SelfAttention(need_weights=True), SEQUENCES),
+    "no_weights": (SelfAttention(need_weights=False), SEQUENCES),
+    "no_bias": (SelfAttention(need_weights=False, bias=False), SEQUENCES),
+    "layer": (encoder_layer(), SEQUENCES),
+    "norm_first": (encoder_layer(norm_first=True, activation="gelu"), SEQUENCES),
+    "odd_heads": (encoder_layer(15, 3), (3, 40, 15)),
+    "length_first": (encoder_layer(batch_first=False), SEQUENCES),
+    "padded": (encoder_layer(), {"src": SEQUENCES, "src_key_padding_mask": PADDED}),
+    "encoder": (nn.TransformerEncoder(encoder_layer(), 3), SEQUENCES),
+    "decoder": (nn.TransformerDecoderLayer(16, 4, 24, batch_first=True), [SEQUENCES, SEQUENCES]),
+}
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention_in_inference_is_what_the_user_runs(name):
+    """Against the events of the allocator in a run that nobody watches, to the byte."""
+    model, inputs = ATTENTION[name]
+    comparison = il.compare_memory(model, inputs)
+    assert dict(comparison.errors) == {"tracked_bytes": 0, "allocator_bytes": 0}
+    assert comparison.notes == ()
+
+
+def test_the_fast_path_of_attention_by_hand():
+    """Its peak is at the product of queries and keys, beside the input: the three projections, and a score
+    for each head and each pair of places."""
+    batch, length, width, heads = 3, 40, 16, 4
+    params = 4 * sum(p.numel() for p in encoder_layer().parameters())
+    tensor, scores = 4 * batch * length * width, 4 * batch * heads * length * length
+    trace = il.trace_for_device(encoder_layer(), (batch, length, width))
+    assert il.peak_memory(trace).peak_bytes == params + tensor + 3 * tensor + scores
+    assert sum(op.macs for op in trace.ops) == sum(op.macs for op in il.trace(encoder_layer(), SEQUENCES).ops)
+    assert trace.context.complete
+
+
+def test_a_fast_path_that_the_user_has_switched_off_stays_off():
+    operations = []
+    for is_enabled in (True, False):
+        torch.backends.mha.set_fastpath_enabled(is_enabled)
+        try:
+            comparison = il.compare_memory(encoder_layer(), SEQUENCES)
+            operations.append(comparison.prediction.tracked_bytes)
+            assert comparison.errors["allocator_bytes"] == 0
+            assert torch.backends.mha.get_fastpath_enabled() is is_enabled
+        finally:
+            torch.backends.mha.set_fastpath_enabled(True)
+    assert operations[0] > operations[1]
+
+
+def test_what_the_fast_path_holds_unknown_is_said():
+    """Padded sequences become nested tensors, whose sizes depend on the padding; autocast goes within."""
+    padded = {"src": SEQUENCES, "src_key_padding_mask": PADDED}
+    encoder = nn.TransformerEncoder(encoder_layer(), 2)
+    trace = il.trace_for_device(encoder, padded)
+    assert any("without the fast path" in note for note in trace.context.notes)
+    assert il.measure_memory(encoder, padded).allocator_bytes > 0
+    mixed = il.trace_for_device(encoder_layer(), SEQUENCES, autocast=torch.bfloat16)
+    assert any("the fast path of inference" in note for note in il.peak_memory(mixed).notes)
+
+
+def test_a_target_that_a_loss_holds_counts_in_a_real_run_too():
+    """Before the step no operation makes it and no allocator tells of it; it is there all the same."""
+    targets = torch.zeros(8, 100)
+    comparison = il.compare_memory(
+        nn.Linear(8, 100), (8, 8), mode="train", loss=lambda y: F.huber_loss(y, targets)
+    )
+    assert comparison.errors["tracked_bytes"] == 0
+    assert abs(comparison.errors["allocator_bytes"]) < 64

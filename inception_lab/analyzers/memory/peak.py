@@ -17,6 +17,7 @@ from inception_lab.ir.trace import Kind, Storage, Trace, Value
 
 _COLUMN_OF_KIND: Mapping[Kind, str] = {kind: column for column, kinds in KINDS.items() for kind in kinds}
 _RECURRENT = ("RNN", "LSTM", "GRU")
+_ATTENTION = ("MultiheadAttention", "TransformerEncoderLayer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,9 @@ def _maker(trace: Trace, storage: Storage) -> str:
 
 def _notes(trace: Trace, device: str) -> Iterator[str]:
     if parts := decomposed_on_meta(trace):
-        yield f"{' and '.join(parts)} taken operation by operation; device='cpu' traces fused ones"
+        yield f"{' and '.join(parts)} taken operation by operation; trace_for_device traces what runs"
+    if trace.context.autocast and _takes_fast_path(trace):
+        yield "attention taken operation by operation; the fast path of inference holds something else"
     layers = [op for op in trace.ops if op.base_name == LAYER]
     if trace.context.mode == "train" and any(device != "cpu" or lstm_of(trace, op) is None for op in layers):
         yield "what a fused LSTM keeps for its backward pass is not in it"
@@ -136,11 +139,16 @@ def decomposed_on_meta(trace: Trace) -> tuple[str, ...]:
         return ()
     names = {op.base_name for op in trace.ops}
     present = {
-        "attention": "_safe_softmax" in names,
+        "attention": "_safe_softmax" in names or _takes_fast_path(trace),
         "recurrent layers": any(c.type in _RECURRENT and c.executed for c in trace.calls),
         "the backward pass of Mish": trace.context.mode == "train" and "mish" in names,
     }
     return tuple(part for part, is_present in present.items() if is_present)
+
+
+def _takes_fast_path(trace: Trace) -> bool:
+    """True where modules of attention ran that take PyTorch's fast path in inference."""
+    return trace.context.mode == "eval" and any(c.type in _ATTENTION and c.executed for c in trace.calls)
 
 
 @once_per_trace
