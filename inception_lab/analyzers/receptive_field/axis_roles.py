@@ -150,11 +150,21 @@ def _window(dims: int) -> EvidenceRule:
     def rule(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:
         del weights
         source = op.first
-        yield from _places(source, range(-dims, 0), Strength.OPERATION)
+        yield from _places(source, range(1 - dims, 0), Strength.OPERATION)
+        # a local response is a window over channels, written as the places of one channel
+        is_over_channels = _is_along_first(op, dims) and op.shapes[0][-dims - 1 : -dims] == (1,)
+        strength = Strength.STATISTIC if is_over_channels else Strength.OPERATION
+        yield from _places(source, [-dims], strength)
         if len(source.dims) == dims + 2:
             yield from _samples(source, Strength.OPERATION)
 
     return rule
+
+
+def _is_along_first(op: Reading, dims: int) -> bool:
+    """True where a window of several dimensions has one pixel along all but the first."""
+    kernel = op.args.get("kernel_size")
+    return isinstance(kernel, tuple) and len(kernel) == dims > 1 and kernel[0] > 1 and set(kernel[1:]) == {1}
 
 
 def _unfolding(op: Reading, weights: Sequence[bool]) -> Iterator[Evidence]:

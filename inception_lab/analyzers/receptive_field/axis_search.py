@@ -6,7 +6,7 @@ are kept in the dimensions that look alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -105,9 +105,9 @@ class Search:
             self._propagation.dependences[value] = dependence
         return dependence if isinstance(dependence, Geometry) else None
 
-    def _of_parts(self, value: int, dependence: Dependence, written: Iterable[int]) -> Dependence:
+    def _of_parts(self, value: int, dependence: Dependence, written: dict[int, None]) -> Dependence:
         """The axes of a value that was written over in parts."""
-        tensor, last = self._trace.values[value], next(reversed(tuple(written)))
+        tensor, last = self._trace.values[value], next(reversed(written))
         part = self._propagation.dependences[last]
         if not isinstance(part, Geometry):
             return dependence

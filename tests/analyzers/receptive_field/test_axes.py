@@ -92,6 +92,10 @@ IMAGES = [
     ("global pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))),
     ("local response", nn.Sequential(CONV, nn.LocalResponseNorm(3), nn.Conv2d(4, 4, 3))),
     ("local response first", nn.Sequential(nn.LocalResponseNorm(3), CONV)),
+    (
+        "local response, then linear",
+        Net(lambda x, n, a: a(n(x).movedim(1, -1)).mean((1, 2)), nn.LocalResponseNorm(3), nn.Linear(3, 4)),
+    ),
     ("local response alone", nn.LocalResponseNorm(3)),
     ("norm over all", nn.LayerNorm((3, 16, 16))),
     ("softmax of channels", nn.Softmax2d()),
