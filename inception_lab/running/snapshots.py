@@ -44,12 +44,14 @@ class Snapshot:
     """The attributes of one module, and what their containers hold."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = module
+        self.module, self.kind = module, type(module)
         self.attributes = module.__dict__.copy()
         self.contents = [(x, x.copy() if x else None) for x in containers_of(module)]
 
     def restore(self) -> None:
         """Put every attribute back, and the contents of every container."""
+        if type(self.module) is not self.kind:  # a lazy layer that has become what it stands for
+            self.module.__class__ = self.kind
         attributes = self.module.__dict__
         if list(attributes) != list(self.attributes):
             attributes.clear()  # else another thread may read what is not there for a moment

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from inception_lab.running import torch_internals
 from inception_lab.running.distributed import drop_hooks
@@ -175,7 +176,8 @@ class _Substitution:
         return stand_in
 
     def _put_in_place(self, tensor: Tensor, stand_in: Tensor) -> Tensor:
-        self.originals_by_id[id(stand_in)] = tensor
+        if not is_lazy(tensor):  # which cannot be asked for anything
+            self.originals_by_id[id(stand_in)] = tensor
         self._stand_ins[id(tensor)] = stand_in
         return stand_in
 

@@ -19,6 +19,7 @@ from inception_lab.running.layouts import layout_of
 from inception_lab.running.scripted import is_scripted
 from inception_lab.running.shared_storages import Region, region_of
 from inception_lab.running.step import Step, StepResult
+from inception_lab.tracing.calls import class_name
 from inception_lab.tracing.contents import contents_of
 from inception_lab.tracing.functional_use import used_by_others
 from inception_lab.tracing.recorder import Recorder
@@ -194,7 +195,7 @@ def _calls(recorder: Recorder, step: Step) -> Iterator[Call]:
     used = used_by_others(recorder, never_called, modules.values())
     for index, (path, module) in enumerate(never_called.items(), start=len(recorder.calls.states)):
         params, trainable = own_params.get(path, 0), trainable_params.get(path, 0)
-        kind, leaf = type(module).__name__, _is_leaf(module)
+        kind, leaf = class_name(module), _is_leaf(module)
         yield Call(index, path, kind, 0, None, params, leaf, path in used, (), (), trainable)
 
 

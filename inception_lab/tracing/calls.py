@@ -30,6 +30,12 @@ class CudaMet(BaseException):
     """A forward that names CUDA by itself, where tensors of another device run."""
 
 
+def class_name(module: nn.Module) -> str:
+    """The class of a module, of a lazy one that which it becomes."""
+    kind = type(module)
+    return (getattr(kind, "cls_to_become", None) or kind).__name__
+
+
 class CallState:
     """A module call while the trace runs."""
 
@@ -83,7 +89,7 @@ class Calls:
         no other model is touched; whoever substituted the model's tensors takes it out again.
         """
         for path, module in modules.items():
-            kind = type(module).__name__
+            kind = class_name(module)
             module.__dict__["forward"] = self.reporting(module.forward, path, kind, module, gates)
 
     def reporting(

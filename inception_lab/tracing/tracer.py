@@ -47,6 +47,7 @@ from inception_lab.tracing.choices import CHANCE, DrawingLayers, choice_notes, c
 from inception_lab.tracing.contents import ExternalContents, with_python_data
 from inception_lab.tracing.dispatch import KernelExecutor, forget_old_costs, forget_when_full
 from inception_lab.tracing.higher_order import taken_apart
+from inception_lab.tracing.lazy import lazy_layers
 from inception_lab.tracing.made_up_numbers import VALUES_HINT, refuse_reading
 from inception_lab.tracing.notes import training_notes, weight_notes
 from inception_lab.tracing.python_data import WatchPythonData
@@ -267,14 +268,18 @@ def trace_on(backend: Backend, request: Request, fallback: str = "") -> Trace:
         forget_old_costs()
         if torch_internals.current_dispatch_mode() is None:  # else another trace may be using the cache
             forget_when_full()
+        layers = lazy_layers(request)
+        backend = layers.on(backend)
         settle = _settle_of(backend, request)
         with prepared(request, backend.placement, settle) as step:
+            layers.tell(step.model.modules)
             recorder = _recorder(backend, step, fallback)
             trace = _record(backend, step, recorder, fallback)
         if not _reads_any(trace, recorder.storages.contents.lost):
             return trace
         # prepared anew, as the model may have kept what it made in the first run
         with prepared(request, backend.placement, settle) as step:
+            layers.tell(step.model.modules)
             return _with_python_data(backend, step, trace)
 
 

@@ -122,7 +122,8 @@ def test_columns_add_up_to_what_ran(case, mode):
     forward = [op for op in trace.ops if op.phase == "forward"]
     assert rows["macs"].sum() == sum(op.macs for op in forward)
     assert rows["other_flops"].sum() == sum(op.other_flops for op in forward)
-    assert rows["params"].sum() == sum(p.numel() for p in case.make().parameters())
+    if case.name != "lazy":  # whose own have no size
+        assert rows["params"].sum() == sum(p.numel() for p in case.make().parameters())
     assert {op.call for op in trace.ops} <= {call.id for call in layer_calls(trace)}
 
 
@@ -174,8 +175,7 @@ def test_what_needs_a_real_run_is_refused_where_only_meta_may_be_used(case):
 def test_a_lazy_net_stays_lazy(mode):
     model = BY_NAME["lazy"].make()
     parameter = model[0].weight
-    with pytest.raises(il.InceptionLabError):
-        il.trace(model, (2, 8), mode=mode)
+    il.trace(model, (2, 8), mode=mode)
     assert model[0].weight is parameter
     assert model[0].has_uninitialized_params()
 

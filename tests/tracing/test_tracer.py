@@ -657,10 +657,6 @@ class TestErrors:
         for model in ("googlenet", conv, None):
             assert "torch.nn.Module" in str(self.error_of(model))
 
-    def test_parameters_without_a_shape(self):
-        error = self.error_of(nn.LazyLinear(3))
-        assert (error.exit_code, error.what) == (3, "a lazy layer has no shape yet")
-
     def test_an_error_that_the_model_caught_is_not_blamed(self):
         def forward(net, x):
             try:

@@ -135,7 +135,7 @@ WEIGHTS = (
     Hostile("marked", weights.Marked, **LINEAR | {"rows": 2}),
     Hostile("replacing", weights.Replacing, **LINEAR | {"rows": 2}),
     Hostile("freezes itself", weights.FreezesItself, **TWO, rows=2),
-    Hostile("lazy", weights.lazy, ROWS, error="lazy"),
+    Hostile("lazy", weights.lazy, **LINEAR),
 )
 
 SEQUENCES = (
