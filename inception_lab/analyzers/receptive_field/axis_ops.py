@@ -270,7 +270,9 @@ def unpooling(size: int, out: int) -> AxisOp:
     def taps() -> IntArray:
         return np.minimum(np.arange(out) // window, size - 1)[:, None]
 
-    return AxisOp(out, taps, 0, lead, Fraction(1, window), out % size == 0, None)
+    is_regular = out % size == 0
+    spans = ((0, 0),) * window if is_regular else None
+    return AxisOp(out, taps, 0, lead, Fraction(1, window), is_regular, None, spans=spans)
 
 
 @_cache

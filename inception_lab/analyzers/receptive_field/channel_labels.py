@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field.lineage import Way
 from inception_lab.analyzers.receptive_field.routes import Routes
-from inception_lab.analyzers.receptive_field.spans import ITSELF, AnySpan, merge_spans
+from inception_lab.analyzers.receptive_field.spans import ITSELF, AnySpan, Span, merge_spans
 
 LabelArray = NDArray[np.int64]
 Shape = tuple[int, ...]
@@ -95,6 +95,29 @@ class Labels:
             for label, layers in zip(labels, sets, strict=True)
         ]
 
+    def moved(self, number: int, axis: int, units: int) -> int:
+        """The label of what was put so many units further on along an axis."""
+        spans, layers = self._labels[number]
+        span = spans[axis]
+        if not units or not isinstance(span, Span):
+            return number
+        return self._number(Label((*spans[:axis], span.moved(units), *spans[axis + 1 :]), layers))
+
+    def inner(self, numbers: Sequence[int]) -> int | None:
+        """The label of inner units along an axis at whose places these stand; None where there is no one.
+
+        Units that see nothing, as in padding, and units that see as much in another place, as behind the
+        seam of a circular padding, are not inner ones.
+        """
+        dependent = [number for number in numbers if number != NOTHING]
+        if not dependent:
+            return NOTHING
+        shapes = {tuple(map(_shape, self._labels[number].spans)) for number in set(dependent)}
+        if len(shapes) > 1:
+            return None
+        middle = self._labels[dependent[len(dependent) // 2]]
+        return self._number(Label(middle.spans, self._labels[self.join(set(dependent))].layers))
+
     # -------------------------------------------------------------------------- arrays of them
 
     def map_through(
@@ -122,6 +145,22 @@ class Labels:
         joined = np.array([self.join(divmod(code, count)) for code in codes.tolist()])
         return np.asarray(joined[places.reshape(pairs.shape)])
 
+    def map_moved(self, array: LabelArray, axis: int, units: int) -> LabelArray:
+        """`moved` for each label of an array."""
+        numbers, places = np.unique(array, return_inverse=True)
+        moved = np.array([self.moved(number, axis, units) for number in numbers.tolist()])
+        return np.asarray(moved[places.reshape(array.shape)])
+
+    def inner_along(self, array: LabelArray, dim: int) -> LabelArray | None:
+        """The label of inner units along a dimension, which stays with size 1; None where there is no one."""
+        if array.shape[dim] == 1:
+            return array
+        rows = np.moveaxis(array, dim, -1)
+        inner = [self.inner(row) for row in rows.reshape(-1, array.shape[dim]).tolist()]
+        if None in inner:
+            return None
+        return np.expand_dims(np.array(inner, dtype=np.int64).reshape(rows.shape[:-1]), dim)
+
     def join_over(self, array: LabelArray, dims: Collection[int]) -> LabelArray:
         """All labels along some dimensions joined, which stay with size 1."""
         dims = [d % array.ndim for d in dims]
@@ -144,12 +183,16 @@ def _along(span: AnySpan, axis_ways: Sequence[Way]) -> AnySpan:
     return reduce(merge_spans, ends, None)
 
 
+def _shape(span: AnySpan) -> AnySpan:
+    return span.shape if isinstance(span, Span) else span
+
+
 def with_rank(array: LabelArray, rank: int) -> LabelArray:
     """The array with dimensions of size 1 before it."""
     return array.reshape((1,) * (rank - array.ndim) + array.shape)
 
 
-def full_along(array: LabelArray, dims: Iterable[int], shape: Shape) -> LabelArray:
+def full_along(array: LabelArray, dims: Iterable[int], shape: Sequence[int]) -> LabelArray:
     """The array with an entry for each position along some dimensions."""
     sizes = [shape[d] if d in set(dims) else n for d, n in enumerate(array.shape)]
     return np.broadcast_to(array, sizes)

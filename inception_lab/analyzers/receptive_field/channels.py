@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby, takewhile
+from itertools import combinations, groupby, takewhile
+from operator import eq
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +18,15 @@ from inception_lab.analyzers.receptive_field.channel_labels import (
     Labels,
     full_along,
 )
-from inception_lab.analyzers.receptive_field.channel_moves import (
+from inception_lab.analyzers.receptive_field.channel_rules.context import MoveContext, Outputs, is_axis
+from inception_lab.analyzers.receptive_field.channel_rules.registry import (
+    JOINING,
     LAYERS,
-    LAYOUTS,
-    MoveContext,
-    Outputs,
     combine,
+    may_reduce,
     move_of,
 )
+from inception_lab.analyzers.receptive_field.constants import constant_of
 from inception_lab.analyzers.receptive_field.lineage import Lineage, Way, ways
 from inception_lab.analyzers.receptive_field.propagation import Place, geometry_of, place_of, propagate
 from inception_lab.analyzers.receptive_field.rules.context import Dependence
@@ -72,18 +74,18 @@ def channels_of(trace: Trace, value: int) -> Channels | None:
     if dim is None:
         return None
     labels = labelling.labels
-    joined = labels.join_over(array, [d for d in range(array.ndim) if d != dim]).ravel()
-    rows = [(number, len(list(run))) for number, run in groupby(joined.tolist())]
-    count = geometry.shape[dim]
+    by_channel = np.moveaxis(array, dim, 0).reshape(array.shape[dim], -1)
+    rows = [(set(row), len(list(run))) for row, run in groupby(map(tuple, by_channel.tolist()))]
     if len(rows) == 1:
-        rows = [(rows[0][0], count)]  # of all channels alike
-    fields = [_field(labels[number]) for number, _ in rows]
-    segments = [Segment(n, field) for field, (_, n) in zip(fields, rows, strict=True) if field is not None]
-    if len(segments) < len(rows):
-        return None
+        rows = [(rows[0][0], geometry.shape[dim])]  # of all channels alike
+    segments: list[Segment] = []
     layers = 0
-    for number, _ in rows:
-        layers |= labels[number].layers
+    for numbers, width in rows:
+        field = _widest_field([labels[number] for number in numbers])
+        if field is None:
+            return None
+        segments.append(Segment(width, field))
+        layers |= labels[labels.join(numbers)].layers
     return Channels(_join_neighbours(segments), layers)
 
 
@@ -96,11 +98,13 @@ def _channel_dim(geometry: Geometry) -> int | None:
     return next((d for d in plain if d > 0), None)
 
 
-def _field(label: Label) -> tuple[int, ...] | None:
-    """The field along each axis, None where an axis has no one field."""
-    if any(span is not None and not isinstance(span, Span) for span in label.spans):
+def _widest_field(labels: Sequence[Label]) -> tuple[int, ...] | None:
+    """The field along each axis of the unit that sees most; None where an axis has no one field."""
+    spans = [span for label in labels for span in label.spans if span is not None]
+    if not all(isinstance(span, Span) for span in spans):
         return None
-    return tuple([span.field if isinstance(span, Span) else 0 for span in label.spans])
+    fields = [[span.field if isinstance(span, Span) else 0 for span in label.spans] for label in labels]
+    return tuple([max(along) for along in zip(*fields, strict=True)])
 
 
 def _join_neighbours(segments: Sequence[Segment]) -> tuple[Segment, ...]:
@@ -146,7 +150,7 @@ def channel_labels(trace: Trace) -> Labelling:
     source, axes = source_of(trace)
     labels = Labels(len(axes))
     geometries = propagate(trace, source, geometry_of(trace.values[source].shape, axes, Lineage.identity))
-    arrays = _Arrays(trace, labels, source)
+    arrays = _Arrays(trace, labels, source, geometries)
     for op in trace.ops:
         if op.phase != "forward":
             break
@@ -169,6 +173,7 @@ def _label_outputs(arrays: _Arrays, op: Op, geometries: Mapping[int, Dependence]
         [geometry if isinstance(geometry, Geometry) else None for geometry in read],
         [trace.values[value].shape for value in op.reads],
         [trace.values[value].shape for value in op.writes],
+        lambda place: constant_of(trace, op.reads[place], arrays.source),
     )
     moved = _moved_inputs(context, inputs)
     for index, value in enumerate(op.writes):
@@ -200,13 +205,16 @@ def _output(
     by_input = _ways(context, geometry)
     parts: list[LabelArray] = []
     for place, (outputs, axis_ways) in enumerate(zip(moved, by_input, strict=True)):
-        if any(axis_ways):
-            if outputs is None or _loses_places(context, axis_ways):
-                return None
-            array = outputs[min(index, len(outputs) - 1)]
-            parts.append(_through(context, array, axis_ways, place))
-        else:  # overwritten, or of a dependence on its shape alone
+        is_read = context.geometries[place] is not None and (any(axis_ways) or context.name in JOINING)
+        if not is_read:  # overwritten, or of a dependence on its shape alone
             parts.append(np.full((1,) * len(context.shapes[place]), NOTHING))
+        elif outputs is None or _loses_places(context, axis_ways):
+            return None
+        else:
+            array = outputs[min(index, len(outputs) - 1)]
+            # parts put together are moved there by `combine`, and nothing else happens to them
+            is_moved = context.name in JOINING
+            parts.append(array if is_moved else _through(context, array, axis_ways, place))
     output = combine(context, parts, rank)
     return output if output is None or output.ndim == rank else None
 
@@ -228,8 +236,8 @@ def _ways(context: MoveContext, geometry: Geometry) -> list[list[list[Way]]]:
 
 def _loses_places(context: MoveContext, axis_ways: Sequence[Sequence[Way]]) -> bool:
     """True where an operation that reduces nothing is followed along an axis as one that does."""
-    is_local = context.name in LAYOUTS or context.is_pointwise
-    return is_local and any(not op.stride for along in axis_ways for way in along for op in way)
+    reduces = any(not op.stride for along in axis_ways for way in along for op in way)
+    return reduces and context.name not in JOINING and not may_reduce(context.name)
 
 
 def _through(
@@ -250,10 +258,12 @@ def _through(
 class _Arrays:
     """The labels of the values so far, and of what was written into each storage."""
 
-    def __init__(self, trace: Trace, labels: Labels, source: int) -> None:
-        self.trace, self.labels = trace, labels
+    def __init__(
+        self, trace: Trace, labels: Labels, source: int, geometries: Mapping[int, Dependence]
+    ) -> None:
+        self.trace, self.labels, self._geometries = trace, labels, geometries
         value = trace.values[source]
-        self._source = source
+        self.source = source
         self.by_value: dict[int, LabelArray | None] = {
             source: np.full((1,) * len(value.shape), labels.source)
         }
@@ -263,7 +273,7 @@ class _Arrays:
     def write(self, op: Op, value: int, array: LabelArray | None) -> None:
         """Note what an operation has written."""
         tensor = self.trace.values[value]
-        if value != self._source:  # which the operation that writes it must not overwrite
+        if value != self.source:  # which the operation that writes it must not overwrite
             self.by_value[value] = array
         self._newest[place_of(tensor)] = value
         if op.in_place:
@@ -289,7 +299,7 @@ class _Arrays:
         )
         for later in reversed(list(writes)):
             if array is not None:
-                array = _written_over(array, value, self.by_value[later], self.trace.values[later])
+                array = self._written_over(array, value, later)
         return array
 
     def _written_by(self, value: int) -> int:
@@ -297,28 +307,69 @@ class _Arrays:
         op = self.trace.values[value].op
         return -1 if op is None else op
 
+    def _written_over(self, array: LabelArray, value: Value, later: int) -> LabelArray | None:
+        """The labels of a value after a write through a view; None where that lies across dimensions."""
+        written, view = self.by_value[later], self.trace.values[later]
+        if written is None:
+            return None
+        if view.shape == value.shape and (view.strides, view.offset) == (value.strides, value.offset):
+            return written
+        if written.size == array.size == 1 and written.flat[0] == array.flat[0]:
+            return array
+        selected = _selected_dims(value, view)
+        box = None if selected is None else _box(value, _with_dims(view, selected))
+        if selected is None or box is None:
+            return None
+        written = np.expand_dims(written, selected)
+        partial = [d for d, run in enumerate(box) if len(run) < value.shape[d]]
+        runs = {d: box[d] for d in partial if d not in selected}
+        moved = self._moved(written, self._geometries.get(later), runs, selected)
+        if moved is None:
+            return None
+        varied = [d for d, n in enumerate(moved.shape) if n > 1]
+        whole = np.array(full_along(array, {*partial, *varied}, value.shape))
+        # along dimensions that are written whole and alike the array keeps its one label
+        places = [run if n > 1 else range(1) for run, n in zip(box, whole.shape, strict=True)]
+        whole[np.ix_(*places)] = moved
+        return whole
 
-def _written_over(
-    array: LabelArray, value: Value, written: LabelArray | None, view: Value
-) -> LabelArray | None:
-    """The labels of a value after a write through a view of it; None where that lies across dimensions."""
-    if written is None:
-        return None
-    if view.shape == value.shape and (view.strides, view.offset) == (value.strides, value.offset):
+    def _moved(
+        self, written: LabelArray, geometry: Dependence, runs: Mapping[int, range], selected: Sequence[int]
+    ) -> LabelArray | None:
+        """What was written, as seen from the places that it takes; None where these are not in a row."""
+        if not isinstance(geometry, Geometry):
+            return written
+        for dim, run in runs.items():
+            own_dim = dim - sum(d < dim for d in selected)
+            if axes := geometry.axes_in([own_dim]):
+                if run.step != 1 or not is_axis(geometry, own_dim):
+                    return None
+                written = self.labels.map_moved(written, axes[0], run.start)
         return written
-    if written.size == array.size == 1 and written.flat[0] == array.flat[0]:
-        return array
-    box = _box(value, view)
-    if box is None:
+
+
+def _selected_dims(value: Value, view: Value) -> tuple[int, ...] | None:
+    """The dimensions of a value of which a view has one position each; None where there are no such."""
+    missing = len(value.shape) - len(view.shape)
+    if missing < 0:
         return None
-    partial = [d for d, run in enumerate(box) if len(run) < value.shape[d]]
-    varied = [d for d, n in enumerate(written.shape) if n > 1]
-    whole = np.array(full_along(array, {*partial, *varied}, value.shape))
-    # along dimensions that are written whole and alike the array keeps its one label
-    whole[np.ix_(*[places if n > 1 else range(1) for places, n in zip(box, whole.shape, strict=True)])] = (
-        written
-    )
-    return whole
+    candidates = combinations(range(len(value.shape)), missing)
+    fitting = [dims for dims in candidates if _box(value, _with_dims(view, dims)) is not None]
+    # slices in steps may fit too: the dimensions that remain have the value's own strides
+    return max(fitting, key=lambda dims: _equal_strides(value, _with_dims(view, dims)), default=None)
+
+
+def _equal_strides(value: Value, view: Value) -> int:
+    return sum(map(eq, value.strides, view.strides))
+
+
+def _with_dims(view: Value, dims: Sequence[int]) -> Value:
+    """The view with more dimensions of one position."""
+    shape, strides = list(view.shape), list(view.strides)
+    for dim in dims:
+        shape.insert(dim, 1)
+        strides.insert(dim, 1)
+    return view._replace(shape=tuple(shape), strides=tuple(strides))
 
 
 def _box(value: Value, view: Value) -> list[range] | None:

@@ -96,6 +96,17 @@ class Span(NamedTuple):
         last = max((self.last[i % period] + i // period * self.step for i in trailing), default=-_FAR)
         return (first, last) if first <= last else (_FAR, -_FAR)
 
+    def moved(self, units: int) -> Span:
+        """The span of units that were put so many places further on."""
+        ends = [self._over(i - units, i - units) for i in range(len(self.first))]
+        return Span(tuple([a for a, _ in ends]), tuple([b for _, b in ends]), self.step)
+
+    @property
+    def shape(self) -> Span:
+        """The same, begun at pixel 0: of spans that differ by their place alone it is one."""
+        start = min(self.first)
+        return Span(tuple([a - start for a in self.first]), tuple([b - start for b in self.last]), self.step)
+
     def merge(self, other: Span) -> Span | Unevenness:
         """The span of a unit that sees both; uneven where strides differ."""
         if self == other:

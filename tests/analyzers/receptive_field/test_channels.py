@@ -97,6 +97,36 @@ def every_second_written(x, a, b):
     return y
 
 
+def written_by_index(x, a, b):
+    y = a(x) * 1.0
+    y[:, [0, 3]] = b(x)
+    return y
+
+
+def rows_written(x, a, b):
+    y = a(x) * 1.0
+    y[:, :, :5] = b(x)[:, :, :5]
+    return y
+
+
+def edge_cleared(x, a, b):
+    y = a(x) * 1.0
+    y[:, :, 0] = 0
+    return b(y)
+
+
+def shifted_in_time(x, a):
+    y = a(x)
+    return torch.cat([F.pad(y[:, :1, 1:], (0, 1)), y[:, 1:]], 1)
+
+
+def circular(kernel):
+    return nn.Conv1d(2, 2, kernel, padding=kernel // 2, padding_mode="circular")
+
+
+MASK = torch.tensor([True, False, True, False])[None, :, None]
+
+
 def normalised_by_neighbours(x):
     squares = F.pad((x * x).unsqueeze(1), (0, 0, 1, 1))
     return x / (1 + F.avg_pool2d(squares, (3, 1), stride=1).squeeze(1))
@@ -169,6 +199,33 @@ NETS = {
         conv(4, 2, 3),
     ),
     "even kernels": Net(lambda x, a, b: torch.cat([a(x), b(x)], 1), conv(2, 2, 2), conv(2, 3, 4)),
+    "indexed": moved(lambda x: x[:, [0, 7, 3]]),
+    "indexed by a table": moved(lambda x: x[:, torch.tensor([[0, 7], [3, 3]])].flatten(1, 2)),
+    "selected by index": moved(lambda x: x.index_select(1, torch.tensor([6, 0]))),
+    "written by index": Net(written_by_index, conv(2, 4, 3), conv(2, 2, 5)),
+    "copied by index": Net(
+        lambda x, a, b: a(x).index_copy(1, torch.tensor([1, 2]), b(x)), conv(2, 4, 3), conv(2, 2, 5)
+    ),
+    "added by index": Net(
+        lambda x, a, b: a(x).index_add(1, torch.tensor([1, 2]), b(x)), conv(2, 4, 3), conv(2, 2, 5)
+    ),
+    "slice scattered": Net(
+        lambda x, a, b: a(x).slice_scatter(b(x), 1, 1, 3), conv(2, 4, 3), conv(2, 2, 5)
+    ),
+    "chosen by a mask": Net(lambda x, a, b: torch.where(MASK, a(x), b(x)), conv(2, 4, 3), conv(2, 4, 5)),
+    "masked": Net(lambda x, a: a(x).masked_fill(MASK, 0.0), conv(2, 4, 3)),
+    "rows written": Net(rows_written, conv(2, 4, 3), conv(2, 4, 5)),
+    "edge cleared": Net(edge_cleared, conv(2, 4, 3), conv(4, 4, 5)),
+    "shifted in time": Net(shifted_in_time, conv(2, 3, 3)),
+    "circular": nn.Sequential(circular(3), circular(5)),
+    "circular beside": Net(lambda x, a, b: torch.cat([a(x), b(x)], 1), circular(3), conv(2, 2, 5)),
+    "circular and mixed": Net(
+        lambda x, a, b, c: c(torch.cat([a(x), b(x)], 1)), circular(5), conv(2, 2, 3), conv(4, 2, 3)
+    ),
+    "parts behind one another": Net(
+        lambda x, a, b: b(torch.cat([a(x)[:, :, :20], a(x)[:, :, 20:]], 2)), conv(2, 2, 3), conv(2, 3, 3)
+    ),
+    "causal": Net(lambda x, a: a(torch.cat([torch.zeros(1, 2, 2), x], 2)), nn.Conv1d(2, 3, 3)),
     "reflected": Net(lambda x, a: a(x), conv(2, 2, 3, padding_mode="reflect")),
 }  # fmt: skip
 
@@ -183,6 +240,7 @@ def test_each_channel_sees_what_its_gradient_lies_on(name):
     "change",
     [
         pytest.param(lambda x: x[:, :, torch.randperm(LENGTH)], id="places in any order"),
+        pytest.param(lambda x: x * x.cumsum(2).flip(2), id="prefixes read backwards"),
         pytest.param(lambda x: torch.cat([x[:, :, :9], x[:, :, ::2]], 2), id="strides side by side"),
     ],
 )

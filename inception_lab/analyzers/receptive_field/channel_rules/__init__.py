@@ -1,0 +1,1 @@
+"""Rules by which operations move and join the channels' labels; see `channel_labels`."""
