@@ -168,18 +168,6 @@ class StorageTracker(torch_internals.TorchDispatchMode):
         self.peak_bytes = max(self.peak_bytes, self.live_bytes)
         return out
 
-    def _count(self, tensors: Iterable[Tensor]) -> None:
-        for tensor in tensors:
-            for part in dense_parts(tensor):
-                self._watch(part.untyped_storage())
-
-    def _watch(self, storage: torch.UntypedStorage) -> None:
-        address, size = storage._cdata, storage.nbytes()
-        if address not in self._watches:
-            self.live_bytes += size
-            # a weak reference tells when the storage goes, and does not keep it
-            self._watches[address] = ref(storage, self._forget(address, size))
-
     @property
     def met(self) -> list[torch.UntypedStorage]:
         """Storages alive that no operation made and that were not there at the start, as a target's."""
@@ -191,7 +179,8 @@ class StorageTracker(torch_internals.TorchDispatchMode):
 
     def _count(self, tensors: Iterable[Tensor]) -> list[ref[torch.UntypedStorage]]:
         """Count the storages that were not known yet; returns these."""
-        watches = [self._watch(tensor.untyped_storage()) for tensor in tensors]
+        parts = (part for tensor in tensors for part in dense_parts(tensor))
+        watches = [self._watch(part.untyped_storage()) for part in parts]
         return [watch for watch in watches if watch is not None]
 
     def _watch(self, storage: torch.UntypedStorage) -> ref[torch.UntypedStorage] | None:

@@ -105,11 +105,6 @@ class Recorder(BareMode):
             composite = _composite[id(func)] = _is_composite(func)
         if composite is None or (composite and not has_nested(args, None)):
             return self._pass_on(func, composite, args, kwargs or {})
-        if composite is None:
-            return func(*args, **(kwargs or {}))
-        if composite:  # as on tensors made in inference mode: on all others it is taken apart
-            with self:
-                return FAST_PATHS.get(func, func.decompose)(*args, **(kwargs or {}))
         with self._lock:
             call = self._current_call()
             if func is ADD and self._adds_in_place(args):
@@ -143,7 +138,7 @@ class Recorder(BareMode):
         if not composite:
             return func(*args, **kwargs)
         with self:  # as on tensors made in inference mode: on all others it is taken apart
-            return func.decompose(*args, **kwargs)
+            return FAST_PATHS.get(func, func.decompose)(*args, **kwargs)
 
     def _run_adapted(
         self, func: OpOverload, key: list[Any], args: Sequence[Any], kwargs: dict[str, Any]
