@@ -14,7 +14,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.tables import columns_of, readable_columns
-from inception_lab.report.text import escape_markdown, heading, render, shape_text
+from inception_lab.report.text import escape_markdown, heading, input_text, render
 
 if TYPE_CHECKING:
     from inception_lab.comparison.branch_rows import BranchRow
@@ -129,7 +129,7 @@ def _two_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]:
 
 def _head_lines(comparison: Comparison, form: str) -> Iterator[str]:
     rows = [
-        {"": side, "model": label, "input": shape_text(record.context["input_shapes"]), "mode": _step(record)}
+        {"": side, "model": label, "input": input_text(record.context), "mode": _step(record)}
         for side, label, record in zip(
             ("First", "Second"), comparison.labels, comparison.records, strict=True
         )

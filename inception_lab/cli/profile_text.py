@@ -8,7 +8,7 @@ from typing import Any
 from inception_lab.measure.profile.profile import Profile
 from inception_lab.metrics import METRICS, Unit, format_quantity
 from inception_lab.record import Row
-from inception_lab.report.text import render, shape_text
+from inception_lab.report.text import input_text, render
 
 LAYER_COLUMNS = ("layer", "phase", "device_ms", "share", "kernels")
 REASON_COLUMNS = ("reason", "launched_by")
@@ -90,7 +90,6 @@ def _run(context: Mapping[str, Any]) -> Iterator[str]:
     options = [context["mode"], context.get("optimizer"), f"autocast to {context.get('autocast')}"]
     step = ", ".join(filter(None, options if "autocast" in context else options[:2]))
     threads = f"{context['threads']} thread{'s' * (context['threads'] != 1)}"
-    shapes = shape_text(context["input_shapes"])
-    yield f"{'Run':<16} {shapes}, {step}, {context['dtype']}, {context['memory_format']}"
+    yield f"{'Run':<16} {input_text(context)}, {step}, {context['dtype']}, {context['memory_format']}"
     yield f"{'Machine':<16} {context['machine']}, {threads}, torch {context['torch']}"
     yield f"{'Steps':<16} {context['rounds']}, after {context['warm_up_rounds']} that are not recorded"

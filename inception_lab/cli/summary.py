@@ -73,6 +73,8 @@ def _totals(record: Record) -> str:
     lines = [f"{m.label:<{width}} {value:>18,}   {format_quantity(value, m.unit)}" for m, value in totals]
     if "axes" in record.context:
         lines.append(f"Fields along     {_axes(record)}")
+    if "arguments" in record.context:
+        lines.append(f"Arguments        {', '.join(record.context['arguments'])}")
     lines += [f"NOT COUNTED      {row['name']}, ran {row['count']} times" for row in record.uncounted_ops]
     if record.unexecuted_modules:
         lines.append(f"Not executed     {', '.join(record.unexecuted_modules)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Row
 from inception_lab.report.tables import columns_of
-from inception_lab.report.text import render, shape_text
+from inception_lab.report.text import input_text, render
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -82,7 +82,7 @@ def context_lines(times: LayerTimes) -> Iterator[str]:
 def _run_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
     step = ", ".join(filter(None, [facts["mode"], facts.get("optimizer"), _autocast(facts)]))
-    shapes = [shape_text(facts["input_shapes"])] if "input_shapes" in facts else []
+    shapes = [input_text(facts)] if "input_shapes" in facts else []
     formats = [facts.get("dtype", "dtypes differ"), facts.get("memory_format", "memory formats differ")]
     parts = [*shapes, step, *formats, facts["execution"]]
     yield f"{'Run':<20} {', '.join(parts)}"

@@ -70,6 +70,16 @@ def shape_text(shape: Sequence[Any]) -> str:
     return " ".join(map(shape_text, shape)) if are_shapes else "x".join(map(str, shape))
 
 
+def input_text(context: Mapping[str, Any]) -> str:
+    """The shapes of the inputs, and the arguments beside them that are not tensors.
+
+    Example:
+        >>> input_text({"input_shapes": [[1, 3, 8, 8]], "arguments": ["out_indices=(1, 3)"]})
+        '1x3x8x8, out_indices=(1, 3)'
+    """
+    return ", ".join([shape_text(context["input_shapes"]), *context.get("arguments", ())])
+
+
 def axes_text(axes: Sequence[int], shape: Sequence[int], source: str = "") -> str:
     """The axes along which fields lie, in words.
 

@@ -21,6 +21,9 @@ from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.running.pytree import tensors_within
 from inception_lab.running.stand_ins import StandIn
 
+_LONGEST_VALUE = 80
+"""Characters of an argument that results show."""
+
 NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -143,10 +146,25 @@ class Arguments(NamedTuple):
         """The arguments without a tensor in them, as a user would write them."""
         named = [*[("", value) for value in self.args], *self.kwargs.items()]
         return tuple(
-            f"{name}={value!r}" if name else repr(value)
+            f"{name}={_value_text(value)}" if name else _value_text(value)
             for name, value in named
             if not any(True for _ in tensors_within(value))
         )
+
+
+def _value_text(value: Any) -> str:
+    """A literal as Python writes it, cut where it is long; the class of anything else."""
+    # another object's own text may have its address in it, and so differ from run to run
+    text = repr(value) if _is_literal(value) else f"<{type(value).__name__}>"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+
+
+def _is_literal(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return type(value) is dict and all(map(_is_literal, [*value, *value.values()]))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_literal, value))
+    return value is None or type(value) in (bool, int, float, complex, str, bytes)
 
 
 def arguments(inputs: Inputs, dtype: torch.dtype, stand_in: StandIn) -> Arguments:

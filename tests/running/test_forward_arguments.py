@@ -1,5 +1,6 @@
 """Arguments of a forward that are not tensors: each kind reaches the model as it is, however it is run."""
 
+import re
 import sys
 
 import pytest
@@ -425,3 +426,38 @@ def test_a_budget_of_a_test_has_them(net):
     assert il.check_budget(net, SHAPE, args=((0, 1),), **limit).status == "passed"
     with pytest.raises(InceptionLabError, match="not a literal"):
         il.check_budget(net, SHAPE, kwargs={"mask": torch.ones(4, 1, 1)}, **limit)
+
+
+class Settings:
+    """An object whose own text has its address in it."""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([5, 3], "[5, 3]"),
+        ("mean", "'mean'"),
+        ({"sizes": [(2, 2)], "scale": 2.0}, "{'sizes': [(2, 2)], 'scale': 2.0}"),
+        (Settings(), "<Settings>"),
+        ([Settings()], "<list>"),
+        (torch.nn.functional.relu, "<function>"),
+        (list(range(100)), f"{str(list(range(100)))[:80]}…"),
+    ],
+    ids=["list", "text", "nested", "object", "objects", "function", "long"],
+)
+def test_the_text_of_an_argument_is_the_same_in_every_run(value, text):
+    trace = il.trace(Receiver(), SHAPE, kwargs={"named": value})
+    assert trace.context.arguments == (f"named={text}",)
+
+
+def test_texts_for_readers_name_them(net, capsys, tmp_path):
+    options = ["--input-size", "4x8x8", "--arg", "out_indices=[3]"]
+    _, out, _ = typed(capsys, "summary", net, *options)
+    assert "Arguments        out_indices=[3]" in out
+    _, out, _ = typed(capsys, "time", net, *options, "--seconds", "0")
+    assert "1x4x8x8, out_indices=[3], eval" in out
+    _, out, _ = typed(capsys, "compare", net, "argued:Net()", *options)
+    assert "out_indices=[3]" in out
+    il.write_report(il.trace(Receiver(), SHAPE, args=([5, 3],)), tmp_path / "report")
+    page = (tmp_path / "report" / "README.md").read_text()
+    assert re.search(r"^Input 1x4x8x8, \\?\[5, 3\\?\], eval mode", page, re.MULTILINE)
