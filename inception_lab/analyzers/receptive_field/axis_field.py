@@ -34,6 +34,17 @@ class AxisField(NamedTuple):
     dim: int | None
     units: int
 
+    def is_like(self, other: AxisField) -> bool:
+        """True where the spans of both are the same table along another dimension."""
+        return (
+            self.spans.data is other.spans.data
+            and self.local_spans is not None
+            and other.local_spans is not None
+            and self.local_spans.data is other.local_spans.data
+            and (self.spans.dims, self.local_spans.dims) == ((self.dim,), (self.dim,))
+            and (other.spans.dims, other.local_spans.dims) == ((other.dim,), (other.dim,))
+        )
+
     @property
     def first(self) -> Pixels:
         """The first pixel that each unit along the axis sees on local paths, over all units beside it."""

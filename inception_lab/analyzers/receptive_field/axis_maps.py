@@ -55,6 +55,16 @@ class Interiors:
     def __len__(self) -> int:
         return self._size
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Interiors) and self._facts == other._facts
+
+    def __hash__(self) -> int:
+        return hash(self._facts)
+
+    @property
+    def _facts(self) -> tuple[object, ...]:
+        return self._span, self._is_aligned, self._size, self.everything
+
     @property
     def interior(self) -> Interior | None:
         """The three numbers, None where no such numbers hold."""

@@ -20,6 +20,9 @@ from inception_lab.analyzers.receptive_field.axis_ops import AxisOp
 Numbers = NDArray[Any]
 Shape = tuple[int, ...]
 
+_FEW_TAPS = 16
+"""Taps of a window up to which they are joined one after the other."""
+
 _GATHERED_AT_ONCE = 1 << 20
 """Entries up to which all taps of a window are gathered at once; beyond it they are, tap by tap."""
 
@@ -62,10 +65,7 @@ class Cells(NamedTuple):
         if not reduced_axes:
             return self
         remaining = tuple([d for d in self.dims if d not in dims])
-        if 0 in [self.data.shape[k] for k in reduced_axes]:
-            sizes = [n for k, n in enumerate(self.data.shape) if k not in reduced_axes]
-            return Cells(remaining, np.full(sizes, nothing_of(self.data), self.data.dtype))
-        return Cells(remaining, self.data.max(axis=reduced_axes))
+        return Cells(remaining, _reduce(_Array(self.data), reduced_axes))
 
     def gathered(self, dim: int, op: AxisOp) -> Cells:
         """The maximum over what each position reads of a dimension by an operation along it."""
@@ -178,14 +178,66 @@ class _Array:
         return id(self.data)
 
 
-# axes of one size share their data, and ask for the same window one after the other
-@lru_cache(8)
+# axes of one size share their data: what is made of one is asked for again for the other at once
+_for_each_axis = lru_cache(16)
+
+
+@_for_each_axis
+def _reduce(entries: _Array, axes: tuple[int, ...]) -> Numbers:
+    data = entries.data
+    if 0 in [data.shape[k] for k in axes]:
+        sizes = [n for k, n in enumerate(data.shape) if k not in axes]
+        return np.full(sizes, nothing_of(data), data.dtype)
+    return np.asarray(data.max(axis=axes))
+
+
+def side_by_side(pieces: Sequence[Cells | None], shapes: Sequence[Shape], dim: int) -> Cells:
+    """Entries of several values one after the other along a dimension.
+
+    Args:
+        pieces: Of each value; None for one that sees nothing, of which there are others.
+        shapes: Of each value.
+        dim: The dimension.
+    """
+    first = next(piece for piece in pieces if piece is not None)
+    is_one = all(p is not None and p.dims == first.dims and _same(p.data, first.data) for p in pieces)
+    if is_one and dim not in first.dims:
+        return first
+    dims = sorted({dim, *[d for piece in pieces if piece is not None for d in piece.dims]})
+    sizes = tuple([tuple([shape[d] for d in dims]) for shape in shapes])
+    entries = tuple([piece and _Array(piece.data) for piece in pieces])
+    axes = tuple([piece and tuple([dims.index(d) for d in piece.dims]) for piece in pieces])
+    return Cells(tuple(dims), _concatenate(entries, axes, sizes, dims.index(dim))).without_units()
+
+
+@_for_each_axis
+def _concatenate(
+    entries: tuple[_Array | None, ...],
+    axes: tuple[tuple[int, ...] | None, ...],
+    sizes: tuple[Shape, ...],
+    axis: int,
+) -> Numbers:
+    like = next(each.data for each in entries if each is not None)
+    tables = [
+        np.full((*size, like.shape[-1]), nothing_of(like), like.dtype)
+        if each is None or own is None
+        else Cells(own, each.data).over(range(len(size)), size)
+        for each, own, size in zip(entries, axes, sizes, strict=True)
+    ]
+    return np.concatenate(tables, axis=axis)
+
+
+def _same(one: Numbers, other: Numbers) -> bool:
+    return one is other or np.array_equal(one, other)
+
+
+@_for_each_axis
 def _gather(entries: _Array, axis: int, op: AxisOp) -> Numbers:
     data, taps = _padded(entries.data, axis), op.taps
     out, width = taps.shape
     if width == 1:
         return np.take(data, taps[:, 0], axis=axis)
-    if out * width * data.size <= _GATHERED_AT_ONCE * data.shape[axis]:
+    if width > _FEW_TAPS and out * width * data.size <= _GATHERED_AT_ONCE * data.shape[axis]:
         return np.asarray(np.take(data, taps, axis=axis).max(axis=axis + 1))
     joined = np.take(data, taps[:, 0], axis=axis)
     for column in taps.T[1:]:

@@ -26,6 +26,7 @@ from inception_lab.analyzers.receptive_field.cells import (
     gaps_of,
     groups_of,
     nothing_of,
+    side_by_side,
 )
 from inception_lab.analyzers.receptive_field.fills import Fill, after_write, of_any, side_by_side
 from inception_lab.analyzers.receptive_field.rules.context import Filling
@@ -106,7 +107,9 @@ class Elements(NamedTuple):
     @classmethod
     def identity(cls, shape: Shape, axes: Sequence[int]) -> Elements:
         """The source itself: each pixel sees itself."""
-        cells = [_pixels(axis, shape[axis]) for axis in axes]
+        # axes of one size share their table, and so do the tables that operations make of it
+        pixels = {size: _pixels(size) for size in {shape[axis] for axis in axes}}
+        cells = [Cells((axis,), pixels[shape[axis]]).without_units() for axis in axes]
         places = tuple([frozenset({axis}) for axis in axes])
         return cls(shape, (Part(tuple(cells), places, (None,) * len(axes), (False,) * len(axes)),))
 
@@ -122,6 +125,8 @@ class Elements(NamedTuple):
 
     def permute(self, order: Sequence[int]) -> Elements:
         """The same with its dimensions in another order."""
+        if list(order) == list(range(len(self.shape))):
+            return self
         numbers = {old: new for new, old in enumerate(order)}
         return self._renumbered(numbers, tuple([self.shape[d] for d in order]))
 
@@ -131,6 +136,11 @@ class Elements(NamedTuple):
         remaining = [d for d in range(len(self.shape)) if d not in gone]
         numbers = {old: new for new, old in enumerate(remaining)}
         return self._renumbered(numbers, tuple([self.shape[d] for d in remaining]))
+
+    def only(self, dims: Sequence[int]) -> Elements:
+        """The same with some of its dimensions in this order, without the others, which have size 1."""
+        numbers = {old: new for new, old in enumerate(dims)}
+        return self._renumbered(numbers, tuple([self.shape[d] for d in dims]))
 
     def _renumbered(self, numbers: dict[int, int], shape: Shape) -> Elements:
         def renumber(dim: int) -> Iterable[int]:
@@ -335,12 +345,14 @@ class Elements(NamedTuple):
 
     def within(self, call: int) -> Elements:
         """The same with a call in place of that at hand."""
+        if not any(ways for part in self.parts for ways in part.whole):
+            return self
         return self._replace(parts=tuple([_within(part, call) for part in self.parts]))
 
 
-def _pixels(dim: int, size: int) -> Cells:
+def _pixels(size: int) -> Numbers:
     pixels = np.arange(size, dtype=np.int32)
-    return Cells((dim,), np.stack([-pixels, pixels], axis=-1)).without_units()
+    return np.stack([-pixels, pixels], axis=-1)
 
 
 # ------------------------------------------------------------------------------ one part
@@ -604,10 +616,11 @@ def _spread_back(parts: Sequence[Part]) -> list[Part]:
 def _side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim: int, shape: Shape) -> Part:
     """Parts one after the other along a dimension; None sees nothing."""
     dependent = [piece for piece in pieces if piece is not None]
+    shapes = [(*shape[:dim], size, *shape[dim + 1 :]) for size in sizes]
     has_gaps = len(dependent) < len(pieces) or any(piece.has_gaps for piece in dependent)
     cells = tuple(
         [
-            _concatenated([piece and piece.cells[axis] for piece in pieces], sizes, dim, shape)
+            side_by_side([piece and piece.cells[axis] for piece in pieces], shapes, dim)
             for axis in range(len(dependent[0].cells))
         ]
     )
@@ -622,25 +635,3 @@ def _side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim: int,
     is_cut = [old and dim not in dims for old, dims in zip(part.is_cut, places, strict=True)]
     part = part._replace(cells=cells, places=tuple(places), is_cut=tuple(is_cut), has_gaps=has_gaps)
     return canonical(part) if has_gaps else part
-
-
-def _concatenated(pieces: Sequence[Cells | None], sizes: Sequence[int], dim: int, shape: Shape) -> Cells:
-    first = next(piece for piece in pieces if piece is not None)
-    is_one = all(p is not None and p.dims == first.dims and _same(p.data, first.data) for p in pieces)
-    if is_one and dim not in first.dims:
-        return first
-    dims = sorted({dim, *[d for piece in pieces if piece is not None for d in piece.dims]})
-    tables = []
-    for piece, size in zip(pieces, sizes, strict=True):
-        piece_shape = (*shape[:dim], size, *shape[dim + 1 :])
-        if piece is None:
-            entries = [piece_shape[d] for d in dims]
-            data = np.full((*entries, first.data.shape[-1]), nothing_of(first.data), first.data.dtype)
-        else:
-            data = piece.over(dims, piece_shape)
-        tables.append(data)
-    return Cells(tuple(dims), np.concatenate(tables, axis=dims.index(dim))).without_units()
-
-
-def _same(one: Numbers, other: Numbers) -> bool:
-    return one is other or np.array_equal(one, other)

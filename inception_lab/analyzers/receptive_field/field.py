@@ -9,6 +9,7 @@ from typing import Literal
 
 from inception_lab.analyzers.receptive_field.axes import call_of, source_of
 from inception_lab.analyzers.receptive_field.axis_field import AxisField, Span
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Interiors
 from inception_lab.analyzers.receptive_field.cells import Cells, Shape
 from inception_lab.analyzers.receptive_field.elements import Elements
@@ -233,13 +234,8 @@ def field_of(trace: Trace, layer: str, source: str = "") -> Field:
 def _describe(trace: Trace, units: Elements, geometry: Dependence, size: tuple[int, ...]) -> Field:
     """The field of a value by what its units depend on, and by the numbers of its local paths."""
     spans, local_spans = extents_of(units)
-    by_axis = len(units.shape) == len(size)
-    axes = tuple(
-        [
-            _axis(geometry, axis, spans[axis], local_spans[axis], units.shape if by_axis else None, n)
-            for axis, n in enumerate(size)
-        ]
-    )
+    grid = units.shape if len(units.shape) == len(size) else None
+    axes = _axes(geometry, spans, local_spans, grid, size)
     local = all(along is not None for along in local_spans)
     described = Field(
         status="exact",
@@ -249,7 +245,7 @@ def _describe(trace: Trace, units: Elements, geometry: Dependence, size: tuple[i
         padding=None,
         grid=units.shape,
         axes=axes,
-        spatial=by_axis and local and all(n > 1 for n in units.shape),
+        spatial=grid is not None and local and all(n > 1 for n in grid),
         global_context=layers_between(trace, ways_of(units)) if any(local_spans) else (),
     )
     if units.bound_reason:
@@ -258,14 +254,29 @@ def _describe(trace: Trace, units: Elements, geometry: Dependence, size: tuple[i
     return _with_numbers(described) if local else replace(described, reason="sees everything")
 
 
-def _axis(
-    geometry: Dependence, axis: int, spans: Cells, local: Cells | None, grid: Shape | None, size: int
-) -> AxisField:
-    """The field along one axis, with its numbers where its units are a dimension of the grid."""
+def _axes(
+    geometry: Dependence,
+    spans: Sequence[Cells],
+    local: Sequence[Cells | None],
+    grid: Shape | None,
+    size: tuple[int, ...],
+) -> tuple[AxisField, ...]:
+    """The fields along each axis, with their numbers where its units are a dimension of the grid."""
     if grid is None:
-        return AxisField(spans, local, None, None, 1)
-    along = AxisField(spans, local, None, axis, grid[axis])
-    return along if local is None else along._replace(interior=numbers_of(geometry, axis, along, size))
+        return tuple([AxisField(*ends, None, None, 1) for ends in zip(spans, local, strict=True)])
+    # positions that a view wrote among the channels belong to the unit that holds those channels
+    positions = geometry.per_position() if isinstance(geometry, Geometry) else None
+    axes: list[AxisField] = []
+    for axis, n in enumerate(size):
+        along = AxisField(spans[axis], local[axis], None, axis, grid[axis])
+        like = next((k for k, other in enumerate(axes) if other.is_like(along) and size[k] == n), None)
+        numbers = positions.maps[axis] if positions is not None else None
+        if like is not None and (positions is None or positions.maps[like] == numbers):
+            along = along._replace(interior=axes[like].interior)
+        elif along.local_spans is not None:
+            along = along._replace(interior=numbers_of(positions, along, n))
+        axes.append(along)
+    return tuple(axes)
 
 
 def _with_numbers(field: Field) -> Field:

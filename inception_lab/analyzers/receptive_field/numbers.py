@@ -11,20 +11,18 @@ from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Interior, Interiors
 
 
-def numbers_of(geometry: object, axis: int, along: AxisField, size: int) -> Interior | None:
+def numbers_of(positions: Geometry | None, along: AxisField, size: int) -> Interior | None:
     """The numbers of local paths along an axis; None where none describe the extents.
 
     Args:
-        geometry: Of the value, where the numbers were followed.
-        axis: Of the source.
+        positions: Of the units, where the numbers were followed.
         along: The spans of the units along it.
         size: Pixels of the source along the axis.
     """
     first, last = along.first, along.last
     followed, is_certain = None, False
-    if isinstance(geometry, Geometry):
-        positions = geometry.per_position()
-        numbers = positions.maps[axis]
+    if positions is not None and along.dim is not None:
+        numbers = positions.maps[along.dim]
         if isinstance(numbers, Interiors) and numbers.interior and len(numbers) == along.units:
             followed, is_certain = numbers.interior, not positions.bound_reason
     if followed:

@@ -26,6 +26,13 @@ class Layout(NamedTuple):
 
     def units(self, elements: Elements) -> Elements:
         """The dependence of units, each of which sees what any of its channels sees."""
+        plain = [d for d, n in enumerate(elements.shape) if n != 1]
+        if [elements.shape[d] for d in plain] == list(self.sizes):
+            # each digit is a dimension
+            dims = [plain[k] for k in self.digits]
+            return (
+                elements.collapse(set(range(len(elements.shape))) - set(dims)).only(dims).reshape(self.grid)
+            )
         channels = [d for d in range(len(self.sizes)) if d not in self.digits]
         arranged = elements.reshape(self.sizes).collapse(channels).permute([*self.digits, *channels])
         return arranged.drop(range(len(self.digits), len(self.sizes))).reshape(self.grid)
@@ -121,11 +128,7 @@ def extents_of(units: Elements) -> tuple[list[Cells], list[Cells | None]]:
             local.append(everything.cells[axis])
         else:
             local.append(as_one(parts, units.shape).cells[axis] if parts else None)
-    return [_read_only(cells) for cells in everything.cells], [c and _read_only(c) for c in local]
-
-
-def _read_only(cells: Cells) -> Cells:
-    """The same for readers, who share it."""
-    data = cells.data.view()
-    data.flags.writeable = False
-    return cells._replace(data=data)
+    for cells in (*everything.cells, *filter(None, local)):
+        # readers share them
+        cells.data.flags.writeable = False
+    return list(everything.cells), local
