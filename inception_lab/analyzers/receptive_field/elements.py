@@ -68,14 +68,12 @@ class Part(NamedTuple):
         cells: Spans along each axis of the source.
         places: Dimensions that hold places of each axis, as against channels.
         whole: For each axis the ways in which all of it is seen; None where the part is local.
-        is_cut: For each axis True where only a slice of its places is left.
         has_gaps: True where some elements may see nothing.
     """
 
     cells: tuple[Cells, ...]
     places: tuple[frozenset[int], ...]
     whole: tuple[frozenset[Whole] | None, ...]
-    is_cut: tuple[bool, ...]
     has_gaps: bool = False
 
     @property
@@ -111,7 +109,7 @@ class Elements(NamedTuple):
         pixels = {size: _pixels(size) for size in {shape[axis] for axis in axes}}
         cells = [Cells((axis,), pixels[shape[axis]]).without_units() for axis in axes]
         places = tuple([frozenset({axis}) for axis in axes])
-        return cls(shape, (Part(tuple(cells), places, (None,) * len(axes), (False,) * len(axes)),))
+        return cls(shape, (Part(tuple(cells), places, (None,) * len(axes)),))
 
     @classmethod
     def reach(cls, shape: Shape, axes: Sequence[int], pixels: Sequence[slice]) -> Elements:
@@ -119,7 +117,7 @@ class Elements(NamedTuple):
         data = np.full((*[shape[axis] for axis in axes], 1), np.iinfo(np.int8).min, np.int8)
         data[tuple(pixels)] = 1
         cells = Cells(tuple(axes), data).without_units()
-        return cls(shape, (Part((cells,), (frozenset(axes),), (None,), (False,), has_gaps=True),))
+        return cls(shape, (Part((cells,), (frozenset(axes),), (None,), has_gaps=True),))
 
     # -------------------------------------------------------------------------- dimensions
 
@@ -184,7 +182,10 @@ class Elements(NamedTuple):
         if not op.moves:
             return self
         gaps, fill = gaps_of(op), self.fill
-        parts = [_with_gaps(_along(part, dim, op, self.shape[dim]), dim, gaps) for part in self.parts]
+        parts = [
+            _with_gaps(part._replace(cells=tuple([c.gathered(dim, op) for c in part.cells])), dim, gaps)
+            for part in self.parts
+        ]
         if fill and dim in fill.cells.dims:
             moves_alone = op.taps.shape[1] == 1 and gaps is None
             fill = fill._replace(cells=fill.cells.gathered(dim, op)) if moves_alone else None
@@ -221,7 +222,8 @@ class Elements(NamedTuple):
         del whole_axis
         reduced = {d % len(self.shape) for d in dims}
         shape = tuple([1 if d in reduced else n for d, n in enumerate(self.shape)])
-        parts = join([_reduced(part, reduced) for part in self.parts], shape)
+        several = {d for d in reduced if self.shape[d] > 1}
+        parts = join([_reduced(part, reduced, several) for part in self.parts], shape)
         return self._replace(shape=shape, parts=parts, fill=None)
 
     def mixed_channels(self, groups: int, out: int) -> Elements:
@@ -307,7 +309,7 @@ class Elements(NamedTuple):
         reasons = [value.bound_reason for value in values if value.bound_reason]
         fills = [value.broadcast(new_shape).fill for value in values]
         fill = fills[0] if len(fills) == 1 else None
-        parts = _spread_back(parts) if len(parts) > 1 else parts
+        parts = _spread_back(parts, new_shape) if len(parts) > 1 else parts
         return Elements(new_shape, join(parts, new_shape), reasons[0] if reasons else "", fill)
 
     def broadcast(self, shape: Shape) -> Elements:
@@ -324,13 +326,11 @@ class Elements(NamedTuple):
         dim %= len(dependent[0].shape)
         sizes = [value.shape[dim] if isinstance(value, Elements) else value for value in values]
         shape = (*dependent[0].shape[:dim], sum(sizes), *dependent[0].shape[dim + 1 :])
-        kinds = list(dict.fromkeys(part.kind for value in dependent for part in value.parts))
+        rows = _local_in_part([v.parts if isinstance(v, Elements) else () for v in values], dim)
+        kinds = list(dict.fromkeys(part.kind for row in rows for part in row))
         parts = []
         for kind in kinds:
-            columns = [
-                [p for p in value.parts if p.kind == kind] if isinstance(value, Elements) else []
-                for value in values
-            ]
+            columns = [[part for part in row if part.kind == kind] for row in rows]
             for k in range(max(map(len, columns))):
                 pieces = [column[k] if k < len(column) else None for column in columns]
                 parts.append(_side_by_side(pieces, sizes, dim, shape))
@@ -397,15 +397,6 @@ def _emptied(part: Part) -> Part:
     return part._replace(cells=tuple(cells), places=(frozenset(),) * len(cells), has_gaps=True)
 
 
-def _along(part: Part, dim: int, op: AxisOp, size: int) -> Part:
-    cells = tuple([c.gathered(dim, op) for c in part.cells])
-    # neighbours that stay neighbours, fewer than before: a slice
-    if op.length < size and not op.grow and op.stride == 1 and op.regular:
-        is_cut = [old or dim in dims for old, dims in zip(part.is_cut, part.places, strict=True)]
-        return part._replace(cells=cells, is_cut=tuple(is_cut))
-    return part._replace(cells=cells)
-
-
 def _with_gaps(part: Part, dim: int, gaps: NDArray[np.bool_] | None) -> Part:
     """A part of which the elements at some positions of a dimension see nothing."""
     if gaps is None:
@@ -446,13 +437,14 @@ def canonical(part: Part) -> Part:
     return part._replace(cells=tuple(cells))
 
 
-def _reduced(part: Part, dims: set[int]) -> Part:
+def _reduced(part: Part, dims: set[int], several: set[int]) -> Part:
+    """A part reduced over dimensions, of which some have several positions."""
     cells = tuple([c.reduced(dims) for c in part.cells])
     places = tuple([dims_of_axis - dims for dims_of_axis in part.places])
     whole = tuple(
         [
-            frozenset({Whole(HERE)}) if ways is None and before and not after and not is_cut else ways
-            for ways, before, after, is_cut in zip(part.whole, part.places, places, part.is_cut, strict=True)
+            frozenset({Whole(HERE)}) if ways is None and before & several and not after else ways
+            for ways, before, after in zip(part.whole, part.places, places, strict=True)
         ]
     )
     return part._replace(cells=cells, places=places, whole=whole)
@@ -557,8 +549,7 @@ def _with_ways_of(one: Part, other: Part) -> Part:
     """The same with the places and the ways of both."""
     places = tuple([a | b for a, b in zip(one.places, other.places, strict=True)])
     whole = tuple([a | b if a and b else a for a, b in zip(one.whole, other.whole, strict=True)])
-    is_cut = tuple([a and b for a, b in zip(one.is_cut, other.is_cut, strict=True)])
-    return one._replace(places=places, whole=whole, is_cut=is_cut)
+    return one._replace(places=places, whole=whole)
 
 
 def _element_by_element(one: Part, other: Part, shape: Shape) -> Part:
@@ -592,25 +583,52 @@ def as_one(parts: Sequence[Part], shape: Shape) -> Part:
     return one._replace(cells=tuple([_emptied_where(c, dims, nothing) for c in one.cells]))
 
 
-def _spread_back(parts: Sequence[Part]) -> list[Part]:
+def _spread_back(parts: Sequence[Part], shape: Shape) -> list[Part]:
     """Parts of one value, those marked that spread a single position over an axis, all of which it sees."""
     marked = list(parts)
     for axis in range(len(parts[0].cells)):
         spanning = [p for p in parts if p.whole[axis] is None and p.places[axis] & set(p.cells[axis].dims)]
         if not spanning:
             continue
-        widest = np.maximum.reduce([p.cells[axis].reduced(p.cells[axis].dims).data for p in spanning])
+        widest = _widest(spanning, axis)
         for k, part in enumerate(marked):
             cells = part.cells[axis]
             ways = part.whole[axis]
             if ways is not None:
                 spread = frozenset([Whole(w.reduced_in, HERE) if w.spread_in is None else w for w in ways])
-            elif not cells.dims and not part.is_cut[axis] and (cells.data >= widest).all():
+            elif not any(shape[d] > 1 for d in part.places[axis]) and _sees(cells, widest):
                 spread = frozenset({Whole(HERE, HERE)})
             else:
                 continue
             marked[k] = part._replace(whole=(*part.whole[:axis], spread, *part.whole[axis + 1 :]))
     return marked
+
+
+def _local_in_part(rows: Sequence[Sequence[Part]], dim: int) -> list[list[Part]]:
+    """Parts of values along a dimension; what saw all of a slice is local in the whole axis."""
+    local_rows = [list(row) for row in rows]
+    for axis in range(len(next(row for row in rows if row)[0].cells)):
+        beside = [p for row in rows for p in row if p.whole[axis] is None and dim in p.places[axis]]
+        if not beside:
+            continue
+        widest = _widest(beside, axis)
+        for row in local_rows:
+            for k, part in enumerate(row):
+                own = part.cells[axis].reduced(part.cells[axis].dims).data
+                if part.whole[axis] is not None and not (own >= widest).all():
+                    row[k] = part._replace(whole=(*part.whole[:axis], None, *part.whole[axis + 1 :]))
+    return local_rows
+
+
+def _sees(cells: Cells, span: Numbers) -> bool:
+    """True where a single entry, the same for all elements, covers a span."""
+    return not cells.dims and bool((cells.data >= span).all())
+
+
+def _widest(parts: Sequence[Part], axis: int) -> Numbers:
+    """The span along an axis of all elements of some parts."""
+    ends = [part.cells[axis].reduced(part.cells[axis].dims).data for part in parts]
+    return np.asarray(np.maximum.reduce(ends))
 
 
 def _side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim: int, shape: Shape) -> Part:
@@ -631,7 +649,5 @@ def _side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim: int,
         dims if ways or dims - {CHANNELS} or (dims and not is_row) else dims | ({dim} & set(along.dims))
         for dims, along, ways in zip(part.places, cells, part.whole, strict=True)
     ]
-    # beside others a slice is a part of the axis that they make up
-    is_cut = [old and dim not in dims for old, dims in zip(part.is_cut, places, strict=True)]
-    part = part._replace(cells=cells, places=tuple(places), is_cut=tuple(is_cut), has_gaps=has_gaps)
+    part = part._replace(cells=cells, places=tuple(places), has_gaps=has_gaps)
     return canonical(part) if has_gaps else part

@@ -60,7 +60,7 @@ def _by_axes(elements: Elements, geometry: Geometry, axes: Sequence[int]) -> Lay
     digits = [(d, f) for d, dim in enumerate(geometry.dims) for f in dim]
     rows = [_digits_of(axis, digits, len(geometry.dims)) for axis in range(len(axes))]
     for axis, row in enumerate(rows):
-        if not row and any(_has_places(part.places[axis], elements) for part in elements.parts):
+        if not _places_beside_channels(elements, axis) <= {digits[k][0] for k in row}:
             return None
     if tuple(axes) == tuple(range(CHANNELS + 1, len(elements.shape))):
         rows = _with_other_dims(rows, digits, axes)
@@ -81,7 +81,8 @@ def _with_other_dims(
 
 def _digits_of(axis: int, digits: Sequence[tuple[int, Factor]], rank: int) -> list[int]:
     """The digits that make up the units along an axis, slowest first."""
-    own = [k for k, (_, f) in enumerate(digits) if f.axis == axis]
+    # an axis of one position may be told of any dimension of size 1
+    own = [k for k, (_, f) in enumerate(digits) if f.axis == axis and f.size > 1]
     dims = {digits[k][0] for k in own}
     if len(dims) == 1:
         (dim,) = dims
@@ -95,8 +96,10 @@ def _digits_of(axis: int, digits: Sequence[tuple[int, Factor]], rank: int) -> li
     return sorted(own, key=lambda k: -digits[k][1].step)
 
 
-def _has_places(dims: frozenset[int], elements: Elements) -> bool:
-    return any(elements.shape[d] > 1 for d in dims)
+def _places_beside_channels(elements: Elements, axis: int) -> set[int]:
+    """The dimensions that hold several places of an axis, channels apart where there are others."""
+    dims = {d for part in elements.parts for d in part.places[axis] if elements.shape[d] > 1}
+    return dims - {CHANNELS} or dims
 
 
 def _place_dims(elements: Elements, axes: Sequence[int]) -> list[int]:
@@ -109,8 +112,9 @@ def _place_dims(elements: Elements, axes: Sequence[int]) -> list[int]:
         along = [dims - {CHANNELS} or dims for dims in along]
     dims = set().union(*along)
     behind_channels = list(range(CHANNELS + 1, len(elements.shape)))
-    # of the source's own layout an axis of one position may have been lost on the way
-    if behind_channels == list(axes) and all(d in dims or elements.shape[d] == 1 for d in axes):
+    # in the source's own layout a dimension may hold an axis that nothing tells apart any more
+    beside = [n for d, n in enumerate(elements.shape) if d in axes and d not in dims]
+    if behind_channels == list(axes) and (dims <= set(axes) or set(beside) <= {1}):
         return behind_channels
     return sorted(dims)
 
