@@ -191,7 +191,7 @@ def _reduce(entries: _Array, axes: tuple[int, ...]) -> Numbers:
     return np.asarray(data.max(axis=axes))
 
 
-def side_by_side(pieces: Sequence[Cells | None], shapes: Sequence[Shape], dim: int) -> Cells:
+def cells_side_by_side(pieces: Sequence[Cells | None], shapes: Sequence[Shape], dim: int) -> Cells:
     """Entries of several values one after the other along a dimension.
 
     Args:

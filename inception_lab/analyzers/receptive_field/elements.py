@@ -23,10 +23,10 @@ from inception_lab.analyzers.receptive_field.cells import (
     Group,
     Numbers,
     Shape,
+    cells_side_by_side,
     gaps_of,
     groups_of,
     nothing_of,
-    side_by_side,
 )
 from inception_lab.analyzers.receptive_field.fills import Fill, after_write, of_any, side_by_side
 from inception_lab.analyzers.receptive_field.rules.context import Filling
@@ -638,7 +638,7 @@ def _side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim: int,
     has_gaps = len(dependent) < len(pieces) or any(piece.has_gaps for piece in dependent)
     cells = tuple(
         [
-            side_by_side([piece and piece.cells[axis] for piece in pieces], shapes, dim)
+            cells_side_by_side([piece and piece.cells[axis] for piece in pieces], shapes, dim)
             for axis in range(len(dependent[0].cells))
         ]
     )
