@@ -24,7 +24,7 @@ and inputs, and that of every state but the first, unless that one is learned.
 
 A sparse tensor costs what the elements that it stores cost, see `formulas.sparse`.
 
-Fourier transforms, factorisations and solvers of linear algebra and quantised layers have no formula;
+Fourier transforms, factorisations, solvers of linear algebra and quantised recurrent layers have no formula;
 `register_formula` adds one.
 
 Sources: fvcore `jit_handles.py`, XLA `hlo_cost_analysis.cc`, `torch.utils.flop_counter`.
@@ -47,6 +47,7 @@ from inception_lab.formulas.free import FREE_OPS, is_free
 from inception_lab.formulas.nested import has_nested, nested_cost
 from inception_lab.formulas.other_flops import OTHER_FLOPS
 from inception_lab.formulas.products import PRODUCTS
+from inception_lab.formulas.quantised import QUANTISED
 from inception_lab.formulas.sequences import SEQUENCES
 from inception_lab.formulas.sparse import has_sparse, sparse_cost
 from inception_lab.formulas.terms import FREE, Cost, Formula, aten, in_real_macs, per_element
@@ -59,7 +60,9 @@ __all__ = [
     "register_formula",
 ]  # fmt: skip
 
-FORMULAS: Mapping[OpOverloadPacket, Formula] = MappingProxyType({**PRODUCTS, **SEQUENCES, **OTHER_FLOPS})
+FORMULAS: Mapping[OpOverloadPacket, Formula] = MappingProxyType(
+    {**PRODUCTS, **SEQUENCES, **OTHER_FLOPS, **QUANTISED}
+)
 """Formulas by operation, read-only. To count one more, add its row to the table of its kind."""
 
 _OPERATION = type(aten.add)  # the type itself has a private name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,15 @@ from inception_lab.running.step import Step, StepResult
 from inception_lab.tracing.calls import class_name
 from inception_lab.tracing.contents import contents_of
 from inception_lab.tracing.functional_use import used_by_others
+from inception_lab.tracing.packed_weights import (
+    PackedWeight,
+    elements_by_layer,
+    layer_of,
+    packed_notes,
+    packed_weights,
+    storages_of,
+    values_of,
+)
 from inception_lab.tracing.recorder import Recorder
 
 Owners = dict[int, tuple[Kind, str]]
@@ -43,12 +52,16 @@ def build_trace(
         device: Kind of its tensors.
         fallback: The reason for other tensors than meta ones; empty on meta.
     """
+    packed = tuple(packed_weights(step.model.modules))
+    recorder.notes |= dict.fromkeys(packed_notes(packed))
+    values, states = recorder.storages.values, recorder.storages.states
+    owners = _owners(recorder, step, existing, result.outputs)
     return Trace(
         _context(recorder, step, result, device, fallback),
         ops=tuple(_ops(recorder)),
-        values=tuple(recorder.storages.values),
-        storages=tuple(_storages(recorder, _owners(recorder, step, existing, result.outputs))),
-        calls=tuple(_calls(recorder, step)),
+        values=(*values, *values_of(packed, len(values), len(states))),
+        storages=(*_storages(recorder, owners), *storages_of(packed, len(states))),
+        calls=tuple(_calls(recorder, step, packed)),
         contents=tuple(contents_of(recorder, step, existing)),
     )
 
@@ -165,12 +178,15 @@ def _kind_by_life(born: int | None, dies: int | None, first_backward: int) -> Ki
     return "activation" if dies is None or dies < first_backward else "saved"
 
 
-def _calls(recorder: Recorder, step: Step) -> Iterator[Call]:
+def _calls(recorder: Recorder, step: Step, packed: Sequence[PackedWeight]) -> Iterator[Call]:
     """Module calls in order of execution, then the modules that were never called."""
     parameters = step.model.parameters.items()
     modules = step.model.modules
     own_params = _own_params(parameters, modules)
     trainable_params = _own_params([item for item in parameters if item[1].requires_grad], modules)
+    called = {call.path: call.id for call in recorder.calls.states}
+    for layer, elements in elements_by_layer(packed, called).items():
+        own_params[layer] = own_params.get(layer, 0) + elements
     numbers: dict[str, int] = {}
     for call in recorder.calls.states:
         path = call.path
@@ -193,6 +209,7 @@ def _calls(recorder: Recorder, step: Step) -> Iterator[Call]:
         yield _new(Call, fields)
     never_called = {path: module for path, module in modules.items() if path not in numbers}
     used = used_by_others(recorder, never_called, modules.values())
+    used |= {weight.holder for weight in packed if layer_of(weight.holder, called)}
     for index, (path, module) in enumerate(never_called.items(), start=len(recorder.calls.states)):
         params, trainable = own_params.get(path, 0), trainable_params.get(path, 0)
         kind, leaf = class_name(module), _is_leaf(module)

@@ -211,12 +211,22 @@ class TraceError(InceptionLabError):
         run = f"run on an input of {shapes}" if call.tensors else "run without an input"
         path = error.__dict__.get(FAILED_IN, "")
         place = f" in {path}" if path else ""
-        lines = str(error).strip().splitlines()
-        self.reason = f"{type(error).__name__}{place}: {lines[0]}" if lines else type(error).__name__
+        line = _first_sentence(str(error))
+        self.reason = f"{type(error).__name__}{place}: {line}" if line else type(error).__name__
         self.lacks_cuda = lacks_cuda(error)
         self.blames_meta = not self.lacks_cuda and (_speaks_of_meta(error) or _is_soon_reached(recorder))
         hint = VALUES_HINT if _secondary_shapes(call) else ""
         super().__init__(f"cannot {run}: {self.reason}", where=name, hint=hint, exit_code=MODEL_FAILED)
+
+
+def _first_sentence(text: str) -> str:
+    """The first line of a message; of a long one, as those of PyTorch's dispatcher, the first sentence."""
+    line = (text.strip().splitlines() or [""])[0]
+    return line.partition(". ")[0] if len(line) > _LONG else line
+
+
+_LONG = 150
+"""Characters of a line from which on its first sentence is enough."""
 
 
 def _secondary_shapes(call: Arguments) -> Sequence[str]:
