@@ -93,6 +93,29 @@ def window(
 
 
 @_cache
+def window_part(
+    size: int, out: int, kernel: int, stride: int, lead: int, dilation: int, first: int, last: int
+) -> AxisOp:
+    """Some neighbouring taps of a window, from the first to the last one."""
+    whole = window(size, out, kernel, stride, lead, dilation, False)
+    begin, reach = lead - first * dilation, dilation * (last - first)
+
+    def taps() -> IntArray:
+        return whole.taps[:, first : last + 1]
+
+    return AxisOp(
+        out,
+        taps,
+        reach,
+        Fraction(begin),
+        Fraction(stride),
+        True,
+        whole.sizes,
+        spans=((-begin, reach - begin),),
+    )
+
+
+@_cache
 def transposed_window(size: int, out: int, kernel: int, stride: int, lead: int, dilation: int) -> AxisOp:
     """A transposed convolution: each input position is spread over a window of outputs."""
 

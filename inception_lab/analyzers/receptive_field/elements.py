@@ -162,6 +162,10 @@ class Elements(NamedTuple):
             fill = fill._replace(cells=fill.cells.reshaped(groups, self.shape, new_shape))
         return self._replace(shape=new_shape, parts=tuple(parts), fill=fill)
 
+    def made_of(self, parts: Sequence[Elements]) -> Elements:
+        """The union of several windows within one."""
+        return Elements.union(parts, self.shape)
+
     def spread(self, dim: int, size: int) -> Elements:
         """The same with a dimension of size 1 repeated."""
         dim %= len(self.shape)

@@ -8,10 +8,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry, axis_dim, plain_dim
-from inception_lab.analyzers.receptive_field.constants import constant_of
+from inception_lab.analyzers.receptive_field.constants import certain_numbers_of, constant_of
 from inception_lab.analyzers.receptive_field.in_place_writes import Write, after_writes
 from inception_lab.analyzers.receptive_field.rules.context import (
-    Constant,
     Dependence,
     Dependent,
     RuleContext,
@@ -135,24 +134,26 @@ class Propagation:
         values = self.trace.values
         if any(values[value].is_sparse for value in (*op.reads, *op.writes)):
             return Unknown(f"{op.name} on a sparse tensor")  # its elements are not in the trace
-        shapes = [values[value].shape for value in op.reads]
-        output_shape = values[op.writes[0]].shape if op.writes else ()
-        module = self.trace.calls[op.call].type if op.call >= 0 else ""
-
-        def constant(place: int) -> Constant | None:
-            return constant_of(self.trace, op.reads[place], self.source)
-
-        def writer(place: int) -> Op | None:
-            return _maker(self.trace, op.reads[place])
-
-        context = RuleContext(
-            op.base_name, dict(op.args), dependents, shapes, output_shape, module, constant, writer
-        )
         try:
-            return rule(context)
+            return rule(self._context(op, dependents))
         # arguments that a rule does not foresee make the field unknown, never wrong
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             return Unknown(f"{op.name} on these arguments: {error}")
+
+    def _context(self, op: Op, dependents: Sequence[Dependent | None]) -> RuleContext:
+        """An operation as a rule sees it."""
+        trace, values, source = self.trace, self.trace.values, self.source
+        return RuleContext(
+            op.base_name,
+            dict(op.args),
+            dependents,
+            [values[value].shape for value in op.reads],
+            values[op.writes[0]].shape if op.writes else (),
+            trace.calls[op.call].type if op.call >= 0 else "",
+            lambda place: constant_of(trace, op.reads[place], source),
+            lambda place: _maker(trace, op.reads[place]),
+            lambda place: certain_numbers_of(trace, op.reads[place], source),
+        )
 
     def of(self, value: int) -> Dependence:
         """The dependence of a value; of one that no operation wrote as such, by what its storage held."""

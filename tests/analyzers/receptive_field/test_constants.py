@@ -453,5 +453,5 @@ def test_growth():
         trace = il.trace(Probed(made), (2, 3, 4, 4))
         value = next(call for call in trace.calls if call.path == "probe").inputs[0]
         assert constant_of(trace, value).tolist() == list(range(rows))
-        work.append(_constants(trace, None)._work)
+        work.append(_constants(trace, None).work)
     assert work[1] == pytest.approx(2 * work[0], rel=0.1)

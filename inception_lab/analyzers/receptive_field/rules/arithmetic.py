@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field import axis_ops
+from inception_lab.analyzers.receptive_field.constants import MASKING
 from inception_lab.analyzers.receptive_field.rules.context import (
     Constant,
     Dependence,
@@ -19,9 +20,6 @@ from inception_lab.analyzers.receptive_field.rules.context import (
 )
 
 UNKNOWN_MASK = "what its mask hides is not known"
-
-MASKING = -1000.0
-"""A number from which on down a softmax gives 0 whatever stands beside it, as float64 has no e^-746."""
 
 Pattern = NDArray[np.bool_]
 
@@ -60,7 +58,7 @@ def addition(op: RuleContext) -> Dependence:
     factor = op.args.get("alpha", 1) * (-1 if op.name == "sub" else 1)
     value = elementwise(op)
     for place, dependence in enumerate(op.inputs):
-        if dependence is None and (table := op.constant(place)) is not None:
+        if dependence is None and (table := op.certain_numbers(place)) is not None:
             return _left_out(value, table * factor if place else table)
     return value
 
@@ -77,7 +75,7 @@ def multiplication(op: RuleContext) -> Dependence:
         return None
     value = elementwise(op)
     for place, dependence in enumerate(op.inputs):
-        if dependence is None and (table := op.constant(place)) is not None:
+        if dependence is None and (table := op.certain_numbers(place)) is not None:
             blank = table == 0
             if blank.any():
                 return value.masked(blank, "0")
@@ -258,7 +256,7 @@ def matrix_product(first: int, second: int) -> Rule:
             turned = None if pattern is None else np.swapaxes(pattern, -1, -2)
             parts.append(_transposed(_transposed(columns).times(turned, whole_axis)))
         value = op.union(parts)
-        table = op.constant(0) if first and op.inputs[0] is None else None
+        table = op.certain_numbers(0) if first and op.inputs[0] is None else None
         return value if table is None else _left_out(value, table)
 
     return rule
@@ -270,7 +268,7 @@ def _pattern(op: RuleContext, place: int) -> Pattern | None:
     if value is not None:
         pattern: Pattern | None = value.nonzero()
         return pattern
-    table = op.constant(place)
+    table = op.certain_numbers(place)
     return None if table is None else table != 0
 
 
@@ -298,7 +296,7 @@ def attention(op: RuleContext) -> Dependence:
             parts.append(_transposed(rows.times(allowed, axis_ops.reduction)))
     parts += [mask.collapse([-1]) for mask in masks]
     value = op.union(parts, (*op.output_shape[:-1], 1)).spread(-1, op.output_shape[-1])
-    has_unknown_mask = len(op.shapes) > 3 and not masks and op.constant(3) is None
+    has_unknown_mask = len(op.shapes) > 3 and not masks and op.certain_numbers(3) is None
     return value.as_bound(UNKNOWN_MASK) if has_unknown_mask else value
 
 
@@ -314,6 +312,6 @@ def _allowed(op: RuleContext) -> Pattern | None:
     """True where a key, by row, is seen by a query; None where all are, and where the mask is not known."""
     if op.args.get("is_causal"):
         return np.tri(op.shapes[0][-2], op.shapes[1][-2], dtype=np.bool_).T
-    if len(op.shapes) > 3 and op.inputs[3] is None and (mask := op.constant(3)) is not None:
-        return np.swapaxes(mask if mask.dtype == np.bool_ else mask > MASKING, -1, -2)
+    if len(op.shapes) > 3 and op.inputs[3] is None and (mask := op.certain_numbers(3)) is not None:
+        return np.swapaxes(mask if mask.dtype == np.bool_ else ~(mask <= MASKING), -1, -2)
     return None

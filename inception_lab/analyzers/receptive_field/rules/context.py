@@ -45,6 +45,9 @@ class Dependent(Protocol):
     def mixed_channels(self, groups: int, out: int) -> Self:
         """Each of `out` channels, in dimension 1, depends on all channels of its group."""
 
+    def made_of(self, parts: Sequence[Any]) -> Self:
+        """The same, known to be the union of several windows within its own."""
+
     def spread(self, dim: int, size: int) -> Self:
         """The same with a dimension of size 1 repeated."""
 
@@ -119,6 +122,8 @@ class RuleContext(NamedTuple):
         module: Class of the module in whose call it ran.
         constant: Gives the content of a tensor read, by its place; None where that is not known.
         writer: Gives the operation that wrote a tensor read; None where none did.
+        certain_numbers: Gives as `constant` does, of what depends on weights the zeros and masking numbers
+            alone that are there for any weights, nan elsewhere.
     """
 
     name: str
@@ -129,6 +134,7 @@ class RuleContext(NamedTuple):
     module: str = ""
     constant: Callable[[int], Constant | None] = lambda _: None
     writer: Callable[[int], Op | None] = lambda _: None
+    certain_numbers: Callable[[int], Constant | None] = lambda _: None
 
     @property
     def first(self) -> Dependent:

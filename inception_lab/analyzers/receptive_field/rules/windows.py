@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field import axis_ops
 from inception_lab.analyzers.receptive_field.axis_ops import IntArray
@@ -54,6 +56,11 @@ def _weights_of_channels(op: RuleContext, weight: Dependent) -> Dependent:
 
 
 def _along_each_axis(op: RuleContext, value: Dependent) -> Dependent:
+    taps = _certain_taps(op)
+    if taps is not None:
+        part = _by_boxes(op, value, boxes_of(np.asarray(taps.any(axis=0))))
+        differ = op.args.get("groups", 1) > 1 and bool((taps != taps[:1]).any())
+        return part.as_bound("channels read different taps") if differ else part
     kernel = op.shapes[1][2:]
     axes = len(kernel)
     stride, dilation = _per_axis(op, "stride", axes, 1), _per_axis(op, "dilation", axes, 1)
@@ -63,6 +70,64 @@ def _along_each_axis(op: RuleContext, value: Dependent) -> Dependent:
         out = op.output_shape[dim]
         value = value.along(dim, partial(make_op, out, *numbers), out)
     return value
+
+
+Box = tuple[tuple[int, int], ...]
+"""First and last tap along each axis."""
+
+MOST_BOXES = 32
+
+
+def _certain_taps(op: RuleContext) -> NDArray[np.bool_] | None:
+    """False for the taps of each channel's kernel that are zero for any weights; None where none are."""
+    weight = op.certain_numbers(1) if op.inputs[1] is None and not op.args.get("transposed") else None
+    if weight is None:
+        return None
+    taps = np.asarray(~(weight == 0).all(axis=1))
+    return None if taps.any(axis=0).all() or not taps.any() else taps
+
+
+def boxes_of(taps: NDArray[np.bool_]) -> list[Box]:
+    """Split the true entries of an array into boxes.
+
+    Example:
+        >>> boxes_of(np.array([[1, 1, 1], [1, 0, 0], [1, 0, 0]], bool))
+        [((0, 0), (0, 2)), ((1, 2), (0, 0))]
+    """
+    if not taps.ndim:
+        return [()] if taps else []
+    starts = [0, *(k for k in range(1, len(taps)) if (taps[k] != taps[k - 1]).any()), len(taps)]
+    return [
+        ((first, stop - 1), *box)
+        for first, stop in pairwise(starts)
+        for box in boxes_of(np.asarray(taps[first]))
+    ]
+
+
+def _by_boxes(op: RuleContext, value: Dependent, boxes: Sequence[Box]) -> Dependent:
+    """A convolution with some of its taps alone."""
+    axes = len(op.output_shape) - 2
+    kernel, stride = op.shapes[1][2:], _per_axis(op, "stride", axes, 1)
+    lead, dilation = _per_axis(op, "padding", axes, 0), _per_axis(op, "dilation", axes, 1)
+
+    def through(box: Box) -> Dependent:
+        part = value
+        for dim, numbers in enumerate(zip(kernel, stride, lead, dilation, strict=True), start=2):
+            out = op.output_shape[dim]
+            part = part.along(dim, partial(_window_part, out, *numbers, *box[dim - 2]), out)
+        return part
+
+    ends = list(zip(*boxes, strict=True))
+    hull = through(tuple([(min(a for a, _ in row), max(b for _, b in row)) for row in ends]))
+    if len(boxes) > MOST_BOXES:
+        return hull.as_bound("its kernel has holes")
+    return hull if len(boxes) == 1 else hull.made_of([through(box) for box in boxes])
+
+
+def _window_part(
+    out: int, kernel: int, stride: int, lead: int, dilation: int, first: int, last: int, size: int
+) -> axis_ops.AxisOp:
+    return axis_ops.window_part(size, out, kernel, stride, lead, dilation, first, last)
 
 
 def _window(out: int, kernel: int, stride: int, lead: int, dilation: int, size: int) -> axis_ops.AxisOp:
