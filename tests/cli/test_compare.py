@@ -215,7 +215,7 @@ def test_a_model_of_ones_own_is_compared_by_its_keywords(capsys):
         ("nin nothing.json", 2, "nothing.json: cannot be read"),
         ("nin some/folder/net", 2, "some/folder/net: cannot be read"),
         ("a.json b.json --mode train", 2, "leave out --input-size, --mode, --optimizer and --meta-only"),
-        ("a.json b.lock#c --batch-size 2", 2, "leave out --kwargs, --input-size and --batch-size"),
+        ("a.json b.lock#c --batch-size 2", 2, "leave out --kwargs, --input-size, --arg and --batch-size"),
         ("a.json b.json --kwargs a=1", 2, "what was saved is not run again"),
         ("a.json b.json --input-size 3x9x9", 2, "what was saved is not run again"),
         ("nin nin --sort mac --input-size 3x64x64", 2, "did you mean macs"),
