@@ -101,6 +101,13 @@ class Cells(NamedTuple):
         # a dimension that is parted again may hold copies only
         return Cells(tuple(new_dims), data).without_repetition(parted)
 
+    def differs_along(self, dim: int) -> bool:
+        """True where entries that see something are not the same all along a dimension."""
+        if dim not in self.dims:
+            return False
+        widest = self.data.max(axis=self.dims.index(dim), keepdims=True)
+        return not bool(((self.data == widest) | (self.data == nothing_of(self.data))).all())
+
     def without_units(self) -> Cells:
         """The same without dimensions of one position."""
         if 1 not in self.data.shape[:-1]:

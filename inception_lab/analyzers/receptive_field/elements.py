@@ -384,7 +384,7 @@ def _where_it_differs(part: Part, dims: Iterable[int]) -> Part:
     """The same with those of some dimensions alone as places along which an axis differs, if any."""
     places = []
     for along, old in zip(part.cells, part.places, strict=True):
-        differing = old & set(dims) & set(along.dims)
+        differing = {d for d in old & set(dims) if along.differs_along(d)}
         places.append((old - set(dims)) | differing if differing else old)
     return part._replace(places=tuple(places))
 

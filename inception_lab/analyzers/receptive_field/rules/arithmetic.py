@@ -191,6 +191,14 @@ def mixing(op: RuleContext) -> Dependence:
     return _all_along(op.first, dim, op.output_shape[dim])
 
 
+def transform(op: RuleContext) -> Dependence:
+    """Each output depends on all positions along each of the dimensions that are transformed."""
+    value = op.first
+    for dim in op.args["dim"]:
+        value = _all_along(value, dim, op.output_shape[dim])
+    return value
+
+
 def running(op: RuleContext) -> Dependence:
     """Each output depends on the positions along `dim` up to its own."""
     return op.first.accumulated(op.args.get("dim", -1)) if op.output_shape else op.first

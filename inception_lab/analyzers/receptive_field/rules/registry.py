@@ -47,6 +47,7 @@ RULES: dict[str, Rule] = {
     ),
     **_each(arithmetic.softmax, "_softmax _safe_softmax _log_softmax"),
     **_each(arithmetic.mixing, "sort topk kthvalue"),
+    **_each(arithmetic.transform, "_fft_r2c _fft_c2c _fft_c2r"),
     **_each(arithmetic.addition, "add sub"),
     **_each(arithmetic.multiplication, "mul"),
     "masked_fill": arithmetic.masked_fill,
@@ -64,8 +65,8 @@ RULES: dict[str, Rule] = {
     ),
     **_each(
         arithmetic.elementwise,
-        """clone _to_copy detach alias lift_fresh hardswish leaky_relu
-        log_sigmoid_forward _prelu_kernel __and__ __or__ __xor__""",
+        """clone _to_copy detach alias lift_fresh _conj _neg_view resolve_conj resolve_neg hardswish
+        leaky_relu log_sigmoid_forward _prelu_kernel __and__ __or__ __xor__""",
     ),
     **_each(
         views.no_dependence,
@@ -75,6 +76,8 @@ RULES: dict[str, Rule] = {
     **_each(views.overwrite, "copy fill"),
     **_each(views.view, "view _unsafe_view _reshape_alias unsqueeze squeeze"),
     **_each(views.expand, "expand"),
+    "view_as_real": views.with_parts,
+    "view_as_complex": views.of_parts,
     **_each(views.transpose, "transpose t"),
     **_each(views.split, "split split_with_sizes unsafe_split unsafe_split_with_sizes"),
     **_each(windows.edge_padding("reflection"), "reflection_pad1d reflection_pad2d reflection_pad3d"),

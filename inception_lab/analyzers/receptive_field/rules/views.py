@@ -60,6 +60,16 @@ def expand(op: RuleContext) -> Dependence:
     return op.union([op.first])
 
 
+def with_parts(op: RuleContext) -> Dependence:
+    """Complex numbers as a last dimension of their two parts."""
+    return op.union([op.first.reshape([*op.first.shape, 1])])
+
+
+def of_parts(op: RuleContext) -> Dependence:
+    """The last dimension, of two parts, as complex numbers."""
+    return op.first.collapse([-1]).drop([len(op.shapes[0]) - 1])
+
+
 def repeat(op: RuleContext) -> Dependence:
     """Copies put together."""
     shape = (*[1] * (len(op.output_shape) - len(op.shapes[0])), *op.shapes[0])
