@@ -24,13 +24,10 @@ from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, Opti
 from inception_lab.running.stand_ins import NoMetaForm
 from inception_lab.running.step import (
     Request,
-    Settle,
     Step,
     StepResult,
     prepared,
     request_of,
-    settled_by_running,
-    settled_without_arithmetic,
 )
 from inception_lab.running.threads import followed
 from inception_lab.tracing.assumed_cuda import (
@@ -48,10 +45,11 @@ from inception_lab.tracing.contents import ExternalContents, with_python_data
 from inception_lab.tracing.dispatch import KernelExecutor, forget_old_costs, forget_when_full
 from inception_lab.tracing.higher_order import taken_apart
 from inception_lab.tracing.lazy import lazy_layers
-from inception_lab.tracing.made_up_numbers import VALUES_HINT, refuse_reading
 from inception_lab.tracing.notes import training_notes, weight_notes
 from inception_lab.tracing.python_data import WatchPythonData
 from inception_lab.tracing.recorder import Recorder
+from inception_lab.tracing.rows_of_integers import hint_on_rows, refuse_reading, secondary_shapes
+from inception_lab.tracing.settling import settle_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -215,7 +213,7 @@ class TraceError(InceptionLabError):
         self.reason = f"{type(error).__name__}{place}: {line}" if line else type(error).__name__
         self.lacks_cuda = lacks_cuda(error)
         self.blames_meta = not self.lacks_cuda and (_speaks_of_meta(error) or _is_soon_reached(recorder))
-        hint = VALUES_HINT if _secondary_shapes(call) else ""
+        hint = hint_on_rows(error, call)
         super().__init__(f"cannot {run}: {self.reason}", where=name, hint=hint, exit_code=MODEL_FAILED)
 
 
@@ -227,12 +225,6 @@ def _first_sentence(text: str) -> str:
 
 _LONG = 150
 """Characters of a line from which on its first sentence is enough."""
-
-
-def _secondary_shapes(call: Arguments) -> Sequence[str]:
-    """Names of the inputs behind the first one that were given as a shape, which may have meant values."""
-    first = next(iter(call.tensors), "")
-    return [name for name in call.shapes if name != first]
 
 
 def _speaks_of_meta(error: Exception) -> bool:
@@ -280,7 +272,7 @@ def trace_on(backend: Backend, request: Request, fallback: str = "") -> Trace:
             forget_when_full()
         layers = lazy_layers(request)
         backend = layers.on(backend)
-        settle = _settle_of(backend, request)
+        settle = settle_of(backend, request)
         with prepared(request, backend.placement, settle) as step:
             layers.tell(step.model.modules)
             recorder = _recorder(backend, step, fallback)
@@ -291,30 +283,6 @@ def trace_on(backend: Backend, request: Request, fallback: str = "") -> Trace:
         with prepared(request, backend.placement, settle) as step:
             layers.tell(step.model.modules)
             return _with_python_data(backend, step, trace)
-
-
-def _settle_of(backend: Backend, request: Request) -> Settle:
-    """The way into steady state: where gradients are sparse, what the optimizer keeps of them takes a run.
-
-    Raises:
-        NoMetaForm: Gradients are sparse, and the backend has no data.
-    """
-    modules = request.model.modules() if request.optimizer is not None else ()
-    if not any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.sparse for module in modules):
-        return settled_without_arithmetic
-    if backend.name != CPU.name:
-        raise NoMetaForm
-    return _settled_for_real
-
-
-def _settled_for_real(step: Step) -> Step:
-    try:
-        return settled_by_running(step)
-    except InceptionLabError:
-        raise
-    except Exception as error:
-        assert step.request.optimizer is not None
-        raise OptimizerError(step.request.optimizer.name, error) from error
 
 
 def _reads_any(trace: Trace, storages: Set[int]) -> bool:
@@ -351,7 +319,7 @@ def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> 
         trace = build_trace(recorder, step, existing, result, device=backend.name, fallback=fallback)
         # once it is built, as the forward may have to run again
         trace = _with_notes(trace, _choices(backend, step, recorder, existing))
-        refuse_reading(trace, _secondary_shapes(step.arguments))
+        refuse_reading(trace, secondary_shapes(step.arguments))
         return trace
     except InceptionLabError:
         raise

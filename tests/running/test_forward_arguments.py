@@ -219,6 +219,15 @@ def test_a_crash_inside_the_model_names_the_other_spelling():
 
 
 @pytest.mark.parametrize(
+    "others", [{"args": ((2, 4),)}, {"kwargs": {"input2": (2, 4)}}], ids=["args", "kwargs"]
+)
+def test_a_crash_on_a_row_names_the_spelling_of_a_shape(others):
+    with pytest.raises(InceptionLabError, match="put a shape among the inputs"):
+        il.trace(nn.Bilinear(3, 4, 5), [(2, 3)], **others)
+    assert il.trace(nn.Bilinear(3, 4, 5), [(2, 3), (2, 4)]).context.input_shapes == ((2, 3), (2, 4))
+
+
+@pytest.mark.parametrize(
     ("others", "message"),
     [
         ({"args": 3}, "not a row of arguments"),
