@@ -635,15 +635,29 @@ def _widest(parts: Sequence[Part], axis: int) -> Numbers:
     return np.asarray(np.maximum.reduce(ends))
 
 
+def _without_gaps(row: Sequence[Cells | None]) -> Sequence[Cells | None]:
+    """The same with gaps that go on as what is beside them, where all of that is the same."""
+    dependent = [cells for cells in row if cells is not None]
+    first = dependent[0]
+    is_one = all(
+        c.dims == first.dims and (c.data is first.data or np.array_equal(c.data, first.data))
+        for c in dependent
+    )
+    return [first] * len(row) if is_one else row
+
+
 def _side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim: int, shape: Shape) -> Part:
     """Parts one after the other along a dimension; None sees nothing."""
     dependent = [piece for piece in pieces if piece is not None]
     shapes = [(*shape[:dim], size, *shape[dim + 1 :]) for size in sizes]
     has_gaps = len(dependent) < len(pieces) or any(piece.has_gaps for piece in dependent)
+    rows = [[piece and piece.cells[axis] for piece in pieces] for axis in range(len(dependent[0].cells))]
+    # one axis tells of a gap that the box is empty: the others need no entries along the dimension for it
+    telling = max(range(len(rows)), key=lambda axis: any(c and dim in c.dims for c in rows[axis]))
     cells = tuple(
         [
-            cells_side_by_side([piece and piece.cells[axis] for piece in pieces], shapes, dim)
-            for axis in range(len(dependent[0].cells))
+            cells_side_by_side(row if axis == telling else _without_gaps(row), shapes, dim)
+            for axis, row in enumerate(rows)
         ]
     )
     part = reduce(_with_ways_of, dependent)
