@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from inception_lab.running.pytree import tensors_within
-from inception_lab.running.stand_ins import cpu_copy
+from inception_lab.running.stand_ins import cpu_copy, refuse_lazy
 
 Sizes = Sequence[int]
 
@@ -25,6 +25,7 @@ Sizes = Sequence[int]
 def positive_weights(tensor: Tensor) -> Tensor:
     """Weights whose sum over what comes in is 1; a copy of a buffer, in float64 where it is floating."""
     if isinstance(tensor, nn.Parameter):
+        refuse_lazy(tensor)
         weight = torch.full(tensor.shape, 1 / max(prod(tensor.shape[1:]), 1), dtype=torch.float64)
         return nn.Parameter(weight, requires_grad=False)
     copy = cpu_copy(tensor)

@@ -85,7 +85,7 @@ def _is_alike(twin: Tensor, tensor: Tensor) -> bool:
 
 
 def _new_meta_twin(tensor: Tensor) -> Tensor:
-    _refuse_lazy(tensor)
+    refuse_lazy(tensor)
     key = id(tensor)
     twin = like_original(strided_like(tensor, "meta"), tensor)
     # The id may be given to another tensor once this one is gone, so that its twin goes with it; the method
@@ -94,7 +94,12 @@ def _new_meta_twin(tensor: Tensor) -> Tensor:
     return twin
 
 
-def _refuse_lazy(tensor: Tensor) -> None:
+def refuse_lazy(tensor: Tensor) -> None:
+    """Refuse a parameter or buffer that has no shape yet.
+
+    Raises:
+        InceptionLabError: It has none (exit code 3).
+    """
     if is_lazy(tensor):
         raise InceptionLabError(
             "a lazy layer has no shape yet", hint="run the model once on real input", exit_code=MODEL_FAILED
@@ -107,7 +112,7 @@ def cpu_copy(tensor: Tensor) -> Tensor:
     Raises:
         InceptionLabError: The tensor is on meta or of a lazy layer and has no data (exit code 3).
     """
-    _refuse_lazy(tensor)
+    refuse_lazy(tensor)
     if is_shard(tensor):
         raise InceptionLabError(
             "a model in shards cannot run for real",

@@ -22,6 +22,7 @@ from inception_lab.ir.trace import Kind, Mode, Phase
 from inception_lab.running import torch_internals
 from inception_lab.running.ambiguity import refuse_ambiguous
 from inception_lab.running.exclusion import one_run_at_a_time, private_copy
+from inception_lab.running.higher_order import taken_apart
 from inception_lab.running.inputs import Arguments, Inputs, arguments
 from inception_lab.running.losses import Loss, default_loss
 from inception_lab.running.optimizers import (
@@ -385,7 +386,7 @@ def prepared(
 
 
 def _eager(request: Request) -> tuple[Request, AbstractContextManager[object]]:
-    return request, nullcontext()
+    return request, taken_apart()
 
 
 def _compiled(request: Request) -> tuple[Request, AbstractContextManager[object]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from inception_lab.formulas.quantised import packed_tensors
 from inception_lab.ir.strides import row_major
 from inception_lab.ir.trace import Storage, Value
+from inception_lab.running.scripted import is_scripted
 
 
 class PackedWeight(NamedTuple):
@@ -35,7 +36,8 @@ def packed_weights(modules: Mapping[str, nn.Module]) -> Iterator[PackedWeight]:
     """
     visited: set[int] = set()
     for path, module in modules.items():
-        for name, value in module.__dict__.items():
+        attributes = {} if is_scripted(module) else module.__dict__  # else its code is such an object too
+        for name, value in attributes.items():
             if isinstance(value, torch.ScriptObject) and id(value) not in visited:
                 visited.add(id(value))
                 prefix = f"{path}.{name}" if path else name

@@ -43,7 +43,6 @@ from inception_lab.tracing.calls import FAILED_IN, AutocastMet, CudaMet
 from inception_lab.tracing.choices import CHANCE, DrawingLayers, choice_notes, choosing_layers
 from inception_lab.tracing.contents import ExternalContents, with_python_data
 from inception_lab.tracing.dispatch import KernelExecutor, forget_old_costs, forget_when_full
-from inception_lab.tracing.higher_order import taken_apart
 from inception_lab.tracing.lazy import lazy_layers
 from inception_lab.tracing.notes import training_notes, weight_notes
 from inception_lab.tracing.python_data import WatchPythonData
@@ -410,7 +409,6 @@ def _run(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> 
     with (
         below,
         torch_internals.optimized_execution(False),
-        taken_apart(),
         recorder,
         followed(partial(recorder.in_threads, below), members) as run,
     ):

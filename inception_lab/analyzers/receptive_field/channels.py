@@ -175,6 +175,8 @@ def _label_outputs(arrays: _Arrays, op: Op, geometries: Mapping[int, Dependence]
         [trace.values[value].shape for value in op.writes],
         lambda place: constant_of(trace, op.reads[place], arrays.source),
     )
+    if not op.writes:  # a question, such as for a tensor's number
+        return
     moved = _moved_inputs(context, inputs)
     for index, value in enumerate(op.writes):
         geometry = geometries.get(value)
