@@ -437,7 +437,9 @@ def canonical(part: Part) -> Part:
     for a, one in enumerate(part.cells):
         for b, other in enumerate(part.cells):
             if a != b and set(one.dims) & set(other.dims) and (nothing := one.nothing).any():
-                cells[b] = _emptied_where(cells[b], one.dims, nothing)
+                # channels that see nothing at any place do so without a table of channels by places
+                table = Cells(one.dims, nothing[..., None]).without_repetition(one.dims)
+                cells[b] = _emptied_where(cells[b], table.dims, table.data[..., 0])
     return part._replace(cells=tuple(cells))
 
 
