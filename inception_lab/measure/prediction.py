@@ -12,7 +12,12 @@ from torch import nn
 from inception_lab.analyzers.memory.cpu_recurrent import LAYER
 from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
 from inception_lab.analyzers.memory.devices import DEVICES, check_device
-from inception_lab.analyzers.memory.peak import allocator_peak, decomposed_on_meta, peak_memory
+from inception_lab.analyzers.memory.peak import (
+    allocator_peak,
+    decomposed_on_meta,
+    peak_memory,
+    takes_fast_path,
+)
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.hardware import this_processor
@@ -103,6 +108,8 @@ def _trace_fused(request: Request, device: Device, meta_only: bool) -> Trace:
     except InceptionLabError:
         # the fast path of padded sequences makes nested tensors, whose shapes depend on data
         step = trace_request(request, "cpu", meta_only)
+    if not takes_fast_path(step):
+        return step
     context = replace(step.context, notes=(*step.context.notes, WITHOUT_FAST_PATH))
     return replace(step, context=context)
 

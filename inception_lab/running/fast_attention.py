@@ -83,7 +83,8 @@ def _heads(projected: Tensor, bias: Tensor, count: int) -> Tensor:
 
 def _softmax(scores: Tensor, mask: Tensor | None, mask_type: int | None) -> Tensor:
     if mask is not None:
-        return torch._masked_softmax(scores, mask.bool(), 3, mask_type)
+        masked: Tensor = torch_internals.masked_softmax(scores, mask.bool(), 3, mask_type)
+        return masked
     return aten._softmax.out(scores, 3, False, out=scores)  # type: ignore[no-any-return]
 
 

@@ -47,6 +47,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "jit_schemas": "torch._C:_jit_get_all_schemas",
         "jit_tracing_state": "torch._C:_get_tracing_state",
         "optimized_execution": "torch.jit._fuser:optimized_execution",
+        "masked_softmax": "torch:_masked_softmax",
         "parse_schema": "torch._C:parse_schema",
         "pop_mode": "torch.utils._python_dispatch:_pop_mode",
         "profiler_enabled": "torch.autograd:_profiler_enabled",

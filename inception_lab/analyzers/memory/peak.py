@@ -121,8 +121,9 @@ def _maker(trace: Trace, storage: Storage) -> str:
 
 def _notes(trace: Trace, device: str) -> Iterator[str]:
     if parts := decomposed_on_meta(trace):
-        yield f"{' and '.join(parts)} taken operation by operation; trace_for_device traces what runs"
-    if trace.context.autocast and _takes_fast_path(trace):
+        names = " and ".join(parts)
+        yield f"{names} taken operation by operation; trace_for_device(device='cpu') traces what runs"
+    if trace.context.autocast and takes_fast_path(trace):
         yield "attention taken operation by operation; the fast path of inference holds something else"
     layers = [op for op in trace.ops if op.base_name == LAYER]
     if trace.context.mode == "train" and any(device != "cpu" or lstm_of(trace, op) is None for op in layers):
@@ -139,14 +140,14 @@ def decomposed_on_meta(trace: Trace) -> tuple[str, ...]:
         return ()
     names = {op.base_name for op in trace.ops}
     present = {
-        "attention": "_safe_softmax" in names or _takes_fast_path(trace),
+        "attention": "_safe_softmax" in names or takes_fast_path(trace),
         "recurrent layers": any(c.type in _RECURRENT and c.executed for c in trace.calls),
         "the backward pass of Mish": trace.context.mode == "train" and "mish" in names,
     }
     return tuple(part for part, is_present in present.items() if is_present)
 
 
-def _takes_fast_path(trace: Trace) -> bool:
+def takes_fast_path(trace: Trace) -> bool:
     """True where modules of attention ran that take PyTorch's fast path in inference."""
     return trace.context.mode == "eval" and any(c.type in _ATTENTION and c.executed for c in trace.calls)
 

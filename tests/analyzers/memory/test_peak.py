@@ -15,8 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 import inception_lab as il
 from inception_lab.analyzers.memory.peak import decomposed_on_meta, peak_memory
-from inception_lab.measure.memory import StorageTracker, existing_tensors
-from inception_lab.measure.real_runs import prepared_on
+from inception_lab.measure.memory import _tracked
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
 from inception_lab.running.step import Request
@@ -27,14 +26,9 @@ FLOAT = 4
 def tracked(model, inputs, mode="eval", optimizer=None, loss=None):
     """The peak of the storages of a real run; the run before it is there to load every kernel."""
     stepper = optimizer_of(optimizer) if optimizer else None
+    request = Request(model, inputs, mode, loss, stepper)
     for _ in range(2):
-        request = Request(model, inputs, mode, loss, stepper)
-        with (
-            prepared_on(request, torch.device("cpu")) as step,
-            StorageTracker(existing_tensors(step)) as tracker,
-            SumsInPlace(),
-        ):
-            step.run()
+        tracker = _tracked(request, torch.device("cpu"))
     return tracker.peak_bytes
 
 
