@@ -22,7 +22,7 @@ from inception_lab.measure.hardware import device_name
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
 from inception_lab.running.inputs import Inputs, arguments, with_arguments
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
-from inception_lab.running.step import guarded
+from inception_lab.running.step import guarded, plain_tensors
 from inception_lab.tracing.tracer import trace
 
 SHARES = (0.5, 0.95, 0.99)
@@ -88,6 +88,7 @@ class EffectiveField:
         }  # fmt: skip
 
 
+@plain_tensors()
 def effective_field(
     model: nn.Module,
     input_shape: Sequence[int],

@@ -23,7 +23,7 @@ from inception_lab.measure.positive_model import InFloat64, Positive, positive_w
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
 from inception_lab.running.inputs import Inputs, arguments, beside_shape, with_arguments
 from inception_lab.running.stand_ins import cpu_input
-from inception_lab.running.step import guarded
+from inception_lab.running.step import guarded, plain_tensors
 from inception_lab.tracing.tracer import takes, trace
 
 Span = tuple[int, int]
@@ -31,6 +31,7 @@ NOTHING: Span = (0, -1)
 """The span of a unit that sees nothing but padding."""
 
 
+@plain_tensors()
 def check_fields(
     model: nn.Module,
     input_shape: Sequence[int],
@@ -121,6 +122,7 @@ def strip(
     return shape
 
 
+@plain_tensors()
 def input_gradients(
     model: nn.Module,
     input_shape: Sequence[int],

@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.formulas.sparse_layouts import is_sparse
+from inception_lab.running import torch_internals
 from inception_lab.running.distributed import is_shard
 
 NO_META_FORM = "a sparse or nested tensor has as many elements as its data says, and none without data"
@@ -123,6 +124,12 @@ def cpu_copy(tensor: Tensor) -> Tensor:
         raise InceptionLabError(
             "a model on meta cannot run for real", hint="build it on cpu", exit_code=MODEL_FAILED
         )
+    if is_fake(tensor):
+        raise InceptionLabError(
+            "a model of fake tensors cannot run for real",
+            hint="build it outside of the fake mode",
+            exit_code=MODEL_FAILED,
+        )
     return like_original(tensor.detach().to("cpu", copy=True), tensor)
 
 
@@ -140,8 +147,15 @@ def meta_input(example: Tensor) -> Tensor:
     return strided_like(example, "meta").requires_grad_(example.requires_grad)
 
 
+def is_fake(tensor: Tensor) -> bool:
+    """Tell if a tensor has no data, although it says that it is on a device."""
+    return isinstance(tensor, torch_internals.FakeTensor)
+
+
 def cpu_input(example: Tensor) -> Tensor:
     """A copy of an example input; of one without data, random numbers, or zeros where they are whole."""
+    if is_fake(example):
+        example = meta_input(example)
     if example.is_meta:
         require_meta_form(example)
     else:

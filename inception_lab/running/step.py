@@ -337,8 +337,7 @@ def guarded(
         fast_path: See `Request`.
     """
     with (
-        no_modes(),
-        torch.inference_mode(False),  # tensors made in inference mode could not be differentiated
+        plain_tensors(),
         substituted(model, training, stand_in, others) as substitutes,
         _deep_stack(),
         operation_by_operation(substitutes.modules, fast_path=fast_path),
@@ -502,6 +501,13 @@ def _deep_stack() -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(_stack_limits.pop())
+
+
+@contextmanager
+def plain_tensors() -> Iterator[None]:
+    """Make tensors that hold data and can be differentiated, whatever mode the caller is in."""
+    with no_modes(), torch.inference_mode(False):  # those made in inference mode could not be
+        yield
 
 
 def no_modes() -> AbstractContextManager[object]:

@@ -13,8 +13,10 @@ from torch.nn.parameter import is_lazy
 from inception_lab.running import torch_internals
 from inception_lab.running.distributed import drop_hooks
 from inception_lab.running.exclusion import Gates, one_run_at_a_time
+from inception_lab.running.outside_state import OutsideState
 from inception_lab.running.random_numbers import SeededGenerators
 from inception_lab.running.scripted import ScriptedModes, is_scripted, modules_that_own_tensors
+from inception_lab.running.settings import Settings
 from inception_lab.running.shared_storages import SharedStorages
 from inception_lab.running.snapshots import (
     Restorable,
@@ -57,9 +59,10 @@ def substituted(
     """Put stand-ins into a model and set its mode; take all of it back at the end.
 
     What is restored: parameters, buffers, training flags, hooks, every attribute of every module
-    with the contents of its containers and of the objects in it, and the random state of torch, numpy
-    and Python. Modules that the model keeps unregistered, as in a list, have stand-ins too. What is not:
-    arrays and random generators of its own, and whatever only a function or a Python module holds.
+    with the contents of its containers, arrays and objects, what hooks and the model's own classes refer to
+    beyond them (see `outside_state`), settings of the process, and the random state of torch, numpy and
+    Python. Modules that the model keeps unregistered, as in a list, have stand-ins too. What is not: state of
+    other libraries, and what is more than a few steps away.
 
     No other run of this package goes on meanwhile, and no call of the model in another thread.
 
@@ -83,7 +86,8 @@ def substituted(
             generators = SeededGenerators(torch_alone=trusted)
             snapshots: list[Restorable] = [generators]
             snapshots += [TrainingFlags(everything)] if trusted else map(Snapshot, everything)
-            snapshots += [] if trusted else [ScriptedModes(everything)]
+            if not trusted:
+                snapshots += [ScriptedModes(everything), OutsideState(everything), Settings()]
             substitution = _Substitution(stand_in)
             try:
                 substitution.replace_registered(modules, unregistered)

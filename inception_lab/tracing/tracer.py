@@ -21,7 +21,7 @@ from inception_lab.running.fast_attention import fast_path_for_fake_tensors
 from inception_lab.running.inputs import Arguments, Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, OptimizerError
-from inception_lab.running.stand_ins import NoMetaForm
+from inception_lab.running.stand_ins import NoMetaForm, is_fake
 from inception_lab.running.step import (
     Request,
     Step,
@@ -260,7 +260,7 @@ def takes(model: nn.Module, inputs: Inputs, mode: Mode = "eval") -> bool:
 
 
 def _has_data(model: nn.Module) -> bool:
-    return not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
+    return not any(t.is_meta or is_fake(t) for t in (*model.parameters(), *model.buffers()))
 
 
 def trace_on(backend: Backend, request: Request, fallback: str = "") -> Trace:

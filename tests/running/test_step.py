@@ -2,6 +2,7 @@
 
 import gc
 from dataclasses import FrozenInstanceError
+from queue import SimpleQueue
 
 import pytest
 import torch
@@ -371,13 +372,13 @@ class TestNestedRuns:
 
         def forward(self, x):
             with prepared(Request(inner_model, batch()), CPU) as step:
-                inner_outputs.append(step.run().outputs)
+                inner_outputs.put(step.run().outputs)
             return self.linear(x)
 
-        inner_outputs = []
+        inner_outputs = SimpleQueue()  # from which a run takes nothing out again
         with prepared(Request(Module(forward), batch(), "train"), CPU) as step:
             assert step.run().loss.requires_grad
-        assert torch.equal(inner_outputs[0], inner_model(batch()))
+        assert torch.equal(inner_outputs.get(), inner_model(batch()))
 
 
 class TestRequest:

@@ -5,6 +5,7 @@ import gc
 import random
 import tracemalloc
 import weakref
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -215,10 +216,11 @@ class TestLeftAsFound:
 
 class TestMarks:
     def test_none_on_the_models_own_tensors_and_idle_ones_on_stand_ins(self):
-        model, stand_ins = Busy(), []
+        model, collected = Busy(), SimpleQueue()  # from which a run takes nothing out again
         model.plain_tensor = torch.ones(3)
-        model.register_forward_pre_hook(lambda module, _: stand_ins.extend(module.parameters()))
+        model.register_forward_pre_hook(lambda module, _: collected.put(list(module.parameters())))
         il.trace(model, (2, 3, 8, 8), mode="train")
+        stand_ins = collected.get()
         own = [*model.parameters(), *model.buffers(), model.plain, model.plain_tensor]
         assert len(stand_ins) == 4
         assert all(stand_in.is_meta and stand_in.grad is None for stand_in in stand_ins)
@@ -231,10 +233,10 @@ class TestMarks:
         assert not any(hasattr(t, MARK) for t in (images, weights))
 
     def test_one_on_what_a_hook_kept_leads_to_no_recorder(self):
-        outputs, model = [], nn.Sequential(nn.Linear(3, 3))
-        model[0].register_forward_hook(lambda *args: outputs.append(args[-1]))
+        outputs, model = SimpleQueue(), nn.Sequential(nn.Linear(3, 3))
+        model[0].register_forward_hook(lambda *args: outputs.put(args[-1]))
         il.trace(model, (2, 3))
-        assert getattr(outputs[0], MARK).storage.storages is None
+        assert getattr(outputs.get(), MARK).storage.storages is None
 
 
 class TestMemory:

@@ -1,0 +1,84 @@
+"""Settings of the process that a forward may change, and that are put back after a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+Setting = tuple[Callable[[], Any], Callable[[Any], Any]]
+
+
+def _flag(place: Any, name: str) -> Setting:
+    return (lambda: getattr(place, name)), (lambda value: setattr(place, name, value))
+
+
+def _set_environment(variables: dict[str, str]) -> None:
+    for name in set(os.environ) - set(variables):
+        if not name.startswith(_OF_COMPILER):
+            del os.environ[name]
+    os.environ.update(variables)
+
+
+_OF_COMPILER = ("TORCHINDUCTOR_", "TRITON_")
+"""Variables that PyTorch's compiler sets for itself when it is first used."""
+
+
+def _set_default_device(device: torch.device) -> None:
+    torch.set_default_device(None if device.type == "cpu" else device)
+
+
+def _deterministic() -> tuple[bool, bool]:
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+
+
+_SETTINGS: tuple[Setting, ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, _set_default_device),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
+    *(
+        setting
+        for device in ("cpu", "cuda")
+        for setting in (
+            (
+                lambda device=device: torch.is_autocast_enabled(device),
+                lambda on, device=device: torch.set_autocast_enabled(device, on),
+            ),
+            (
+                lambda device=device: torch.get_autocast_dtype(device),
+                lambda dtype, device=device: torch.set_autocast_dtype(device, dtype),
+            ),
+        )
+    ),
+    (_deterministic, lambda flags: torch.use_deterministic_algorithms(flags[0], warn_only=flags[1])),
+    (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+    (torch.get_num_threads, torch.set_num_threads),
+    _flag(torch.backends.cudnn, "benchmark"),
+    _flag(torch.backends.cudnn, "deterministic"),
+    _flag(torch.backends.cudnn, "allow_tf32"),
+    _flag(torch.backends.cudnn, "enabled"),
+    (np.geterr, lambda state: np.seterr(**state)),
+    (os.environ.copy, _set_environment),
+)
+"""Reads and writes each."""
+
+
+class Settings:
+    """The settings as they were before a run."""
+
+    def __init__(self) -> None:
+        self._values = [read() for read, _ in _SETTINGS]
+
+    def restore(self) -> None:
+        """Put back those that have changed."""
+        for (read, write), value in zip(_SETTINGS, self._values, strict=True):
+            if read() != value:
+                write(value)
