@@ -3,8 +3,8 @@
 A hook collects features in a dictionary of its owner's, a forward counts its calls in a global variable or
 in an array. What the code of hooks and of a model's own classes refers to is looked for: closures, globals
 by name, defaults, attributes of classes, and the objects there, a few steps deep. Variables, arrays and
-generators are put back, and containers that hold tensors of the run; what else a program notes in a list or
-dictionary of its own stays there.
+generators are put back, and containers that hold tensors without data; what else a program notes in a list or
+dictionary of its own, such as what a real run gave, stays there.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from inception_lab.running import torch_internals
 from inception_lab.running.pytree import tensors_within
+from inception_lab.running.stand_ins import is_fake
 
 DEEPEST = 4
 """Steps from a function or a module to what is looked for."""
@@ -255,20 +256,21 @@ def _undo_of_torchs_generator(generator: torch.Generator) -> Undo:
 
 
 def _is_to_be_undone(now: Iterable[Any], before: Iterable[Any], of_model: bool) -> bool:
-    """True where contents have changed: any of a model's own, and elsewhere those that hold new tensors.
+    """True where contents have changed: any of a model's own, elsewhere those that hold tensors without data.
 
-    A program may well note what was called in a list that it keeps for itself. Contents are compared by
-    identity, and what has not changed is not touched, as another thread may be at work on it.
+    A program may well note what was called in a list that it keeps for itself, or what a real run gave.
+    Contents are compared by identity, and what has not changed is not touched, as another thread may be at
+    work on it.
     """
     items, former_ids = list(now), list(map(id, before))
     if list(map(id, items)) == former_ids:
         return False
     new = set(former_ids)
-    return of_model or any(_holds_tensor(item) for item in items if id(item) not in new)
+    return of_model or any(_holds_no_data(item) for item in items if id(item) not in new)
 
 
-def _holds_tensor(item: Any) -> bool:
-    return next(tensors_within(item), None) is not None
+def _holds_no_data(item: Any) -> bool:
+    return any(tensor.is_meta or is_fake(tensor) for tensor in tensors_within(item))
 
 
 def _put_mapping(mapping: dict[Any, Any], before: dict[Any, Any], of_model: bool) -> None:
@@ -286,7 +288,7 @@ def _put_sequence(sequence: Any, before: list[Any], of_model: bool) -> None:
 
 
 def _put_set(members: set[Any], before: set[Any], of_model: bool) -> None:
-    if members != before and (of_model or any(map(_holds_tensor, members - before))):
+    if members != before and (of_model or any(map(_holds_no_data, members - before))):
         set.clear(members)
         set.update(members, before)
 

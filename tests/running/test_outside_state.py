@@ -288,11 +288,12 @@ def test_large_containers_are_put_back_too():
     assert len(large) == MOST_ITEMS + 1
 
 
-def test_real_runs_leave_it_too():
+def test_what_a_real_run_gave_is_the_programs_own():
     features = []
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
-    model[0].register_forward_hook(lambda *call: features.append(call))
-    il.measure_memory(model, (2, 4))
-    il.layer_times(model, (2, 4), seconds=0)
+    model[0].register_forward_hook(lambda *call: features.append(call[-1]))
     il.crosscheck(model, (2, 4))
-    assert features == []
+    assert not any(feature.is_meta for feature in features)
+    il.measure_memory(model, (2, 4))
+    assert all(feature.shape == (2, 4) and not feature.is_meta for feature in features)
+    assert features
