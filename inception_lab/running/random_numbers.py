@@ -69,6 +69,8 @@ class SeededGenerators:
         torch.default_generator.manual_seed(SEED)
         if self._others is not None:
             _seed_others()
+        if self._new is not None:
+            self._new.libraries.clear()
 
     def drawn(self) -> tuple[str, ...]:
         """The libraries other than torch from which numbers came since the generators were seeded."""

@@ -356,12 +356,20 @@ def _choices(backend: Backend, step: Step, recorder: Recorder, existing: Owners)
         inputs = [storage for storage, (kind, _) in existing.items() if kind == "input"]
         yield from choice_notes(choosing_layers(recorder, inputs))
     if drawn:
-        unknown_layers = {f"{CHANCE} of {name}": [ROOT] for name in drawn}
-        yield from choice_notes(unknown_layers | _drawing_layers(backend, step))
+        layers, drawn_again = _drawing_layers(backend, step, drawn)
+        unknown_layers = {f"{CHANCE} of {name}": [ROOT] for name in drawn_again}
+        yield from choice_notes(unknown_layers | layers)
 
 
-def _drawing_layers(backend: Backend, step: Step) -> dict[str, list[str]]:
-    """The layers that draw from Python's and numpy's generators, as the forward runs once more."""
+def _drawing_layers(
+    backend: Backend, step: Step, drawn: tuple[str, ...]
+) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """The layers that draw from Python's and numpy's generators, as the forward runs once more.
+
+    Returns:
+        The layers, and the libraries from which numbers came: not those from which only a library drew
+        that the first run imported.
+    """
     # an executor that counts is to count the first run alone
     recorder = _recorder(backend._replace(executor=KernelExecutor()), step, "")
     _adopt(recorder, step)
@@ -371,11 +379,12 @@ def _drawing_layers(backend: Backend, step: Step) -> dict[str, list[str]]:
     try:
         with backend.placement.mode, recorder, suppress(_ForwardOver):
             step.run(_ForwardAlone())
+        drawn = step.model.generators.drawn()
     except Exception:  # it may do something else the second time; what was seen so far holds
         pass
     finally:
         recorder.release()
-    return drawing.layers
+    return drawing.layers, drawn
 
 
 def _with_python_data(backend: Backend, step: Step, trace: Trace) -> Trace:

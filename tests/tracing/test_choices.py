@@ -163,3 +163,16 @@ def test_a_loss_that_draws_leaves_the_users_sequence():
     state = random.getstate()
     il.trace(nn.Linear(8, 8), (2, 8), mode="train", loss=lambda out: out.sum() * random.random())
     assert random.getstate() == state
+
+
+def test_what_a_library_draws_as_it_is_imported_is_no_choice(tmp_path, monkeypatch):
+    (tmp_path / "drawing_library.py").write_text("import random\nGENERATOR = random.Random()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    class Importing(nn.Module):
+        def forward(self, x):
+            import drawing_library  # noqa: F401, PLC0415
+
+            return x * 2
+
+    assert il.trace(Importing(), (1, 3)).context.notes == ()
