@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.hardware import device_name
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
+from inception_lab.running.higher_order import taken_apart
 from inception_lab.running.inputs import Inputs, arguments, with_arguments
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
 from inception_lab.running.step import guarded, plain_tensors
@@ -199,6 +200,7 @@ def _gradients(
     """For each batch, absolute gradients added up over inputs and channels, in float64 on the CPU."""
     with (
         guarded(model, False, partial(_weights, device)) as substitutes,
+        taken_apart(),
         torch.enable_grad(),
     ):
         others = arguments(beside, inputs[0].dtype, lambda example: cpu_input(example).to(device))
