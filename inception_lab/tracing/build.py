@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -180,10 +180,8 @@ def _kind_by_life(born: int | None, dies: int | None, first_backward: int) -> Ki
 
 def _calls(recorder: Recorder, step: Step, packed: Sequence[PackedWeight]) -> Iterator[Call]:
     """Module calls in order of execution, then the modules that were never called."""
-    parameters = step.model.parameters.items()
     modules = step.model.modules
-    own_params = _own_params(parameters, modules)
-    trainable_params = _own_params([item for item in parameters if item[1].requires_grad], modules)
+    own_params, trainable_params = _own_params(step.model.parameters, modules)
     called = {call.path: call.id for call in recorder.calls.states}
     for layer, elements in elements_by_layer(packed, called).items():
         own_params[layer] = own_params.get(layer, 0) + elements
@@ -228,11 +226,17 @@ def _owner(path: str, modules: Mapping[str, nn.Module]) -> str:
     return owner
 
 
-def _own_params(parameters: Iterable[tuple[str, Tensor]], modules: Mapping[str, nn.Module]) -> dict[str, int]:
-    """Elements of each module's own parameters, a shared tensor or storage at its first owner."""
+def _own_params(
+    parameters: Mapping[str, Tensor], modules: Mapping[str, nn.Module]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Elements of each module's own parameters, and of those that require a gradient.
+
+    A shared tensor or storage counts at its first owner.
+    """
     own: dict[str, int] = {}
+    trainable: dict[str, int] = {}
     by_storage: dict[int, list[Region]] = {}
-    for path, parameter in parameters:
+    for path, parameter in parameters.items():
         region = region_of(parameter)
         if region is not None:
             others = by_storage.setdefault(region.storage, [])
@@ -240,5 +244,7 @@ def _own_params(parameters: Iterable[tuple[str, Tensor]], modules: Mapping[str, 
                 continue
             others.append(region)
         owner = _owner(path, modules)
-        own[owner] = own.get(owner, 0) + stored_elements(parameter)
-    return own
+        elements = stored_elements(parameter)
+        own[owner] = own.get(owner, 0) + elements
+        trainable[owner] = trainable.get(owner, 0) + elements * parameter.requires_grad
+    return own, trainable

@@ -51,18 +51,20 @@ def _pruning_notes(model: Substituted) -> Iterator[str]:
 def _weights(model: Substituted) -> Iterator[tuple[str, Tensor]]:
     """The weights of two axes or more that have data, by path; of a pruned one its mask."""
     for path, stand_in in model.parameters.items():
+        if stand_in.dim() < 2:
+            continue
         owner, _, name = path.rpartition(".")
         mask = model.buffers.get(path.removesuffix("_orig") + "_mask") if name.endswith("_orig") else None
         shown = stand_in if mask is None else mask
-        weight = model.originals.get(id(shown), shown).detach()
-        if weight.dim() > 1 and weight.numel() and _has_plain_data(weight):
+        weight = model.originals.get(id(shown), shown)
+        if _has_plain_data(weight) and weight.numel():
             name = path if mask is None else path.removesuffix("_orig")
-            yield name, _without_padding(weight, model.modules.get(owner))
+            yield name, _without_padding(weight.detach(), model.modules.get(owner))
 
 
 def _has_plain_data(weight: Tensor) -> bool:
-    plain = weight.layout is torch.strided and not weight.is_quantized and not weight.is_meta
-    return plain and type(weight) in (Tensor, nn.Parameter)
+    plain = not weight.is_meta and type(weight) in (Tensor, nn.Parameter)
+    return plain and weight.layout is torch.strided and not weight.is_quantized
 
 
 def _without_padding(weight: Tensor, module: nn.Module | None) -> Tensor:

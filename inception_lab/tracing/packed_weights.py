@@ -13,6 +13,9 @@ from inception_lab.ir.strides import row_major
 from inception_lab.ir.trace import Storage, Value
 from inception_lab.running.scripted import is_scripted
 
+_WITHOUT = ("torch.nn.modules.", "inception_lab.models.")
+"""Homes of classes that pack nothing."""
+
 
 class PackedWeight(NamedTuple):
     """A tensor within a packed object.
@@ -36,8 +39,9 @@ def packed_weights(modules: Mapping[str, nn.Module]) -> Iterator[PackedWeight]:
     """
     visited: set[int] = set()
     for path, module in modules.items():
-        attributes = {} if is_scripted(module) else module.__dict__  # else its code is such an object too
-        for name, value in attributes.items():
+        if is_scripted(module) or type(module).__module__.startswith(_WITHOUT):
+            continue  # the code of a scripted one is such an object too
+        for name, value in module.__dict__.items():
             if isinstance(value, torch.ScriptObject) and id(value) not in visited:
                 visited.add(id(value))
                 prefix = f"{path}.{name}" if path else name
