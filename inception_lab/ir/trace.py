@@ -103,6 +103,8 @@ class Storage(NamedTuple):
         name: Path of the parameter or buffer that it belongs to, place of the input, else empty.
         born: The operation that made it, or None where it existed before the first one.
         dies: The operation after which it is released, or None where it outlives the trace.
+        device: `cpu` where the model puts it there by name, as `save_on_cpu` does, whatever it runs on; empty
+            for the device that the model runs on.
     """
 
     id: int
@@ -111,6 +113,7 @@ class Storage(NamedTuple):
     name: str
     born: int | None
     dies: int | None
+    device: str = ""
 
 
 class Call(NamedTuple):
@@ -294,7 +297,10 @@ def _table(part: Any, rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
 
 
 def _rows(part: Any, table: Mapping[str, Any]) -> tuple[Any, ...]:
-    if tuple(table["columns"]) != part._fields:
+    columns = tuple(table["columns"])
+    # columns behind those of an earlier version have defaults
+    missing = set(part._fields[len(columns) :])
+    if columns != part._fields[: len(columns)] or not missing <= set(part._field_defaults):
         raise TypeError(f"columns of {part.__name__}: {table['columns']}")
     return tuple(part(*map(_tuples, row)) for row in table["rows"])
 

@@ -166,7 +166,7 @@ def _storages(recorder: Recorder, owners: Owners) -> Iterator[Storage]:
         # indices belong to whoever has the values
         owner = owners.get(state.id) or (state.values and owners.get(state.values.id))
         kind, name = owner or (_kind_by_life(born, dies, first_backward), "")
-        yield _new(Storage, (state.id, state.bytes, kind, name, born, dies))
+        yield _new(Storage, (state.id, state.bytes, kind, name, born, dies, state.device))
 
 
 def _kind_by_life(born: int | None, dies: int | None, first_backward: int) -> Kind:

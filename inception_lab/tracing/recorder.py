@@ -153,6 +153,8 @@ class Recorder(BareMode):
                 hint="trace it on a smaller input",
                 exit_code=MODEL_FAILED,
             )
+        if getattr(kwargs.get("device"), "type", "") == "cpu":
+            self.storages.expect_on_host(out)
         return operation, adapted.originals.get(id(out), out)
 
     def _scan(self, args: Iterable[Any], reads: list[int], key: list[Any]) -> None:

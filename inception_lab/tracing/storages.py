@@ -27,8 +27,8 @@ class StorageState:
     """A storage while the trace runs: its current version, and when it was born and died."""
 
     __slots__ = (
-        "__weakref__", "address", "born", "bytes", "current", "dies", "id", "number", "storages", "values",
-        "watch", "writer",
+        "__weakref__", "address", "born", "bytes", "current", "device", "dies", "id", "number", "storages",
+        "values", "watch", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +44,7 @@ class StorageState:
         self.number: int = 0
         self.current: list[Version] = []
         self.address: int = storage._cdata
+        self.device = "cpu" if self.address == storages.on_host else ""
         # Told when the last tensor lets go of the storage, be it in the middle of an operation.
         self.watch: ref[Any] | None = ref(storage, self._died)
         storages.states.append(self)
@@ -97,6 +98,7 @@ class Storages:
         values: The tensor versions, by id.
         states: The storages, by id.
         alive: The storages that are alive, by address.
+        on_host: Address of the newest one that the model put on the host.
         of_others: Number of tensors met that can only be of operations in a thread that is not followed.
     """
 
@@ -105,11 +107,17 @@ class Storages:
         self.values: list[Value] = []
         self.states: list[StorageState] = []
         self.alive: dict[int, StorageState] = {}
+        self.on_host: int | None = None
         self._marked: list[ref[Tensor]] = []
         self.of_others = 0
         self._adopted = 0
         self._expected: set[int] = set()
         self._unregistered: dict[int, tuple[Tensor, Tensor | None]] = {}
+
+    def expect_on_host(self, tensor: object) -> None:
+        """Note that what the current operation makes lies on the host, as the model named the CPU."""
+        if isinstance(tensor, Tensor) and tensor.is_meta:
+            self.on_host = _storage_behind(tensor)._cdata
 
     def version_of(self, tensor: Tensor) -> Version:
         """The current version of a tensor, a new one where it was not met before."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from types import MappingProxyType
@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from inception_lab.analyzers.memory.cpu_recurrent import kept_workspaces
+from inception_lab.analyzers.memory.host import without_host, without_moves_to_host
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.once import once_per_trace
-from inception_lab.ir.trace import Op, Trace
+from inception_lab.ir.trace import Op, Storage, Trace
 
 Sizes = Iterator[tuple[int, int]]
 """Ids of storages, each with its bytes on the device."""
@@ -39,12 +40,14 @@ class Device(NamedTuple):
     Attributes:
         block: Its allocator hands out multiples of so many bytes.
         rules: The ways in which its storages differ.
+        placed: The storages of a trace on it; those that the model put on the host are there otherwise.
         optimizer_options: Defaults of optimizers there, which show in the trace: see `optimizer_of`.
         omissions: Differences of a prediction from one for the CPU, and what is not in it.
     """
 
     block: int
     rules: tuple[Rule, ...]
+    placed: Callable[[Trace], Sequence[Storage]]
     optimizer_options: Mapping[str, bool] = MappingProxyType({})
     omissions: str = ""
 
@@ -85,7 +88,7 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
     # most storages are as they were, and shared with the trace
     storages = [
         s if (size := -(-sizes.get(s.id, s.bytes) // block) * block) == s.bytes else s._replace(bytes=size)
-        for s in trace.storages
+        for s in DEVICES[device].placed(trace)
     ]
     # a new trace even where no size changes: a result that is its own trace would never be released
     return replace(trace, storages=tuple(storages))
@@ -197,9 +200,15 @@ ON_CUDA = (
 )
 
 DEVICES: Mapping[str, Device] = {
-    "cpu": Device(1, (LOSS_TERMS, EVAL_STATISTICS, HALF_STATISTICS, RECURRENT_WORKSPACES)),
+    "cpu": Device(
+        1, (LOSS_TERMS, EVAL_STATISTICS, HALF_STATISTICS, RECURRENT_WORKSPACES), without_moves_to_host
+    ),
     "cuda": Device(
-        CUDA_BLOCK, (LOSS_TERMS, EVAL_STATISTICS, DROPOUT_MASKS, STEP_COUNTERS), {"foreach": True}, ON_CUDA
+        CUDA_BLOCK,
+        (LOSS_TERMS, EVAL_STATISTICS, DROPOUT_MASKS, STEP_COUNTERS),
+        without_host,
+        {"foreach": True},
+        ON_CUDA,
     ),
 }
 """The devices whose memory can be predicted."""
