@@ -58,7 +58,7 @@ class AxisField(NamedTuple):
     @property
     def _ends(self) -> Pixels:
         spans = self.spans if self.local_spans is None else self.local_spans
-        data = spans.reduced({d for d in spans.dims if d != self.dim}).data.astype(np.int64)
+        data = spans.reduce({d for d in spans.dims if d != self.dim}).data.astype(np.int64)
         return np.broadcast_to(data, (self.units, 2))
 
     def span(self, unit: Sequence[int]) -> Span:
@@ -74,7 +74,7 @@ class AxisField(NamedTuple):
         """The field of an inner unit, or the pixels between the first and the last that any unit sees."""
         if self.interior:
             return self.interior.field
-        first, last = _span(self.spans.reduced(self.spans.dims), ())
+        first, last = _span(self.spans.reduce(self.spans.dims), ())
         return last - first + 1
 
 

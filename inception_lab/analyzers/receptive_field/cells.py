@@ -38,6 +38,13 @@ class Cells(NamedTuple):
     dims: tuple[int, ...]
     data: Numbers
 
+    @classmethod
+    def of_mask(cls, mask: NDArray[np.bool_], rank: int) -> Cells:
+        """A mask of a value of a rank, broadcast to its last dimensions: 1 where it is true."""
+        dims = [d + rank - mask.ndim for d, n in enumerate(mask.shape) if n != 1]
+        sizes = [n for n in mask.shape if n != 1]
+        return cls(tuple(dims), mask.reshape(*sizes, 1).astype(np.int8))
+
     @property
     def nothing(self) -> Numbers:
         """True where an entry sees nothing, an axis for each dimension."""
@@ -48,10 +55,10 @@ class Cells(NamedTuple):
         if self.dims == tuple(dims):
             return self.data
         sizes = [shape[d] if d in self.dims else 1 for d in dims]
-        whole = [shape[d] for d in dims]
-        return np.broadcast_to(self.data.reshape(*sizes, -1), (*whole, self.data.shape[-1]))
+        all_sizes = [shape[d] for d in dims]
+        return np.broadcast_to(self.data.reshape(*sizes, -1), (*all_sizes, self.data.shape[-1]))
 
-    def renumbered(self, numbers: Mapping[int, int]) -> Cells:
+    def renumber(self, numbers: Mapping[int, int]) -> Cells:
         """The same with its dimensions under other numbers."""
         dims = [numbers[d] for d in self.dims]
         order = sorted(range(len(dims)), key=dims.__getitem__)
@@ -59,7 +66,7 @@ class Cells(NamedTuple):
             return Cells(tuple(dims), self.data)
         return Cells(tuple([dims[k] for k in order]), self.data.transpose(*order, len(dims)))
 
-    def reduced(self, dims: Collection[int]) -> Cells:
+    def reduce(self, dims: Collection[int]) -> Cells:
         """The maximum over dimensions."""
         reduced_axes = tuple([k for k, d in enumerate(self.dims) if d in dims])
         if not reduced_axes:
@@ -67,14 +74,14 @@ class Cells(NamedTuple):
         remaining = tuple([d for d in self.dims if d not in dims])
         return Cells(remaining, _reduce(_Array(self.data), reduced_axes))
 
-    def gathered(self, dim: int, op: AxisOp) -> Cells:
+    def gather(self, dim: int, op: AxisOp) -> Cells:
         """The maximum over what each position reads of a dimension by an operation along it."""
         if dim not in self.dims:
             return self
         data = _gather(_Array(self.data), self.dims.index(dim), op)
         return Cells(self.dims, data).without_units()
 
-    def taken(self, dim: int, index: NDArray[np.int64]) -> Cells:
+    def take(self, dim: int, index: NDArray[np.int64]) -> Cells:
         """The entries at positions of a dimension, which the dimensions of the table replace."""
         more = index.ndim - 1
         dims = [d + more if d > dim else d for d in self.dims]
@@ -84,13 +91,13 @@ class Cells(NamedTuple):
         dims[axis : axis + 1] = range(dim, dim + index.ndim)
         return Cells(tuple(dims), np.take(_padded(self.data, axis), index, axis=axis)).without_units()
 
-    def accumulated(self, dim: int) -> Cells:
+    def accumulate(self, dim: int) -> Cells:
         """The maximum over each position of a dimension and all before it."""
         if dim not in self.dims:
             return self
         return Cells(self.dims, np.maximum.accumulate(self.data, axis=self.dims.index(dim)))
 
-    def reshaped(self, groups: Sequence[Group], shape: Shape, new_shape: Shape) -> Cells:
+    def reshape(self, groups: Sequence[Group], shape: Shape, new_shape: Shape) -> Cells:
         """The same elements in another shape, by the groups of dimensions that become one another."""
         groups = [group for group in groups if any(d in self.dims for d in group.old)]
         # only dimensions that are joined or parted need an entry for each position
@@ -100,6 +107,38 @@ class Cells(NamedTuple):
         parted = [d for group in groups if not group.is_one for d in group.new if len(group.new) > 1]
         # a dimension that is parted again may hold copies only
         return Cells(tuple(new_dims), data).without_repetition(parted)
+
+    def blank(self, mask: Cells) -> Cells:
+        """The same with entries that see nothing wherever a mask is true."""
+        sizes = dict(
+            zip((*self.dims, *mask.dims), (*self.data.shape[:-1], *mask.data.shape[:-1]), strict=True)
+        )
+        dims = sorted(sizes)
+        shape = tuple([sizes.get(d, 1) for d in range(max(dims, default=0) + 1)])
+        return Cells(
+            tuple(dims), np.where(mask.over(dims, shape), nothing_of(self.data), self.over(dims, shape))
+        )
+
+    def times(self, pattern: NDArray[np.bool_], shape: Shape) -> Cells:
+        """The maximum, for each column of a matrix, over the rows in which it has a number.
+
+        Args:
+            pattern: True for the numbers of the matrix, whose rows are the last dimension of the value.
+                Its dimensions before the last two are those of the value.
+            shape: Of the value.
+        """
+        last = len(shape) - 1
+        if last not in self.dims:
+            return self
+        dims, table = _with_leading_dims(self.dims, pattern, last)
+        data = self.over(dims, shape)
+        nothing = nothing_of(data)
+        joined = np.full((*data.shape[:-2], pattern.shape[-1], data.shape[-1]), nothing, data.dtype)
+        # row by row: all at once would take an entry for each number of the matrix
+        for row in range(shape[last]):
+            entries = np.where(table[..., row, :, None], data[..., row, None, :], nothing)
+            np.maximum(joined, entries, out=joined)
+        return Cells(tuple(dims), joined).without_units()
 
     def differs_along(self, dim: int) -> bool:
         """True where entries that see something are not the same all along a dimension."""
@@ -127,6 +166,24 @@ class Cells(NamedTuple):
                     remaining = tuple([d for d in cells.dims if d != dim])
                     cells = Cells(remaining, first.reshape(*np.delete(first.shape, axis)))
         return cells
+
+
+def _with_leading_dims(
+    dims: Sequence[int], pattern: NDArray[np.bool_], last: int
+) -> tuple[list[int], NDArray[np.bool_]]:
+    """Dimensions of cells and those along which a matrix differs, and the matrix with an axis for each.
+
+    Args:
+        dims: Of the cells, the last one of the value among them.
+        pattern: The matrix, whose dimensions before the last two are the value's.
+        last: The last dimension of the value, that of the rows.
+    """
+    leading = (*[1] * (last + 1 - pattern.ndim), *pattern.shape[:-2])
+    differing = [d for d, n in enumerate(leading) if n != 1]
+    all_dims = sorted({*dims, *differing})
+    # the dimension before the last is none of the matrix, which differs along that of its columns instead
+    sizes = [leading[d] if d < last - 1 else 1 for d in all_dims[:-1]]
+    return all_dims, pattern.reshape(*sizes, *pattern.shape[-2:])
 
 
 class Group(NamedTuple):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inception_lab.analyzers.receptive_field.elements import Elements, Whole
+from inception_lab.analyzers.receptive_field.elements import Elements
+from inception_lab.analyzers.receptive_field.parts import Whole
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Call, Trace
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field.axes import call_of, source_of
 from inception_lab.analyzers.receptive_field.cells import nothing_of
-from inception_lab.analyzers.receptive_field.elements import Elements, as_one
+from inception_lab.analyzers.receptive_field.elements import Elements
 from inception_lab.analyzers.receptive_field.field import fields
+from inception_lab.analyzers.receptive_field.joining import as_one
 from inception_lab.analyzers.receptive_field.propagation import dependence_of
 from inception_lab.analyzers.receptive_field.rules.context import Dependence, Unknown
 from inception_lab.errors import InceptionLabError

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from inception_lab.analyzers.receptive_field.axis_layout import NO_AXIS, Factor, Geometry
 from inception_lab.analyzers.receptive_field.cells import Cells
-from inception_lab.analyzers.receptive_field.elements import CHANNELS, Elements, as_one
+from inception_lab.analyzers.receptive_field.elements import Elements
+from inception_lab.analyzers.receptive_field.joining import as_one
+from inception_lab.analyzers.receptive_field.parts import CHANNELS
 
 
 class Layout(NamedTuple):
