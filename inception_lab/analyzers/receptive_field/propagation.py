@@ -128,10 +128,13 @@ class Propagation:
             if isinstance(dependence, Unknown):
                 return dependence
             dependents.append(dependence)
+        values = self.trace.values
+        # as pooling to one place does for channels last: other strides along dimensions of one position
+        if op.base_name == "as_strided" and _lie_alike(values[op.reads[0]], values[op.writes[0]]):
+            return dependents[0]
         rule = rule_of(op.base_name, op.in_place)
         if rule is None:
             return Unknown(f"no rule for {op.name}")
-        values = self.trace.values
         if any(values[value].is_sparse for value in (*op.reads, *op.writes)):
             return Unknown(f"{op.name} on a sparse tensor")  # its elements are not in the trace
         try:
@@ -180,6 +183,13 @@ def _maker(trace: Trace, value: int) -> Op | None:
         return None
     op = trace.ops[op_id]
     return _maker(trace, op.reads[0]) if op.base_name in VIEWS else op
+
+
+def _lie_alike(one: Value, other: Value) -> bool:
+    """True where two values have the same elements in the same places of one shape."""
+    rows = zip(one.shape, one.strides, other.strides, strict=False)
+    alike = all(size == 1 or stride == new for size, stride, new in rows)
+    return alike and (one.shape, one.offset) == (other.shape, other.offset)
 
 
 def place_of(value: Value) -> Place:

@@ -531,3 +531,12 @@ def test_zeros_that_depend_on_the_weights_are_not_certain():
     ):
         net = Weighted(lambda w, x, function=function: function(w) @ x)
         assert set(told_extents(net, (1, TOKENS, WIDTH), "meta")) == {EVERYTHING}
+
+
+def test_pooling_to_one_place_behind_windows():
+    """Of a tensor whose channels come last the mean is given other strides."""
+    net = nn.Sequential(nn.Conv2d(2, 2, 3), nn.AdaptiveAvgPool2d(1)).to(memory_format=torch.channels_last)
+    x = torch.zeros(1, 2, 6, 6).to(memory_format=torch.channels_last)
+    trace = il.trace(net, x)
+    assert "as_strided" in {op.base_name for op in trace.ops}
+    assert field_of(trace, "1").extent((0,) * len(field_of(trace, "1").grid)) == ((0, 5), (0, 5))
