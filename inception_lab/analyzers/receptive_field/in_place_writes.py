@@ -7,9 +7,10 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field.placing import Places, picked, put
-from inception_lab.analyzers.receptive_field.rules.context import Dependence, Dependent, Unknown
+from inception_lab.analyzers.receptive_field.rules.context import Dependence, Dependent, Filling, Unknown
 from inception_lab.ir.strides import row_major
 from inception_lab.ir.trace import Value
 
@@ -23,10 +24,12 @@ class Write(NamedTuple):
     Attributes:
         dependence: Of what was written.
         view: The value written, whose strides and offset tell where it lies.
+        number: Of minus infinity, which a softmax leaves out; None of any other one.
     """
 
     dependence: Dependence
     view: Value
+    number: Filling | None = None
 
 
 class Region(NamedTuple):
@@ -57,7 +60,7 @@ def after_writes(base: Dependence, value: Value, writes: Sequence[Write]) -> Dep
 
 
 def _after(base: Dependence, value: Value, write: Write) -> Dependence:
-    dependence, view = write
+    dependence, view, number = write
     if _same_elements(value, view):
         if dependence is None or isinstance(dependence, Unknown):
             return dependence
@@ -71,6 +74,8 @@ def _after(base: Dependence, value: Value, write: Write) -> Dependence:
     region = region_of(value, view)
     if region is None:
         return _element_by_element(base, dependence, value, view)
+    if base is not None and number is not None:
+        return base.masked(_box(_places_of(region, view, value), value), number)
     return _written(base, value, _along_dims(dependence, region, view), region, view)
 
 
@@ -151,6 +156,25 @@ def _written(
         return base
     cut = [d for d, row in enumerate(places) if len(row) < value.shape[d]]
     return _put_within(base, patch, cut, places, value.shape)
+
+
+def _places_of(region: Region, view: Value, value: Value) -> list[Places]:
+    """The positions that a view covers along each dimension of a value."""
+    rows = []
+    for dim, (start, step, along) in enumerate(zip(region.starts, region.steps, region.of_view, strict=True)):
+        positions = start + step * np.arange(1 if along is None else view.shape[along])
+        rows.append(positions[(positions >= 0) & (positions < value.shape[dim])])
+    return rows
+
+
+def _box(places: Sequence[Places], value: Value) -> NDArray[np.bool_]:
+    """True for the positions of a value that are among those along every dimension."""
+    box = np.ones([1] * len(places), np.bool_)
+    for dim, (row, size) in enumerate(zip(places, value.shape, strict=True)):
+        if len(row) < size:
+            along = np.isin(np.arange(size), row)
+            box = box & along.reshape([size if d == dim else 1 for d in range(len(places))])
+    return box
 
 
 def _put_within(

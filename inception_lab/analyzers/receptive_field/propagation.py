@@ -10,9 +10,11 @@ from typing import NamedTuple
 from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry, axis_dim, plain_dim
 from inception_lab.analyzers.receptive_field.constants import certain_numbers_of, constant_of
 from inception_lab.analyzers.receptive_field.in_place_writes import Write, after_writes
+from inception_lab.analyzers.receptive_field.rules.arithmetic import written_number
 from inception_lab.analyzers.receptive_field.rules.context import (
     Dependence,
     Dependent,
+    Filling,
     RuleContext,
     Shape,
     Unknown,
@@ -101,6 +103,7 @@ class Propagation:
         # by place, the dependence of what it held last and the operation after which it held it
         self._newest: dict[Place, Held] = {}
         self._overwriting: dict[int, list[int]] = {}
+        self._numbers: dict[int, Filling] = {}
         self._last_op = -1
         self._note(source)
 
@@ -118,6 +121,8 @@ class Propagation:
             self._note(value)
             if op.in_place:
                 self._overwriting.setdefault(self.trace.values[value].storage, []).append(value)
+                if dependence is None and written_number(self._context(op, [])) == "-inf":
+                    self._numbers[value] = "-inf"
 
     def _note(self, value: int) -> None:
         self._newest[place_of(self.trace.values[value])] = Held(self.dependences[value], self._last_op)
@@ -172,7 +177,10 @@ class Propagation:
         overwriting = self._overwriting.get(value.storage, [])
         # ids of operations are in order of execution
         first = bisect_right(overwriting, held.since, key=lambda later: values[later].op or 0)
-        writes = [Write(self.dependences[later], values[later]) for later in overwriting[first:]]
+        writes = [
+            Write(self.dependences[later], values[later], self._numbers.get(later))
+            for later in overwriting[first:]
+        ]
         return after_writes(held.dependence, value, writes)
 
 

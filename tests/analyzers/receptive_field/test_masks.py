@@ -126,6 +126,19 @@ def filled_in_place(x):
     return scores.softmax(dim=-1) @ x
 
 
+def written(x):
+    scores = x @ x.mT
+    scores[:, ~lower().bool()] = -math.inf
+    return scores.softmax(-1) @ x
+
+
+def written_by_slices(x):
+    scores = x @ x.mT
+    for query in range(TOKENS - 1):
+        scores[:, query, query + 1 :] = -math.inf
+    return scores.softmax(-1) @ x
+
+
 def by_einsum(x):
     scores = torch.einsum("bqc,bkc->bqk", x, x)
     weights = scores.masked_fill(torch.triu(torch.ones(TOKENS, TOKENS), 1) == 1, -1e9).softmax(-1)
@@ -228,6 +241,8 @@ CASES = {
     "with a sink": (lambda _, x: with_a_sink(x), causal),
     "additive, then cut": (lambda _, x: added(x, minus_infinity(lower(8))[2:, 2:]), causal),
     "where": (lambda _, x: chosen(x, lower().bool()), causal),
+    "written": (lambda _, x: written(x), causal),
+    "written by slices": (lambda _, x: written_by_slices(x), causal),
     "einsum": (lambda _, x: by_einsum(x), causal),
     "blocks": (lambda _, x: chunked(x), blocks(2)),
     "anticausal": (lambda _, x: by_hand(x, lower().t()), lambda i: (i, TOKENS - 1)),
@@ -375,6 +390,11 @@ MODULES = {
         everything,
     ),
     "LSTM": (lambda: nn.LSTM(WIDTH, WIDTH, batch_first=True), lambda m, x: m(x)[0], causal),
+    "bidirectional LSTM": (
+        lambda: nn.LSTM(WIDTH, WIDTH, batch_first=True, bidirectional=True),
+        lambda m, x: m(x)[0],
+        everything,
+    ),
     "LSTM backwards": (
         lambda: nn.LSTM(WIDTH, WIDTH, batch_first=True, bidirectional=True),
         lambda m, x: m(x)[0][..., WIDTH:],

@@ -116,12 +116,19 @@ def _broadcast(value: Dependent | None, op: RuleContext) -> Dependent | None:
     return None if value is None else op.union([value])
 
 
-def _number_of(fill: Constant | float | None) -> Filling | None:
-    """The kind of number that is written, where that matters."""
-    if fill is None or np.size(fill) != 1:
+def written_number(op: RuleContext) -> Filling | None:
+    """The kind of number that an operation writes over a tensor; None where it is not one."""
+    if op.name not in ("fill", "copy", "index_put", "_index_put_impl", "_unsafe_index_put"):
         return None
-    number = float(np.asarray(fill).reshape(()))
-    return "0" if number == 0 else "-inf" if number <= MASKING else None
+    return _number_of(op.args.get("value", op.constant(len(op.shapes) - 1)))
+
+
+def _number_of(fill: Constant | float | None) -> Filling | None:
+    """The kind of number that is written, where that matters and is the same everywhere."""
+    if fill is None or not np.size(fill):
+        return None
+    numbers = np.asarray(fill)
+    return "0" if (numbers == 0).all() else "-inf" if (numbers <= MASKING).all() else None
 
 
 def triangle(keep_lower: bool) -> Rule:

@@ -8,9 +8,11 @@ from itertools import accumulate
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field import axis_ops
 from inception_lab.analyzers.receptive_field.placing import Places, part, put
+from inception_lab.analyzers.receptive_field.rules.arithmetic import written_number
 from inception_lab.analyzers.receptive_field.rules.context import (
     Constant,
     Dependence,
@@ -387,12 +389,22 @@ def index_put(op: RuleContext) -> Dependence:
     if rows is not None:
         flat_rows = op.union([rows], picked_shape).reshape([*others[:first], places.size, *others[first:]])
     flat_shape = [*others[:first], prod(sizes), *others[first:]]
+    if base is not None and written_number(op) == "-inf" and not op.args.get("accumulate"):
+        return base.masked(_blank_at(places.ravel(), dims, op.shapes[0]), "-inf")
     flat_base = None if base is None else base.permute(order).reshape(flat_shape)
     written = _written(op, flat_base, flat_rows, first, places.ravel(), prod(sizes))
     if written is None:
         return None
     moved = written.reshape([op.shapes[0][d] for d in order])
     return moved.permute([order.index(d) for d in range(len(order))])
+
+
+def _blank_at(places: Places, dims: Sequence[int], shape: Sequence[int]) -> NDArray[np.bool_]:
+    """True at positions of some dimensions, which are counted as one, whatever those of the others are."""
+    blank = np.zeros(prod(shape[d] for d in dims), np.bool_)
+    blank[places] = True
+    table = blank.reshape([shape[d] for d in dims]).transpose(np.argsort(dims))
+    return table.reshape([n if d in dims else 1 for d, n in enumerate(shape)])
 
 
 def index_write(op: RuleContext) -> Dependence:
