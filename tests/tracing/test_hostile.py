@@ -31,15 +31,7 @@ BY_NAME = {case.name: case for case in HOSTILE}
 def cases(pairs):
     return pytest.mark.parametrize(
         ("case", "mode"),
-        [
-            pytest.param(
-                case,
-                mode,
-                id=f"{case.name}-{mode}",
-                marks=pytest.mark.skip(reason=case.not_yet) if case.not_yet else (),
-            )
-            for case, mode in pairs
-        ],
+        [pytest.param(case, mode, id=f"{case.name}-{mode}") for case, mode in pairs],
     )
 
 
@@ -162,9 +154,7 @@ def test_an_error_of_one_line_says_why(case, mode):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in HOSTILE if c.device == "cpu" and not c.not_yet], ids=lambda c: c.name
-)
+@pytest.mark.parametrize("case", [c for c in HOSTILE if c.device == "cpu"], ids=lambda c: c.name)
 def test_what_needs_a_real_run_is_refused_where_only_meta_may_be_used(case):
     with pytest.raises(il.InceptionLabError) as raised:
         il.trace(case.make(), case.inputs, meta_only=True)

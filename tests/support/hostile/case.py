@@ -29,7 +29,6 @@ class Hostile:
         train_error: The same, in train mode only.
         unlike_torch: The reason for which FlopCounterMode counts something else.
         unlike_torch_in_train: The reason for which it counts another backward pass.
-        not_yet: A defect that is known and named; its tests are skipped with these words.
     """
 
     name: str
@@ -46,7 +45,6 @@ class Hostile:
     train_error: str = ""
     unlike_torch: str = ""
     unlike_torch_in_train: str = ""
-    not_yet: str = ""
 
     def make(self) -> nn.Module:
         """Build the net, with the same weights every time."""
