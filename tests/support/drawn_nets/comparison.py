@@ -77,9 +77,15 @@ def compare_fields(spec: Spec) -> Comparison:
     truth = _Truth(built, spec)
     for step, state in built.states.items():
         computed = by_step[step]
-        comparison.statuses[step] = (computed.status, computed.reason)
+        comparison.statuses[step] = _status(computed)
         comparison.faults.extend(_faults_of_step(step, trace, computed, state, truth))
     return comparison
+
+
+def _status(computed: Field) -> tuple[str, str]:
+    """The status with its reason; `independent` of what is known not to depend on the source."""
+    is_independent = computed.reason == INDEPENDENT.reason
+    return "independent" if is_independent else computed.status, computed.reason
 
 
 def _traced(net: nn.Sequential, spec: Spec) -> Trace:

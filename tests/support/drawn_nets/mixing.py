@@ -287,6 +287,7 @@ def _draw_windows(rng: random.Random, shape: Shape) -> Options | None:
 def window_attention(x, w, *, side, shift, is_fused):
     """Attention within windows, shifted or not (2103.14030), without the mask at the seam."""
     n, c, h, width = x.shape
+    assert min(h, width) > side
     x = x.roll((-shift, -shift), (2, 3)) if shift else x
     tiles = x.view(n, c, h // side, side, width // side, side).permute(0, 2, 4, 3, 5, 1)
     tokens = _attend(*_heads(tiles.reshape(-1, side * side, c), w), is_fused, False)

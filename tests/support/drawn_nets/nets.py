@@ -245,6 +245,9 @@ def build(spec: Spec) -> Built:
 
 # ------------------------------------------------------------------------------ drawing
 
+UNCERTAIN = ("bound", "unknown")
+"""The statuses of fields of which too much or nothing is said."""
+
 OFTEN = {"conv": 8, "conv_transpose": 3, "max_pool": 3, "avg_pool": 2, "interpolate": 2, "activation": 2}
 """Operations that are drawn more often than others, as nets are mostly made of them."""
 
@@ -379,7 +382,7 @@ def _uncertain(
 ) -> Iterator[tuple[str, str]]:
     for n, step in enumerate(steps):
         at = f"{path}{n}"
-        is_certain = statuses.get(at, "exact") in ("exact", "misaligned")
+        is_certain = statuses.get(at) not in UNCERTAIN
         if isinstance(step, Branches):
             inner = [f"{at}.paths.{m}." for m in range(len(step.paths))]
             for branch, prefix in zip(step.paths, inner, strict=True):
@@ -389,9 +392,7 @@ def _uncertain(
                 for branch, prefix in zip(step.paths, inner, strict=True)
                 if branch
             ]
-            was_certain = was_certain and all(
-                statuses.get(end, "exact") in ("exact", "misaligned") for end in ends
-            )
+            was_certain = was_certain and all(statuses.get(end) not in UNCERTAIN for end in ends)
         if was_certain and not is_certain:
             yield at, step.join if isinstance(step, Branches) else step.name
         was_certain = is_certain

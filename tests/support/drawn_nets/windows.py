@@ -270,6 +270,8 @@ def _draw_mean_added(rng: random.Random, shape: Shape) -> Options | None:
 def window_mean_added(x, *, axis, size):
     """The mean of each window, added to its places."""
     dim = 2 + axis
+    # one window that is the whole axis would be a statistic of it
+    assert x.shape[dim] > size
     windows = x.unflatten(dim, (-1, size))
     return (windows + windows.mean(dim + 1, keepdim=True)).flatten(dim, dim + 1)
 
