@@ -216,7 +216,9 @@ def _order(func: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any) -> An
 def _with_tangent(out: Any, tangent: Tensor) -> Any:
     """What a function returned, its values with a tangent."""
     values, *rest = tree_leaves(out)
-    dual = forward_ad.make_dual(values.contiguous(), tangent.expand(values.shape).contiguous())
+    # by a factor of its own, as a maximum of magnitudes would cancel a value of the other sign
+    tangent = tangent.expand(values.shape) * (torch.rand((), dtype=values.dtype, generator=_generator()) + 0.5)
+    dual = forward_ad.make_dual(values.contiguous(), tangent.contiguous())
     # indices of maxima stay as they are
     return tree_unflatten([dual, *rest], tree_flatten(out)[1])
 

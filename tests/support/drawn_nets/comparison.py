@@ -170,7 +170,7 @@ def _extent_fault(
 def _local_fault(
     step: str, computed: Field, state: State, order: tuple[int, ...], truth: _Truth
 ) -> Fault | None:
-    if not hasattr(computed, "local_extent") or not state.has_local or computed.status not in CERTAIN:
+    if not state.has_local or computed.status not in CERTAIN:
         return None
     units = list(np.ndindex(*state.shape[2:]))
     said = [_said(computed, unit, order, "local_extent") for unit in units]
