@@ -217,7 +217,8 @@ def _with_tangent(out: Any, tangent: Tensor) -> Any:
     """What a function returned, its values with a tangent."""
     values, *rest = tree_leaves(out)
     # by a factor of its own, as a maximum of magnitudes would cancel a value of the other sign
-    tangent = tangent.expand(values.shape) * (torch.rand((), dtype=values.dtype, generator=_generator()) + 0.5)
+    factor = torch.rand((), dtype=values.dtype, generator=_generator()) + 0.5
+    tangent = tangent.expand(values.shape) * factor
     dual = forward_ad.make_dual(values.contiguous(), tangent.contiguous())
     # indices of maxima stay as they are
     return tree_unflatten([dual, *rest], tree_flatten(out)[1])
