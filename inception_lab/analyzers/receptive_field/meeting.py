@@ -60,11 +60,12 @@ def _widest(parts: Sequence[Part], axis: int) -> Numbers:
     return np.asarray(np.maximum.reduce(ends))
 
 
-def _without_gaps(row: Sequence[Cells | None]) -> Sequence[Cells | None]:
+def _without_gaps(row: Sequence[Cells | None], dim: int) -> Sequence[Cells | None]:
     """The same with gaps that go on as what is beside them, where all of that is the same."""
     dependent = [cells for cells in row if cells is not None]
     first = dependent[0]
-    is_one = all(
+    # entries along the dimension are as many as a piece has places
+    is_one = dim not in first.dims and all(
         c.dims == first.dims and (c.data is first.data or np.array_equal(c.data, first.data))
         for c in dependent
     )
@@ -81,7 +82,7 @@ def parts_side_by_side(pieces: Sequence[Part | None], sizes: Sequence[int], dim:
     telling = max(range(len(rows)), key=lambda axis: any(c and dim in c.dims for c in rows[axis]))
     cells = tuple(
         [
-            cells_side_by_side(row if axis == telling else _without_gaps(row), shapes, dim)
+            cells_side_by_side(row if axis == telling else _without_gaps(row, dim), shapes, dim)
             for axis, row in enumerate(rows)
         ]
     )
