@@ -99,7 +99,7 @@ class Labels:
         """The label of what was put so many units further on along an axis."""
         spans, layers = self._labels[number]
         span = spans[axis]
-        if not units or not isinstance(span, Span):
+        if not isinstance(span, Span):
             return number
         return self._number(Label((*spans[:axis], span.moved(units), *spans[axis + 1 :]), layers))
 
@@ -124,8 +124,8 @@ class Labels:
         self, array: LabelArray, ways: Sequence[Sequence[Way]], layer: object = None
     ) -> LabelArray:
         """`through` for the labels of an array."""
-        if array.size == 1:
-            return np.full(array.shape, self.through([int(array.flat[0])], ways, layer)[0])
+        if array.size < 2:
+            return np.full(array.shape, self.through([*map(int, array.flat)], ways, layer)[:1] or NOTHING)
         numbers, places = np.unique(array, return_inverse=True)
         after = np.array(self.through(numbers.tolist(), ways, layer))
         return np.asarray(after[places.reshape(array.shape)])
@@ -141,12 +141,16 @@ class Labels:
             return np.full(one.shape, self.join((int(one.flat[0]), int(other.flat[0]))))
         count = len(self._labels)
         pairs = one * count + other
+        if not pairs.size:
+            return pairs
         codes, places = np.unique(pairs, return_inverse=True)
         joined = np.array([self.join(divmod(code, count)) for code in codes.tolist()])
         return np.asarray(joined[places.reshape(pairs.shape)])
 
     def map_moved(self, array: LabelArray, axis: int, units: int) -> LabelArray:
         """`moved` for each label of an array."""
+        if not array.size:
+            return array
         numbers, places = np.unique(array, return_inverse=True)
         moved = np.array([self.moved(number, axis, units) for number in numbers.tolist()])
         return np.asarray(moved[places.reshape(array.shape)])
@@ -156,7 +160,8 @@ class Labels:
         if array.shape[dim] == 1:
             return array
         rows = np.moveaxis(array, dim, -1)
-        inner = [self.inner(row) for row in rows.reshape(-1, array.shape[dim]).tolist()]
+        flat_rows = rows.reshape(prod(rows.shape[:-1]), rows.shape[-1])
+        inner = [self.inner(row) for row in flat_rows.tolist()]
         if None in inner:
             return None
         return np.expand_dims(np.array(inner, dtype=np.int64).reshape(rows.shape[:-1]), dim)
@@ -167,7 +172,8 @@ class Labels:
         if all(array.shape[d] == 1 for d in dims):
             return array
         others = [d for d in range(array.ndim) if d not in dims]
-        rows = array.transpose(*others, *dims).reshape(prod(array.shape[d] for d in others), -1)
+        sizes = [prod(array.shape[d] for d in part) for part in (others, dims)]
+        rows = array.transpose(*others, *dims).reshape(sizes)
         joined = np.array([self.join(set(row)) for row in rows.tolist()], dtype=np.int64)
         return joined.reshape([1 if d in dims else n for d, n in enumerate(array.shape)])
 
@@ -177,8 +183,10 @@ def _along(span: AnySpan, axis_ways: Sequence[Way]) -> AnySpan:
     ends: list[AnySpan] = []
     for way in axis_ways:
         end = span
-        for op in way:
-            end = end and end.after(op)
+        for op, is_cut in way:
+            end = None if end is None else end.after(op)
+            if is_cut and isinstance(end, Span):
+                end = end._replace(is_cut=True)
         ends.append(end)
     return reduce(merge_spans, ends, None)
 

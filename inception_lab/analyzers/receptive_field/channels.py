@@ -73,6 +73,8 @@ def channels_of(trace: Trace, value: int) -> Channels | None:
     dim = _channel_dim(geometry)
     if dim is None:
         return None
+    if not array.size:
+        return Channels((), 0)
     labels = labelling.labels
     by_channel = np.moveaxis(array, dim, 0).reshape(array.shape[dim], -1)
     rows = [(set(row), len(list(run))) for row, run in groupby(map(tuple, by_channel.tolist()))]
@@ -210,7 +212,7 @@ def _output(
         is_read = context.geometries[place] is not None and (any(axis_ways) or context.name in JOINING)
         if not is_read:  # overwritten, or of a dependence on its shape alone
             parts.append(np.full((1,) * len(context.shapes[place]), NOTHING))
-        elif outputs is None or _loses_places(context, axis_ways):
+        elif outputs is None or _loses_places(context, axis_ways, geometry):
             return None
         else:
             array = outputs[min(index, len(outputs) - 1)]
@@ -236,17 +238,21 @@ def _ways(context: MoveContext, geometry: Geometry) -> list[list[list[Way]]]:
     return by_input
 
 
-def _loses_places(context: MoveContext, axis_ways: Sequence[Sequence[Way]]) -> bool:
-    """True where an operation that reduces nothing is followed along an axis as one that does."""
-    reduces = any(not op.stride for along in axis_ways for way in along for op in way)
-    return reduces and context.name not in JOINING and not may_reduce(context.name)
+def _loses_places(context: MoveContext, axis_ways: Sequence[Sequence[Way]], geometry: Geometry) -> bool:
+    """True where an operation that need not read all of an axis is followed as one that does."""
+    reduces = any(not step.op.stride for along in axis_ways for way in along for step in way)
+    if not reduces or context.name in JOINING:
+        return False
+    # as where two places of one axis meet, in a product of rows with rows
+    is_new_bound = geometry.bound_reason and not any(g and g.bound_reason for g in context.geometries)
+    return not may_reduce(context.name) or bool(is_new_bound)
 
 
 def _through(
     context: MoveContext, array: LabelArray, axis_ways: Sequence[Sequence[Way]], place: int
 ) -> LabelArray:
     """The labels after an operation's part along each axis."""
-    ops = [op for along in axis_ways for way in along for op in way]
+    ops = [step.op for along in axis_ways for way in along for step in way]
     is_layer = context.name in LAYERS or any(op.grow or op.stride != 1 for op in ops)
     if not ops and not is_layer and all(axis_ways):
         return array

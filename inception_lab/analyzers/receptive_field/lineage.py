@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from inception_lab.analyzers.receptive_field.axis_ops import AxisOp
 
-Way = tuple[AxisOp, ...]
+
+class Step(NamedTuple):
+    """One operation along an axis.
+
+    Attributes:
+        op: The operation.
+        is_cut: True where it leaves out places at the ends, so that to reduce the rest is not to see all.
+    """
+
+    op: AxisOp
+    is_cut: bool
+
+
+Way = tuple[Step, ...]
 """Operations along one axis, one after another."""
 
 
@@ -58,5 +72,10 @@ def ways(target: Lineage, sources: Collection[Lineage]) -> Iterator[tuple[Lineag
         if lineage in sources:
             yield lineage, way
             continue
-        longer = way if lineage.op is None else (lineage.op, *way)
+        longer = way if lineage.op is None else (_step(lineage.op, lineage.parents[0]), *way)
         unfinished += [(parent, longer) for parent in lineage.parents]
+
+
+def _step(op: AxisOp, before: Lineage) -> Step:
+    is_slice = op.regular and not op.grow and op.stride == 1
+    return Step(op, is_slice and op.length < len(before))

@@ -130,7 +130,7 @@ def _disjoint_parts(sets: Iterable[int]) -> list[int]:
 def _continued(paths: ByStride, ways: Sequence[Way]) -> ByStride:
     """Paths with one more layer, the widest of its ways."""
     longer: ByStride = {}
-    local = [way for way in ways if all(op.stride for op in way)]
+    local = [way for way in ways if all(op.stride for op, _ in way)]
     if not local:
         return longer
     for stride, counts in paths.items():
@@ -142,7 +142,7 @@ def _continued(paths: ByStride, ways: Sequence[Way]) -> ByStride:
 def _grown(stride: Fraction, way: Way) -> tuple[Fraction, Fraction]:
     """What operations add to a field, and the stride after them."""
     growth = Fraction(0)
-    for op in way:
+    for op, _ in way:
         growth, stride = growth + op.grow * stride, stride * op.stride
     return growth, stride
 

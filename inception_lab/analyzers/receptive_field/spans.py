@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd, lcm
 from typing import NamedTuple
@@ -37,11 +36,13 @@ class Span(NamedTuple):
         first: By unit.
         last: By unit; below the first where a unit sees nothing.
         step: Source pixels per period.
+        is_cut: True where units are left out at the ends of the axis.
     """
 
     first: tuple[int, ...]
     last: tuple[int, ...]
     step: int
+    is_cut: bool = False
 
     @property
     def field(self) -> int:
@@ -66,12 +67,14 @@ class Span(NamedTuple):
     def after(self, op: AxisOp) -> AnySpan:
         """The span of what an operation makes of this, None where a unit then sees everything."""
         if not op.stride:
-            return None
+            # all that is left of a cut axis is a part of it, and so a field of its own
+            return UNEVEN if self.is_cut else None
         if op.spans is None:
             return UNEVEN
         if len(self.first) == len(op.spans) == 1:  # as everywhere before the first upsampling
             (first, last), step = op.spans[0], self.step
-            return Span((self.first[0] + first * step,), (self.last[0] + last * step,), int(op.stride) * step)
+            begin, end = self.first[0] + first * step, self.last[0] + last * step
+            return Span((begin,), (end,), int(op.stride) * step, self.is_cut)
         rows = len(op.spans)
         advance = int(op.stride * rows)
         period = len(self.first)
@@ -84,7 +87,8 @@ class Span(NamedTuple):
             for k in range(repeats)
             for first, last in op.spans
         ]
-        return _shortened([a for a, _ in ends], [b for _, b in ends], repeats * advance // period * self.step)
+        step = repeats * advance // period * self.step
+        return _shortened(Span(tuple([a for a, _ in ends]), tuple([b for _, b in ends]), step, self.is_cut))
 
     def _over(self, start: int, stop: int) -> tuple[int, int]:
         """First and last pixel that the units from `start` to `stop` see."""
@@ -97,7 +101,7 @@ class Span(NamedTuple):
         return (first, last) if first <= last else (_FAR, -_FAR)
 
     def moved(self, units: int) -> Span:
-        """The span of units that were put so many places further on."""
+        """The span of units that were put so many places further on, among others of the axis."""
         ends = [self._over(i - units, i - units) for i in range(len(self.first))]
         return Span(tuple([a for a, _ in ends]), tuple([b for _, b in ends]), self.step)
 
@@ -112,15 +116,16 @@ class Span(NamedTuple):
         if self == other:
             return self
         one, two = len(self.first), len(other.first)
+        is_cut = self.is_cut or other.is_cut
         if one == two == 1 and self.step == other.step:
-            return Span((min(self.first[0], other.first[0]),), (max(self.last[0], other.last[0]),), self.step)
+            ends = (min(self.first[0], other.first[0]),), (max(self.last[0], other.last[0]),)
+            return Span(*ends, self.step, is_cut)
         period = lcm(one, two)
         if self.step * two != other.step * one or period > LONGEST_PERIOD:
             return UNEVEN
-        units = range(period)
-        ends = [(self._over(i, i), other._over(i, i)) for i in units]
-        first, last = [min(a[0], b[0]) for a, b in ends], [max(a[1], b[1]) for a, b in ends]
-        return _shortened(first, last, self.step * (period // one))
+        both = [(self._over(i, i), other._over(i, i)) for i in range(period)]
+        first, last = [min(a[0], b[0]) for a, b in both], [max(a[1], b[1]) for a, b in both]
+        return _shortened(Span(tuple(first), tuple(last), self.step * (period // one), is_cut))
 
 
 AnySpan = Span | Unevenness | None
@@ -139,17 +144,18 @@ def merge_spans(one: AnySpan, other: AnySpan) -> AnySpan:
     return one.merge(other)
 
 
-def _shortened(first: Sequence[int], last: Sequence[int], step: int) -> Span:
+def _shortened(span: Span) -> Span:
     """The span with its shortest period."""
-    period = len(first)
+    period = len(span.first)
     for shorter in range(1, period):
-        if period % shorter or step % (period // shorter):
+        repeats = period // shorter
+        if period % shorter or span.step % repeats:
             continue
-        part = step // (period // shorter)
+        step = span.step // repeats
         if all(
-            end[i] + part * (abs(end[i]) < _FAR // 2) == end[i + shorter]
-            for end in (first, last)
+            end[i] + step * (abs(end[i]) < _FAR // 2) == end[i + shorter]
+            for end in (span.first, span.last)
             for i in range(period - shorter)
         ):
-            return Span(tuple(first[:shorter]), tuple(last[:shorter]), part)
-    return Span(tuple(first), tuple(last), step)
+            return Span(span.first[:shorter], span.last[:shorter], step, span.is_cut)
+    return span

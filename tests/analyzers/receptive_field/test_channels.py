@@ -240,6 +240,8 @@ def test_each_channel_sees_what_its_gradient_lies_on(name):
     "change",
     [
         pytest.param(lambda x: x[:, :, torch.randperm(LENGTH)], id="places in any order"),
+        pytest.param(lambda x: x + x[:, :, 9:20].mean(2, keepdim=True), id="mean of a part"),
+        pytest.param(lambda x: x.transpose(1, 2) @ x, id="product of places"),
         pytest.param(lambda x: x * x.cumsum(2).flip(2), id="prefixes read backwards"),
         pytest.param(lambda x: torch.cat([x[:, :, :9], x[:, :, ::2]], 2), id="strides side by side"),
     ],
@@ -247,3 +249,8 @@ def test_each_channel_sees_what_its_gradient_lies_on(name):
 def test_channels_that_cannot_be_told_have_no_fields(change):
     trace = il.trace(then(depthwise(8, 3), change), (1, 2, LENGTH))
     assert channels_of(trace, trace.calls[0].outputs[0]) is None
+
+
+def test_no_channels_have_no_fields():
+    trace = il.trace(moved(lambda x: x[:, 8:] * 2), (1, 2, LENGTH))
+    assert channels_of(trace, trace.calls[0].outputs[0]).segments == ()

@@ -123,5 +123,5 @@ def combine(op: MoveContext, arrays: Sequence[LabelArray], rank: int) -> LabelAr
         return joining.chosen(op, arrays, rank)
     if op.name in joining.WRITES:
         return joining.WRITES[op.name](op, arrays)
-    dependent = [array for array in arrays if array.size > 1 or array.flat[0] != NOTHING]
+    dependent = [array for array in arrays if array.size != 1 or array.flat[0] != NOTHING]
     return op.labels.join_arrays(dependent or [np.full((1,) * rank, NOTHING)], rank)
