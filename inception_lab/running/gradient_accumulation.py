@@ -18,6 +18,7 @@ from torch import Tensor
 
 from inception_lab.formulas.sparse_layouts import dense_parts, is_sparse
 from inception_lab.running import torch_internals
+from inception_lab.running.backward_formulas import REWRITTEN, in_place_form
 from inception_lab.running.bare_mode import BareMode
 from inception_lab.running.pytree import tensors_within
 
@@ -83,6 +84,8 @@ class SumsInPlace(BareMode):
             out = (ADD_IN_PLACE if self._last_reference.is_to(args) else ADD)(*args, **(kwargs or {}))
             self._makers.pop(_address(out), None)
             return out
+        if func in REWRITTEN and self._makers.get(_address(args[0])) == node:
+            func = in_place_form(running, func) or func
         out = func(*args, **(kwargs or {}))
         self._makers.update((_address(tensor), node) for tensor in tensors_within(out))
         return out

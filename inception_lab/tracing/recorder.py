@@ -14,6 +14,7 @@ from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.formulas.nested import has_nested
 from inception_lab.ir.trace import Phase
 from inception_lab.running import torch_internals
+from inception_lab.running.backward_formulas import REWRITTEN, in_place_form
 from inception_lab.running.bare_mode import BareMode
 from inception_lab.running.fast_attention import FAST_PATHS
 from inception_lab.running.gradient_accumulation import ADD, ADD_IN_PLACE, LastReference, goes_twice
@@ -107,8 +108,8 @@ class Recorder(BareMode):
             return self._pass_on(func, composite, args, kwargs or {})
         with self._lock:
             call = self._current_call()
-            if func is ADD and self._adds_in_place(args):
-                func = ADD_IN_PLACE
+            if func is ADD or func in REWRITTEN:
+                func = self._unwatched(func, args)
             reads: list[int] = []
             key: list[Any] = [id(func)]  # the overload's own hash is Python code
             self._met_data = False
@@ -217,6 +218,18 @@ class Recorder(BareMode):
         if number != self._node:
             self._node, self._node_from = number, len(self.ops)
         return number
+
+    def _unwatched(self, func: OpOverload, args: Sequence[Any]) -> OpOverload:
+        """The operation that runs where nobody watches: it may write in place."""
+        if func is ADD:
+            return ADD_IN_PLACE if self._adds_in_place(args) else func
+        form = in_place_form(torch_internals.current_autograd_node(), func)
+        if form is None:
+            return func
+        writer = self.storages.values[self._version_of(args[0]).id].op
+        # of others the formula makes a new tensor, watched or not
+        is_of_the_node = writer is not None and writer >= self._node_from
+        return form if is_of_the_node else func
 
     def _adds_in_place(self, args: Sequence[Any]) -> bool:
         """Tell if autograd's engine adds to a gradient that nobody else needs.

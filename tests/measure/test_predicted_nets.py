@@ -280,3 +280,53 @@ def test_a_target_that_a_loss_holds_counts_in_a_real_run_too():
     )
     assert comparison.errors["tracked_bytes"] == 0
     assert abs(comparison.errors["allocator_bytes"]) < 64
+
+
+def first(y):
+    return torch.zeros(len(y), 50, dtype=torch.int64)
+
+
+SELECTIONS = {
+    "max": lambda y: y.max(1)[0],
+    "min": lambda y: y.min(1, keepdim=True)[0],
+    "median": lambda y: y.median(1)[0],
+    "nanmedian": lambda y: y.nanmedian(1)[0],
+    "mode": lambda y: y.mode(1)[0],
+    "topk": lambda y: y.topk(3)[0],
+    "cummax": lambda y: y.cummax(1)[0],
+    "cummin": lambda y: y.cummin(1)[0],
+    "gather": lambda y: y.gather(1, first(y)),
+    "index": lambda y: y[classes(5)],
+    "index_of_columns": lambda y: y[:, classes(5)],
+    "index_select": lambda y: y.index_select(1, classes(5)),
+    "take": lambda y: y.take(classes(5)),
+    "trace": lambda y: y.trace(),
+    "with_weights": lambda y: F.binary_cross_entropy_with_logits(
+        y, torch.zeros_like(y), pos_weight=torch.ones(y.shape[1])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_backward_formulas_that_write_in_place_unless_watched(name):
+    """Against the allocator's events in a run that nobody watches."""
+    comparison = il.compare_memory(
+        nn.Linear(8, 200), (64, 8), mode="train", loss=lambda y: SELECTIONS[name](y).sum()
+    )
+    assert dict(comparison.errors) == {"tracked_bytes": 0, "allocator_bytes": 0}
+
+
+def test_a_users_own_backward_that_makes_a_new_tensor_is_left_alone():
+    class Select(torch.autograd.Function):
+        @staticmethod
+        def forward(_, x):
+            return x[:, 0]
+
+        @staticmethod
+        def backward(_, grad):
+            return torch.zeros(64, 200).scatter(1, torch.zeros(64, 1, dtype=torch.int64), grad[:, None])
+
+    comparison = il.compare_memory(
+        nn.Linear(8, 200), (64, 8), mode="train", loss=lambda y: Select.apply(y).sum()
+    )
+    assert dict(comparison.errors) == {"tracked_bytes": 0, "allocator_bytes": 0}

@@ -171,7 +171,7 @@ def test_what_a_library_draws_as_it_is_imported_is_no_choice(tmp_path, monkeypat
 
     class Importing(nn.Module):
         def forward(self, x):
-            import drawing_library  # noqa: F401, PLC0415
+            import drawing_library  # noqa: F401
 
             return x * 2
 
