@@ -115,9 +115,9 @@ class Cells(NamedTuple):
         )
         dims = sorted(sizes)
         shape = tuple([sizes.get(d, 1) for d in range(max(dims, default=0) + 1)])
-        return Cells(
-            tuple(dims), np.where(mask.over(dims, shape), nothing_of(self.data), self.over(dims, shape))
-        )
+        data = np.where(mask.over(dims, shape), nothing_of(self.data), self.over(dims, shape))
+        # a mask may lie in a dimension of one position
+        return Cells(tuple(dims), data).without_units()
 
     def times(self, pattern: NDArray[np.bool_], shape: Shape) -> Cells:
         """The maximum, for each column of a matrix, over the rows in which it has a number.

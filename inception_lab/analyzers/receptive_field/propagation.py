@@ -78,6 +78,10 @@ VIEWS = frozenset({"squeeze", "unsqueeze", "view", "_unsafe_view"})
 """Operations that hand on what another one made, for those that ask which it was."""
 
 
+FORESEEN = (ArithmeticError, LookupError, TypeError, ValueError)
+"""Errors of arguments that no rule foresees, which make a field unknown, never wrong."""
+
+
 class Place(NamedTuple):
     """Elements of a storage, as a view lays them out."""
 
@@ -144,8 +148,7 @@ class Propagation:
             return Unknown(f"{op.name} on a sparse tensor")  # its elements are not in the trace
         try:
             return rule(self._context(op, dependents))
-        # arguments that a rule does not foresee make the field unknown, never wrong
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except FORESEEN as error:
             return Unknown(f"{op.name} on these arguments: {error}")
 
     def _context(self, op: Op, dependents: Sequence[Dependent | None]) -> RuleContext:
@@ -166,7 +169,10 @@ class Propagation:
     def of(self, value: int) -> Dependence:
         """The dependence of a value; of one that no operation wrote as such, by what its storage held."""
         if value not in self.dependences:
-            self.dependences[value] = self._by_storage(self.trace.values[value])
+            try:
+                self.dependences[value] = self._by_storage(self.trace.values[value])
+            except FORESEEN as error:
+                self.dependences[value] = Unknown(f"writes through views that are not followed: {error}")
             self._note(value)
         return self.dependences[value]
 
