@@ -289,6 +289,8 @@ class Trace:
 _PARTS: Mapping[str, Any] = {"ops": Op, "values": Value, "storages": Storage, "calls": Call}
 _LATER_PARTS: Mapping[str, Any] = {"contents": Content}
 """Parts that traces of earlier versions do not have."""
+_LATER_COLUMNS: Mapping[Any, int] = {Storage: 1}
+"""Number of columns at the end of a part, with defaults, that traces of earlier versions do not have."""
 _ALL_PARTS: Mapping[str, Any] = {**_PARTS, **_LATER_PARTS}
 
 
@@ -297,10 +299,8 @@ def _table(part: Any, rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
 
 
 def _rows(part: Any, table: Mapping[str, Any]) -> tuple[Any, ...]:
-    columns = tuple(table["columns"])
-    # columns behind those of an earlier version have defaults
-    missing = set(part._fields[len(columns) :])
-    if columns != part._fields[: len(columns)] or not missing <= set(part._field_defaults):
+    earlier = part._fields[: len(part._fields) - _LATER_COLUMNS.get(part, 0)]
+    if tuple(table["columns"]) not in (part._fields, earlier):
         raise TypeError(f"columns of {part.__name__}: {table['columns']}")
     return tuple(part(*map(_tuples, row)) for row in table["rows"])
 

@@ -79,6 +79,7 @@ ATTRIBUTES: Mapping[str, str] = MappingProxyType(
         "_named_members": "torch.nn:Module",
         "_overloadname": "torch._ops:OpOverload",
         "_parameters": "torch.nn:Module",
+        "_post_accumulate_grad_hooks": "torch:Tensor",
         "_qualified_op_name": "torch._ops:OpOverloadPacket",
         "_schema": "torch._ops:OpOverload",
         "_sequence_nr": "torch.autograd.graph:Node",

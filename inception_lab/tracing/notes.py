@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,19 +21,41 @@ def weight_notes(model: Substituted) -> Iterator[str]:
     yield from _pruning_notes(model)
     if any(is_shard(model.originals.get(id(weight), weight)) for weight in model.parameters.values()):
         yield "parameters in shards are counted as a whole, as if on one device"
+    if wrapped := [path for path, weight in _originals(model) if _wraps_others(weight)]:
+        yield f"what the class of {_some(wrapped)} wraps counts in memory as one plain tensor of its type"
     for path, module in model.modules.items():
         if elements := frozen_elements(module):
             name = path or "the model"
             yield f"{name} is frozen: its {elements:,} weights are constants of its code, and no parameters"
 
 
-def training_notes(modules: Iterable[nn.Module]) -> Iterator[str]:
+def training_notes(model: Substituted) -> Iterator[str]:
     """The notes on a training step."""
-    if any(map(is_data_parallel, modules)):
+    weights = _originals(model)
+    if hooked := [path for path, weight in weights if weight._post_accumulate_grad_hooks]:
+        yield (
+            f"hooks on {_some(hooked)} do not run: where an optimizer steps in them, a gradient is gone "
+            "before the next ones are there, and memory holds fewer"
+        )
+    if any(map(is_data_parallel, model.modules.values())):
         yield (
             "DistributedDataParallel keeps buckets as large as all gradients, which memory leaves out, "
             "as it does what goes on between processes"
         )
+
+
+def _originals(model: Substituted) -> list[tuple[str, Tensor]]:
+    """The model's own parameters by path."""
+    return [(path, model.originals.get(id(weight), weight)) for path, weight in model.parameters.items()]
+
+
+def _wraps_others(weight: Tensor) -> bool:
+    """True for a weight of a class that keeps its data in other tensors, as quantized ones do."""
+    return hasattr(weight, "__tensor_flatten__") and not is_shard(weight)
+
+
+def _some(paths: Sequence[str]) -> str:
+    return ", ".join(paths) if len(paths) <= _FEW else f"{len(paths)} parameters"
 
 
 def _pruning_notes(model: Substituted) -> Iterator[str]:

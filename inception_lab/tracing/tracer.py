@@ -309,7 +309,7 @@ def _recorder(backend: Backend, step: Step, fallback: str) -> Recorder:
 def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> Trace:
     recorder.notes |= dict.fromkeys((*backend.notes, *weight_notes(step.model)))
     if step.request.training:
-        recorder.notes |= dict.fromkeys(training_notes(step.model.modules.values()))
+        recorder.notes |= dict.fromkeys(training_notes(step.model))
     existing = _adopt(recorder, step)
     recorder.storages.expect(step.model.unregistered)
     recorder.calls.watch(step.model.modules, step.model.gates)

@@ -330,3 +330,17 @@ def test_a_users_own_backward_that_makes_a_new_tensor_is_left_alone():
         nn.Linear(8, 200), (64, 8), mode="train", loss=lambda y: Select.apply(y).sum()
     )
     assert dict(comparison.errors) == {"tracked_bytes": 0, "allocator_bytes": 0}
+
+
+class Clipped(torch.optim.SGD):
+    """Clips the norm of all gradients before it steps, as training loops do between the two."""
+
+    def step(self, closure=None):
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        return super().step(closure)
+
+
+def test_gradient_clipping_in_the_optimizers_step():
+    net = nn.Sequential(nn.Linear(8, 300), nn.Linear(300, 8))
+    assert tracked_error(net, (2, 8), optimizer=lambda ps: Clipped(ps, lr=0.1, momentum=0.9)) == 0

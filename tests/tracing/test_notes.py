@@ -74,3 +74,44 @@ def test_a_note_is_in_the_record():
     trace = il.trace(model, (1, 2, 8, 8))
     assert il.summarise(trace).context["note"] == trace.context.notes[0]
     assert il.summarise(trace).context["complete"]
+
+
+class Scaled(torch.Tensor):
+    """Integers and a scale, which say that they are floating numbers, as quantized weights do."""
+
+    @staticmethod
+    def __new__(cls, integers, scale):
+        return torch.Tensor._make_wrapper_subclass(cls, integers.shape, dtype=scale.dtype)
+
+    def __init__(self, integers, scale):
+        self.integers, self.scale = integers, scale
+
+    def __tensor_flatten__(self):
+        return ["integers", "scale"], None
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.detach.default:
+            return cls(args[0].integers, args[0].scale)
+        plain = [a.integers * a.scale if isinstance(a, cls) else a for a in args]
+        return func(*plain, **(kwargs or {}))
+
+
+def test_weights_that_wrap_other_tensors():
+    layer = nn.Linear(8, 8)
+    weight = Scaled(torch.ones(8, 8, dtype=torch.int8), torch.ones(()))
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    [note] = notes(layer, (1, 8))
+    assert note == "what the class of weight wraps counts in memory as one plain tensor of its type"
+
+
+def test_optimizers_that_step_within_the_backward_pass():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    net[0].bias.register_post_accumulate_grad_hook(lambda _: None)
+    assert notes(net, (1, 4)) == ()
+    [note] = notes(net, (1, 4), mode="train")
+    assert note.startswith("hooks on 0.bias do not run")
+    for weight in net.parameters():
+        weight.register_post_accumulate_grad_hook(lambda _: None)
+    [note] = notes(net, (1, 4), mode="train")
+    assert note.startswith("hooks on 4 parameters do not run")
