@@ -272,16 +272,27 @@ def gather(positions: IntArray) -> AxisOp:
     return AxisOp(len(positions), lambda: positions[:, None], 0, Fraction(0), Fraction(1), False, None)
 
 
-def readers(places: IntArray, size: int) -> IntArray:
-    """The entries of a list of positions that name each position, a row per position."""
-    rows = [np.flatnonzero(places == position) for position in range(size)]
-    width = max(1, *map(len, rows))
-    return np.array([np.pad(row, (0, width - len(row)), constant_values=OUTSIDE) for row in rows])
+def scatter(places: IntArray, out: int) -> AxisOp:
+    """Each input position is added to the output position that a list names, to none where that is -1.
+
+    Example:
+        >>> scatter(np.array([2, 0, -1, 2]), 3).taps.tolist()
+        [[1, -1], [-1, -1], [0, 3]]
+    """
+    return AxisOp(out, partial(_writers, places, out), 0, Fraction(0), Fraction(1), False, None)
 
 
-def irregular(taps: IntArray) -> AxisOp:
-    """Each output position reads the input positions of its row, in no regular way."""
-    return AxisOp(len(taps), lambda: taps, 0, Fraction(0), Fraction(1), False, None)
+def _writers(places: IntArray, out: int) -> IntArray:
+    """The entries of a list that name each position, a row per position."""
+    entries = np.flatnonzero(places >= 0)
+    # a stable sort leaves the entries that name one position in their order
+    entries = entries[np.argsort(places[entries], kind="stable")]
+    rows = places[entries]
+    counts = np.bincount(rows, minlength=out)
+    columns = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
+    writers = np.full((out, max(1, counts.max(initial=0))), OUTSIDE)
+    writers[rows, columns] = entries
+    return writers
 
 
 @_cache

@@ -185,7 +185,7 @@ class Elements(NamedTuple):
         if pattern is None or pattern.all():
             return self.collapse([-1])
         # a column without a number sees nothing, also along axes that differ along no row
-        blank = Cells.of_mask(~np.asarray(pattern.any(axis=-2)), len(self.shape))
+        blank = Cells.of_mask(~np.asarray(pattern.any(axis=-2, keepdims=True)), len(self.shape))
         parts = []
         for part in self.parts:
             cells = tuple([c.times(pattern, self.shape) for c in part.cells])

@@ -60,6 +60,19 @@ def put(
     return None if both is None else both.taken(dim, index)
 
 
+def scattered(value: Dependent, dim: int, places: Places, size: int) -> Dependent:
+    """Positions of a dimension of a value, added up at the places of another one.
+
+    Args:
+        value: The value.
+        dim: The dimension.
+        places: Of each position; -1 for one that is left out.
+        size: Of the dimension afterwards.
+    """
+    operation = axis_ops.scatter(places, size)
+    return value.along(dim, lambda _: operation, size)
+
+
 def _piece(base: Dependent | None, dim: int, start: int, stop: int) -> Dependent | int:
     if base is None or start == stop:
         return stop - start

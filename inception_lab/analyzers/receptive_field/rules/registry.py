@@ -6,7 +6,14 @@ from functools import cache
 
 import torch
 
-from inception_lab.analyzers.receptive_field.rules import arithmetic, recurrent, views, windows
+from inception_lab.analyzers.receptive_field.rules import (
+    arithmetic,
+    lookups,
+    recurrent,
+    views,
+    windows,
+    writes,
+)
 from inception_lab.analyzers.receptive_field.rules.context import Rule
 
 
@@ -99,19 +106,19 @@ RULES: dict[str, Rule] = {
     "slice_scatter": views.slice_scatter,
     "select_scatter": views.select_scatter,
     "glu": views.glu,
-    "embedding": views.embedding,
-    "index_select": views.index_select,
-    "index": views.index,
-    "gather": views.gather,
+    "embedding": lookups.embedding,
+    "index_select": lookups.index_select,
+    "index": lookups.index,
+    "gather": lookups.gather,
     "unfold": windows.unfolding,
     "im2col": windows.im2col,
     "col2im": windows.col2im,
     **_each(windows.max_unpool, "max_unpool2d max_unpool3d"),
     "_upsample_bilinear2d_aa": windows.antialiased(1),
     "_upsample_bicubic2d_aa": windows.antialiased(2),
-    **_each(views.index_put, "index_put _index_put_impl _unsafe_index_put"),
-    **_each(views.index_write, "index_copy index_add index_fill"),
-    **_each(views.scatter, "scatter scatter_add"),
+    **_each(writes.index_put, "index_put _index_put_impl _unsafe_index_put"),
+    **_each(writes.index_write, "index_copy index_add index_fill"),
+    **_each(writes.scatter, "scatter scatter_add"),
 }
 """Rules by base name, those apart that PyTorch tags as element-wise. To pass one more on, add its row."""
 

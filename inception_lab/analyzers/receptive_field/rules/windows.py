@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field import axis_ops
 from inception_lab.analyzers.receptive_field.axis_ops import IntArray
+from inception_lab.analyzers.receptive_field.placing import scattered
 from inception_lab.analyzers.receptive_field.rules.context import Dependence, Dependent, Rule, RuleContext
 
 
@@ -334,13 +335,8 @@ def col2im(op: RuleContext) -> Dependence:
     value = value.permute([0, 1, 4, 2, 5, 3])
     value = value.reshape([*value.shape[:2], rows * height, columns * width])
     for dim, table, size in zip((2, 3), tables, sizes, strict=True):
-        value = value.along(dim, partial(_added_up, axis_ops.readers(table.ravel(), size)), size)
+        value = scattered(value, dim, table.ravel(), size)
     return value.reshape(op.output_shape)
-
-
-def _added_up(taps: IntArray, size: int) -> axis_ops.AxisOp:
-    del size
-    return axis_ops.irregular(taps)
 
 
 def max_unpool(op: RuleContext) -> Dependence:
