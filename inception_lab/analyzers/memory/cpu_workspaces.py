@@ -1,7 +1,7 @@
 """Workspaces of convolutions on a CPU, by PyTorch's and oneDNN's rules.
 
-All other memory that PyTorch allocates on a CPU is a storage that outlives its operation. A convolution
-of float32 holds more while it runs: PyTorch's own kernel writes out the columns of a product (im2col), and
+Most memory that PyTorch allocates on a CPU is a storage that outlives its operation. A convolution of
+float32 holds more while it runs (other operations that do: `cpu_temporaries`, `cpu_recurrent`): PyTorch's own kernel writes out the columns of a product (im2col), and
 oneDNN reorders source, weights and destination into blocked layouts, which keep a block of channels side by
 side, the last one padded.
 """

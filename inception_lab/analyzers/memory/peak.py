@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pandas import DataFrame
 
 from inception_lab.analyzers.memory.cpu_recurrent import LAYER, lstm_of, recurrent_workspaces
+from inception_lab.analyzers.memory.cpu_temporaries import temporaries
 from inception_lab.analyzers.memory.cpu_workspaces import Processor, convolution_workspaces
 from inception_lab.analyzers.memory.devices import on_device
 from inception_lab.analyzers.memory.timeline import KINDS, layer_of_call, memory_timeline
@@ -154,7 +155,7 @@ def takes_fast_path(trace: Trace) -> bool:
 
 @once_per_trace
 def allocator_peak(trace: Trace, processor: Processor) -> int:
-    """Return the most that the CPU's allocator holds, workspaces of convolutions and LSTMs by rule included.
+    """Return the most that the CPU's allocator holds, what operations take and give back by rule included.
 
     Args:
         trace: Of any mode.
@@ -172,7 +173,8 @@ def allocator_peak(trace: Trace, processor: Processor) -> int:
     live = memory_timeline(trace)["live_bytes"].to_numpy(copy=True)
     if not len(live):
         return _peak(trace, "cpu", None).peak_bytes
+    workspaces = {**convolution_workspaces(trace, processor), **recurrent_workspaces(trace)}
     # taken and given back within its operation, so that a workspace adds to that row alone
-    for op, size in {**convolution_workspaces(trace, processor), **recurrent_workspaces(trace)}.items():
+    for op, size in {**temporaries(trace), **workspaces}.items():
         live[op] += size
     return int(live.max())
