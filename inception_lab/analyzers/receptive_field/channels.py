@@ -244,8 +244,8 @@ def _loses_places(context: MoveContext, axis_ways: Sequence[Sequence[Way]], geom
     if not reduces or context.name in JOINING:
         return False
     # as where two places of one axis meet, in a product of rows with rows
-    is_new_bound = geometry.bound_reason and not any(g and g.bound_reason for g in context.geometries)
-    return not may_reduce(context.name) or bool(is_new_bound)
+    is_new_bound = bool(geometry.bound_reason) and not any(g and g.bound_reason for g in context.geometries)
+    return is_new_bound or not may_reduce(context.name)
 
 
 def _through(

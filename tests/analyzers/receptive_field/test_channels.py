@@ -242,6 +242,7 @@ def test_each_channel_sees_what_its_gradient_lies_on(name):
         pytest.param(lambda x: x[:, :, torch.randperm(LENGTH)], id="places in any order"),
         pytest.param(lambda x: x + x[:, :, 9:20].mean(2, keepdim=True), id="mean of a part"),
         pytest.param(lambda x: (x.transpose(1, 2) @ x)[:, :8], id="product of places"),
+        pytest.param(lambda x: torch.stack(x.unbind(2), 2), id="places taken one by one"),
         pytest.param(lambda x: x * x.cumsum(2).flip(2), id="prefixes read backwards"),
         pytest.param(lambda x: torch.cat([x[:, :, :9], x[:, :, ::2]], 2), id="strides side by side"),
     ],

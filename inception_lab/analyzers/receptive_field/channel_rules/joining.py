@@ -60,10 +60,14 @@ def _one_behind_another(
 
 
 def stack(op: MoveContext, arrays: Sequence[LabelArray]) -> LabelArray | None:
-    """Values put together along a new dimension."""
+    """Values put together along a new dimension; None where they are positions of one axis."""
     rank = len(op.output_shapes[0])
-    whole = np.broadcast_arrays(*arrays)
-    return thin(np.stack(whole, axis=op.dim(0, rank)))
+    stacked = thin(np.stack(np.broadcast_arrays(*arrays), axis=op.dim(0, rank)))
+    selected = {axis for g in op.geometries if g for axis, along in enumerate(g.maps) if len(along) == 1}
+    labels = [op.labels[number] for number in np.unique(stacked).tolist() if number != NOTHING]
+    # of such an axis the new dimension is that axis again, over which windows may slide
+    differ = any(len({label.spans[axis] for label in labels}) > 1 for axis in selected)
+    return None if differ else stacked
 
 
 def chosen(op: MoveContext, arrays: Sequence[LabelArray], rank: int) -> LabelArray | None:
