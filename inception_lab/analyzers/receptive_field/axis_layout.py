@@ -18,9 +18,21 @@ from inception_lab.analyzers.receptive_field.axis_ops import (
     repetition,
     zero_padding,
 )
+from inception_lab.analyzers.receptive_field.digits import (
+    NO_AXIS,
+    Dim,
+    Factor,
+    axis_digits,
+    axis_dim,
+    axis_places,
+    broadcast_dim,
+    common_dim,
+    is_mixed,
+    plain_dim,
+    take_digits,
+)
 
 M = TypeVar("M", bound="AxisMap")
-NO_AXIS = -1
 
 
 class AxisMap(Protocol):
@@ -37,21 +49,6 @@ class AxisMap(Protocol):
 
     def covers(self: M, other: M) -> bool:
         """True where whatever depends on both depends on nothing more than this does."""
-
-
-class Factor(NamedTuple):
-    """A digit of a dimension: a position along a source axis is the sum of digit x step.
-
-    A view may write one dimension as several digits, as windows of an attention layer do, or several
-    digits as one dimension, as flattening does. Digits of no axis have the axis -1.
-    """
-
-    size: int
-    axis: int
-    step: int
-
-
-Dim = tuple[Factor, ...]
 
 
 class Geometry(NamedTuple):
@@ -77,10 +74,6 @@ class Geometry(NamedTuple):
     def axes_in(self, dims: Iterable[int]) -> list[int]:
         """The axes that these dimensions carry digits of."""
         return sorted({f.axis for d in dims for f in self.dims[d] if f.axis != NO_AXIS})
-
-    def is_whole(self, axis: int) -> bool:
-        """True where an axis is a dimension of its own, with several positions."""
-        return axis_dim(len(self.maps[axis]), axis) in self.dims and len(self.maps[axis]) > 1
 
     def _is_outside(self, axis: int, dim: int) -> bool:
         """True where an axis has digits outside of a dimension."""
@@ -192,13 +185,13 @@ class Geometry(NamedTuple):
         digits = [f for dim in self.dims for f in dim]
         dims: list[Dim] = []
         for size in shape:
-            dim = _take_digits(digits, size)
+            dim = take_digits(digits, size)
             if dim is None:
                 whole = self.collapse(range(len(self.dims)))
                 return whole._replace(dims=tuple(map(plain_dim, shape))).as_bound("a view mixes axes")
             dims.append(dim)
         geometry = self._replace(dims=tuple(dims))
-        return geometry.of_some_channels() if any(map(_is_mixed, dims)) else geometry
+        return geometry.of_some_channels() if any(map(is_mixed, dims)) else geometry
 
     def made_of(self, parts: Sequence[Geometry]) -> Geometry:
         """The same: numbers are those of one window around all."""
@@ -211,8 +204,8 @@ class Geometry(NamedTuple):
 
     def drop(self, dims: Iterable[int]) -> Geometry:
         """The same without dimensions of size 1."""
-        gone = {d % len(self.dims) for d in dims}
-        return self._replace(dims=tuple([dim for d, dim in enumerate(self.dims) if d not in gone]))
+        dropped_dims = {d % len(self.dims) for d in dims}
+        return self._replace(dims=tuple([dim for d, dim in enumerate(self.dims) if d not in dropped_dims]))
 
     def taken(self, dim: int, index: NDArray[np.int64]) -> Geometry:
         """Positions of a dimension, read by a table whose dimensions replace it; -1 reads nothing."""
@@ -304,54 +297,6 @@ class Geometry(NamedTuple):
         return (self.collapse([1]) if spread else self).join_all_digits()
 
 
-def plain_dim(size: int) -> Dim:
-    """A dimension that carries no axis."""
-    return (Factor(size, NO_AXIS, 0),) if size != 1 else ()
-
-
-def axis_dim(size: int, axis: int) -> Dim:
-    """A dimension that is one whole axis, even if only one position of it is left."""
-    return (Factor(size, axis, 1),)
-
-
-def _is_mixed(dim: Dim) -> bool:
-    """True where a dimension carries an axis and something else."""
-    return len({f.axis == NO_AXIS for f in dim}) > 1
-
-
-def _take_digits(digits: list[Factor], size: int) -> Dim | None:
-    """Take digits that make up a dimension of this size from the front of the list.
-
-    The last digit is split where it is larger than what is missing: its slower part is taken, its faster
-    part stays in the list.
-
-    Returns:
-        The digits, None where no row of digits has this size.
-    """
-    if size == 1 and digits and digits[0].size == 1:
-        return (digits.pop(0),)
-    while digits and digits[0].size == 1:
-        digits.pop(0)  # an axis of one position that shares its dimension with others is lost
-    row: list[Factor] = []
-    missing = size
-    while missing > 1:
-        if not digits:
-            return None
-        digit = digits.pop(0)
-        if missing % digit.size == 0:
-            row.append(digit)
-            missing //= digit.size
-        elif digit.size % missing == 0:
-            # position = slow x faster + fast, so that one slow position is `faster` positions of the digit
-            faster = digit.size // missing
-            row.append(Factor(missing, digit.axis, digit.step * faster))
-            digits.insert(0, Factor(faster, digit.axis, digit.step))
-            missing = 1
-        else:
-            return None
-    return tuple(row) if missing == 1 else None
-
-
 # ------------------------------------------------------------------------------ putting together
 
 
@@ -412,7 +357,7 @@ def _merge_as_bound(parts: Sequence[Geometry], shape: Sequence[int]) -> Geometry
     Dimensions that they carry differently are reduced over, all dimensions where that is not enough.
     """
     # reducing over a dimension makes each position see all of it: too much, but nothing is left out
-    differing = [d for d in range(len(shape)) if len({_axis_digits(part.dims[d]) for part in parts}) > 1]
+    differing = [d for d in range(len(shape)) if len({axis_digits(part.dims[d]) for part in parts}) > 1]
     collapsed_parts = [part.collapse(differing) for part in parts]
     dims = _common_dims(collapsed_parts, shape)
     if dims is None:
@@ -423,42 +368,18 @@ def _merge_as_bound(parts: Sequence[Geometry], shape: Sequence[int]) -> Geometry
 
 def _common_dims(parts: Sequence[Geometry], shape: Sequence[int]) -> tuple[Dim, ...] | None:
     """The one way in which parts carry their axes, None where there are two."""
-    dims = [_common_dim([part.dims[d] for part in parts]) for d in range(len(shape))]
+    dims = [common_dim([part.dims[d] for part in parts]) for d in range(len(shape))]
     if None in dims:
         return None
-    broadcast = tuple([_broadcast(dim, size) for dim, size in zip(dims, shape, strict=True)])
+    broadcast = tuple([broadcast_dim(dim, size) for dim, size in zip(dims, shape, strict=True)])
     fits = all(_fits(part, axis, broadcast) for part in parts for axis in range(len(part.maps)))
     return broadcast if fits else None
 
 
-def _broadcast(dim: Dim | None, size: int) -> Dim:
-    """A dimension, or one without an axis where a single position is broadcast over it."""
-    return dim if dim and prod(f.size for f in dim) == size else plain_dim(size)
-
-
-def _axis_digits(dim: Dim) -> Dim:
-    """The digits of a dimension that tell positions of an axis apart."""
-    return tuple([f for f in dim if f.axis != NO_AXIS and f.size > 1])
-
-
-def _common_dim(dims: Sequence[Dim]) -> Dim | None:
-    """The one way in which a dimension carries axes, empty where none does, None where there are two."""
-    carrying = {dim for dim in dims if _axis_digits(dim)}
-    if len(carrying) > 1:
-        return None
-    single = (dim for dim in dims if any(f.axis != NO_AXIS for f in dim))
-    return next(iter(carrying), None) or next(single, ())
-
-
 def _fits(part: Geometry, axis: int, dims: tuple[Dim, ...]) -> bool:
     """True where a part carries an axis in the same places as the merged value, or not at all."""
-    own = _places_of(axis, part.dims)
-    return not own or own == _places_of(axis, dims)
-
-
-def _places_of(axis: int, dims: tuple[Dim, ...]) -> list[tuple[int, Factor]]:
-    """The digits of an axis, each with its dimension."""
-    return [(d, f) for d, dim in enumerate(dims) for f in _axis_digits(dim) if f.axis == axis]
+    own = axis_places(axis, part.dims)
+    return not own or own == axis_places(axis, dims)
 
 
 def _merge_maps(parts: Sequence[Geometry], dims: tuple[Dim, ...]) -> Geometry:

@@ -296,20 +296,6 @@ def _writers(places: IntArray, out: int) -> IntArray:
 
 
 @_cache
-def unpooling(size: int, out: int) -> AxisOp:
-    """Each output position reads the input position whose window it lies in, of windows side by side."""
-    window = max(out // size, 1)
-    lead = Fraction(window - 1, 2 * window)
-
-    def taps() -> IntArray:
-        return np.minimum(np.arange(out) // window, size - 1)[:, None]
-
-    is_regular = out % size == 0
-    spans = ((0, 0),) * window if is_regular else None
-    return AxisOp(out, taps, 0, lead, Fraction(1, window), is_regular, None, spans=spans)
-
-
-@_cache
 def axis_slice(size: int, start: int, stop: int, stride: int) -> AxisOp:
     """A slice of an axis."""
     positions = range(size)[start:stop:stride]

@@ -11,8 +11,9 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from inception_lab.analyzers.receptive_field.axis_layout import NO_AXIS, Factor, Geometry
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_positions import Positions
+from inception_lab.analyzers.receptive_field.digits import NO_AXIS, Factor
 from inception_lab.analyzers.receptive_field.rules import arithmetic
 from inception_lab.analyzers.receptive_field.rules.context import Shape
 from inception_lab.analyzers.receptive_field.rules.registry import RULES

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry, axis_dim, plain_dim
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.axis_ops import OUTSIDE, IntArray
 from inception_lab.analyzers.receptive_field.axis_positions import Positions
 from inception_lab.analyzers.receptive_field.axis_roles import (
@@ -23,6 +23,7 @@ from inception_lab.analyzers.receptive_field.axis_roles import (
     joined_axes,
     selected_position,
 )
+from inception_lab.analyzers.receptive_field.digits import axis_dim, plain_dim
 from inception_lab.analyzers.receptive_field.propagation import Propagation, geometry_of
 from inception_lab.analyzers.receptive_field.rules.context import Dependence
 from inception_lab.ir.trace import Op, Trace, Value

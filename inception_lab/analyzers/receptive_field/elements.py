@@ -67,8 +67,8 @@ class Elements(NamedTuple):
 
     def drop(self, dims: Iterable[int]) -> Elements:
         """The same without dimensions of size 1."""
-        gone = {d % len(self.shape) for d in dims}
-        remaining = [d for d in range(len(self.shape)) if d not in gone]
+        dropped_dims = {d % len(self.shape) for d in dims}
+        remaining = [d for d in range(len(self.shape)) if d not in dropped_dims]
         numbers = {old: new for new, old in enumerate(remaining)}
         return self._renumbered(numbers, tuple([self.shape[d] for d in remaining]))
 

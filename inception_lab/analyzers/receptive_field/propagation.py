@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry, axis_dim, plain_dim
+from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry
 from inception_lab.analyzers.receptive_field.constants import certain_numbers_of, constant_of
+from inception_lab.analyzers.receptive_field.digits import axis_dim, plain_dim
 from inception_lab.analyzers.receptive_field.in_place_writes import Write, after_writes
 from inception_lab.analyzers.receptive_field.rules.arithmetic import written_number
 from inception_lab.analyzers.receptive_field.rules.context import (

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from inception_lab.analyzers.receptive_field.axis_layout import NO_AXIS, Factor, Geometry
+from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.cells import Cells
+from inception_lab.analyzers.receptive_field.digits import NO_AXIS, Factor
 from inception_lab.analyzers.receptive_field.elements import Elements
 from inception_lab.analyzers.receptive_field.joining import as_one
 from inception_lab.analyzers.receptive_field.parts import CHANNELS
