@@ -1,11 +1,10 @@
 """Operations along one axis: the positions of its input that each output position reads.
 
 That is a table of taps, a row per output position, -1 where a tap falls into padding, made anew whenever
-it is asked for: kept tables of a long signal would hold hundreds of MB. Beside it stand three numbers that
-say how the operation changes field R, stride S and leading padding P of the interior, where no window meets
-an edge (Araujo, Norris & Sim, Distill 2019): R' = R + grow S, P' = P + lead S, S' = stride S.
-Where rows differ in phase, as in upsampling, `grow` is the largest row's and `lead` puts
-the centre at the mean over the phases; `spans` has each phase.
+it is asked for: kept tables of a long signal would hold hundreds of MB. Beside it stands how the operation
+changes field R and stride S of the interior, where no window meets an edge (Araujo, Norris & Sim, Distill
+2019): R' = R + grow S, S' = stride S. Where rows differ in phase, as in upsampling, `grow` is the largest
+row's; `spans` has the first and the last tap of each phase, and so the padding too.
 """
 
 from __future__ import annotations
@@ -41,9 +40,8 @@ class AxisOp:
         length: Output positions.
         make_taps: Makes `taps`.
         grow: What the field grows by, in strides.
-        lead: What the leading padding grows by, in strides.
         stride: What the stride is multiplied by; 0 where one row reads everything.
-        regular: True where the three numbers hold along the axis.
+        regular: True where these numbers hold along the axis.
         sizes: Output sizes for other input sizes; None where the operation takes this size alone.
         moves: True where a position reads anything else than the same one.
         spans: First and last tap of each row on an axis without edges, as far as rows differ in phase: row
@@ -54,7 +52,6 @@ class AxisOp:
     length: int
     make_taps: Callable[[], IntArray]
     grow: int
-    lead: Fraction
     stride: Fraction
     regular: bool
     sizes: SizeRule | None
@@ -87,9 +84,7 @@ def window(
         # PyTorch drops a last window that would start in the trailing padding
         return count - (ceil_mode & ((count - 1) * stride >= n + lead))
 
-    return AxisOp(
-        out, taps, reach, Fraction(lead), Fraction(stride), True, sizes, spans=((-lead, reach - lead),)
-    )
+    return AxisOp(out, taps, reach, Fraction(stride), True, sizes, spans=((-lead, reach - lead),))
 
 
 @_cache
@@ -107,7 +102,6 @@ def window_part(
         out,
         taps,
         reach,
-        Fraction(begin),
         Fraction(stride),
         True,
         whole.sizes,
@@ -148,7 +142,7 @@ def adaptive_window(size: int, out: int) -> AxisOp:
         return np.where(n > 0, out, 0)
 
     spans = ((0, share - 1),) if even else None
-    return AxisOp(out, taps, share - 1, Fraction(0), Fraction(share), even, sizes, spans=spans)
+    return AxisOp(out, taps, share - 1, Fraction(share), even, sizes, spans=spans)
 
 
 # ------------------------------------------------------------------------------ interpolation
@@ -209,7 +203,7 @@ def antialiased(size: int, out: int, scale: Fraction, radius: int) -> AxisOp:
     def sizes(n: IntArray) -> IntArray:
         return n * scale.denominator // scale.numerator
 
-    return AxisOp(out, taps, 0, Fraction(0), scale, False, sizes)
+    return AxisOp(out, taps, 0, scale, False, sizes)
 
 
 def _within_filter(size: int, scale: Fraction, radius: int, row: int) -> IntArray:
@@ -249,19 +243,15 @@ def _periodic(
     """An operation whose rows repeat after `stride.denominator` of them, numbers taken over one period."""
     # far enough from position 0 that no tap of the period is negative
     period = np.arange(stride.denominator) + 64 * stride.denominator
-    rows = [(int(o), row[row > _NO_TAP]) for o, row in zip(period, taps_of(period), strict=True)]
-    reading = [(o, row) for o, row in rows if len(row)]
-    grow = max(int(row.max() - row.min()) for _, row in reading)
-    # the middle of each row's taps, relative to where the stride alone puts it
-    centres = [Fraction(int(row.max() + row.min()), 2) - o * stride for o, row in reading]
-    lead = Fraction(grow, 2) - sum(centres, Fraction(0)) / len(centres)
+    rows = [row[row > _NO_TAP] for row in taps_of(period)]
+    grow = max(int(row.max() - row.min()) for row in rows if len(row))
     back = 64 * stride.numerator
-    spans = tuple([(int(row.min()) - back, int(row.max()) - back) if len(row) else (1, 0) for _, row in rows])
+    spans = tuple([(int(row.min()) - back, int(row.max()) - back) if len(row) else (1, 0) for row in rows])
 
     def taps() -> IntArray:
         return _with_padding(taps_of(np.arange(out)), size)
 
-    return AxisOp(out, taps, grow, lead, stride, True, sizes, spans=spans)
+    return AxisOp(out, taps, grow, stride, True, sizes, spans=spans)
 
 
 # ------------------------------------------------------------------------------ moved positions
@@ -269,7 +259,7 @@ def _periodic(
 
 def gather(positions: IntArray) -> AxisOp:
     """Each output position reads one input position, or none where it is -1."""
-    return AxisOp(len(positions), lambda: positions[:, None], 0, Fraction(0), Fraction(1), False, None)
+    return AxisOp(len(positions), lambda: positions[:, None], 0, Fraction(1), False, None)
 
 
 def scatter(places: IntArray, out: int) -> AxisOp:
@@ -279,7 +269,7 @@ def scatter(places: IntArray, out: int) -> AxisOp:
         >>> scatter(np.array([2, 0, -1, 2]), 3).taps.tolist()
         [[1, -1], [-1, -1], [0, 3]]
     """
-    return AxisOp(out, partial(_writers, places, out), 0, Fraction(0), Fraction(1), False, None)
+    return AxisOp(out, partial(_writers, places, out), 0, Fraction(1), False, None)
 
 
 def _writers(places: IntArray, out: int) -> IntArray:
@@ -308,9 +298,7 @@ def axis_slice(size: int, start: int, stop: int, stride: int) -> AxisOp:
         end = n if to_the_end else np.minimum(n, stop)
         return np.maximum(-((start - end) // stride), 0)
 
-    return AxisOp(
-        len(positions), taps, 0, Fraction(-start), Fraction(stride), True, sizes, spans=((start, start),)
-    )
+    return AxisOp(len(positions), taps, 0, Fraction(stride), True, sizes, spans=((start, start),))
 
 
 @_cache
@@ -323,9 +311,7 @@ def zero_padding(size: int, lead: int, trail: int) -> AxisOp:
     def sizes(n: IntArray) -> IntArray:
         return n + lead + trail
 
-    return AxisOp(
-        size + lead + trail, taps, 0, Fraction(lead), Fraction(1), True, sizes, spans=((-lead, -lead),)
-    )
+    return AxisOp(size + lead + trail, taps, 0, Fraction(1), True, sizes, spans=((-lead, -lead),))
 
 
 @_cache
@@ -344,7 +330,7 @@ def edge_padding(size: int, lead: int, trail: int, mode: str) -> AxisOp:
         return positions[max(-lead, 0) : len(positions) - max(-trail, 0), None]
 
     length = size + lead + trail
-    return AxisOp(length, taps, 0, Fraction(lead), Fraction(1), True, sizes, spans=((-lead, -lead),))
+    return AxisOp(length, taps, 0, Fraction(1), True, sizes, spans=((-lead, -lead),))
 
 
 _NUMPY_MODES = {"reflection": "reflect", "replication": "edge"}
@@ -360,10 +346,10 @@ def repetition(size: int, inner: int, outer: int) -> AxisOp:
     def sizes(n: IntArray) -> IntArray:
         return n * inner * outer
 
-    mean, is_regular = Fraction(inner - 1, 2 * inner), outer == 1
+    is_regular = outer == 1
     spans = ((0, 0),) * inner if is_regular else None
     length = size * inner * outer
-    return AxisOp(length, taps, 0, mean, Fraction(1, inner), is_regular, sizes, spans=spans)
+    return AxisOp(length, taps, 0, Fraction(1, inner), is_regular, sizes, spans=spans)
 
 
 # ------------------------------------------------------------------------------ in place, and reductions
@@ -386,7 +372,7 @@ def _pointwise(size: int, sizes: SizeRule | None) -> AxisOp:
     def taps() -> IntArray:
         return np.arange(size)[:, None]
 
-    return AxisOp(size, taps, 0, Fraction(0), Fraction(1), True, sizes, moves=False, spans=((0, 0),))
+    return AxisOp(size, taps, 0, Fraction(1), True, sizes, moves=False, spans=((0, 0),))
 
 
 @_cache
@@ -402,7 +388,7 @@ def contraction(size: int) -> AxisOp:
 
 
 def _over_everything(size: int, sizes: SizeRule | None) -> AxisOp:
-    return AxisOp(1, lambda: np.arange(size)[None], 0, Fraction(0), Fraction(0), True, sizes)
+    return AxisOp(1, lambda: np.arange(size)[None], 0, Fraction(0), True, sizes)
 
 
 @_cache
@@ -427,7 +413,7 @@ def digit_reduction(factors: tuple[tuple[int, int], ...], remaining: tuple[int, 
 
     spans = ((0, grow),) if regular else None
     stride = Fraction(steps[-1] if steps else 1)
-    return AxisOp(count, taps, grow, Fraction(0), stride, regular, None, spans=spans)
+    return AxisOp(count, taps, grow, stride, regular, None, spans=spans)
 
 
 def _spelled(digits: Sequence[tuple[int, int]]) -> IntArray:
