@@ -51,15 +51,16 @@ def gated(x: Tensor, gate: Tensor) -> Tensor:
 
 
 def uneven(x: Tensor) -> Tensor:
-    """The same; where dependence is asked for, the tangent of each element by a factor of its own.
+    """The same; where dependence is asked for, other values and tangents, which are zero where they were.
 
-    Copies of one value and what was added to all of them would cancel in a softmax or a normalisation.
+    Copies of one value would cancel in a softmax or a normalisation, and large values would saturate it.
     """
-    primal, tangent = forward_ad.unpack_dual(x) if is_asked() else (x, None)
+    tangent = forward_ad.unpack_dual(x).tangent if is_asked() else None
     if tangent is None:
         return x
-    factors = torch.rand(x.shape[1:], dtype=x.dtype, generator=_generator()) + 0.5
-    return forward_ad.make_dual(primal.clone(), (tangent * factors).clone())
+    generator = _generator()
+    values, factors = (torch.rand(x.shape[1:], dtype=x.dtype, generator=generator) + 0.5 for _ in range(2))
+    return forward_ad.make_dual(values.expand(x.shape).clone(), (tangent != 0) * factors)
 
 
 def is_asked() -> bool:
@@ -199,7 +200,9 @@ def _maximum(func: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any) -> 
     # of magnitudes the largest tells if any is there, also where the smallest values are asked for
     name = func.__name__
     largest = getattr(torch, name.replace("min", "max")) if name in ("amin", "min", "cummin") else func
-    return _with_tangent(out, tree_leaves(largest(tangent.abs(), *args, **kwargs))[0])
+    reached = tree_leaves(largest(tangent.abs(), *args, **kwargs))[0]
+    # of padding alone the largest is minus infinity
+    return _with_tangent(out, reached.clamp(min=0))
 
 
 def _order(func: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any) -> Any:

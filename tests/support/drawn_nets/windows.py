@@ -154,11 +154,22 @@ def _draw_interpolation(rng: random.Random, shape: Shape) -> Options:
     return options | ({"recompute_scale_factor": True} if rng.random() < 0.2 else {})
 
 
+def _is_disputed(x: Tensor, out: Tensor, options: Options) -> bool:
+    """True where an axis keeps its size by a scale that torch's forward or backward kernel ignores."""
+    keeps_size = any(n == m for n, m in zip(x.shape[2:], out.shape[2:], strict=True))
+    is_scaled = any(factor != 1 for factor in options.get("scale_factor", ()))
+    agree = options["mode"] in ("nearest-exact", "linear", "bilinear", "trilinear", "area") or (
+        options["mode"] == "nearest" and x.ndim == 4
+    )
+    return keeps_size and is_scaled and (not agree or bool(options.get("antialias")))
+
+
 @operation(_draw_interpolation, reduces=True)
 def interpolate(x, **options):
     out = F.interpolate(x, **options)
     # torch 2.13 gives every row the weights of the first where the last axis has one place
     assert not (options.get("antialias") and 1 in out.shape[2:])
+    assert not _is_disputed(x, out, options)
     # area is adaptive pooling: to one place it is a mean
     is_area = options["mode"] == "area"
     return whole(out, *[n for n, size in enumerate(out.shape[2:]) if is_area and size == 1 < x.shape[2 + n]])
