@@ -7,9 +7,6 @@ from support.drawn_nets.comparison import compare_fields, faults_of_macs
 from support.drawn_nets.nets import Branches, Do, Spec, build, draw, smaller
 from support.drawn_nets.step import OPERATIONS
 
-UNMENDED = ("max_pool",)
-"""Operations of which chains are not right or certain yet."""
-
 
 def faults(spec):
     return [f"{spec}: {fault}" for fault in compare_fields(spec).faults]
@@ -21,10 +18,7 @@ def chains_of(name, count):
     return list(islice((chain for chain in chains if chain.steps), count))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.xfail(strict=True)] * (name in UNMENDED)) for name in OPERATIONS],
-)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_chains_of_one_operation(name):
     chains = chains_of(name, 2)
     assert len(chains) == 2
@@ -34,7 +28,6 @@ def test_chains_of_one_operation(name):
     assert not {"bound", "unknown"} & statuses
 
 
-@pytest.mark.xfail(reason="units of an axis of one, and operations without a rule")
 @pytest.mark.parametrize("first", range(1000, 1045, 15))
 def test_nets_of_any_operations(first):
     specs = [draw(seed) for seed in range(first, first + 15)]
