@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -73,7 +73,7 @@ def _after(base: Dependence, value: Value, write: Write) -> Dependence:
         return None
     region = region_of(value, view)
     if region is None:
-        return _element_by_element(base, dependence, value, view)
+        return _element_by_element(base, dependence, value, view, number)
     if base is not None and number is not None:
         return base.masked(_box(_places_of(region, view, value), value), number)
     return _written(base, value, _along_dims(dependence, region, view), region, view)
@@ -83,50 +83,73 @@ def _after(base: Dependence, value: Value, write: Write) -> Dependence:
 
 
 def region_of(value: Value, view: Value) -> Region | None:
-    """The positions of a value that a view covers; None where they are not a box of evenly spaced ones."""
+    """The positions of a value that a view covers; None where they are not a box of evenly spaced ones.
+
+    Some of them may lie beyond the value, where the view does.
+    """
     of_view: list[int | None] = [None] * len(value.shape)
     steps = [1] * len(value.shape)
     for d, (size, stride) in enumerate(zip(view.shape, view.strides, strict=True)):
         if size == 1:
             continue
-        dim = _dim_along(value, stride, size, of_view)
+        dim = _dim_along(value, stride, of_view)
         if dim is None:
             return None
         of_view[dim], steps[dim] = d, stride // value.strides[dim]
     sizes = [1 if d is None else view.shape[d] for d in of_view]
-    dims = [d for d, n in enumerate(value.shape) if n > 1]
-    dims.sort(key=lambda d: -value.strides[d])
-    starts = _starts(value, view.offset - value.offset, dims, sizes, steps)
-    if starts is None:
-        return None
-    return Region(tuple(of_view), tuple([starts.get(d, 0) for d in range(len(value.shape))]), tuple(steps))
+    dims = sorted([d for d, n in enumerate(value.shape) if n > 1], key=lambda d: -value.strides[d])
+    for starts in _all_starts(value, view.offset - value.offset, dims, sizes, steps):
+        first = tuple([starts.get(d, 0) for d in range(len(value.shape))])
+        region = Region(tuple(of_view), first, tuple(steps))
+        if _stays_in_rows(value, region, dims, sizes):
+            return region
+    return None
 
 
-def _dim_along(value: Value, stride: int, size: int, of_view: Sequence[int | None]) -> int | None:
+def _dim_along(value: Value, stride: int, of_view: Sequence[int | None]) -> int | None:
     """The dimension of a value along which a view of it runs in steps of a stride."""
     free = [d for d, n in enumerate(value.shape) if n > 1 and of_view[d] is None and value.strides[d] > 0]
     fitting = [d for d in free if stride >= value.strides[d] and stride % value.strides[d] == 0]
     # the widest step that divides: a smaller one would run on into the next row
-    return max(fitting, key=lambda d: value.strides[d], default=None) if size > 1 and stride else None
+    return max(fitting, key=lambda d: value.strides[d], default=None)
 
 
-def _starts(
+def _all_starts(
     value: Value, offset: int, dims: Sequence[int], sizes: Sequence[int], steps: Sequence[int]
-) -> dict[int, int] | None:
-    """First position along each dimension, whose strides add up to an offset; None where they do not."""
+) -> Iterator[dict[int, int]]:
+    """First positions along the dimensions, whose strides add up to an offset, in every way there is."""
     if not dims:
-        return {} if offset == 0 else None
+        if offset == 0:
+            yield {}
+        return
     dim, rest = dims[0], dims[1:]
     stride = value.strides[dim]
     if stride <= 0:
-        return None
+        return
     # a view may begin before the value along a faster dimension, which the next position of this one tells
     for start in (offset // stride, offset // stride + 1):
         if -(sizes[dim] - 1) * steps[dim] <= start < value.shape[dim]:
-            others = _starts(value, offset - start * stride, rest, sizes, steps)
-            if others is not None:
-                return {dim: start, **others}
-    return None
+            for others in _all_starts(value, offset - start * stride, rest, sizes, steps):
+                yield {dim: start, **others}
+
+
+def _stays_in_rows(value: Value, region: Region, dims: Sequence[int], sizes: Sequence[int]) -> bool:
+    """True where no position beyond the value is the place of one within, such as one of the next row.
+
+    Args:
+        value: The value.
+        region: The positions.
+        dims: The dimensions of the value, slowest first.
+        sizes: Positions of the region along each dimension.
+    """
+    extent = 0
+    for dim in reversed(dims):
+        last = region.starts[dim] + region.steps[dim] * (sizes[dim] - 1)
+        if value.strides[dim] <= extent:
+            return False
+        # from the first to the last of all positions, of the value and of the region
+        extent += value.strides[dim] * (max(last, value.shape[dim] - 1) - min(region.starts[dim], 0))
+    return True
 
 
 def _along_dims(dependence: Dependent | None, region: Region, view: Value) -> Dependent | None:
@@ -195,7 +218,7 @@ def _put_within(
 
 
 def _element_by_element(
-    base: Dependent | None, patch: Dependent | None, value: Value, view: Value
+    base: Dependent | None, patch: Dependent | None, value: Value, view: Value, number: Filling | None
 ) -> Dependence:
     """A value of which a view of another layout, such as a diagonal, was written over."""
     if max(prod(value.shape), prod(view.shape)) > MOST_ELEMENTS:
@@ -206,7 +229,7 @@ def _element_by_element(
     index = np.where(written[order][rank] == places, order[rank], -1)
     parts = []
     if base is not None:
-        parts.append(base.masked(index >= 0, None))
+        parts.append(base.masked(index >= 0, number))
     if patch is not None:
         parts.append(patch.reshape([prod(view.shape)]).taken(0, index))
     return type(parts[0]).union(parts, value.shape)
