@@ -27,7 +27,8 @@ from inception_lab.measure.real_runs import prepared_on
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.report.document import Table, document
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
-from inception_lab.running.step import Request, Step
+from inception_lab.running.request import Request
+from inception_lab.running.step import Step
 from shared import REPORTS, add_output, write_csv, write_text
 
 DEVICE: Final = "cuda"

@@ -36,7 +36,7 @@ from inception_lab.measure.timing.rounds import fresh
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.report.document import Heading, Table, document
 from inception_lab.running.exclusion import one_run_at_a_time
-from inception_lab.running.step import request_of
+from inception_lab.running.request import request_of
 from shared import REPORTS, ROOT, add_output, context_line, write_csv, write_text
 
 Times = Mapping[str, Any]

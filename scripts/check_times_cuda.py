@@ -35,7 +35,8 @@ from inception_lab.measure.timing.results import NOISY
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.report.document import Heading, Table, document
 from inception_lab.running.exclusion import one_run_at_a_time
-from inception_lab.running.step import Request, Step, StepResult, request_of
+from inception_lab.running.request import Request, request_of
+from inception_lab.running.step import Step, StepResult
 from shared import REPORTS, add_output, write_csv, write_text
 
 DEVICE: Final = "cuda"

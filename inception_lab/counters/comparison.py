@@ -21,7 +21,7 @@ from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.record import Record, Row
 from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
-from inception_lab.running.step import Request
+from inception_lab.running.request import Request
 from inception_lab.tracing import tracer
 from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_soon_run
 

@@ -28,7 +28,7 @@ from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Op, Trace
 from inception_lab.running import torch_internals
-from inception_lab.running.step import Request
+from inception_lab.running.request import Request
 from inception_lab.tracing.backends import Backend
 
 Products = Callable[[Any], int | None]

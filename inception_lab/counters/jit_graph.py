@@ -16,7 +16,8 @@ from inception_lab.ir.structure import ROOT
 from inception_lab.running import torch_internals
 from inception_lab.running.inputs import Arguments
 from inception_lab.running.pytree import tensors_within
-from inception_lab.running.step import Request, prepared
+from inception_lab.running.request import Request
+from inception_lab.running.step import prepared
 from inception_lab.running.threads import followed
 from inception_lab.tracing.backends import Backend
 

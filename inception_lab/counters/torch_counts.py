@@ -26,7 +26,7 @@ from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Phase, Trace
 from inception_lab.running import torch_internals
-from inception_lab.running.step import Request
+from inception_lab.running.request import Request
 from inception_lab.tracing.backends import Backend
 from inception_lab.tracing.dispatch import KernelExecutor, Key, KnownOperation
 from inception_lab.tracing.tracer import TraceError, trace_on

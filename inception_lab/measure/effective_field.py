@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.hardware import device_name
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
+from inception_lab.running.guards import guarded, plain_tensors
 from inception_lab.running.higher_order import taken_apart
 from inception_lab.running.inputs import Inputs, arguments, with_arguments
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
-from inception_lab.running.step import guarded, plain_tensors
 from inception_lab.tracing.tracer import trace
 
 SHARES = (0.5, 0.95, 0.99)

@@ -21,10 +21,10 @@ from torch.autograd.graph import allow_mutation_on_saved_tensors
 from inception_lab.analyzers.receptive_field.field import Field
 from inception_lab.measure.positive_model import InFloat64, Positive, positive_weights
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
+from inception_lab.running.guards import guarded, plain_tensors
 from inception_lab.running.higher_order import taken_apart
 from inception_lab.running.inputs import Inputs, arguments, beside_shape, with_arguments
 from inception_lab.running.stand_ins import cpu_input
-from inception_lab.running.step import guarded, plain_tensors
 from inception_lab.tracing.tracer import takes, trace
 
 Span = tuple[int, int]

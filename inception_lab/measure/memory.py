@@ -28,7 +28,8 @@ from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer
 from inception_lab.running.pytree import tensors_within
-from inception_lab.running.step import Request, Step, request_of
+from inception_lab.running.request import Request, request_of
+from inception_lab.running.step import Step
 from inception_lab.running.threads import ModeInThread, followed
 
 CONVOLUTIONS = (

@@ -25,7 +25,7 @@ from inception_lab.measure.memory import MeasuredMemory, measure_memory
 from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of
-from inception_lab.running.step import Request, request_of
+from inception_lab.running.request import Request, request_of
 from inception_lab.tracing.tracer import trace_request
 
 Device = Literal["cpu", "cuda"]

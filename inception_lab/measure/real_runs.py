@@ -14,16 +14,9 @@ from torch import Tensor
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Phase
+from inception_lab.running.request import Request
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
-from inception_lab.running.step import (
-    Function,
-    Observer,
-    Placement,
-    Request,
-    Step,
-    prepared,
-    settled_by_running,
-)
+from inception_lab.running.step import Function, Observer, Placement, Step, prepared, settled_by_running
 from inception_lab.tracing.calls import FAILED_IN
 
 LOG_LEVEL, SILENT = "KINETO_LOG_LEVEL", "99"

@@ -1,4 +1,4 @@
-"""One pass or training step of any module: what is to be run, and the run, prepared and guarded once for all.
+"""One pass or training step of any module, prepared and guarded once for all.
 
 Tracing, measuring and counting read the same step. What it changes is put back when it is over: the
 tensors and attributes of the model, random generators, settings of the process.
@@ -6,135 +6,38 @@ tensors and attributes of the model, random generators, settings of the process.
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from inspect import signature
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_args
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.ir.trace import Kind, Mode, Phase
+from inception_lab.ir.trace import Kind, Phase
 from inception_lab.running import torch_internals
-from inception_lab.running.ambiguity import refuse_ambiguous
 from inception_lab.running.exclusion import one_run_at_a_time, private_copy
+from inception_lab.running.guards import autocast_to, guarded, no_collection
 from inception_lab.running.higher_order import taken_apart
-from inception_lab.running.inputs import Arguments, Inputs, arguments
-from inception_lab.running.losses import Loss, default_loss
+from inception_lab.running.inputs import Arguments, arguments
+from inception_lab.running.losses import default_loss
 from inception_lab.running.optimizers import (
-    MakeOptimizer,
-    NamedOptimizer,
     needs_closure,
-    optimizer_of,
     state_of,
     steady,
     stepping,
 )
 from inception_lab.running.random_numbers import seeded
+from inception_lab.running.request import Execution, Request
 from inception_lab.running.stand_ins import StandIn, meta_input, meta_twin
-from inception_lab.running.substitution import Substituted, substituted
+from inception_lab.running.substitution import Substituted
 
 LOSS, OPTIMIZER = "(loss)", "(optimizer)"
 """The paths under which their calls are reported."""
 
-Execution = Literal["eager", "compiled"]
-
-FRAMES_PER_FRAME = 3
-"""Frames on the stack, at most, for each frame of a model's own."""
-
-AUTOCAST_DTYPES = (None, torch.bfloat16, torch.float16)
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, eq=False)
-class Request:
-    """A pass or step to be run.
-
-    Attributes:
-        model: Any module, on any device.
-        inputs: Of the model's forward, see `inputs.arguments`.
-        mode: `eval` for one inference pass, `train` for forward, loss and backward.
-        loss: A function of the model's outputs that gives a scalar, in place of the default.
-        optimizer: Ends a training step; None for a step that ends with the backward pass.
-        autocast: The dtype in which autocast runs forward and loss, None without it.
-        name: Name of the model; its class where none is given.
-        execution: `eager` runs operation by operation, `compiled` what torch.compile makes of the model.
-        fast_path: True where attention takes PyTorch's fast path in inference, unless the user has switched
-            it off; else its modules run operation by operation.
-
-    Raises:
-        InceptionLabError: It is not a module, or one of the options is not known, or makes no sense beside
-            another one, or a row of integers may be a shape or not.
-    """
-
-    model: nn.Module
-    inputs: Inputs
-    mode: Mode = "eval"
-    loss: Loss | None = None
-    optimizer: NamedOptimizer | None = None
-    autocast: torch.dtype | None = None
-    name: str = ""
-    execution: Execution = "eager"
-    fast_path: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.model, nn.Module):
-            raise InceptionLabError(
-                f"a {type(self.model).__name__} is not a torch.nn.Module", hint="pass a model"
-            )
-        if self.mode not in ("eval", "train"):
-            raise InceptionLabError(f"unknown mode {self.mode!r}", hint="use 'eval' or 'train'")
-        if self.autocast not in AUTOCAST_DTYPES:
-            raise InceptionLabError(
-                f"autocast to {self.autocast}", hint="use torch.bfloat16 or torch.float16"
-            )
-        if self.optimizer is not None and self.mode != "train":
-            raise InceptionLabError("an optimizer takes no step in eval mode", hint="use mode='train'")
-        if self.execution not in get_args(Execution):
-            raise InceptionLabError(f"unknown execution {self.execution!r}", hint="use 'eager' or 'compiled'")
-        refuse_ambiguous(self.model, self.inputs)
-        object.__setattr__(self, "name", self.name or type(self.model).__name__)
-
-    @property
-    def training(self) -> bool:
-        """True where it is a training step."""
-        return self.mode == "train"
-
-
-def request_of(
-    model: nn.Module,
-    inputs: Inputs,
-    *,
-    mode: Mode = "eval",
-    loss: Loss | None = None,
-    optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
-    autocast: torch.dtype | None = None,
-    name: str = "",
-    execution: Execution = "eager",
-    fast_path: bool = False,
-) -> Request:
-    """A request with the optimizer by its name, or as the user's own function.
-
-    Args:
-        model: Any module.
-        inputs: Of its forward.
-        mode: See `Request`.
-        loss: See `Request`.
-        optimizer: `sgd`, `momentum`, `adam`, `adamw`, or a function that takes the parameters.
-        autocast: See `Request`.
-        name: See `Request`.
-        execution: See `Request`.
-        fast_path: See `Request`.
-
-    Raises:
-        InceptionLabError: See `Request`; or there is no optimizer of this name.
-    """
-    make = optimizer_of(optimizer) if optimizer is not None else None
-    return Request(model, inputs, mode, loss, make, autocast, name, execution, fast_path)
 
 
 class Placement(NamedTuple):
@@ -319,33 +222,6 @@ def settled_by_running(step: Step) -> Step:
 
 
 @contextmanager
-def guarded(
-    model: nn.Module,
-    training: bool,
-    stand_in: StandIn,
-    others: Sequence[nn.Module] = (),
-    *,
-    fast_path: bool = False,
-) -> Iterator[Substituted]:
-    """A model on stand-ins, its operations run one by one, out of reach of modes and of other threads.
-
-    Args:
-        model: Any module, on any device; it is left as it was found.
-        training: The mode to put it into.
-        stand_in: Makes what stands in for a parameter or buffer.
-        others: Modules that run with it, such as a loss.
-        fast_path: See `Request`.
-    """
-    with (
-        plain_tensors(),
-        substituted(model, training, stand_in, others) as substitutes,
-        _deep_stack(),
-        operation_by_operation(substitutes.modules, fast_path=fast_path),
-    ):
-        yield substitutes
-
-
-@contextmanager
 def prepared(
     request: Request, placement: Placement, settle: Settle = settled_without_arithmetic
 ) -> Iterator[Step]:
@@ -450,67 +326,3 @@ def _runs_on(request: Request, dtype: torch.dtype) -> bool:
         except Exception:
             return False
     return True
-
-
-def autocast_to(dtype: torch.dtype | None, device: str) -> AbstractContextManager[object]:
-    """Autocast on a kind of device, or nothing without a dtype."""
-    return nullcontext() if dtype is None else torch.autocast(device, dtype)
-
-
-@contextmanager
-def operation_by_operation(modules: Mapping[str, nn.Module], *, fast_path: bool = False) -> Iterator[None]:
-    """Switch off what hides operations: the fast path of attention unless wanted, compilation, replicas."""
-    is_enabled = torch.backends.mha.get_fastpath_enabled()
-    with ExitStack() as stack:
-        if torch_internals.DYNAMO in sys.modules:  # else nothing is compiled
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-        for module in modules.values():
-            if isinstance(module, nn.DataParallel):
-                module.device_ids = []  # a snapshot puts it back
-        torch.backends.mha.set_fastpath_enabled(is_enabled and fast_path)
-        try:
-            yield
-        finally:
-            torch.backends.mha.set_fastpath_enabled(is_enabled)
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """No garbage collection, which would release tensors at moments that no program controls."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
-_stack_limits: list[int] = []
-"""Python's limits before each guard that is in force; runs take turns, so that they are of one thread."""
-
-
-@contextmanager
-def _deep_stack() -> Iterator[None]:
-    """Room for gates and observers around the modules of a model as deep as Python lets it be."""
-    limit = sys.getrecursionlimit()
-    # several models run side by side: the room is the same for all, and a runaway recursion still ends
-    _stack_limits.append(limit)
-    sys.setrecursionlimit(FRAMES_PER_FRAME * _stack_limits[0])
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(_stack_limits.pop())
-
-
-@contextmanager
-def plain_tensors() -> Iterator[None]:
-    """Make tensors that hold data and can be differentiated, whatever mode the caller is in."""
-    with no_modes(), torch.inference_mode(False):  # those made in inference mode could not be
-        yield
-
-
-def no_modes() -> AbstractContextManager[object]:
-    """Nothing of another trace's or of somebody's dispatch mode."""
-    active = torch_internals.current_dispatch_mode() is not None
-    return torch_internals.disable_current_modes() if active else nullcontext()

@@ -13,8 +13,9 @@ from torch.nn.parameter import is_lazy
 
 from inception_lab.errors import MODEL_FAILED, InputRefused
 from inception_lab.running.bare_mode import BareMode
+from inception_lab.running.request import Request
 from inception_lab.running.stand_ins import StandIn, like_original
-from inception_lab.running.step import Request, prepared
+from inception_lab.running.step import prepared
 from inception_lab.tracing.backends import CPU, META, Backend
 from inception_lab.tracing.recorder import Adapt
 

@@ -6,14 +6,9 @@ from torch import nn
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.running.optimizers import OptimizerError
+from inception_lab.running.request import Request
 from inception_lab.running.stand_ins import NoMetaForm
-from inception_lab.running.step import (
-    Request,
-    Settle,
-    Step,
-    settled_by_running,
-    settled_without_arithmetic,
-)
+from inception_lab.running.step import Settle, Step, settled_by_running, settled_without_arithmetic
 from inception_lab.tracing.backends import CPU, Backend
 
 

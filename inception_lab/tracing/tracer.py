@@ -21,14 +21,9 @@ from inception_lab.running.fast_attention import fast_path_for_fake_tensors
 from inception_lab.running.inputs import Arguments, Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, OptimizerError
+from inception_lab.running.request import Request, request_of
 from inception_lab.running.stand_ins import NoMetaForm, is_fake
-from inception_lab.running.step import (
-    Request,
-    Step,
-    StepResult,
-    prepared,
-    request_of,
-)
+from inception_lab.running.step import Step, StepResult, prepared
 from inception_lab.running.threads import followed
 from inception_lab.tracing.assumed_cuda import (
     assuming_cuda,

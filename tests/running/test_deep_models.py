@@ -8,7 +8,7 @@ from torch import nn
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
-from inception_lab.running.step import FRAMES_PER_FRAME
+from inception_lab.running.guards import FRAMES_PER_FRAME
 
 
 def test_a_model_as_deep_as_python_lets_it_be_runs_with_gates_and_clocks():

@@ -10,7 +10,7 @@ from torch import nn
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
-from inception_lab.running.step import Request
+from inception_lab.running.request import Request
 from inception_lab.tracing.backends import CPU
 from inception_lab.tracing.tracer import trace_on
 

@@ -12,16 +12,14 @@ from support.fingerprints import fingerprint, same
 from torch import nn
 
 from inception_lab.errors import InceptionLabError
+from inception_lab.running.guards import guarded, operation_by_operation
 from inception_lab.running.optimizers import OPTIMIZERS, state_of
+from inception_lab.running.request import Request, request_of
 from inception_lab.running.stand_ins import cpu_copy, cpu_input, meta_input, meta_twin
 from inception_lab.running.step import (
     UNOBSERVED,
     Placement,
-    Request,
-    guarded,
-    operation_by_operation,
     prepared,
-    request_of,
     settled_by_running,
     settled_without_arithmetic,
 )

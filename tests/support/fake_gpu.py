@@ -16,8 +16,9 @@ from torch.profiler import ProfilerActivity, profile
 from inception_lab.measure.profile.attribution import EVALUATE
 from inception_lab.measure.real_runs import quiet_profiler
 from inception_lab.measure.timing.cuda import measure_on_cuda
+from inception_lab.running.request import request_of
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
-from inception_lab.running.step import Placement, prepared, request_of, settled_by_running
+from inception_lab.running.step import Placement, prepared, settled_by_running
 
 CPU = Placement("cpu", cpu_copy, cpu_input)
 

@@ -15,7 +15,7 @@ from inception_lab.analyzers.summary import summarise
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 from inception_lab.models.registry import create_model
-from inception_lab.running.step import Request
+from inception_lab.running.request import Request
 from inception_lab.tracing.backends import CPU
 from inception_lab.tracing.tracer import trace_on
 

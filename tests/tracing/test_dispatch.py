@@ -13,7 +13,7 @@ from torch import nn
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import create_model, list_models
-from inception_lab.running.step import Request
+from inception_lab.running.request import Request
 from inception_lab.tracing.backends import META
 from inception_lab.tracing.dispatch import CACHE_LIMIT, CACHING_EXECUTOR, CachingExecutor, KernelExecutor
 from inception_lab.tracing.tracer import trace_on

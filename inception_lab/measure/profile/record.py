@@ -35,7 +35,8 @@ from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
-from inception_lab.running.step import Request, Step, request_of
+from inception_lab.running.request import Request, request_of
+from inception_lab.running.step import Step
 
 TRACE_SUFFIX = ".trace.json.gz"
 TENSORBOARD = "tensorboard"

@@ -14,7 +14,7 @@ from inception_lab.measure.real_runs import device_of, operation_threads
 from inception_lab.measure.roofline import cache, kernels
 from inception_lab.measure.roofline.limits import Ceilings
 from inception_lab.running.exclusion import one_run_at_a_time
-from inception_lab.running.step import no_modes
+from inception_lab.running.guards import no_modes
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 SECONDS = 3.0

@@ -28,7 +28,7 @@ from inception_lab.running.exclusion import one_run_at_a_time, private_copy
 from inception_lab.running.inputs import with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer
-from inception_lab.running.step import Execution, request_of
+from inception_lab.running.request import Execution, request_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.cards import CARDS
 from inception_lab.running.optimizers import optimizer_of
-from inception_lab.running.step import Request
+from inception_lab.running.request import Request
 from inception_lab.tracing.backends import fake_backend
 from inception_lab.tracing.tracer import trace_on
 

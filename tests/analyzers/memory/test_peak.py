@@ -18,7 +18,7 @@ from inception_lab.analyzers.memory.peak import decomposed_on_meta, peak_memory
 from inception_lab.measure.memory import _tracked
 from inception_lab.running.gradient_accumulation import SumsInPlace
 from inception_lab.running.optimizers import OPTIMIZERS, optimizer_of
-from inception_lab.running.step import Request
+from inception_lab.running.request import Request
 
 FLOAT = 4
 

@@ -16,7 +16,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.measure.profile.events import layer_of, layer_range
 from inception_lab.measure.profile.ranges import run_with_ranges
 from inception_lab.measure.real_runs import failure_named, prepared_on
-from inception_lab.running.step import request_of
+from inception_lab.running.request import request_of
 
 
 class Net(nn.Module):

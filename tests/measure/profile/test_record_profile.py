@@ -15,8 +15,9 @@ import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.profile import record
 from inception_lab.measure.timing.module_state import ModuleState
+from inception_lab.running.request import request_of
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
-from inception_lab.running.step import Placement, prepared, request_of
+from inception_lab.running.step import Placement, prepared
 
 
 class Net(nn.Module):

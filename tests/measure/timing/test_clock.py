@@ -11,8 +11,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from inception_lab.measure.timing.clock import BACKWARD, OUTSIDE, CallClock, run_clocked
+from inception_lab.running.request import request_of
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
-from inception_lab.running.step import Placement, prepared, request_of, settled_by_running
+from inception_lab.running.step import Placement, prepared, settled_by_running
 
 CPU = Placement("cpu", cpu_copy, cpu_input)
 

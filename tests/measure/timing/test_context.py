@@ -9,8 +9,9 @@ from torch import nn
 import inception_lab as il
 from inception_lab.measure.timing import context
 from inception_lab.measure.timing.context import run_context
+from inception_lab.running.request import request_of
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
-from inception_lab.running.step import Placement, prepared, request_of
+from inception_lab.running.step import Placement, prepared
 
 CPU = Placement("cpu", cpu_copy, cpu_input)
 SOFTWARE = {

@@ -11,7 +11,7 @@ import inception_lab as il
 from inception_lab.measure.profile.ranges import run_with_ranges
 from inception_lab.measure.real_runs import prepared_on
 from inception_lab.running.exclusion import one_run_at_a_time
-from inception_lab.running.step import request_of
+from inception_lab.running.request import request_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -30,8 +30,9 @@ from inception_lab.measure.timing.rounds import FEWEST
 from inception_lab.measure.timing.statistics import Interval
 from inception_lab.measure.timing.table import layer_table, medians_part
 from inception_lab.metrics import METRICS
+from inception_lab.running.request import request_of
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
-from inception_lab.running.step import Placement, prepared, request_of, settled_by_running
+from inception_lab.running.step import Placement, prepared, settled_by_running
 
 CPU = Placement("cpu", cpu_copy, cpu_input)
 
