@@ -29,7 +29,8 @@ from inception_lab.running import torch_internals
 from inception_lab.running.request import Request
 from inception_lab.tracing.backends import Backend
 from inception_lab.tracing.dispatch import KernelExecutor, Key, KnownOperation
-from inception_lab.tracing.tracer import TraceError, trace_on
+from inception_lab.tracing.trace_error import TraceError
+from inception_lab.tracing.tracer import trace_on
 
 if TYPE_CHECKING:
     from torch._ops import OpOverload, OpOverloadPacket

@@ -24,7 +24,7 @@ from inception_lab.loading.user_code import user_code
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
 from inception_lab.running.inputs import CallInputs, of_each_input, of_shape
-from inception_lab.tracing.tracer import TraceError
+from inception_lab.tracing.trace_error import TraceError
 
 ModelInputs = list[tuple[int, ...] | Tensor] | CallInputs
 """One per input, batch included: a shape of the model's own dtype, or a meta tensor of another one; beside

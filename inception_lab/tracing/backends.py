@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from inception_lab.running import stand_ins, torch_internals
-from inception_lab.running.step import Placement
+from inception_lab.running.step import Placement, Step
 from inception_lab.tracing.calls import CudaMet
 from inception_lab.tracing.dispatch import CACHING_EXECUTOR, FakeExecutor, KernelExecutor, tensors_in
-from inception_lab.tracing.recorder import Adapt, Adapted, Executor
+from inception_lab.tracing.external_contents import ExternalContents
+from inception_lab.tracing.recorder import Adapt, Adapted, Executor, Recorder
 
 if TYPE_CHECKING:
     from torch._ops import OpOverload
@@ -46,6 +47,19 @@ class Backend(NamedTuple):
     most_macs: float = inf
     heeds_autocast: bool = True
     notes: tuple[str, ...] = ()
+
+
+def recorder_of(backend: Backend, step: Step, fallback: str) -> Recorder:
+    """A recorder for a step on a backend; `fallback` says why it is not meta."""
+    return Recorder(
+        backend.executor,
+        backend.adapt,
+        step.request.training,
+        backend.most_macs,
+        backend.heeds_autocast,
+        # a model that runs for real may make tensors of what it has read in its input
+        ExternalContents(step.model.originals, trusts_python=not fallback),
+    )
 
 
 def is_soon_run(state_bytes: int, macs: int) -> bool:

@@ -32,9 +32,7 @@ from inception_lab.tracing.packed_weights import (
     values_of,
 )
 from inception_lab.tracing.recorder import Recorder
-
-Owners = dict[int, tuple[Kind, str]]
-"""Kind and name of storages that belong to somebody, by id."""
+from inception_lab.tracing.storages import Owners
 
 _new: Any = tuple.__new__  # a named tuple at half the price: its own constructor is Python code
 

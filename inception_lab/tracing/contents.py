@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
 import zlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import chain
 from math import inf
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from inception_lab.formulas.sparse_layouts import is_sparse
 from inception_lab.ir.contents import packed
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Content
 from inception_lab.running.layouts import Layout, layout_of
 from inception_lab.running.step import Step
+from inception_lab.tracing.external_contents import MOST_ELEMENTS, bytes_in, has_plain_data, may_be_trained
+from inception_lab.tracing.recorder import OpRow, Recorder
+from inception_lab.tracing.storages import Owners
 
-if TYPE_CHECKING:
-    from inception_lab.tracing.build import Owners
-    from inception_lab.tracing.recorder import OpRow, Recorder
-
-MOST_ELEMENTS = 1 << 22
-"""Of a tensor whose contents are kept."""
 MOST_PACKED, MOST_PACKED_IN_ALL = 1 << 19, 1 << 22
 """Bytes of packed contents, of one storage and of a trace."""
 MOST_MASK_VALUES = 8
@@ -37,53 +31,6 @@ STATISTICS_READERS = frozenset(
     | {"cudnn_batch_norm", "miopen_batch_norm", "_batch_norm_with_update", "_batch_norm_no_update"}
 )
 """Operations that read buffers of which nothing but their size matters."""
-
-
-class ExternalContents:
-    """Contents of tensors that the model has not registered, from before they are first used.
-
-    Args:
-        originals: The tensor behind each stand-in, by the id of the stand-in.
-        trusts_python: True where Python's data is the same in every run, as no tensor can be read.
-
-    Attributes:
-        by_storage: The bytes of each storage, by its id.
-        stand_ins: Layout and original of the stand-in in each storage, by its id.
-        lost: Ids of the storages that had no data when they were met, as PyTorch has put it on meta.
-    """
-
-    def __init__(self, originals: Mapping[int, Tensor], trusts_python: bool) -> None:
-        self._originals, self._trusts_python = originals, trusts_python
-        self.by_storage: dict[int, bytes] = {}
-        self.stand_ins: dict[int, tuple[Layout, Tensor]] = {}
-        self.lost: set[int] = set()
-
-    def keep(self, storage: int, tensor: Tensor) -> None:
-        """Keep the contents of a tensor's whole storage, unless they are weights or too many."""
-        if id(tensor) in self._originals:
-            self.stand_ins[storage] = layout_of(tensor), self._originals[id(tensor)]
-        elif not self._trusts_python or _may_be_trained(tensor):
-            return
-        elif tensor.is_meta:
-            self.lost.add(storage)
-        elif _has_plain_data(tensor):
-            memory = tensor.untyped_storage()
-            # fake tensors have storages on meta
-            if memory.device.type == "cpu" and memory.nbytes() <= MOST_ELEMENTS * tensor.dtype.itemsize:
-                self.by_storage[storage] = _bytes_in(memory)
-
-
-def _has_plain_data(tensor: Tensor) -> bool:
-    return not (tensor.is_meta or tensor.is_nested or is_sparse(tensor))
-
-
-def _may_be_trained(tensor: Tensor) -> bool:
-    return tensor.requires_grad or (isinstance(tensor, torch.nn.Parameter) and tensor.dtype.is_floating_point)
-
-
-def _bytes_in(memory: torch.UntypedStorage) -> bytes:
-    # not by operations on tensors, which would be recorded, or run on fake ones
-    return ctypes.string_at(memory.data_ptr(), memory.nbytes()) if memory.nbytes() else b""
 
 
 def contents_of(recorder: Recorder, step: Step, existing: Owners) -> Iterator[Content]:
@@ -177,7 +124,7 @@ def _secondary_inputs(step: Step, existing: Owners) -> Iterator[tuple[int, tuple
 
 def _is_mask_or_index(example: Tensor) -> bool:
     """True for a few numbers, some of them different: those of a placeholder are all alike."""
-    if not _has_plain_data(example) or example.numel() > MOST_ELEMENTS:
+    if not has_plain_data(example) or example.numel() > MOST_ELEMENTS:
         return False
     if example.is_complex():  # neither, and their numbers cannot be sorted
         return False
@@ -188,7 +135,7 @@ def _is_mask_or_index(example: Tensor) -> bool:
 
 def _original_bytes(layout: Layout, original: Tensor) -> bytes | None:
     """The bytes of a stand-in's storage, with the numbers of the original."""
-    if not _has_plain_data(original) or _may_be_trained(original) or original.numel() > MOST_ELEMENTS:
+    if not has_plain_data(original) or may_be_trained(original) or original.numel() > MOST_ELEMENTS:
         return None
     try:
         laid_out = torch.empty_strided(layout.shape, layout.strides, dtype=layout.dtype, device="cpu")
@@ -200,4 +147,4 @@ def _original_bytes(layout: Layout, original: Tensor) -> bytes | None:
     # a layout or a class of tensors that cannot be copied: its contents are not known
     except (RuntimeError, TypeError):
         return None
-    return _bytes_in(laid_out.untyped_storage())
+    return bytes_in(laid_out.untyped_storage())

@@ -21,8 +21,8 @@ from inception_lab.running.gradient_accumulation import ADD, ADD_IN_PLACE, LastR
 from inception_lab.running.layouts import Layout
 from inception_lab.running.threads import ModeInThread
 from inception_lab.tracing.calls import NO_CALL, ROOT_CALL, Calls, CallState
-from inception_lab.tracing.contents import ExternalContents
 from inception_lab.tracing.dispatch import KnownOperation, tensors_in
+from inception_lab.tracing.external_contents import ExternalContents
 from inception_lab.tracing.storages import MARK, Storages
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import active_count
 from typing import Any, NamedTuple
 from weakref import ref
@@ -12,12 +12,15 @@ from torch import Tensor
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.formulas.sparse_layouts import dense_parts, has_parts, is_sparse
-from inception_lab.ir.trace import Value
+from inception_lab.ir.trace import Kind, Value
 from inception_lab.running import torch_internals
 from inception_lab.running.layouts import Layout, layout_of
 from inception_lab.running.pytree import tensors_within
 from inception_lab.running.stand_ins import NoMetaForm
-from inception_lab.tracing.contents import ExternalContents
+from inception_lab.tracing.external_contents import ExternalContents
+
+Owners = dict[int, tuple[Kind, str]]
+"""Kind and name of storages that belong to somebody, by id."""
 
 MARK = "_inception_lab_version"
 _new: Any = tuple.__new__  # a named tuple at half the price: its own constructor is Python code
@@ -169,6 +172,14 @@ class Storages:
         tensor._inception_lab_version = version  # type: ignore[attr-defined]
         self._adopted = len(self.states)
         return state.id
+
+    def adopt_all(self, tensors: Iterable[tuple[Kind, Mapping[str, Tensor]]]) -> Owners:
+        """Make all that is there before the first operation known; returns kind and name of each storage."""
+        existing: Owners = {}
+        for kind, by_name in tensors:
+            for name, tensor in by_name.items():
+                existing.setdefault(self.adopt(tensor), (kind, name))
+        return existing
 
     def storage_of(self, tensor: Tensor) -> StorageState:
         """The state of a tensor's storage; one not met before existed before the first operation."""

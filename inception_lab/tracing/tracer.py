@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -11,14 +11,12 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from inception_lab.errors import MODEL_FAILED, InceptionLabError, InputRefused
-from inception_lab.formulas.sparse_layouts import shape_of
-from inception_lab.ir.structure import ROOT
+from inception_lab.errors import InceptionLabError, InputRefused
 from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.fast_attention import fast_path_for_fake_tensors
-from inception_lab.running.inputs import Arguments, Inputs, with_arguments
+from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, OptimizerError
 from inception_lab.running.request import Request, request_of
@@ -28,22 +26,21 @@ from inception_lab.running.threads import followed
 from inception_lab.tracing.assumed_cuda import (
     assuming_cuda,
     autocast_of_cuda,
-    lacks_cuda,
     refused,
     stopping_at_cuda,
 )
-from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, is_soon_run
-from inception_lab.tracing.build import Owners, build_trace
-from inception_lab.tracing.calls import FAILED_IN, AutocastMet, CudaMet
-from inception_lab.tracing.choices import CHANCE, DrawingLayers, choice_notes, choosing_layers
-from inception_lab.tracing.contents import ExternalContents, with_python_data
-from inception_lab.tracing.dispatch import KernelExecutor, forget_old_costs, forget_when_full
+from inception_lab.tracing.backends import CPU, META, Backend, fake_backend, recorder_of
+from inception_lab.tracing.build import build_trace
+from inception_lab.tracing.calls import AutocastMet, CudaMet
+from inception_lab.tracing.dispatch import forget_old_costs, forget_when_full
 from inception_lab.tracing.lazy import lazy_layers
 from inception_lab.tracing.notes import training_notes, weight_notes
-from inception_lab.tracing.python_data import WatchPythonData
 from inception_lab.tracing.recorder import Recorder
-from inception_lab.tracing.rows_of_integers import hint_on_rows, refuse_reading, secondary_shapes
+from inception_lab.tracing.rows_of_integers import refuse_reading, secondary_shapes
+from inception_lab.tracing.second_runs import choices, with_python_data_again
 from inception_lab.tracing.settling import settle_of
+from inception_lab.tracing.storages import Owners
+from inception_lab.tracing.trace_error import TraceError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -182,56 +179,6 @@ def _trace_without_data(request: Request, device: str, prepare: Prepare) -> Trac
         return trace_on(prepare(stopping_at_cuda(fake_backend())), request)
 
 
-class TraceError(InceptionLabError):
-    """A model that raised while it was traced.
-
-    Args:
-        error: What it raised.
-        recorder: Has recorded the run.
-        name: Name of the model.
-        call: The arguments that it was called with.
-
-    Attributes:
-        reason: What it raised and where, in one line.
-        blames_meta: True where meta tensors may be to blame: the message speaks of them, or a real run
-            would tell soon.
-        lacks_cuda: True where the machine is to blame, which has no GPU.
-    """
-
-    def __init__(self, error: Exception, recorder: Recorder, name: str, call: Arguments) -> None:
-        shapes = ", ".join("x".join(map(str, shape_of(x))) for x in call.tensors.values())
-        run = f"run on an input of {shapes}" if call.tensors else "run without an input"
-        path = error.__dict__.get(FAILED_IN, "")
-        place = f" in {path}" if path else ""
-        line = _first_sentence(str(error))
-        self.reason = f"{type(error).__name__}{place}: {line}" if line else type(error).__name__
-        self.lacks_cuda = lacks_cuda(error)
-        self.blames_meta = not self.lacks_cuda and (_speaks_of_meta(error) or _is_soon_reached(recorder))
-        hint = hint_on_rows(error, call)
-        super().__init__(f"cannot {run}: {self.reason}", where=name, hint=hint, exit_code=MODEL_FAILED)
-
-
-def _first_sentence(text: str) -> str:
-    """The first line of a message; of a long one, as those of PyTorch's dispatcher, the first sentence."""
-    line = (text.strip().splitlines() or [""])[0]
-    return line.partition(". ")[0] if len(line) > _LONG else line
-
-
-_LONG = 150
-"""Characters of a line from which on its first sentence is enough."""
-
-
-def _speaks_of_meta(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, NotImplementedError) or "meta" in text or "data pointer" in text
-
-
-def _is_soon_reached(recorder: Recorder) -> bool:
-    """True where a real run gets to the same point soon, and tells if meta tensors were to blame."""
-    state_bytes = sum(state.bytes for state in recorder.storages.states if state.born is None)
-    return is_soon_run(state_bytes, sum(operation.cost.macs for operation, *_ in recorder.ops))
-
-
 def takes(model: nn.Module, inputs: Inputs, mode: Mode = "eval") -> bool:
     """Tell if a model runs on inputs: False where it raises on them or refuses them, on meta tensors.
 
@@ -269,14 +216,14 @@ def trace_on(backend: Backend, request: Request, fallback: str = "") -> Trace:
         settle = settle_of(backend, request)
         with prepared(request, backend.placement, settle) as step:
             layers.tell(step.model.modules)
-            recorder = _recorder(backend, step, fallback)
+            recorder = recorder_of(backend, step, fallback)
             trace = _record(backend, step, recorder, fallback)
         if not _reads_any(trace, recorder.storages.contents.lost):
             return trace
         # prepared anew, as the model may have kept what it made in the first run
         with prepared(request, backend.placement, settle) as step:
             layers.tell(step.model.modules)
-            return _with_python_data(backend, step, trace)
+            return with_python_data_again(backend, step, trace)
 
 
 def _reads_any(trace: Trace, storages: Set[int]) -> bool:
@@ -289,30 +236,18 @@ def _reads_any(trace: Trace, storages: Set[int]) -> bool:
     )
 
 
-def _recorder(backend: Backend, step: Step, fallback: str) -> Recorder:
-    return Recorder(
-        backend.executor,
-        backend.adapt,
-        step.request.training,
-        backend.most_macs,
-        backend.heeds_autocast,
-        # a model that runs for real may make tensors of what it has read in its input
-        ExternalContents(step.model.originals, trusts_python=not fallback),
-    )
-
-
 def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> Trace:
     recorder.notes |= dict.fromkeys((*backend.notes, *weight_notes(step.model)))
     if step.request.training:
         recorder.notes |= dict.fromkeys(training_notes(step.model))
-    existing = _adopt(recorder, step)
+    existing = recorder.storages.adopt_all(step.tensors)
     recorder.storages.expect(step.model.unregistered)
     recorder.calls.watch(step.model.modules, step.model.gates)
     try:
         result = _run(backend, step, recorder, existing)
         trace = build_trace(recorder, step, existing, result, device=backend.name, fallback=fallback)
         # once it is built, as the forward may have to run again
-        trace = _with_notes(trace, _choices(backend, step, recorder, existing))
+        trace = _with_notes(trace, choices(backend, step, recorder, existing))
         refuse_reading(trace, secondary_shapes(step.arguments))
         return trace
     except InceptionLabError:
@@ -323,88 +258,10 @@ def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> 
         recorder.release()
 
 
-class _ForwardOver(Exception):  # noqa: N818 - no fault, but the end of a run that is not to go on
-    """Raised where the forward of a training step is over."""
-
-
-class _ForwardAlone:
-    def begin(self, phase: Phase) -> None:
-        """End the run."""
-        raise _ForwardOver(phase)
-
-    def reporting(self, function: Function, path: str, kind: str) -> Function:
-        """The function itself."""
-        del path, kind
-        return function
-
-
 def _with_notes(trace: Trace, notes: Iterable[str]) -> Trace:
     """The trace with more notes."""
     context = trace.context
     return replace(trace, context=replace(context, notes=(*context.notes, *notes)))
-
-
-def _choices(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> Iterator[str]:
-    """Notes on the layers that went a way of several."""
-    drawn = step.model.generators.drawn()
-    if backend.name == CPU.name:  # elsewhere there is no data to choose by
-        inputs = [storage for storage, (kind, _) in existing.items() if kind == "input"]
-        yield from choice_notes(choosing_layers(recorder, inputs))
-    if drawn:
-        layers, drawn_again = _drawing_layers(backend, step, drawn)
-        unknown_layers = {f"{CHANCE} of {name}": [ROOT] for name in drawn_again}
-        yield from choice_notes(unknown_layers | layers)
-
-
-def _drawing_layers(
-    backend: Backend, step: Step, drawn: tuple[str, ...]
-) -> tuple[dict[str, list[str]], tuple[str, ...]]:
-    """The layers that draw from Python's and numpy's generators, as the forward runs once more.
-
-    Returns:
-        The layers, and the libraries from which numbers came: not those from which only a library drew
-        that the first run imported.
-    """
-    # an executor that counts is to count the first run alone
-    recorder = _recorder(backend._replace(executor=KernelExecutor()), step, "")
-    _adopt(recorder, step)
-    step.model.generators.seed()
-    drawing = DrawingLayers()
-    drawing.watch(step.model.modules)
-    try:
-        with backend.placement.mode, recorder, suppress(_ForwardOver):
-            step.run(_ForwardAlone())
-        drawn = step.model.generators.drawn()
-    except Exception:  # it may do something else the second time; what was seen so far holds
-        pass
-    finally:
-        recorder.release()
-    return drawing.layers, drawn
-
-
-def _with_python_data(backend: Backend, step: Step, trace: Trace) -> Trace:
-    """The trace with the contents of Python's data that was on meta when it was first met.
-
-    Its forward runs once more for that. It may fail, or go another way, as it is watched now; then such
-    contents are not known.
-    """
-    recorder = _recorder(backend, step, "")
-    _adopt(recorder, step)
-    recorder.calls.watch(step.model.modules, step.model.gates)
-    step.model.generators.seed()  # so that it goes the same way
-    watch = WatchPythonData(recorder.storages)
-    try:
-        with backend.placement.mode, recorder, watch, suppress(_ForwardOver):
-            step.run(_ForwardAlone())
-        names, data = [operation.name for operation, *_ in recorder.ops], watch.by_storage()
-    except Exception:
-        return trace
-    finally:
-        recorder.release()
-    # ids of storages are those of the first run where the same operations ran
-    if names != [op.name for op in trace.ops if op.phase == "forward"]:
-        return trace
-    return replace(trace, contents=with_python_data(trace.contents, data))
 
 
 def _run(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> StepResult:
@@ -421,15 +278,6 @@ def _run(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> 
     recorder.elsewhere["work in another process"] = run.processes
     recorder.elsewhere["work in another thread"] = recorder.storages.of_others
     return result
-
-
-def _adopt(recorder: Recorder, step: Step) -> Owners:
-    """Kind and name of the storages that exist before the first operation."""
-    existing: Owners = {}
-    for kind, tensors in step.tensors:
-        for name, tensor in tensors.items():
-            existing.setdefault(recorder.storages.adopt(tensor), (kind, name))
-    return existing
 
 
 class _Observer:

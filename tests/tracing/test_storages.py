@@ -8,7 +8,7 @@ import torch
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.running.stand_ins import NoMetaForm
-from inception_lab.tracing.contents import ExternalContents
+from inception_lab.tracing.external_contents import ExternalContents
 from inception_lab.tracing.storages import MARK, Storages
 
 

@@ -1,0 +1,99 @@
+"""Forwards that run a second time, for what the first run has not shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from inception_lab.ir.structure import ROOT
+from inception_lab.ir.trace import Phase, Trace
+from inception_lab.running.step import Step
+from inception_lab.tracing.backends import CPU, Backend, recorder_of
+from inception_lab.tracing.choices import CHANCE, DrawingLayers, choice_notes, choosing_layers
+from inception_lab.tracing.contents import with_python_data
+from inception_lab.tracing.dispatch import KernelExecutor
+from inception_lab.tracing.python_data import WatchPythonData
+from inception_lab.tracing.recorder import Recorder
+from inception_lab.tracing.storages import Owners
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _ForwardOver(Exception):  # noqa: N818 - no fault, but the end of a run that is not to go on
+    """Raised where the forward of a training step is over."""
+
+
+class _ForwardAlone:
+    def begin(self, phase: Phase) -> None:
+        """End the run."""
+        raise _ForwardOver(phase)
+
+    def reporting(self, function: Function, path: str, kind: str) -> Function:
+        """The function itself."""
+        del path, kind
+        return function
+
+
+def choices(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> Iterator[str]:
+    """Notes on the layers that went a way of several."""
+    drawn = step.model.generators.drawn()
+    if backend.name == CPU.name:  # elsewhere there is no data to choose by
+        inputs = [storage for storage, (kind, _) in existing.items() if kind == "input"]
+        yield from choice_notes(choosing_layers(recorder, inputs))
+    if drawn:
+        layers, drawn_again = _drawing_layers(backend, step, drawn)
+        unknown_layers = {f"{CHANCE} of {name}": [ROOT] for name in drawn_again}
+        yield from choice_notes(unknown_layers | layers)
+
+
+def _drawing_layers(
+    backend: Backend, step: Step, drawn: tuple[str, ...]
+) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """The layers that draw from Python's and numpy's generators, as the forward runs once more.
+
+    Returns:
+        The layers, and the libraries from which numbers came: not those from which only a library drew
+        that the first run imported.
+    """
+    # an executor that counts is to count the first run alone
+    recorder = recorder_of(backend._replace(executor=KernelExecutor()), step, "")
+    recorder.storages.adopt_all(step.tensors)
+    step.model.generators.seed()
+    drawing = DrawingLayers()
+    drawing.watch(step.model.modules)
+    try:
+        with backend.placement.mode, recorder, suppress(_ForwardOver):
+            step.run(_ForwardAlone())
+        drawn = step.model.generators.drawn()
+    except Exception:  # it may do something else the second time; what was seen so far holds
+        pass
+    finally:
+        recorder.release()
+    return drawing.layers, drawn
+
+
+def with_python_data_again(backend: Backend, step: Step, trace: Trace) -> Trace:
+    """The trace with the contents of Python's data that was on meta when it was first met.
+
+    Its forward runs once more for that. It may fail, or go another way, as it is watched now; then such
+    contents are not known.
+    """
+    recorder = recorder_of(backend, step, "")
+    recorder.storages.adopt_all(step.tensors)
+    recorder.calls.watch(step.model.modules, step.model.gates)
+    step.model.generators.seed()  # so that it goes the same way
+    watch = WatchPythonData(recorder.storages)
+    try:
+        with backend.placement.mode, recorder, watch, suppress(_ForwardOver):
+            step.run(_ForwardAlone())
+        names, data = [operation.name for operation, *_ in recorder.ops], watch.by_storage()
+    except Exception:
+        return trace
+    finally:
+        recorder.release()
+    # ids of storages are those of the first run where the same operations ran
+    if names != [op.name for op in trace.ops if op.phase == "forward"]:
+        return trace
+    return replace(trace, contents=with_python_data(trace.contents, data))
