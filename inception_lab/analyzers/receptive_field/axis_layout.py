@@ -207,7 +207,7 @@ class Geometry(NamedTuple):
         dropped_dims = {d % len(self.dims) for d in dims}
         return self._replace(dims=tuple([dim for d, dim in enumerate(self.dims) if d not in dropped_dims]))
 
-    def taken(self, dim: int, index: NDArray[np.int64]) -> Geometry:
+    def take(self, dim: int, index: NDArray[np.int64]) -> Geometry:
         """Positions of a dimension, read by a table whose dimensions replace it; -1 reads nothing."""
         dim %= len(self.dims)
         if index.ndim == 1:
@@ -219,7 +219,7 @@ class Geometry(NamedTuple):
         columns = tuple(map(plain_dim, index.shape))
         return geometry._replace(dims=(*geometry.dims[:dim], *columns, *geometry.dims[dim + 1 :]))
 
-    def accumulated(self, dim: int) -> Geometry:
+    def accumulate(self, dim: int) -> Geometry:
         """Each position of a dimension and all before it; where it carries an axis, all are the bound."""
         dim %= len(self.dims)
         size = prod(f.size for f in self.dims[dim])
@@ -259,7 +259,7 @@ class Geometry(NamedTuple):
         whole = self.collapse([-1], whole_axis).spread(-1, pattern.shape[-1])
         return whole.as_bound("a mask hides places") if self.axes_in([len(self.dims) - 1]) else whole
 
-    def mixed_channels(self, groups: int, out: int) -> Geometry:
+    def mix_channels(self, groups: int, out: int) -> Geometry:
         """Each of `out` channels, in dimension 1, depends on all channels of its group."""
         # each output channel sums over input channels, and so over an axis that a view wrote among them
         geometry = self.collapse([1]).spread(1, out)
@@ -281,13 +281,13 @@ class Geometry(NamedTuple):
         del call
         return self
 
-    @staticmethod
-    def union(values: Sequence[Geometry], shape: Sequence[int]) -> Geometry:
+    @classmethod
+    def union(cls, values: Sequence[Geometry], shape: Sequence[int]) -> Geometry:
         """The geometry of a value that depends on several, broadcast to one shape."""
         return merge(values, shape)
 
-    @staticmethod
-    def concatenated(values: Sequence[Geometry | int], dim: int) -> Geometry:
+    @classmethod
+    def concatenated(cls, values: Sequence[Geometry | int], dim: int) -> Geometry:
         """Values put together along a dimension; a number stands for as many positions that see nothing."""
         return _put_together(values, dim)
 

@@ -50,6 +50,10 @@ class Cells(NamedTuple):
         """True where an entry sees nothing, an axis for each dimension."""
         return np.asarray(self.data[..., 0] == nothing_of(self.data))
 
+    def is_same(self, other: Cells) -> bool:
+        """True where both have the same entries along the same dimensions."""
+        return self.dims == other.dims and (self.data is other.data or np.array_equal(self.data, other.data))
+
     def over(self, dims: Sequence[int], shape: Shape) -> Numbers:
         """The data with an axis for each of more dimensions, broadcast over those that are new."""
         if self.dims == tuple(dims):
@@ -264,7 +268,7 @@ def cells_side_by_side(pieces: Sequence[Cells | None], shapes: Sequence[Shape], 
         dim: The dimension.
     """
     first = next(piece for piece in pieces if piece is not None)
-    is_one = all(p is not None and p.dims == first.dims and _same(p.data, first.data) for p in pieces)
+    is_one = all(piece is not None and piece.is_same(first) for piece in pieces)
     if is_one and dim not in first.dims:
         return first
     dims = sorted({dim, *[d for piece in pieces if piece is not None for d in piece.dims]})
@@ -289,10 +293,6 @@ def _concatenate(
         for each, own, size in zip(entries, axes, sizes, strict=True)
     ]
     return np.concatenate(tables, axis=axis)
-
-
-def _same(one: Numbers, other: Numbers) -> bool:
-    return one is other or np.array_equal(one, other)
 
 
 @_for_each_axis

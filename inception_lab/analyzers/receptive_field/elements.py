@@ -132,7 +132,7 @@ class Elements(NamedTuple):
             fill = fill._replace(cells=fill.cells.gather(dim, op)) if moves_alone else None
         return self.spread(dim, out)._replace(parts=tuple(parts), fill=fill)
 
-    def taken(self, dim: int, index: NDArray[np.int64]) -> Elements:
+    def take(self, dim: int, index: NDArray[np.int64]) -> Elements:
         """Positions of a dimension, read by a table whose dimensions replace it; -1 reads nothing."""
         dim %= len(self.shape)
         shape = (*self.shape[:dim], *index.shape, *self.shape[dim + 1 :])
@@ -154,7 +154,7 @@ class Elements(NamedTuple):
         fill = self.fill and self.fill._replace(cells=self.fill.cells.take(dim, index))
         return self._replace(shape=shape, parts=tuple(parts), fill=fill)
 
-    def accumulated(self, dim: int) -> Elements:
+    def accumulate(self, dim: int) -> Elements:
         """Each position of a dimension and all before it."""
         dim %= len(self.shape)
         parts = [p._replace(cells=tuple([c.accumulate(dim) for c in p.cells])) for p in self.parts]
@@ -168,7 +168,7 @@ class Elements(NamedTuple):
         parts = join([part.reduce(reduced_dims, self.shape) for part in self.parts], shape)
         return self._replace(shape=shape, parts=parts, fill=None)
 
-    def mixed_channels(self, groups: int, out: int) -> Elements:
+    def mix_channels(self, groups: int, out: int) -> Elements:
         """Each of `out` channels, in dimension 1, depends on all channels of its group."""
         if groups == 1:
             return self.collapse([1]).spread(1, out)
@@ -240,8 +240,8 @@ class Elements(NamedTuple):
 
     # -------------------------------------------------------------------------- several values
 
-    @staticmethod
-    def union(values: Sequence[Elements], shape: Sequence[int]) -> Elements:
+    @classmethod
+    def union(cls, values: Sequence[Elements], shape: Sequence[int]) -> Elements:
         """The dependence of a value that depends on several, broadcast to one shape."""
         new_shape = tuple(shape)
         parts = [part for value in values for part in value.broadcast(new_shape).parts]
@@ -258,8 +258,8 @@ class Elements(NamedTuple):
             return self._replace(shape=shape)
         return self._renumbered({d: d + more for d in range(len(self.shape))}, shape)
 
-    @staticmethod
-    def concatenated(values: Sequence[Elements | int], dim: int) -> Elements:
+    @classmethod
+    def concatenated(cls, values: Sequence[Elements | int], dim: int) -> Elements:
         """Values put together along a dimension; a number stands for as many positions that see nothing."""
         dependent = [value for value in values if isinstance(value, Elements)]
         dim %= len(dependent[0].shape)
@@ -276,7 +276,7 @@ class Elements(NamedTuple):
         reasons = [value.bound_reason for value in dependent if value.bound_reason]
         fills = [value.fill if isinstance(value, Elements) else None for value in values]
         fill = side_by_side(fills, sizes, dim, shape)
-        return Elements(shape, join(parts, shape), reasons[0] if reasons else "", fill)
+        return cls(shape, join(parts, shape), reasons[0] if reasons else "", fill)
 
     def as_bound(self, reason: str) -> Elements:
         """The same as an upper bound, unless it is one already."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inception_lab.analyzers.receptive_field.placing import Places, picked, put
+from inception_lab.analyzers.receptive_field.placing import Places, pick, put
 from inception_lab.analyzers.receptive_field.rules.context import Dependence, Dependent, Filling, Unknown
 from inception_lab.ir.strides import row_major
 from inception_lab.ir.trace import Value
@@ -153,7 +153,7 @@ def _stays_in_rows(value: Value, region: Region, dims: Sequence[int], sizes: Seq
 
 
 def _along_dims(dependence: Dependent | None, region: Region, view: Value) -> Dependent | None:
-    """What was written, with a dimension for each of the value, of size 1 where the view has none."""
+    """The write, with a dimension for each of the value, of size 1 where the view has none."""
     if dependence is None:
         return None
     used = [d for d in region.of_view if d is not None]
@@ -173,7 +173,7 @@ def _written(
         positions = start + step * np.arange(count)
         within = np.flatnonzero((positions >= 0) & (positions < value.shape[dim]))
         # of a view that reaches beyond the value, the part that lies in it
-        patch = picked(patch, dim, within) if len(within) < count else patch
+        patch = pick(patch, dim, within) if len(within) < count else patch
         places.append(positions[within])
     if not all(map(len, places)):
         return base
@@ -210,7 +210,7 @@ def _put_within(
     if not dims:
         return patch
     dim, rest = dims[0], dims[1:]
-    rows = _put_within(picked(base, dim, places[dim]), patch, rest, places, shape)
+    rows = _put_within(pick(base, dim, places[dim]), patch, rest, places, shape)
     return put(base, rows, dim, places[dim], shape[dim])
 
 
@@ -231,7 +231,7 @@ def _element_by_element(
     if base is not None:
         parts.append(base.masked(index >= 0, number))
     if patch is not None:
-        parts.append(patch.reshape([prod(view.shape)]).taken(0, index))
+        parts.append(patch.reshape([prod(view.shape)]).take(0, index))
     return type(parts[0]).union(parts, value.shape)
 
 

@@ -65,10 +65,7 @@ def _without_gaps(row: Sequence[Cells | None], dim: int) -> Sequence[Cells | Non
     dependent = [cells for cells in row if cells is not None]
     first = dependent[0]
     # entries along the dimension are as many as a piece has places
-    is_one = dim not in first.dims and all(
-        c.dims == first.dims and (c.data is first.data or np.array_equal(c.data, first.data))
-        for c in dependent
-    )
+    is_one = dim not in first.dims and all(cells.is_same(first) for cells in dependent)
     return [first] * len(row) if is_one else row
 
 

@@ -23,7 +23,7 @@ def part(value: Dependent, dim: int, start: int, stop: int, step: int = 1) -> De
     return value.along(dim, make_op, len(range(start, min(stop, size), step)))
 
 
-def picked(value: Dependent | None, dim: int, places: Places) -> Dependent | None:
+def pick(value: Dependent | None, dim: int, places: Places) -> Dependent | None:
     """Some positions of a dimension of a value; None of one that sees nothing."""
     if value is None:
         return None
@@ -31,7 +31,7 @@ def picked(value: Dependent | None, dim: int, places: Places) -> Dependent | Non
     # a slice keeps its numbers, which a table of positions would lose
     if len(places) and len(steps) <= 1 and all(step > 0 for step in steps):
         return part(value, dim, int(places[0]), int(places[-1]) + 1, steps.pop() if steps else 1)
-    return value.taken(dim, places)
+    return value.take(dim, places)
 
 
 def put(
@@ -57,7 +57,7 @@ def put(
     index = np.arange(size)
     index[places] = size + np.arange(len(places))
     both = together([size if base is None else base, len(places) if rows is None else rows], dim)
-    return None if both is None else both.taken(dim, index)
+    return None if both is None else both.take(dim, index)
 
 
 def scattered(value: Dependent, dim: int, places: Places, size: int) -> Dependent:

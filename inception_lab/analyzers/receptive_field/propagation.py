@@ -92,8 +92,8 @@ class Place(NamedTuple):
     offset: int
 
 
-class Held(NamedTuple):
-    """The dependence of what a place held after an operation."""
+class Content(NamedTuple):
+    """The dependence of the content of a place after an operation."""
 
     dependence: Dependence
     since: int
@@ -106,7 +106,7 @@ class Propagation:
         self.trace, self.source = trace, source
         self.dependences: dict[int, Dependence] = {source: start}
         # by place, the dependence of what it held last and the operation after which it held it
-        self._newest: dict[Place, Held] = {}
+        self._newest: dict[Place, Content] = {}
         self._overwriting: dict[int, list[int]] = {}
         self._numbers: dict[int, Filling] = {}
         self._last_op = -1
@@ -130,7 +130,7 @@ class Propagation:
                     self._numbers[value] = "-inf"
 
     def _note(self, value: int) -> None:
-        self._newest[place_of(self.trace.values[value])] = Held(self.dependences[value], self._last_op)
+        self._newest[place_of(self.trace.values[value])] = Content(self.dependences[value], self._last_op)
 
     def _apply_rule(self, op: Op, inputs: Sequence[Dependence]) -> Dependence | list[Dependence]:
         dependents: list[Dependent | None] = []
@@ -178,17 +178,17 @@ class Propagation:
         return self.dependences[value]
 
     def _by_storage(self, value: Value) -> Dependence:
-        """What was held last at the same place, with what was written over it through views since."""
+        """The last content of the same place, with what was written over it through views since."""
         values = self.trace.values
-        held = self._newest.get(place_of(value), Held(None, -1))
+        content = self._newest.get(place_of(value), Content(None, -1))
         overwriting = self._overwriting.get(value.storage, [])
         # ids of operations are in order of execution
-        first = bisect_right(overwriting, held.since, key=lambda later: values[later].op or 0)
+        first = bisect_right(overwriting, content.since, key=lambda later: values[later].op or 0)
         writes = [
             Write(self.dependences[later], values[later], self._numbers.get(later))
             for later in overwriting[first:]
         ]
-        return after_writes(held.dependence, value, writes)
+        return after_writes(content.dependence, value, writes)
 
 
 def _maker(trace: Trace, value: int) -> Op | None:

@@ -10,7 +10,7 @@ from inception_lab.analyzers.receptive_field.cells import Cells, Group, groups_o
 from inception_lab.analyzers.receptive_field.elements import Elements
 from inception_lab.analyzers.receptive_field.joining import MOST_PARTS, as_one
 from inception_lab.analyzers.receptive_field.parts import HERE, Whole
-from inception_lab.analyzers.receptive_field.placing import picked, put
+from inception_lab.analyzers.receptive_field.placing import pick, put
 
 NOTHING = (0, -1)
 REDUCED, SPREAD = Whole(HERE), Whole(HERE, HERE)
@@ -113,15 +113,15 @@ def test_windows_and_padding():
 
 def test_a_union_is_that_of_the_spans():
     x = source(6)
-    shifted = x.taken(2, np.array([2, 3, 4, 5, -1, -1]))
+    shifted = x.take(2, np.array([2, 3, 4, 5, -1, -1]))
     assert row(Elements.union([x, shifted], x.shape)) == [(0, 2), (1, 3), (2, 4), (3, 5), (4, 4), (5, 5)]
 
 
 def test_parts_stay_apart_where_a_box_around_both_would_claim_pixels_of_neither():
     # columns 1 and 2 of the one part, row 2 alone: the box of both would have columns of other rows too
     x = source(3, 4)
-    columns = x.taken(3, np.array([1, 2, -1, -1]))
-    rows = x.taken(2, np.array([2, -1, -1]))
+    columns = x.take(3, np.array([1, 2, -1, -1]))
+    rows = x.take(2, np.array([2, -1, -1]))
     both = Elements.union([columns, rows], x.shape)
     assert len(both.parts) == 2
     assert spans(both, (0, 0, 0, 0)) == ((0, 2), (0, 1))
@@ -132,8 +132,8 @@ def test_parts_stay_apart_where_a_box_around_both_would_claim_pixels_of_neither(
 
 def test_many_parts_become_one_with_the_same_spans():
     x = source(5, 6)
-    pieces = [x.taken(3, np.where(np.arange(6) == k, 5 - k, -1)) for k in range(MOST_PARTS + 2)]
-    both = Elements.union([*pieces, x.taken(2, np.array([4, -1, -1, -1, -1]))], x.shape)
+    pieces = [x.take(3, np.where(np.arange(6) == k, 5 - k, -1)) for k in range(MOST_PARTS + 2)]
+    both = Elements.union([*pieces, x.take(2, np.array([4, -1, -1, -1, -1]))], x.shape)
     assert len(both.parts) <= MOST_PARTS
     assert spans(both, (0, 0, 1, 1)) == ((1, 1), (4, 4))
     assert spans(both, (0, 0, 0, 0)) == ((0, 4), (0, 5))
@@ -159,7 +159,7 @@ def test_a_statistic_spread_over_its_own_axis_is_a_part_of_its_own():
 
 def test_slices_of_an_axis_that_are_reduced_are_local_in_the_whole_of_it():
     x = source(6)
-    halves = [picked(x, 2, np.arange(start, start + 3)).collapse([2]) for start in (0, 3)]
+    halves = [pick(x, 2, np.arange(start, start + 3)).collapse([2]) for start in (0, 3)]
     both = Elements.concatenated(halves, 2)
     assert row(both) == [(0, 2), (3, 5)]
 
@@ -176,14 +176,14 @@ def test_a_view_splits_and_joins_dimensions():
 
 
 def test_a_table_of_two_dimensions_makes_windows():
-    windows = source(5).taken(2, np.array([[0, 1], [2, 3], [4, -1]]))
+    windows = source(5).take(2, np.array([[0, 1], [2, 3], [4, -1]]))
     assert windows.shape == (1, 1, 3, 2)
     assert row(windows.collapse([3]).drop([3])) == [(0, 1), (2, 3), (4, 4)]
     assert spans(windows, (0, 0, 2, 1)) == (NOTHING,)
 
 
 def test_each_position_and_all_before_it():
-    assert row(source(4).taken(2, np.array([1, 3, 0, 2])).accumulated(2)) == [(1, 1), (1, 3), (0, 3), (0, 3)]
+    assert row(source(4).take(2, np.array([1, 3, 0, 2])).accumulate(2)) == [(1, 1), (1, 3), (0, 3), (0, 3)]
 
 
 def test_masked_elements_see_nothing_and_a_softmax_leaves_them_out():
@@ -210,7 +210,7 @@ def test_pieces_side_by_side():
 
 def test_positions_written_over():
     x = source(5)
-    written = put(x, x.taken(2, np.array([0, 0])), 2, np.array([4, 1]), 5)
+    written = put(x, x.take(2, np.array([0, 0])), 2, np.array([4, 1]), 5)
     assert row(written) == [(0, 0), (0, 0), (2, 2), (3, 3), (0, 0)]
     assert row(put(None, x, 2, np.array([1, 3, 4, 6, 7]), 8)) == [
         (k, k) if k >= 0 else NOTHING for k in (-1, 0, -1, 1, 2, -1, 3, 4)
@@ -221,17 +221,17 @@ def test_positions_written_over():
 
 def test_groups_of_channels():
     x = source(4, channels=4)
-    channels = [x.taken(1, np.array([c])).taken(2, np.roll(np.arange(4), c)) for c in range(4)]
+    channels = [x.take(1, np.array([c])).take(2, np.roll(np.arange(4), c)) for c in range(4)]
     own = Elements.concatenated(channels, 1)
-    mixed = own.mixed_channels(2, 2)
+    mixed = own.mix_channels(2, 2)
     assert mixed.shape == (1, 2, 4)
     assert [spans(mixed, (0, group, 1)) for group in range(2)] == [((0, 1),), ((2, 3),)]
-    assert spans(own.mixed_channels(1, 3), (0, 2, 1)) == ((0, 3),)
+    assert spans(own.mix_channels(1, 3), (0, 2, 1)) == ((0, 3),)
 
 
 def test_a_column_of_one_matrix_without_a_number():
     # of 2 matrices for 3 rows each: what has no number in the first is blank in the first alone
-    x = source(3).reshape([1, 1, 3]).taken(1, np.zeros((2, 3), np.int64)).drop([0])
+    x = source(3).reshape([1, 1, 3]).take(1, np.zeros((2, 3), np.int64)).drop([0])
     pattern = np.ones((2, 3, 3), np.bool_)
     pattern[0, :, 1] = False
     product = x.times(pattern)
@@ -315,10 +315,10 @@ def read(pixels, dim, table):
     return np.take(padded, table, axis=dim)
 
 
-def pick(rng, state, _):
+def look_up(rng, state, _):
     dim = any_dim(rng, state)
     table = rng.integers(-1, state.shape[dim], [(3,), (4,), (2, 2)][rng.integers(3)])
-    return Sets(state.elements.taken(dim, table), read(state.pixels, dim, table))
+    return Sets(state.elements.take(dim, table), read(state.pixels, dim, table))
 
 
 def reduce(rng, state, _):
@@ -353,7 +353,7 @@ def view(rng, state, _):
 
 def accumulate(rng, state, _):
     dim = any_dim(rng, state)
-    return Sets(state.elements.accumulated(dim), np.logical_or.accumulate(state.pixels, axis=dim))
+    return Sets(state.elements.accumulate(dim), np.logical_or.accumulate(state.pixels, axis=dim))
 
 
 def hide(rng, state, _):
@@ -408,11 +408,24 @@ def overwrite(rng, state, _):
     places, rows = rng.permutation(size)[: size // 2 + 1], rng.integers(0, size, size // 2 + 1)
     pixels = state.pixels.copy()
     np.moveaxis(pixels, dim, 0)[places] = np.moveaxis(state.pixels, dim, 0)[rows]
-    elements = put(state.elements, state.elements.taken(dim, rows), dim, places, size)
+    elements = put(state.elements, state.elements.take(dim, rows), dim, places, size)
     return Sets(elements, pixels)
 
 
-OPERATIONS = (slide, pick, reduce, repeat, turn, view, accumulate, hide, multiply, add, put_beside, overwrite)
+OPERATIONS = (
+    slide,
+    look_up,
+    reduce,
+    repeat,
+    turn,
+    view,
+    accumulate,
+    hide,
+    multiply,
+    add,
+    put_beside,
+    overwrite,
+)
 
 
 @pytest.mark.parametrize("seed", range(60))

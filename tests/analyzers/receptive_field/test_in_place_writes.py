@@ -30,7 +30,7 @@ def pixels(elements):
 def elements_of(numbers):
     """Elements that see the pixels of these numbers."""
     source = Elements.identity((1, 1, len(NUMBERS)), (2,))
-    return source.taken(2, numbers.numpy()).drop([0, 1])
+    return source.take(2, numbers.numpy()).drop([0, 1])
 
 
 def written_over(view, of_value, patch_is_seen=True):

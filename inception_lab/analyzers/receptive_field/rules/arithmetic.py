@@ -208,7 +208,7 @@ def transform(op: RuleContext) -> Dependence:
 
 def running(op: RuleContext) -> Dependence:
     """Each output depends on the positions along `dim` up to its own."""
-    return op.first.accumulated(op.args.get("dim", -1)) if op.output_shape else op.first
+    return op.first.accumulate(op.args.get("dim", -1)) if op.output_shape else op.first
 
 
 def batch_norm(op: RuleContext) -> Dependence:
@@ -320,7 +320,7 @@ def _heads(value: Dependent, op: RuleContext) -> Dependent:
     if len(value.shape) < 4 or value.shape[-3] in (1, op.output_shape[-3]):
         return value
     shared = np.repeat(np.arange(value.shape[-3]), op.output_shape[-3] // value.shape[-3])
-    return value.taken(len(value.shape) - 3, shared)
+    return value.take(len(value.shape) - 3, shared)
 
 
 def _allowed(op: RuleContext) -> Pattern | None:

@@ -18,7 +18,10 @@ Constant = NDArray[Any]
 
 
 class Dependent(Protocol):
-    """What is followed of a value, such as the pixels that its elements see, in the words that rules use.
+    """A record of what a value depends on, such as the pixels that its elements see, in the words of rules.
+
+    Each method gives the record of what an operation makes of the value. An implementation may be exact, as
+    `Elements` is, or say that it is a bound by a reason, as `Geometry` does.
 
     Dimensions are counted from 0, or from -1 backwards.
     """
@@ -33,19 +36,19 @@ class Dependent(Protocol):
     def collapse(self, dims: Iterable[int], whole_axis: Callable[[int], AxisOp] = ...) -> Self:
         """Reduce over dimensions, which stay with size 1."""
 
-    def accumulated(self, dim: int) -> Self:
+    def accumulate(self, dim: int) -> Self:
         """Each position of a dimension and all before it."""
 
-    def taken(self, dim: int, index: NDArray[np.int64]) -> Self:
+    def take(self, dim: int, index: NDArray[np.int64]) -> Self:
         """Positions of a dimension by a table whose dimensions replace it; -1 reads nothing."""
 
     def masked(self, blank: NDArray[np.bool_], number: Filling | None) -> Self:
         """The same with elements, among the last dimensions, that hold a number and see nothing."""
 
-    def mixed_channels(self, groups: int, out: int) -> Self:
+    def mix_channels(self, groups: int, out: int) -> Self:
         """Each of `out` channels, in dimension 1, depends on all channels of its group."""
 
-    def made_of(self, parts: Sequence[Any]) -> Self:
+    def made_of(self, parts: Sequence[Self]) -> Self:
         """The same, known to be the union of several windows within its own."""
 
     def spread(self, dim: int, size: int) -> Self:
@@ -66,7 +69,7 @@ class Dependent(Protocol):
     def keeps(self, numbers: Sequence[str]) -> Self:
         """The same with no element known to hold another number than these."""
 
-    def filled_as(self, values: Sequence[Any], number: Filling) -> Self:
+    def filled_as(self, values: Sequence[Self], number: Filling) -> Self:
         """The same with a number, which sees nothing, wherever one of the values that made it has it."""
 
     def masked_as(self, mixed: Self) -> Self:
@@ -87,12 +90,12 @@ class Dependent(Protocol):
     def within(self, call: int) -> Self:
         """The same with the call at hand named."""
 
-    @staticmethod
-    def union(values: Sequence[Any], shape: Sequence[int]) -> Dependent:
-        """What depends on several values, broadcast to one shape."""
+    @classmethod
+    def union(cls, values: Sequence[Self], shape: Sequence[int]) -> Self:
+        """The sum of several values, broadcast to one shape."""
 
-    @staticmethod
-    def concatenated(values: Sequence[Any], dim: int) -> Dependent:
+    @classmethod
+    def concatenated(cls, values: Sequence[Self | int], dim: int) -> Self:
         """Values one after the other along a dimension; a number stands for as many that see nothing."""
 
 
@@ -142,7 +145,7 @@ class RuleContext(NamedTuple):
         return next(value for value in self.inputs if value is not None)
 
     def union(self, values: Iterable[Dependent | None], shape: Sequence[int] | None = None) -> Dependent:
-        """What depends on several of the inputs; None stands for one that sees nothing."""
+        """The sum of several of the inputs; None stands for one that sees nothing."""
         dependent = [value for value in values if value is not None]
         return type(self.first).union(dependent, self.output_shape if shape is None else shape)
 

@@ -38,7 +38,7 @@ def index_select(op: RuleContext) -> Dependence:
     places = op.constant(1)
     if places is None or op.inputs[0] is None:
         return _any_position(op, [dim])
-    return op.first.taken(dim, places.reshape(-1) % op.shapes[0][dim])
+    return op.first.take(dim, places.reshape(-1) % op.shapes[0][dim])
 
 
 def index(op: RuleContext) -> Dependence:
@@ -47,7 +47,7 @@ def index(op: RuleContext) -> Dependence:
     if op.inputs[0] is None or tables is None:
         return _any_position(op, dims)
     flat, first, places = _picked_dims(op.inputs[0], dims, tables)
-    return flat.taken(first, places)
+    return flat.take(first, places)
 
 
 def _picked_dims(
@@ -73,9 +73,9 @@ def gather(op: RuleContext) -> Dependence:
         sizes = zip(range(table.ndim), table.shape, strict=True)
         for other, size in sizes:
             value = value if other == dim else part(value, other, 0, size)
-        return value.taken(dim, row % op.shapes[0][dim])
+        return value.take(dim, row % op.shapes[0][dim])
     flat, first, places = _picked_dims(value, range(table.ndim), positions_of(table, dim))
-    return flat.taken(first, places)
+    return flat.take(first, places)
 
 
 def _row_along(table: Constant, dim: int) -> Places | None:

@@ -28,5 +28,5 @@ def recurrent_layer(op: RuleContext) -> Dependence | list[Dependence]:
 
 def _accumulated(value: Dependent, is_reversed: bool) -> Dependent:
     if not is_reversed:
-        return value.accumulated(TIME)
-    return flipped(flipped(value, (TIME,)).accumulated(TIME), (TIME,))
+        return value.accumulate(TIME)
+    return flipped(flipped(value, (TIME,)).accumulate(TIME), (TIME,))

@@ -33,9 +33,7 @@ def convolution(op: RuleContext) -> Dependence:
     source, weight, *biases = op.inputs
     parts = []
     if source is not None:
-        parts.append(
-            _along_each_axis(op, source.mixed_channels(op.args.get("groups", 1), op.output_shape[1]))
-        )
+        parts.append(_along_each_axis(op, source.mix_channels(op.args.get("groups", 1), op.output_shape[1])))
     if weight is not None:
         parts.append(_weights_of_channels(op, weight))
     parts += [
@@ -299,7 +297,7 @@ def unfolding(op: RuleContext) -> Dependence:
         return value.reshape([1])
     dim %= len(value.shape)
     count = (value.shape[dim] - size) // step + 1
-    windows = value.taken(dim, np.arange(count)[:, None] * step + np.arange(size))
+    windows = value.take(dim, np.arange(count)[:, None] * step + np.arange(size))
     rank = len(windows.shape)
     return windows.permute([d for d in range(rank) if d != dim + 1] + [dim + 1])
 
@@ -309,7 +307,7 @@ def im2col(op: RuleContext) -> Dependence:
     value = op.first if len(op.shapes[0]) == 4 else op.first.reshape([1, *op.shapes[0]])
     tables = [_window_table(op, axis, op.shapes[0][axis - 2]) for axis in range(2)]
     # from the last dimension on, so that the first keeps its place: N x C x k x h x l x w
-    value = value.taken(3, tables[1].T).taken(2, tables[0].T)
+    value = value.take(3, tables[1].T).take(2, tables[0].T)
     return value.permute([0, 1, 2, 4, 3, 5]).reshape(op.output_shape)
 
 

@@ -93,7 +93,7 @@ def _written(
         # of a position that is written twice, the last one stands
         last = len(places) - 1 - np.unique(places[::-1], return_index=True)[1]
         last.sort()
-        return put(base, None if rows is None else rows.taken(dim, last), dim, places[last], size)
+        return put(base, None if rows is None else rows.take(dim, last), dim, places[last], size)
     if rows is None:
         return base
     spread = scattered(rows, dim, places, size)
