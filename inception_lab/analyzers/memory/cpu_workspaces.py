@@ -1,9 +1,9 @@
 """Workspaces of convolutions on a CPU, by PyTorch's and oneDNN's rules.
 
 Most memory that PyTorch allocates on a CPU is a storage that outlives its operation. A convolution of
-float32 holds more while it runs (other operations that do: `cpu_temporaries`, `cpu_recurrent`): PyTorch's own kernel writes out the columns of a product (im2col), and
-oneDNN reorders source, weights and destination into blocked layouts, which keep a block of channels side by
-side, the last one padded.
+float32 holds more while it runs, as others do by `cpu_temporaries` and `cpu_recurrent`: PyTorch's own kernel
+writes out the columns of a product (im2col), and oneDNN reorders source, weights and destination into blocked
+layouts, which keep a block of channels side by side, the last one padded.
 """
 
 from __future__ import annotations

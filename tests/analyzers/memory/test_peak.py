@@ -193,6 +193,8 @@ def test_what_comes_apart_on_meta_is_traced_as_the_cpu_has_it(layer):
 
 
 UNLIKE = {
+    ("lazy", "eval"): "a lazy layer has no shape to be copied with for a real run",
+    ("lazy", "train"): "a lazy layer has no shape to be copied with for a real run",
     ("numpy", "eval"): "memory that numpy made is counted from the start",
     ("numpy", "train"): "memory that numpy made is counted from the start",
 }
@@ -201,7 +203,7 @@ PAIRS = [
     pytest.param(case, mode, id=f"{case.name}-{mode}")
     for case in HOSTILE
     for mode in ("eval", "train")
-    if not case.error_in(mode) and not case.not_yet
+    if not case.error_in(mode)
 ]
 
 
