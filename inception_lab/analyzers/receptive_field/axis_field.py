@@ -52,7 +52,7 @@ class AxisField(NamedTuple):
 
     @property
     def last(self) -> Pixels:
-        """The last one."""
+        """The last pixel that each unit along the axis sees on local paths, over all units beside it."""
         return self._ends[:, 1]
 
     @property

@@ -20,31 +20,47 @@ def numbers_of(positions: Geometry | None, along: AxisField, size: int) -> Inter
         size: Pixels of the source along the axis.
     """
     first, last = along.first, along.last
-    followed, is_certain = None, False
-    if positions is not None and along.dim is not None:
-        numbers = positions.maps[along.dim]
-        if isinstance(numbers, Interiors) and numbers.interior and len(numbers) == along.units:
-            followed, is_certain = numbers.interior, not positions.bound_reason
-    if followed:
-        if _describes(followed, is_certain, first, last, size):
-            return followed
-        if is_certain and not followed.is_aligned:
-            return followed
-    return _fitted(first, last, size) if not is_certain or followed else None
+    numbers = _from_operations(positions, along) if positions is not None else None
+    if positions is not None and numbers is not None:
+        is_certain = not positions.bound_reason
+        if _describes(numbers, is_certain, first, last, size):
+            return numbers
+        # of several centres no unit shows the three numbers, whose field spans those of all
+        if is_certain and not numbers.is_aligned:
+            return numbers
+    return _fitted(first, last, size)
+
+
+def _from_operations(positions: Geometry, along: AxisField) -> Interior | None:
+    """The numbers that operations passed on, if they did so for as many units."""
+    numbers = positions.maps[along.dim] if along.dim is not None else None
+    if not isinstance(numbers, Interiors) or len(numbers) != along.units:
+        return None
+    return numbers.interior
 
 
 def _describes(numbers: Interior, is_certain: bool, first: Pixels, last: Pixels, size: int) -> bool:
-    """True where numbers agree with the extents of all units whose windows meet no edge."""
+    """True where numbers agree with the extents of all units whose windows meet no edge.
+
+    Args:
+        numbers: Field, stride and padding.
+        is_certain: True where they follow from every operation; else the extents have to confirm them.
+        first: The first pixel that each unit sees.
+        last: The last one.
+        size: Pixels of the source along the axis.
+    """
     if numbers.stride.denominator > 1 or numbers.padding.denominator > 1:
         return is_certain  # means over phases, which no single unit shows
     begin = np.arange(len(first)) * int(numbers.stride) - int(numbers.padding)
     end = begin + numbers.field - 1
     width, is_inner = last - first + 1, (begin >= 0) & (end < size)
     is_full = is_inner & (width == numbers.field)
+    # an inner unit may see less, where branches see padding alone, but nothing beside its window
     if (is_full & (first != begin)).any() or (is_inner & (width > numbers.field)).any():
         return False
     if is_certain:
         return True
+    # one unit confirms any stride: it takes two, and none that sees pixels where its window has none
     sees_something, is_outside = last >= first, (end < 0) | (begin >= size)
     return bool(is_full.sum() >= min(2, len(first)) and not (sees_something & is_outside).any())
 

@@ -266,6 +266,13 @@ class Sets:
         itself = np.eye(height * width, dtype=np.bool_).reshape(1, 1, height, width, height, width)
         return cls(source(height, width, channels=channels), np.repeat(itself, channels, 1))
 
+    @classmethod
+    def of_pixel(cls, row, column, channels, height, width):
+        """All that is followed is what one pixel reaches."""
+        pixels = cls.of_source(channels, height, width).pixels
+        box = (slice(row, row + 1), slice(column, column + 1))
+        return cls(Elements.reach((1, channels, height, width), (2, 3), box), pixels)
+
     @property
     def shape(self):
         return self.elements.shape
@@ -428,10 +435,10 @@ OPERATIONS = (
 )
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_random_operations_see_the_hull_of_the_pixels_that_sets_hold(seed):
+def random_states(seed, start):
+    """A value after each of a row of random operations; the same row for every start of one shape."""
     rng = np.random.default_rng(seed)
-    state = Sets.of_source(int(rng.integers(1, 3)), 4, 3 + int(rng.integers(3)))
+    state = start(int(rng.integers(1, 3)), 4, 3 + int(rng.integers(3)))
     earlier, names = [state], []
     for _ in range(14):
         operation = OPERATIONS[rng.integers(len(OPERATIONS))]
@@ -441,6 +448,19 @@ def test_random_operations_see_the_hull_of_the_pixels_that_sets_hold(seed):
         state = new
         earlier.append(state)
         names.append(operation.__name__)
+        yield state, " > ".join(names)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_operations_see_the_hull_of_the_pixels_that_sets_hold(seed):
+    for state, names in random_states(seed, Sets.of_source):
         for expected, actual in zip(hulls(state.pixels), followed_hulls(state.elements), strict=True):
-            np.testing.assert_array_equal(actual, expected, str(names))
-    assert len({*names}) > 3
+            np.testing.assert_array_equal(actual, expected, names)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_operations_are_reached_by_a_pixel_as_sets_hold_it(seed):
+    for state, names in random_states(seed, partial(Sets.of_pixel, 1, 2)):
+        (cells,) = as_one(state.elements.parts, state.shape).cells
+        data = cells.over(list(range(len(state.shape))), state.shape)[..., 0]
+        np.testing.assert_array_equal(data != nothing_of(data), state.pixels[..., 1, 2], names)
