@@ -223,6 +223,8 @@ def compare_memory(
 def _notes_on_cpu(step: Trace) -> Iterator[str]:
     if not this_processor():
         yield UNKNOWN_PROCESSOR
+    if WITHOUT_FAST_PATH in step.context.notes:
+        yield WITHOUT_FAST_PATH
     if step.context.mode == "eval" and any(op.base_name == LAYER for op in step.ops):
         yield RECURRENT_INFERENCE
     if any(value.is_sparse for value in step.values):

@@ -10,6 +10,7 @@ from inception_lab.measure.hardware import this_processor
 from inception_lab.measure.memory import MeasuredMemory
 from inception_lab.measure.prediction import (
     UNKNOWN_PROCESSOR,
+    WITHOUT_FAST_PATH,
     MemoryComparison,
     PredictedMemory,
     _predicted_on_cuda,
@@ -119,3 +120,21 @@ def test_figures_of_a_cpu_have_nothing_reserved():
         "tracked_error_bytes",
         "allocator_error_bytes",
     ]
+
+
+def test_padded_sequences_traced_without_the_fast_path_are_said():
+    class Padded(nn.Module):
+        """Nested tensors, whose shapes come of the mask, in a real run."""
+
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 1)
+
+        def forward(self, x):
+            mask = torch.zeros(x.shape[:2], dtype=torch.bool)
+            mask[:, 4:] = True
+            return self.encoder(x, src_key_padding_mask=mask)
+
+    comparison = il.compare_memory(Padded(), (2, 8, 16))
+    assert comparison.errors["tracked_bytes"] > 0
+    assert WITHOUT_FAST_PATH in comparison.notes
