@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum
 from numbers import Integral, Number
 from operator import index
 from types import MappingProxyType
@@ -153,9 +154,12 @@ class Arguments(NamedTuple):
 
 
 def _value_text(value: Any) -> str:
-    """A literal as Python writes it, cut where it is long; the class of anything else."""
+    """A literal or a member of an enumeration as Python writes it, cut where it is long; else the class."""
     # another object's own text may have its address in it, and so differ from run to run
-    text = repr(value) if _is_literal(value) else f"<{type(value).__name__}>"
+    if isinstance(value, Enum):
+        text = f"{type(value).__name__}.{value.name}"
+    else:
+        text = repr(value) if _is_literal(value) else f"<{type(value).__name__}>"
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 

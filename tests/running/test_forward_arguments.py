@@ -2,6 +2,7 @@
 
 import re
 import sys
+from enum import Enum
 
 import pytest
 import torch
@@ -437,6 +438,12 @@ def test_a_budget_of_a_test_has_them(net):
         il.check_budget(net, SHAPE, kwargs={"mask": torch.ones(4, 1, 1)}, **limit)
 
 
+class Reduction(Enum):
+    """Members that would look alike by their class."""
+
+    MEAN, SUM = "mean", "sum"
+
+
 class Settings:
     """An object whose own text has its address in it."""
 
@@ -450,9 +457,10 @@ class Settings:
         (Settings(), "<Settings>"),
         ([Settings()], "<list>"),
         (torch.nn.functional.relu, "<function>"),
+        (Reduction.SUM, "Reduction.SUM"),
         (list(range(100)), f"{str(list(range(100)))[:80]}…"),
     ],
-    ids=["list", "text", "nested", "object", "objects", "function", "long"],
+    ids=["list", "text", "nested", "object", "objects", "function", "enumeration", "long"],
 )
 def test_the_text_of_an_argument_is_the_same_in_every_run(value, text):
     trace = il.trace(Receiver(), SHAPE, kwargs={"named": value})
