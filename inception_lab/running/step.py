@@ -33,6 +33,7 @@ from inception_lab.running.random_numbers import seeded
 from inception_lab.running.request import Execution, Request
 from inception_lab.running.stand_ins import StandIn, meta_input, meta_twin
 from inception_lab.running.substitution import Substituted
+from inception_lab.running.unlike_types import RefuseUnlikeTypes
 
 LOSS, OPTIMIZER = "(loss)", "(optimizer)"
 """The paths under which their calls are reported."""
@@ -319,7 +320,8 @@ def _shape_dtype(request: Request, model: Substituted) -> torch.dtype:
 
 def _runs_on(request: Request, dtype: torch.dtype) -> bool:
     """Tell if a model's forward runs on shapes of a dtype."""
-    with guarded(request.model, request.training, meta_twin), torch.no_grad():
+    refusal = RefuseUnlikeTypes()  # type: ignore[no-untyped-call]
+    with guarded(request.model, request.training, meta_twin), torch.no_grad(), refusal:
         shapes = arguments(request.inputs, dtype, meta_input)
         try:
             request.model(*shapes.args, **shapes.kwargs)

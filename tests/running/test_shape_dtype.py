@@ -37,6 +37,18 @@ class Operator(nn.Module):
         return self.project(self.spectral(self.lift(x)).relu())
 
 
+class ComplexBehindReal(nn.Module):
+    """A real layer first, while its first parameter is complex; meta kernels take either input."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(WIDTH, OUT, dtype=COMPLEX))
+        self.lift = nn.Linear(3, WIDTH)
+
+    def forward(self, x):
+        return (self.lift(x).to(COMPLEX) @ self.weight).abs()
+
+
 def macs(trace):
     return sum(op.macs for op in trace.ops)
 
@@ -50,8 +62,17 @@ def macs(trace):
         (nn.Linear(3, 2, dtype=COMPLEX), (2, 3), "complex64"),
         (nn.Conv1d(3, 2, 3, dtype=DOUBLE), (2, 3, 9), "complex128"),
         (nn.Linear(3, 2), (2, 3), "float32"),
+        (ComplexBehindReal(), (2, 3), "float32"),
     ],
-    ids=["operator's layer", "of double precision", "operator", "linear", "convolution", "real"],
+    ids=[
+        "operator's layer",
+        "of double precision",
+        "operator",
+        "linear",
+        "convolution",
+        "real",
+        "behind real",
+    ],
 )
 def test_shapes_stand_for_what_the_model_takes(model, shape, dtype):
     assert il.trace(model, shape).context.dtype == dtype
