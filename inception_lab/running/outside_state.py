@@ -10,7 +10,6 @@ dictionary of its own, such as what a real run gave, stays there.
 from __future__ import annotations
 
 import dis
-import random
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 
 from inception_lab.running import torch_internals
 from inception_lab.running.pytree import tensors_within
+from inception_lab.running.random_numbers import FoundGenerator, find_generator
 from inception_lab.running.stand_ins import is_fake
 
 DEEPEST = 4
@@ -83,11 +83,15 @@ class OutsideState:
 
     Args:
         modules: Those that run.
+
+    Attributes:
+        generators: Those of random numbers that it came across.
     """
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
         self._undo: list[Undo] = []
         self._visited: set[int] = set()
+        self.generators: list[FoundGenerator] = []
         classes: dict[type, None] = {}
         for module in modules:
             classes |= dict.fromkeys(type(module).__mro__)
@@ -125,7 +129,14 @@ class OutsideState:
         elif kind is tuple:
             for item in value:
                 self._visit(item, depth, of_model)
-        elif not isinstance(value, (type, nn.Module, Tensor)) and not _is_of_others(str(kind.__module__)):
+        elif not isinstance(value, (type, nn.Module, Tensor)):
+            self._visit_other(value, depth, of_model)
+
+    def _visit_other(self, value: Any, depth: int, of_model: bool) -> None:
+        if (generator := find_generator(value)) is not None:
+            self.generators.append(generator)
+            self._undo.append(generator.restore)
+        elif not _is_of_others(str(value.__class__.__module__)):
             self._visit_object(value, depth, of_model)
 
     def _visit_object(self, value: Any, depth: int, of_model: bool) -> None:
@@ -212,7 +223,7 @@ def _content(cell: CellType) -> Any:
 
 
 def _undo_of(value: Any, of_model: bool) -> Undo | None:
-    """What puts a container, an array or a generator back; None for anything else."""
+    """What puts a container or an array back; None for anything else."""
     if isinstance(value, dict):
         return partial(_put_mapping, value, dict(dict.items(value)), of_model)
     if isinstance(value, (list, deque)):
@@ -226,7 +237,7 @@ def _undo_of(value: Any, of_model: bool) -> Undo | None:
         return partial(_put_array, value, value.copy()) if is_small and value.flags.writeable else None
     if isinstance(value, Tensor):
         return None if of_model else _undo_of_tensor(value)
-    return _undo_of_generator(value)
+    return None
 
 
 def _undo_of_tensor(tensor: Tensor) -> Undo | None:
@@ -234,25 +245,6 @@ def _undo_of_tensor(tensor: Tensor) -> Undo | None:
     if not plain or tensor.is_inference() or tensor.nbytes > MOST_BYTES:
         return None
     return partial(_put_tensor, tensor, tensor._version, tensor.detach().clone())
-
-
-def _undo_of_generator(value: Any) -> Undo | None:
-    if isinstance(value, random.Random):
-        return partial(value.setstate, value.getstate()) if type(value) is random.Random else None
-    if isinstance(value, np.random.Generator):
-        return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
-    if isinstance(value, np.random.RandomState):
-        return partial(value.set_state, value.get_state())
-    return _undo_of_torchs_generator(value) if isinstance(value, torch.Generator) else None
-
-
-def _undo_of_torchs_generator(generator: torch.Generator) -> Undo:
-    state = generator.get_state()
-
-    def undo() -> None:
-        generator.set_state(state)
-
-    return undo
 
 
 def _is_to_be_undone(now: Iterable[Any], before: Iterable[Any], of_model: bool) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from threading import get_ident
@@ -51,6 +52,51 @@ def _seeded_state() -> _State:
     return _State(random.Random(SEED).getstate(), np.random.RandomState(SEED).get_state())
 
 
+class FoundGenerator:
+    """A generator of a model's own, or one that its forward reads, and its state as it was.
+
+    Args:
+        library: `Python` or `numpy`; empty for one of torch, whose draws a dispatch mode sees.
+        read: Returns its state.
+        write: Gives it a state.
+    """
+
+    def __init__(self, library: str, read: Callable[[], Any], write: Callable[[Any], object]) -> None:
+        self.library = library
+        self._read, self._write, self._before = read, write, read()
+
+    def has_drawn(self) -> bool:
+        """True where no dispatch mode saw that numbers came from it."""
+        # states of numpy hold arrays, which cannot be compared as a whole
+        return bool(self.library) and pickle.dumps(self._read()) != pickle.dumps(self._before)
+
+    def restore(self) -> None:
+        """Put its state back."""
+        self._write(self._before)
+
+
+def find_generator(value: Any) -> FoundGenerator | None:
+    """The generator that an object is, if it is one.
+
+    Example:
+        >>> generator = random.Random()
+        >>> own = find_generator(generator)
+        >>> _ = generator.random()
+        >>> own.library, own.has_drawn()
+        ('Python', True)
+    """
+    if type(value) is random.Random:
+        return FoundGenerator("Python", value.getstate, value.setstate)
+    if isinstance(value, np.random.Generator):
+        source = value.bit_generator
+        return FoundGenerator("numpy", lambda: source.state, lambda state: setattr(source, "state", state))
+    if isinstance(value, np.random.RandomState):
+        return FoundGenerator("numpy", value.get_state, value.set_state)
+    if isinstance(value, torch.Generator):
+        return FoundGenerator("", value.get_state, value.set_state)
+    return None
+
+
 class SeededGenerators:
     """Generators that give the same numbers in every run, until they are put back.
 
@@ -62,10 +108,17 @@ class SeededGenerators:
         self._torch = torch.get_rng_state()
         self._others = None if torch_alone else _state()
         self._new = None if torch_alone else _NewGenerators()
+        self._found: tuple[FoundGenerator, ...] = ()
         self.seed()
+
+    def add(self, generators: Iterable[FoundGenerator]) -> None:
+        """Have the numbers of these come again as well; whoever found them puts them back."""
+        self._found = tuple(generators)
 
     def seed(self) -> None:
         """Have the same numbers come once more."""
+        for generator in self._found:
+            generator.restore()
         torch.default_generator.manual_seed(SEED)
         if self._others is not None:
             _seed_others()
@@ -76,7 +129,9 @@ class SeededGenerators:
         """The libraries other than torch from which numbers came since the generators were seeded."""
         if self._others is None or self._new is None:
             return ()
-        return tuple(dict.fromkeys([*_state().drawn_since(_seeded_state()), *self._new.libraries]))
+        found = [generator.library for generator in self._found if generator.has_drawn()]
+        drawn_since_seed = _state().drawn_since(_seeded_state())
+        return tuple(dict.fromkeys([*drawn_since_seed, *self._new.libraries, *found]))
 
     def restore(self) -> None:
         """Put the generators back."""

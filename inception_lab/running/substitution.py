@@ -87,7 +87,9 @@ def substituted(
             snapshots: list[Restorable] = [generators]
             snapshots += [TrainingFlags(everything)] if trusted else map(Snapshot, everything)
             if not trusted:
-                snapshots += [ScriptedModes(everything), OutsideState(everything), Settings()]
+                outside = OutsideState(everything)
+                generators.add(outside.generators)
+                snapshots += [ScriptedModes(everything), outside, Settings()]
             substitution = _Substitution(stand_in)
             try:
                 substitution.replace_registered(modules, unregistered)

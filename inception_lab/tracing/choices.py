@@ -43,6 +43,11 @@ def choice_notes(layers: Mapping[str, Sequence[str]]) -> Iterator[str]:
         yield f"{source} may decide in {', '.join(unique[:_FEW])}{more}: {other} may run other operations"
 
 
+def reads_numbers(recorder: Recorder) -> bool:
+    """True where Python was told a number that a tensor holds."""
+    return any(torch.Tag.data_dependent_output in row[0].func.tags for row in recorder.ops)
+
+
 def choosing_layers(recorder: Recorder, inputs: Iterable[int]) -> dict[str, list[str]]:
     """The layers that read numbers of a tensor that come of the input's data or of random numbers.
 

@@ -11,7 +11,7 @@ from inception_lab.ir.structure import ROOT
 from inception_lab.ir.trace import Phase, Trace
 from inception_lab.running.step import Step
 from inception_lab.tracing.backends import CPU, Backend, recorder_of
-from inception_lab.tracing.choices import CHANCE, DrawingLayers, choice_notes, choosing_layers
+from inception_lab.tracing.choices import CHANCE, DrawingLayers, choice_notes, choosing_layers, reads_numbers
 from inception_lab.tracing.contents import with_python_data
 from inception_lab.tracing.dispatch import KernelExecutor
 from inception_lab.tracing.python_data import WatchPythonData
@@ -39,8 +39,10 @@ class _ForwardAlone:
 def choices(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> Iterator[str]:
     """Notes on the layers that went a way of several."""
     drawn = step.model.generators.drawn()
-    if backend.name == CPU.name:  # elsewhere there is no data to choose by
-        inputs = [storage for storage, (kind, _) in existing.items() if kind == "input"]
+    # elsewhere inputs have no data to choose by, but the numbers that a forward makes on the CPU do
+    has_data = backend.name == CPU.name
+    inputs = [storage for storage, (kind, _) in existing.items() if has_data and kind == "input"]
+    if has_data or reads_numbers(recorder):
         yield from choice_notes(choosing_layers(recorder, inputs))
     if drawn:
         layers, drawn_again = _drawing_layers(backend, step, drawn)

@@ -1,5 +1,6 @@
 """Forwards that go one way of several: the same one every time, and said so, with the layers."""
 
+import copy
 import random
 
 import numpy as np
@@ -114,6 +115,43 @@ def test_other_counters_and_real_runs_go_the_same_way(choose):
 def test_a_generator_without_a_seed_is_said():
     notes = il.trace(Outer(Choosing(by_new_generator)), (2, 8)).context.notes
     assert [note.partition(" may ")[0] for note in notes] == ["random numbers of numpy"]
+
+
+class OwnGenerator(nn.Module):
+    """Draws once and twice, so that a second pass with no generator put back takes another way."""
+
+    def __init__(self, generator):
+        super().__init__()
+        self.generator = generator
+        self.layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(8))
+
+    def forward(self, x):
+        for layer in self.layers:
+            if self.generator.random() < 0.5:
+                x = layer(x)
+        return x
+
+
+@pytest.mark.parametrize("library", ["Python", "numpy"])
+def test_a_generator_of_the_models_own_is_said_and_drawn_from_in_the_same_way(library):
+    model = OwnGenerator(random.Random(7) if library == "Python" else np.random.default_rng(7))
+    expected = sum(copy.deepcopy(model.generator).random(8) < 0.5) if library == "numpy" else None
+    trace = il.trace(model, (2, 8))
+    assert trace.context.notes == (f"random numbers of {library} may decide in (model): {DRAW}",)
+    if expected is not None:
+        assert macs(trace) == expected * PRODUCT
+    assert macs(il.trace(model, (2, 8), mode="train", optimizer="adam")) == macs(trace)
+    assert il.crosscheck(model, (2, 8)).record.totals["torch_macs"] == macs(trace)
+
+
+def by_a_number(_):
+    return bool(torch.bernoulli(torch.tensor(0.5)))
+
+
+def test_a_number_drawn_on_the_cpu_is_said_though_the_net_is_on_meta():
+    trace = il.trace(Outer(Choosing(by_a_number)), (2, 8))
+    assert trace.context.device == "meta"
+    assert trace.context.notes == (f"random numbers may decide in parts.0: {DRAW}",)
 
 
 def test_each_layer_by_what_it_draws():
