@@ -42,7 +42,9 @@ def written_over(view, of_value, patch_is_seen=True):
     number = patch if patch_is_seen else torch.full_like(patch, -1)
     target.copy_(number)
     write = Write(elements_of(patch) if patch_is_seen else None, value_of(target))
-    return pixels(after_writes(base, value_of(value), [write])), value.numpy()
+    followed = after_writes(base, value_of(value), [write])
+    # what does not depend on the source any more sees nothing
+    return np.full(value.shape, -1) if followed is None else pixels(followed), value.numpy()
 
 
 def whole(memory):
@@ -89,6 +91,48 @@ def test_a_value_after_a_write_through_a_view(value, view):
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_value_after_a_number_is_written_through_a_view(view):
     followed, real = written_over(VIEWS[view], block, patch_is_seen=False)
+    np.testing.assert_array_equal(followed, real)
+
+
+SHAPES = ((4, 6, 10), (24, 10), (240,), (4, 6, 5, 2), (4, 60))
+
+
+def random_view(rng):
+    """A view of the memory by a row of slices, transpositions and diagonals."""
+    shape = SHAPES[rng.integers(len(SHAPES))]
+    numbers = rng.integers(0, 1000, (int(rng.integers(1, 5)), 4)).tolist()
+
+    def view(memory):
+        tensor = memory.view(shape)
+        for kind, *choices in numbers:
+            tensor = view_of(tensor, kind % 6, *choices) if tensor.ndim else tensor
+        return tensor
+
+    return view
+
+
+def view_of(tensor, kind, first, second, third):
+    dim, other = first % tensor.ndim, second % tensor.ndim
+    size = tensor.shape[dim]
+    start = second % size
+    if kind == 0:
+        return tensor.narrow(dim, start, 1 + third % (size - start))
+    if kind == 1:
+        return tensor[(slice(None),) * dim + (slice(start, None, 1 + third % 3),)]
+    if kind == 2:
+        return tensor.select(dim, start)
+    if kind == 3:
+        return tensor.transpose(dim, other)
+    if kind == 4 and dim != other:
+        return tensor.diagonal(dim1=dim, dim2=other)
+    return tensor.unsqueeze(dim)
+
+
+@pytest.mark.parametrize("patch_is_seen", [True, False], ids=["a tensor", "a number"])
+@pytest.mark.parametrize("seed", range(100))
+def test_a_random_value_after_a_write_through_a_random_view(seed, patch_is_seen):
+    rng = np.random.default_rng(seed)
+    followed, real = written_over(random_view(rng), random_view(rng), patch_is_seen)
     np.testing.assert_array_equal(followed, real)
 
 
