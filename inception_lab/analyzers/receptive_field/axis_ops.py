@@ -325,8 +325,8 @@ def edge_padding(size: int, lead: int, trail: int, mode: str) -> AxisOp:
 
     def taps() -> IntArray:
         # numpy pads by a negative width no more than PyTorch pads an empty axis
-        added = max(lead, 0), max(trail, 0)
-        positions: IntArray = np.pad(np.arange(size), added, mode=_NUMPY_MODES[mode])  # type: ignore[call-overload]
+        widths = max(lead, 0), max(trail, 0)
+        positions: IntArray = np.pad(np.arange(size), widths, mode=_NUMPY_MODES[mode])  # type: ignore[call-overload]
         return positions[max(-lead, 0) : len(positions) - max(-trail, 0), None]
 
     length = size + lead + trail

@@ -76,7 +76,7 @@ def _after(base: Dependence, value: Value, write: Write) -> Dependence:
         return _element_by_element(base, dependence, value, view, number)
     if base is not None and number is not None:
         return base.masked(_box(_places_of(region, view, value), value), number)
-    return _written(base, value, _along_dims(dependence, region, view), region, view)
+    return _overwrite_box(base, value, _along_dims(dependence, region, view), region, view)
 
 
 # ------------------------------------------------------------------------------ a box of positions
@@ -156,14 +156,14 @@ def _along_dims(dependence: Dependent | None, region: Region, view: Value) -> De
     """The write, with a dimension for each of the value, of size 1 where the view has none."""
     if dependence is None:
         return None
-    used = [d for d in region.of_view if d is not None]
-    dropped = dependence.drop([d for d in range(len(view.shape)) if d not in used])
-    order = sorted(used)
-    arranged = dropped.permute([order.index(d) for d in used]) if used else dropped
-    return arranged.reshape([1 if d is None else view.shape[d] for d in region.of_view])
+    view_dims = [d for d in region.of_view if d is not None]
+    view_rows = dependence.drop([d for d in range(len(view.shape)) if d not in view_dims])
+    order = sorted(view_dims)
+    rows = view_rows.permute([order.index(d) for d in view_dims]) if view_dims else view_rows
+    return rows.reshape([1 if d is None else view.shape[d] for d in region.of_view])
 
 
-def _written(
+def _overwrite_box(
     base: Dependent | None, value: Value, patch: Dependent | None, region: Region, view: Value
 ) -> Dependent | None:
     """A value with a box of its positions written over, one dimension within the other."""

@@ -103,13 +103,13 @@ def where(op: RuleContext) -> Dependence:
     blank = blank.astype(bool)
     first, second = (_broadcast(value, op) for value in op.inputs[1:3])
     fills = [op.args.get("self", op.constant(1)), op.args.get("other", op.constant(2))]
-    chosen = []
+    branches = []
     # a branch is blank wherever the other is chosen
     if first is not None:
-        chosen.append(first.masked(~blank, _number_of(fills[1]) if second is None else None))
+        branches.append(first.masked(~blank, _number_of(fills[1]) if second is None else None))
     if second is not None:
-        chosen.append(second.masked(blank, _number_of(fills[0]) if first is None else None))
-    return op.union(chosen)
+        branches.append(second.masked(blank, _number_of(fills[0]) if first is None else None))
+    return op.union(branches)
 
 
 def _broadcast(value: Dependent | None, op: RuleContext) -> Dependent | None:

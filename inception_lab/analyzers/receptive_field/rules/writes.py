@@ -37,11 +37,10 @@ def index_put(op: RuleContext) -> Dependence:
     flat_base = base and base.permute(order).reshape([*before, prod(sizes), *after])
     flat_rows = rows and op.union([rows], [*before, *places.shape, *after])
     flat_rows = flat_rows and flat_rows.reshape([*before, places.size, *after])
-    written = _written(op, flat_base, flat_rows, first, places.ravel(), prod(sizes))
-    if written is None:
+    result = _overwrite(op, flat_base, flat_rows, first, places.ravel(), prod(sizes))
+    if result is None:
         return None
-    moved = written.reshape([shape[d] for d in order])
-    return moved.permute([order.index(d) for d in range(len(order))])
+    return result.reshape([shape[d] for d in order]).permute([order.index(d) for d in range(len(order))])
 
 
 def _blank_at(places: Places, dims: Sequence[int], shape: Sequence[int]) -> NDArray[np.bool_]:
@@ -63,7 +62,7 @@ def index_write(op: RuleContext) -> Dependence:
     if rows is not None:
         # `index_fill` writes a single number to all positions
         rows = op.union([rows], (*op.output_shape[:dim], places.size, *op.output_shape[dim + 1 :]))
-    return _written(op, op.inputs[0], rows, dim, places.reshape(-1) % size, size)
+    return _overwrite(op, op.inputs[0], rows, dim, places.reshape(-1) % size, size)
 
 
 def scatter(op: RuleContext) -> Dependence:
@@ -80,11 +79,11 @@ def scatter(op: RuleContext) -> Dependence:
     places = flat_places(positions_of(table, dim), op.output_shape).ravel()
     size = prod(op.output_shape)
     base = None if op.inputs[0] is None else op.inputs[0].reshape([size])
-    written = _written(op, base, rows, 0, places, size)
-    return None if written is None else written.reshape(op.output_shape)
+    result = _overwrite(op, base, rows, 0, places, size)
+    return None if result is None else result.reshape(op.output_shape)
 
 
-def _written(
+def _overwrite(
     op: RuleContext, base: Dependent | None, rows: Dependent | None, dim: int, places: Places, size: int
 ) -> Dependent | None:
     """Positions of a dimension of a value written over, or added to where the operation adds."""
