@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from inception_lab.analyzers.receptive_field.axis_ops import AxisOp
 from inception_lab.analyzers.receptive_field.cells import Cells, Numbers, Shape, gaps_of, groups_of
 from inception_lab.analyzers.receptive_field.fills import Fill, after_write, of_any, side_by_side
-from inception_lab.analyzers.receptive_field.joining import join
+from inception_lab.analyzers.receptive_field.joining import join, without_empty
 from inception_lab.analyzers.receptive_field.meeting import local_in_part, parts_side_by_side, spread_back
 from inception_lab.analyzers.receptive_field.parts import Part
 from inception_lab.analyzers.receptive_field.rules.context import Filling
@@ -130,7 +130,7 @@ class Elements(NamedTuple):
         if fill and dim in fill.cells.dims:
             moves_alone = op.taps.shape[1] == 1 and gaps is None
             fill = fill._replace(cells=fill.cells.gather(dim, op)) if moves_alone else None
-        return self.spread(dim, out)._replace(parts=tuple(parts), fill=fill)
+        return self.spread(dim, out)._replace(parts=without_empty(parts), fill=fill)
 
     def take(self, dim: int, index: NDArray[np.int64]) -> Elements:
         """Positions of a dimension, read by a table whose dimensions replace it; -1 reads nothing."""
@@ -152,7 +152,7 @@ class Elements(NamedTuple):
             moved = part.moved(cells, renumber).place_where_it_differs(several)
             parts.append(moved.blank(gaps).canonical())
         fill = self.fill and self.fill._replace(cells=self.fill.cells.take(dim, index))
-        return self._replace(shape=shape, parts=tuple(parts), fill=fill)
+        return self._replace(shape=shape, parts=without_empty(parts), fill=fill)
 
     def accumulate(self, dim: int) -> Elements:
         """Each position of a dimension and all before it."""
@@ -206,7 +206,7 @@ class Elements(NamedTuple):
 
     def _without(self, mask: Cells) -> Elements:
         """The same with elements that see nothing wherever a mask is true."""
-        return self._replace(parts=tuple([part.blank(mask).canonical() for part in self.parts]))
+        return self._replace(parts=without_empty([part.blank(mask).canonical() for part in self.parts]))
 
     def masked_as(self, mixed: Elements) -> Elements:
         """A softmax of this: what it mixes, but 0 where this is minus infinity."""
@@ -244,12 +244,12 @@ class Elements(NamedTuple):
     def union(cls, values: Sequence[Elements], shape: Sequence[int]) -> Elements:
         """The dependence of a value that depends on several, broadcast to one shape."""
         new_shape = tuple(shape)
-        parts = [part for value in values for part in value.broadcast(new_shape).parts]
+        parts = without_empty([part for value in values for part in value.broadcast(new_shape).parts])
         reasons = [value.bound_reason for value in values if value.bound_reason]
         fills = [value.broadcast(new_shape).fill for value in values]
         fill = fills[0] if len(fills) == 1 else None
-        parts = spread_back(parts, new_shape) if len(parts) > 1 else parts
-        return Elements(new_shape, join(parts, new_shape), reasons[0] if reasons else "", fill)
+        joined = join(spread_back(parts, new_shape), new_shape) if len(parts) > 1 else parts
+        return Elements(new_shape, joined, reasons[0] if reasons else "", fill)
 
     def broadcast(self, shape: Shape) -> Elements:
         """The same repeated along dimensions of size 1, and along new ones before the first."""

@@ -29,6 +29,16 @@ def join(parts: Sequence[Part], shape: Shape) -> tuple[Part, ...]:
     return tuple(joined)
 
 
+def without_empty(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts in which some element sees something, or one of them where there is none.
+
+    A part that was cut off would go on as a local path by which nothing is seen.
+    """
+    if len(parts) < 2:
+        return tuple(parts)
+    return tuple([part for part in parts if not part.sees_nothing] or parts[:1])
+
+
 def _joined(parts: Sequence[Part], shape: Shape, most: int = MOST_PARTS) -> list[Part]:
     """Parts of one kind, those as one that can be."""
     remaining: list[Part] = []

@@ -55,6 +55,11 @@ class Part(NamedTuple):
         """True for each axis that is seen as a whole."""
         return tuple([ways is not None for ways in self.whole])
 
+    @property
+    def sees_nothing(self) -> bool:
+        """True where no element sees anything."""
+        return self.has_gaps and any(cells.nothing.all() for cells in self.cells)
+
     def moved(self, cells: Iterable[Cells], renumber: Callable[[int], Iterable[int]]) -> Part:
         """The same with cells in other dimensions, and the places in those that a dimension becomes."""
         places = [frozenset(new for d in dims for new in renumber(d)) for dims in self.places]
