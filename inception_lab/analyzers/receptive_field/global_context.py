@@ -39,7 +39,7 @@ def _layer(trace: Trace, way: Whole) -> Call:
     if len(common) == len(path):
         return reducing
     inner = path[len(common)]
-    is_gate = not inner.leaf or not common[-1].path or common[-1] is not spreading[-1]
+    is_gate = not inner.leaf or not common[-1].path
     return inner if is_gate else common[-1]
 
 
