@@ -61,7 +61,7 @@ def _by_axes(elements: Elements, geometry: Geometry, axes: Sequence[int]) -> Lay
     if geometry.shape != elements.shape:
         return None
     digits = [(d, f) for d, dim in enumerate(geometry.dims) for f in dim]
-    rows = [_digits_of(axis, digits, len(geometry.dims)) for axis in range(len(axes))]
+    rows = [_digits_of(axis, digits) for axis in range(len(axes))]
     for axis, row in enumerate(rows):
         if not _places_beside_channels(elements, axis) <= {digits[k][0] for k in row}:
             return None
@@ -82,7 +82,7 @@ def _with_other_dims(
     ]
 
 
-def _digits_of(axis: int, digits: Sequence[tuple[int, Factor]], rank: int) -> list[int]:
+def _digits_of(axis: int, digits: Sequence[tuple[int, Factor]]) -> list[int]:
     """The digits that make up the units along an axis, slowest first."""
     # an axis of one position may be told of any dimension of size 1
     own = [k for k, (_, f) in enumerate(digits) if f.axis == axis and f.size > 1]
@@ -93,16 +93,30 @@ def _digits_of(axis: int, digits: Sequence[tuple[int, Factor]], rank: int) -> li
         # copies that share a dimension with the axis alone are units of it
         if all(digits[k][1].axis in (axis, NO_AXIS) for k in row):
             return row
-    if len(dims) > 1 and rank > 2:
-        # positions that a view wrote among the channels belong to the unit that holds those channels
-        own = [k for k in own if digits[k][0] != CHANNELS]
+    # positions that a view wrote among the channels belong to the unit that holds those channels
+    beside_channels = _beside_channels(dims)
+    own = [k for k in own if digits[k][0] in beside_channels]
     return sorted(own, key=lambda k: -digits[k][1].step)
 
 
 def _places_beside_channels(elements: Elements, axis: int) -> set[int]:
     """The dimensions that hold several places of an axis, channels apart where there are others."""
-    dims = {d for part in elements.parts for d in part.places[axis] if elements.shape[d] > 1}
-    return dims - {CHANNELS} or dims
+    dims = {
+        # along places that all see the same no other layout would tell more
+        d
+        for part in elements.parts
+        for d in part.places[axis] & set(part.cells[axis].dims)
+        if elements.shape[d] > 1
+    }
+    return _beside_channels(dims)
+
+
+def _beside_channels(dims: set[int]) -> set[int]:
+    """Dimensions without that of channels, in which a view may have written places of those behind it.
+
+    In windows of tokens the first dimension holds windows, the second tokens: there are no channels there.
+    """
+    return dims - {CHANNELS} if max(dims, default=0) > CHANNELS else dims
 
 
 def _place_dims(elements: Elements, axes: Sequence[int]) -> list[int]:
@@ -112,7 +126,7 @@ def _place_dims(elements: Elements, axes: Sequence[int]) -> list[int]:
         for axis in range(len(elements.parts[0].places))
     ]
     if len(elements.shape) > CHANNELS + 1:
-        along = [dims - {CHANNELS} or dims for dims in along]
+        along = [_beside_channels(dims) for dims in along]
     dims = set().union(*along)
     behind_channels = list(range(CHANNELS + 1, len(elements.shape)))
     # in the source's own layout a dimension may hold an axis that nothing tells apart any more
