@@ -64,6 +64,7 @@ def _both(one: Part, other: Part, shape: Shape) -> Part | None:
     for a, b in zip(one.cells, other.cells, strict=True):
         if a is b or (a.dims == b.dims and a.data is b.data):
             cells.append(a)
+        # dimensions of neither alone would make a table of both, of rows times columns say
         elif set(a.dims) <= set(b.dims) or set(b.dims) <= set(a.dims):
             dims = a.dims if len(a.dims) > len(b.dims) else b.dims
             cells.append(Cells(dims, np.maximum(a.over(dims, shape), b.over(dims, shape))))

@@ -16,6 +16,7 @@ def spread_back(parts: Sequence[Part], shape: Shape) -> list[Part]:
     """Parts of one value, those marked that spread a single position over an axis, all of which it sees."""
     marked = list(parts)
     for axis in range(len(parts[0].cells)):
+        # parts whose places along the axis differ: without such a part nothing tells places of it apart
         spanning = [p for p in parts if p.whole[axis] is None and p.places[axis] & set(p.cells[axis].dims)]
         if not spanning:
             continue
@@ -25,6 +26,7 @@ def spread_back(parts: Sequence[Part], shape: Shape) -> list[Part]:
             ways = part.whole[axis]
             if ways is not None:
                 spread = frozenset([Whole(w.reduced_in, HERE) if w.spread_in is None else w for w in ways])
+            # a window as wide as the axis reduces over it too, if it leaves a single place
             elif not any(shape[d] > 1 for d in part.places[axis]) and _sees(cells, widest):
                 spread = frozenset({Whole(HERE, HERE)})
             else:
