@@ -158,8 +158,8 @@ def _is_disputed(x: Tensor, out: Tensor, options: Options) -> bool:
     """True where an axis keeps its size by a scale that torch's forward or backward kernel ignores."""
     keeps_size = any(n == m for n, m in zip(x.shape[2:], out.shape[2:], strict=True))
     is_scaled = any(factor != 1 for factor in options.get("scale_factor", ()))
-    agree = options["mode"] in ("nearest-exact", "linear", "bilinear", "trilinear", "area") or (
-        options["mode"] == "nearest" and x.ndim == 4
+    agree = options["mode"] in ("linear", "bilinear", "trilinear", "area") or (
+        options["mode"].startswith("nearest") and x.ndim == 4
     )
     return keeps_size and is_scaled and (not agree or bool(options.get("antialias")))
 
