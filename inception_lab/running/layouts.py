@@ -47,10 +47,11 @@ def intern_layout(
 
 def layout_of(tensor: Tensor) -> Layout:
     """The layout of a tensor; a sparse one has -1 for strides, and a nested one the layout of its buffer."""
+    device = "meta" if tensor.is_meta else tensor.device.type
     if tensor.is_nested:
-        return intern_layout((tensor.numel(),), (1,), tensor.dtype, tensor.device.type)
+        return intern_layout((tensor.numel(),), (1,), tensor.dtype, device)
     strides = (-1,) * tensor.dim() if is_sparse(tensor) else tensor.stride()
-    return intern_layout(tensor.shape, strides, tensor.dtype, tensor.device.type)
+    return intern_layout(tensor.shape, strides, tensor.dtype, device)
 
 
 def dense_layout(shape: Sequence[int], dtype: torch.dtype) -> Layout:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
+_ScriptModule = torch.jit.ScriptModule
+
 
 def is_scripted(module: nn.Module) -> bool:
     """True for a module that TorchScript runs."""
-    return isinstance(module, torch.jit.ScriptModule)
+    return isinstance(module, _ScriptModule)
 
 
-def modules_that_own_tensors(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def modules_that_own_tensors(path: str, module: nn.Module) -> Iterable[tuple[str, nn.Module]]:
     """The module itself, and those within one that is scripted, with their paths."""
-    if is_scripted(module):
-        yield from module.named_modules(prefix=path)
-    else:
-        yield path, module
+    return module.named_modules(prefix=path) if is_scripted(module) else ((path, module),)
 
 
 class ScriptedModes:

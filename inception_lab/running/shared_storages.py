@@ -30,13 +30,28 @@ class Region(NamedTuple):
         return self.storage == other.storage and other.begin <= self.begin and self.end <= other.end
 
 
-def region_of(tensor: Tensor) -> Region | None:
-    """The stretch of its storage that a tensor reaches over; None where it has no single one, or no sizes."""
-    if is_lazy(tensor) or tensor.is_nested or not tensor.numel():
+def storage_identity(tensor: Tensor) -> int | None:
+    """Identity of the storage of a tensor; None where it has no single one, or no sizes."""
+    if is_lazy(tensor) or tensor.is_nested:
         return None
     try:
-        storage = tensor.untyped_storage()._cdata
+        identity: int = tensor.untyped_storage()._cdata
     except (NotImplementedError, RuntimeError):  # of a sparse tensor; of a subclass that wraps others
+        return None
+    return identity
+
+
+def is_part_of_any(tensor: Tensor, others: Iterable[Tensor]) -> bool:
+    """Tell if a tensor lies within the stretch of its storage that one of the others reaches over."""
+    region = region_of(tensor)
+    regions = filter(None, map(region_of, others))
+    return region is not None and any(region.is_within(other) for other in regions)
+
+
+def region_of(tensor: Tensor) -> Region | None:
+    """The stretch of its storage that a tensor reaches over; None where it has no single one, or no sizes."""
+    storage = storage_identity(tensor)
+    if storage is None or not tensor.numel():
         return None
     begin = int(tensor.storage_offset())
     reach = sum(stride * (size - 1) for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
@@ -75,7 +90,12 @@ class SharedStorages:
 
 def _overlaps(tensors: Mapping[int, Tensor]) -> Mapping[int, Region]:
     """The union of what overlaps with each tensor, by the tensor's identity; none where it stands alone."""
-    regions = [(region, id) for id, tensor in tensors.items() if (region := region_of(tensor))]
+    by_storage: dict[int | None, list[int]] = {}
+    for id, tensor in tensors.items():
+        by_storage.setdefault(storage_identity(tensor), []).append(id)
+    # hardly any model has two tensors in one storage, so that stretches are worked out for these alone
+    neighbours = [id for ids in by_storage.values() if len(ids) > 1 for id in ids]
+    regions = [(region, id) for id in neighbours if (region := region_of(tensors[id]))]
     by_place = sorted(((*region, str(tensors[id].dtype)), id) for region, id in regions)
     shared: dict[int, Region] = {}
     for (storage, _), members in groupby(by_place, key=lambda entry: (entry[0][0], entry[0][3])):

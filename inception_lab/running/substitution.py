@@ -153,7 +153,7 @@ class _Substitution:
         unregistered = list(unregistered)
         everything = (*modules.values(), *unregistered)
         owners = [owner for module in everything for _, owner in modules_that_own_tensors("", module)]
-        registries = [registry for owner in owners for registry in (owner._parameters, owner._buffers)]
+        registries = [r for owner in owners for r in (owner._parameters, owner._buffers) if r]
         self._shared_storages = SharedStorages(t for r in registries for t in r.values() if t is not None)
         for path, module in modules.items():
             self._replace_of(path, module, self.parameters, self.buffers)
@@ -165,8 +165,10 @@ class _Substitution:
         self, path: str, module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor]
     ) -> None:
         for place, owner in modules_that_own_tensors(path, module):
-            self._replace(owner._parameters, place, parameters)
-            self._replace(owner._buffers, place, buffers)
+            if owner._parameters:
+                self._replace(owner._parameters, place, parameters)
+            if owner._buffers:
+                self._replace(owner._buffers, place, buffers)
 
     def _replace(self, tensors: dict[str, Any], path: str, stand_ins: dict[str, Tensor]) -> None:
         for name, tensor in tensors.items():

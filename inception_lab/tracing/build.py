@@ -17,7 +17,7 @@ from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Call, Context, Kind, Op, Storage, Trace
 from inception_lab.running.layouts import layout_of
 from inception_lab.running.scripted import is_scripted
-from inception_lab.running.shared_storages import Region, region_of
+from inception_lab.running.shared_storages import is_part_of_any, storage_identity
 from inception_lab.running.step import Step, StepResult
 from inception_lab.tracing.calls import class_name
 from inception_lab.tracing.contents import contents_of
@@ -180,14 +180,15 @@ def _calls(recorder: Recorder, step: Step, packed: Sequence[PackedWeight]) -> It
     """Module calls in order of execution, then the modules that were never called."""
     modules = step.model.modules
     own_params, trainable_params = _own_params(step.model.parameters, modules)
-    called = {call.path: call.id for call in recorder.calls.states}
+    called = {call.path: call.id for call in recorder.calls.states} if packed else {}
     for layer, elements in elements_by_layer(packed, called).items():
         own_params[layer] = own_params.get(layer, 0) + elements
     numbers: dict[str, int] = {}
     for call in recorder.calls.states:
         path = call.path
         number = numbers[path] = numbers.get(path, -1) + 1
-        params, trainable = (sizes.get(path, 0) * (not number) for sizes in (own_params, trainable_params))
+        params = 0 if number else own_params.get(path, 0)
+        trainable = 0 if number else trainable_params.get(path, 0)
         leaf = call.module is None or _is_leaf(call.module)
         fields = (
             call.id,
@@ -233,14 +234,14 @@ def _own_params(
     """
     own: dict[str, int] = {}
     trainable: dict[str, int] = {}
-    by_storage: dict[int, list[Region]] = {}
+    by_storage: dict[int, list[Tensor]] = {}
     for path, parameter in parameters.items():
-        region = region_of(parameter)
-        if region is not None:
-            others = by_storage.setdefault(region.storage, [])
-            if any(region.is_within(other) for other in others):
+        storage = storage_identity(parameter)
+        if storage is not None:
+            others = by_storage.setdefault(storage, [])
+            if others and is_part_of_any(parameter, others):
                 continue
-            others.append(region)
+            others.append(parameter)
         owner = _owner(path, modules)
         elements = stored_elements(parameter)
         own[owner] = own.get(owner, 0) + elements

@@ -87,12 +87,15 @@ def _registered(step: Step, existing: Owners) -> Iterator[tuple[int, tuple[Layou
     for storage, (kind, name) in existing.items():
         if kind in tensors:
             stand_in = tensors[kind][name]
-            if id(stand_in) in step.model.originals:
-                yield storage, (layout_of(stand_in), step.model.originals[id(stand_in)])
+            original = step.model.originals.get(id(stand_in))
+            if original is not None and _may_be_kept(original):
+                yield storage, (layout_of(stand_in), original)
 
 
 def storages_read(recorder: Recorder, candidates: Set[int]) -> list[int]:
     """Those of the candidates whose contents may matter to an operation of the forward pass."""
+    if not candidates:
+        return []
     values = recorder.storages.values
     return sorted(
         {
@@ -133,9 +136,13 @@ def _is_mask_or_index(example: Tensor) -> bool:
     return distinct.numel() > 1 and (is_mask or not example.dtype.is_floating_point)
 
 
+def _may_be_kept(original: Tensor) -> bool:
+    return not may_be_trained(original) and has_plain_data(original) and original.numel() <= MOST_ELEMENTS
+
+
 def _original_bytes(layout: Layout, original: Tensor) -> bytes | None:
     """The bytes of a stand-in's storage, with the numbers of the original."""
-    if not has_plain_data(original) or may_be_trained(original) or original.numel() > MOST_ELEMENTS:
+    if not _may_be_kept(original):
         return None
     try:
         laid_out = torch.empty_strided(layout.shape, layout.strides, dtype=layout.dtype, device="cpu")

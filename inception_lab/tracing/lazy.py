@@ -16,6 +16,7 @@ from inception_lab.running.bare_mode import BareMode
 from inception_lab.running.request import Request
 from inception_lab.running.stand_ins import StandIn, like_original
 from inception_lab.running.step import prepared
+from inception_lab.running.substitution import modules_by_path
 from inception_lab.tracing.backends import CPU, META, Backend
 from inception_lab.tracing.recorder import Adapt
 
@@ -62,7 +63,8 @@ def lazy_layers(request: Request) -> LazyLayers:
     Raises:
         InputRefused: The model raised in that pass (exit code 3).
     """
-    if not any(isinstance(module, LazyModuleMixin) for module in request.model.modules()):
+    modules = modules_by_path(request.model).values()
+    if not any(isinstance(module, LazyModuleMixin) for module in modules):
         return _NONE
     try:
         return _after_a_pass(META, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,14 +15,19 @@ from inception_lab.running.substitution import Substituted
 _SAMPLE = 4096
 """Elements of a weight that are looked at first; one that has lost whole channels has zeros among them."""
 _FEW = 3
+_PLAIN = (Tensor, nn.Parameter)
+"""Classes of weights that are one tensor, on one device."""
+_OF_NUMPY = (torch.float32, torch.float64)
+"""Element types that numpy has too."""
 
 
 def weight_notes(model: Substituted) -> Iterator[str]:
     """The notes on a model, from its own weights, for which others stand in."""
     yield from _pruning_notes(model)
-    if any(is_shard(model.originals.get(id(weight), weight)) for weight in model.parameters.values()):
+    of_other_classes = [(path, weight) for path, weight in _originals(model) if type(weight) not in _PLAIN]
+    if any(is_shard(weight) for _, weight in of_other_classes):
         yield "parameters in shards are counted as a whole, as if on one device"
-    if wrapped := [path for path, weight in _originals(model) if _wraps_others(weight)]:
+    if wrapped := [path for path, weight in of_other_classes if _wraps_others(weight)]:
         yield f"what the class of {_some(wrapped)} wraps counts in memory as one plain tensor of its type"
     for path, module in model.modules.items():
         if elements := frozen_elements(module):
@@ -85,13 +91,14 @@ def _weights(model: Substituted) -> Iterator[tuple[str, Tensor]]:
 
 
 def _has_plain_data(weight: Tensor) -> bool:
-    plain = not weight.is_meta and type(weight) in (Tensor, nn.Parameter)
+    plain = not weight.is_meta and type(weight) in _PLAIN
     return plain and weight.layout is torch.strided and not weight.is_quantized
 
 
 def _without_padding(weight: Tensor, module: nn.Module | None) -> Tensor:
     """The rows of an embedding without that of padding, which is zero from the beginning."""
-    padding = getattr(module, "padding_idx", None)
+    # not by getattr, which takes long where a module has no such attribute
+    padding = None if module is None else module.__dict__.get("padding_idx")
     if padding is None or len(weight) < 2:
         return weight
     return torch.cat([weight[:padding], weight[padding + 1 :]])
@@ -100,6 +107,13 @@ def _without_padding(weight: Tensor, module: nn.Module | None) -> Tensor:
 def _zeros(weight: Tensor) -> int:
     """The zeros of a weight; none where a sample has none."""
     flat = weight.reshape(-1)
-    if bool(flat[:: max(1, flat.numel() // _SAMPLE)].all()):
+    if _is_without_zeros(flat[:: max(1, flat.numel() // _SAMPLE)]):
         return 0
     return flat.numel() - int(flat.count_nonzero())
+
+
+def _is_without_zeros(sample: Tensor) -> bool:
+    # of each weight in each trace, for which torch takes several times as long as numpy
+    if sample.device.type == "cpu" and sample.dtype in _OF_NUMPY:
+        return int(np.count_nonzero(sample.numpy())) == sample.numel()
+    return bool(sample.all())

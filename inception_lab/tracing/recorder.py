@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -87,7 +87,7 @@ class Recorder(BareMode):
         self.calls = Calls(self.storages.values_in, differentiable, heeds_autocast)
         self._version_of, self._stack = self.storages.version_of, self.calls.stack
         self.elsewhere: Counter[str] = Counter()
-        self._lock: AbstractContextManager[object] = nullcontext()
+        self._lock = self.calls.lock
         self._is_shared = False
         self._in_threads: list[ModeInThread] = []
         self._without_call = NO_CALL
@@ -108,7 +108,7 @@ class Recorder(BareMode):
             return self._pass_on(func, composite, args, kwargs or {})
         with self._lock:
             call = self._current_call()
-            if func is ADD or func in REWRITTEN:
+            if func is ADD or id(func) in _REWRITTEN_IDS:
                 func = self._unwatched(func, args)
             reads: list[int] = []
             key: list[Any] = [id(func)]  # the overload's own hash is Python code
@@ -272,7 +272,7 @@ class Recorder(BareMode):
         Returns:
             Makes the context of a piece of work, to be entered in its thread.
         """
-        self._lock, self._is_shared = self.calls.lock, True
+        self._is_shared = True
         call = self.calls.current()
 
         @contextmanager
@@ -302,6 +302,7 @@ class Recorder(BareMode):
         self.storages.release()
 
 
+_REWRITTEN_IDS = frozenset(map(id, REWRITTEN))
 _composite: dict[int, bool | None] = {}
 """Answers of `_is_composite`, by the identity of the overload."""
 _UNKNOWN: Any = object()

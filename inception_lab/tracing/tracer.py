@@ -260,8 +260,8 @@ def _record(backend: Backend, step: Step, recorder: Recorder, fallback: str) -> 
 
 def _with_notes(trace: Trace, notes: Iterable[str]) -> Trace:
     """The trace with more notes."""
-    context = trace.context
-    return replace(trace, context=replace(context, notes=(*context.notes, *notes)))
+    context, more = trace.context, tuple(notes)
+    return replace(trace, context=replace(context, notes=(*context.notes, *more))) if more else trace
 
 
 def _run(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> StepResult:
