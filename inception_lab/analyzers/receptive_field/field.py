@@ -20,7 +20,7 @@ from inception_lab.analyzers.receptive_field.rules.context import Dependence, Un
 from inception_lab.analyzers.receptive_field.units import Layout, extents_of, layout_of
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
-from inception_lab.ir.trace import Trace
+from inception_lab.ir.trace import Call, Trace
 
 Status = Literal["exact", "misaligned", "bound", "unknown"]
 Number = int | float
@@ -164,7 +164,8 @@ class Fields(Mapping[int, Field]):
     def __init__(self, trace: Trace, source: int, axes: Sequence[int]) -> None:
         shape = trace.values[source].shape
         elements = propagate(trace, source, Elements.identity(shape, axes))
-        self._trace, self._axes, self._size = trace, axes, tuple([shape[d] for d in axes])
+        # not the trace itself, which its own fields would keep alive for ever
+        self._calls, self._axes, self._size = trace.calls, axes, tuple([shape[d] for d in axes])
         self._elements = {value: each for value, each in elements.items() if each is not None}
         self._numbers = propagate(trace, source, geometry_of(shape, axes, Interiors.identity))
         self._fields: dict[int, Field] = {}
@@ -184,7 +185,7 @@ class Fields(Mapping[int, Field]):
         key = (elements.shape, elements.bound_reason, *map(id, elements.parts), geometry)
         if key not in self._described:
             units = layout_of(elements, geometry, self._axes).units(elements)
-            self._described[key] = _describe(self._trace, units, geometry, self._size)
+            self._described[key] = _describe(self._calls, units, geometry, self._size)
         return self._described[key]
 
     def layout(self, value: int) -> Layout | None:
@@ -231,7 +232,7 @@ def field_of(trace: Trace, layer: str, source: str = "") -> Field:
 # ------------------------------------------------------------------------------ from dependences
 
 
-def _describe(trace: Trace, units: Elements, geometry: Dependence, size: tuple[int, ...]) -> Field:
+def _describe(calls: Sequence[Call], units: Elements, geometry: Dependence, size: tuple[int, ...]) -> Field:
     """The field of a value by what its units depend on, and by the numbers of its local paths."""
     spans, local_spans = extents_of(units)
     grid = units.shape if len(units.shape) == len(size) else None
@@ -246,7 +247,7 @@ def _describe(trace: Trace, units: Elements, geometry: Dependence, size: tuple[i
         grid=units.shape,
         axes=axes,
         spatial=grid is not None and local and all(n > 1 for n in grid),
-        global_context=layers_between(trace, ways_of(units)) if any(local_spans) else (),
+        global_context=layers_between(calls, ways_of(units)) if any(local_spans) else (),
     )
     if units.bound_reason:
         return replace(described, status="bound", reason=units.bound_reason)

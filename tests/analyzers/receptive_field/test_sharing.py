@@ -1,8 +1,11 @@
 """Each analysis of a trace is computed once, however many readers ask, and none of them can change it."""
 
+import gc
+import weakref
 from collections import Counter
 
 import pytest
+import torch
 from support.typed import typed
 
 import inception_lab as il
@@ -89,3 +92,24 @@ def test_extents_are_read_only(trace):
     for spans in (axis.spans, axis.local_spans):
         with pytest.raises(ValueError, match="read-only"):
             spans.data[0] = 7
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        pytest.param(lambda trace: il.field_of(trace, "1").extent((0, 0)), id="field"),
+        pytest.param(lambda trace: il.projective_field(trace, (0, 0), "1"), id="projective field"),
+        pytest.param(il.receptive_field, id="table"),
+        pytest.param(il.field_spectrum, id="spectrum"),
+        pytest.param(il.resolution_fit, id="fit"),
+        pytest.param(il.summarise, id="record"),
+    ],
+)
+def test_a_trace_goes_with_its_last_reader(analysis):
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.GroupNorm(1, 2))
+    trace = il.trace(net, (1, 1, 8, 8))
+    analysis(trace)
+    alive = weakref.ref(trace)
+    del trace
+    gc.collect()
+    assert alive() is None
