@@ -320,8 +320,7 @@ def _shape_dtype(request: Request, model: Substituted) -> torch.dtype:
 
 def _runs_on(request: Request, dtype: torch.dtype) -> bool:
     """Tell if a model's forward runs on shapes of a dtype."""
-    refusal = RefuseUnlikeTypes()  # type: ignore[no-untyped-call]
-    with guarded(request.model, request.training, meta_twin), torch.no_grad(), refusal:
+    with guarded(request.model, request.training, meta_twin), torch.no_grad(), RefuseUnlikeTypes():
         shapes = arguments(request.inputs, dtype, meta_input)
         try:
             request.model(*shapes.args, **shapes.kwargs)

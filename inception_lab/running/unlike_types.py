@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from inception_lab.running import torch_internals
+from inception_lab.running.bare_mode import BareMode
 
 _PRODUCTS = frozenset({"mm", "addmm", "bmm", "baddbmm", "mv", "dot", "convolution"})
 
 
-class RefuseUnlikeTypes(torch_internals.TorchDispatchMode):  # type: ignore[no-untyped-call]
+class RefuseUnlikeTypes(BareMode):
     """While it is entered, a product of real by complex numbers fails, as it does with data."""
 
     def __torch_dispatch__(
