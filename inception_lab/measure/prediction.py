@@ -33,7 +33,12 @@ Device = Literal["cpu", "cuda"]
 
 SPARSE_WORKSPACE = "what a product of a sparse matrix holds within itself has no rule"
 UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
+_PRODUCTS = frozenset({"convolution", "convolution_backward", "mm", "addmm", "bmm", "baddbmm"})
+_HALF = ("bfloat16", "float16")
 WITHOUT_FAST_PATH = "traced without the fast path that attention takes in inference, as it depends on data"
+HALF_PRECISION = (
+    "what products of half precision hold within themselves has no rule: allocator_bytes is a lower bound"
+)
 RECURRENT_INFERENCE = (
     "what a fused LSTM holds within itself in inference has no rule: allocator_bytes is a lower bound"
 )
@@ -223,6 +228,9 @@ def compare_memory(
 def _notes_on_cpu(step: Trace) -> Iterator[str]:
     if not this_processor():
         yield UNKNOWN_PROCESSOR
+    products = [op for op in step.ops if op.base_name in _PRODUCTS]
+    if any(step.values[value].dtype in _HALF for op in products for value in op.reads):
+        yield HALF_PRECISION
     if WITHOUT_FAST_PATH in step.context.notes:
         yield WITHOUT_FAST_PATH
     if step.context.mode == "eval" and any(op.base_name == LAYER for op in step.ops):

@@ -9,6 +9,7 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.measure.hardware import this_processor
 from inception_lab.measure.memory import MeasuredMemory
 from inception_lab.measure.prediction import (
+    HALF_PRECISION,
     UNKNOWN_PROCESSOR,
     WITHOUT_FAST_PATH,
     MemoryComparison,
@@ -138,3 +139,14 @@ def test_padded_sequences_traced_without_the_fast_path_are_said():
     comparison = il.compare_memory(Padded(), (2, 8, 16))
     assert comparison.errors["tracked_bytes"] > 0
     assert WITHOUT_FAST_PATH in comparison.notes
+
+
+@pytest.mark.parametrize("autocast", [None, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [(nn.Conv2d(3, 8, 3), (2, 3, 16, 16)), (nn.Linear(64, 64), (4, 64))],
+    ids=["convolution", "linear"],
+)
+def test_products_of_half_precision_are_said_to_have_no_rule(net, shape, autocast):
+    notes = il.compare_memory(net, shape, mode="train", autocast=autocast).notes
+    assert (HALF_PRECISION in notes) is (autocast is not None)
