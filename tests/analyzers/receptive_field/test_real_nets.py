@@ -95,6 +95,25 @@ class TextRecogniser(nn.Module):
         return self.head(self.rnn(x.permute(0, 3, 1, 2).flatten(2))[0])
 
 
+class Rectified(nn.Module):
+    """A rectifier as it is written by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        y[y < 0] = 0
+        return y
+
+
+def test_a_number_written_under_a_mask_of_the_value_reads_its_place_alone() -> None:
+    field = il.field_of(il.trace(Rectified(), (1, 3, 8, 8)), "(model)")
+    assert (field.status, field.receptive_field, field.global_context) == ("exact", (3, 3), ())
+    assert field.extent((4, 0)) == ((3, 5), (0, 1))
+
+
 def test_a_class_token_sees_everything_and_nothing_on_local_paths() -> None:
     field = il.field_of(il.trace(VisionTransformer(), (1, 3, 16, 12)), "head")
     assert (field.status, field.reason, field.global_context) == ("exact", "sees everything", ())

@@ -19,13 +19,18 @@ from inception_lab.analyzers.receptive_field.rules.tables import (
     tables_of,
 )
 
+_MASKS = {"lt", "le", "gt", "ge", "eq", "ne", "isnan", "isinf"} | {
+    f"{family}_{name}" for family in ("logical", "bitwise") for name in ("and", "or", "not")
+}
+"""Operations whose results, as an index, are masks."""
+
 
 def index_put(op: RuleContext) -> Dependence:
     """Elements written over, or added to, by tables of positions."""
     dims, tables = tables_of(op, len(op.inputs) - 2)
     base, rows, shape = op.inputs[0], op.inputs[-1], op.shapes[0]
     if tables is None:
-        return _written_anywhere(op)
+        return op.union(op.inputs, shape) if _is_own_mask(op) else _written_anywhere(op)
     sizes = [shape[d] for d in dims]
     places = flat_places(tables, sizes)
     if base is not None and written_number(op) == "-inf" and not op.args.get("accumulate"):
@@ -41,6 +46,15 @@ def index_put(op: RuleContext) -> Dependence:
     if result is None:
         return None
     return result.reshape([shape[d] for d in order]).permute([order.index(d) for d in range(len(order))])
+
+
+def _is_own_mask(op: RuleContext) -> bool:
+    """True where a single number is written, or added, wherever a mask of the value's own shape is true."""
+    if len(op.inputs) != 3 or op.shapes[1] != op.shapes[0] or prod(op.shapes[2]) != 1:
+        return False
+    # whole numbers of that shape would be positions
+    writer = op.writer(1)
+    return writer is not None and writer.base_name.removesuffix("_") in _MASKS
 
 
 def _blank_at(places: Places, dims: Sequence[int], shape: Sequence[int]) -> NDArray[np.bool_]:
