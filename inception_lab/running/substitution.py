@@ -150,25 +150,24 @@ class _Substitution:
 
     def replace_registered(self, modules: dict[str, nn.Module], unregistered: Iterable[nn.Module]) -> None:
         """Put stand-ins in the place of the parameters and buffers that modules have registered."""
-        unregistered = list(unregistered)
-        everything = (*modules.values(), *unregistered)
-        owners = [owner for module in everything for _, owner in modules_that_own_tensors("", module)]
-        registries = [r for owner in owners for r in (owner._parameters, owner._buffers) if r]
+        owners = [pair for item in modules.items() for pair in modules_that_own_tensors(*item)]
+        nameless_owners = [pair for module in unregistered for pair in modules_that_own_tensors("", module)]
+        everything = [owner for _, owner in (*owners, *nameless_owners)]
+        registries = [r for owner in everything for r in (owner._parameters, owner._buffers) if r]
         self._shared_storages = SharedStorages(t for r in registries for t in r.values() if t is not None)
-        for path, module in modules.items():
-            self._replace_of(path, module, self.parameters, self.buffers)
+        for path, owner in owners:
+            self._replace_of(path, owner, self.parameters, self.buffers)
         nameless: dict[str, Tensor] = {}
-        for module in unregistered:
-            self._replace_of("", module, nameless, nameless)
+        for path, owner in nameless_owners:
+            self._replace_of(path, owner, nameless, nameless)
 
     def _replace_of(
-        self, path: str, module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor]
+        self, path: str, owner: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor]
     ) -> None:
-        for place, owner in modules_that_own_tensors(path, module):
-            if owner._parameters:
-                self._replace(owner._parameters, place, parameters)
-            if owner._buffers:
-                self._replace(owner._buffers, place, buffers)
+        if owner._parameters:
+            self._replace(owner._parameters, path, parameters)
+        if owner._buffers:
+            self._replace(owner._buffers, path, buffers)
 
     def _replace(self, tensors: dict[str, Any], path: str, stand_ins: dict[str, Tensor]) -> None:
         for name, tensor in tensors.items():
