@@ -39,7 +39,8 @@ def test_a_layer_is_as_the_design_shows_it(record):
     assert layer == {
         "layer": "inception3a.branch1.conv", "type": "Conv2d", "executed": True,
         "input_shape": [1, 192, 28, 28], "output_shape": [1, 64, 28, 28],
-        "params": 192 * 64 + 64, "trainable_params": 192 * 64 + 64, "macs": 28 * 28 * 192 * 64, "flops": 2 * 28 * 28 * 192 * 64,
+        "params": 192 * 64 + 64, "trainable_params": 192 * 64 + 64,
+        "macs": 28 * 28 * 192 * 64, "flops": 2 * 28 * 28 * 192 * 64,
         "other_flops": 28 * 28 * 64, "activation_bytes": 4 * 28 * 28 * 64,
         "receptive_field": [27, 27], "stride": [8, 8], "padding": [7, 7],
     }  # fmt: skip

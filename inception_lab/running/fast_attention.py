@@ -20,6 +20,7 @@ import torch.overrides
 from torch import Tensor
 
 from inception_lab.running import torch_internals
+from inception_lab.running.exclusion import one_run_at_a_time
 
 if TYPE_CHECKING:
     from torch._ops import OpOverload
@@ -155,13 +156,15 @@ def fast_path_for_fake_tensors() -> Iterator[None]:
 
     What others ask of other tensors meanwhile is answered as ever.
     """
-    ask = torch.overrides.has_torch_function
+    # two at once would each put back what the other has put there
+    with one_run_at_a_time:
+        ask = torch.overrides.has_torch_function
 
-    def has_torch_function(args: Iterable[Any]) -> bool:
-        return ask([each for each in args if not isinstance(each, torch_internals.FakeTensor)])
+        def has_torch_function(args: Iterable[Any]) -> bool:
+            return ask([each for each in args if not isinstance(each, torch_internals.FakeTensor)])
 
-    torch.overrides.has_torch_function = has_torch_function
-    try:
-        yield
-    finally:
-        torch.overrides.has_torch_function = ask
+        torch.overrides.has_torch_function = has_torch_function
+        try:
+            yield
+        finally:
+            torch.overrides.has_torch_function = ask

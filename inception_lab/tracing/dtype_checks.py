@@ -7,6 +7,7 @@ The kernel itself is the only table of what it takes, so that it is asked, on te
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,8 @@ def _small(value: Any, name: str, size: int, keep_last: bool = False) -> Any:
 
 def _raise_about_dtypes(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     try:
-        func(*args, **kwargs)
+        with warnings.catch_warnings(action="ignore"):  # as of a variance of one element
+            func(*args, **kwargs)
     except Exception as error:
         # any other complaint is about sizes, which here are not those of the model
         if _is_about_dtypes(str(error)):
