@@ -112,6 +112,8 @@ def test_two_tensors_pass_where_a_real_run_takes_them(name, device):
         assert_as_in_reality(function, tensors, device=device)
 
 
+# of complex numbers, which PyTorch asks its kernel about with a tensor of one element
+@pytest.mark.filterwarnings("ignore:var")
 @pytest.mark.parametrize("device", ["meta", "cpu"])
 @pytest.mark.parametrize("name", UNARY)
 def test_one_tensor_passes_where_a_real_run_takes_it(name, device):
