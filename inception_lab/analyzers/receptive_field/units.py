@@ -66,6 +66,9 @@ def _by_axes(elements: Elements, geometry: Geometry, axes: Sequence[int]) -> Lay
         if not _places_beside_channels(elements, axis) <= {digits[k][0] for k in row}:
             return None
     if tuple(axes) == tuple(range(CHANNELS + 1, len(elements.shape))):
+        if all(elements.shape[d] == 1 for d in axes):
+            # one unit, which holds all channels and what a view wrote among them
+            rows = [[] for _ in axes]
         rows = _with_other_dims(rows, digits, axes)
     grid = [prod(digits[k][1].size for k in row) for row in rows]
     return Layout(tuple([f.size for _, f in digits]), tuple([k for row in rows for k in row]), tuple(grid))
@@ -74,12 +77,10 @@ def _by_axes(elements: Elements, geometry: Geometry, axes: Sequence[int]) -> Lay
 def _with_other_dims(
     rows: Sequence[list[int]], digits: Sequence[tuple[int, Factor]], dims: Sequence[int]
 ) -> list[list[int]]:
-    """An axis that nothing tells apart any more has the dimension that it had in the source."""
+    """Axes that nothing tells apart any more have the dimensions that the others leave, in order."""
     used = {digits[k][0] for row in rows for k in row}
-    return [
-        row or [k for k, (d, _) in enumerate(digits) if d == dim and d not in used]
-        for row, dim in zip(rows, dims, strict=True)
-    ]
+    free = iter([[k for k, (d, _) in enumerate(digits) if d == dim] for dim in dims if dim not in used])
+    return [row or next(free, []) for row in rows]
 
 
 def _digits_of(axis: int, digits: Sequence[tuple[int, Factor]]) -> list[int]:
