@@ -32,12 +32,17 @@ HEADER = (
 INTRODUCTION = (
     "For each layer, along each axis, the first and last input pixel that a unit sees as computed from the "
     "trace, and as shown by the gradient of that unit in a real run: weights positive, means in place of "
-    "maxima, LRN, batch norm and activations passed through, statistics and gates real, and in a second run "
-    "held fixed for what local paths see, float64. The first two units, the middle one "
+    "maxima, {statistics}, float64. The first two units, the middle one "
     "and the last two of each layer are compared, on inputs that are longer than the longest field along one "
     "axis and as narrow as the net takes along the other. Every unit has a row in "
     "[gradients.csv](gradients.csv). A gradient below 5e-324 would be lost."
 )
+PASSED_THROUGH = "LRN, normalisation and activations passed through"
+REAL_AND_HELD = (
+    "LRN, batch norm and activations passed through, statistics and gates real, and in a second run held fixed "
+    "for what local paths see"
+)
+"""What is said of statistics by rows of one run and of two."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,11 @@ def edge_note(rows: pd.DataFrame) -> str:
 def page(outcomes: Sequence[Outcome]) -> str:
     """Return the verdicts in Markdown."""
     table = Table(HEADER, [verdict(outcome) for outcome in outcomes])
+    ran_twice = all(outcome.rows.empty or "local_first" in outcome.rows for outcome in outcomes)
+    introduction = INTRODUCTION.format(statistics=REAL_AND_HELD if ran_twice else PASSED_THROUGH)
     return document(
         "Receptive fields beside gradients",
-        [INTRODUCTION, table, context_line(f"{torch.get_num_threads()} thread")],
+        [introduction, table, context_line(f"{torch.get_num_threads()} thread")],
     )
 
 

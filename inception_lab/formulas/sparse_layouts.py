@@ -64,8 +64,8 @@ def dense_parts(tensor: Tensor) -> tuple[Tensor, ...]:
     Of any other tensor that is itself.
 
     Example:
-        >>> [tuple(part.shape) for part in dense_parts(torch.eye(3).to_sparse_csr())]
-        [(3,), (4,), (3,)]
+        >>> [tuple(part.shape) for part in dense_parts(torch.eye(3).to_sparse())]
+        [(3,), (2, 3)]
     """
     if not has_parts(tensor):
         return (tensor,)

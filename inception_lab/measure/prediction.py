@@ -246,7 +246,8 @@ def predicted_on_cpu(step: Trace) -> PredictedMemory:
         step: As of `trace_for_device`.
 
     Example:
-        >>> predicted_on_cpu(trace(nn.Linear(10, 20), (4, 10))).tracked_bytes
+        >>> step = trace_for_device(torch.nn.Linear(10, 20), (4, 10))
+        >>> predicted_on_cpu(step).tracked_bytes
         1360
     """
     peak_bytes, processor = peak_memory(step, "cpu").peak_bytes, this_processor()
