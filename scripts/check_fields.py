@@ -39,8 +39,8 @@ INTRODUCTION = (
 )
 PASSED_THROUGH = "LRN, normalisation and activations passed through"
 REAL_AND_HELD = (
-    "LRN, batch norm and activations passed through, statistics and gates real, and in a second run held fixed "
-    "for what local paths see"
+    "LRN, batch norm and activations passed through, statistics and gates real, and in a second run "
+    "held fixed for what local paths see"
 )
 """What is said of statistics by rows of one run and of two."""
 
