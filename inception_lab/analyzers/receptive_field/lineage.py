@@ -28,14 +28,22 @@ class Lineage:
     """The map of a value along one axis as what was done to others.
 
     Attributes:
-        op: What was done; None where several maps were merged, and for the source itself.
-        parents: The maps that it was done to.
+        op: What was done; None where two maps were merged, and for the source itself.
+        parent: The map that it was done to, the first of two; None for the source itself.
+        other: The second of two that were merged.
     """
 
-    __slots__ = ("_length", "op", "parents")
+    __slots__ = ("_length", "op", "other", "parent")
 
-    def __init__(self, length: int, op: AxisOp | None = None, parents: tuple[Lineage, ...] = ()) -> None:
-        self._length, self.op, self.parents = length, op, parents
+    def __init__(
+        self,
+        length: int,
+        op: AxisOp | None = None,
+        parent: Lineage | None = None,
+        other: Lineage | None = None,
+    ) -> None:
+        # no tuple of parents: there are as many maps as a dense net has edges
+        self._length, self.op, self.parent, self.other = length, op, parent, other
 
     @classmethod
     def identity(cls, size: int) -> Lineage:
@@ -47,11 +55,11 @@ class Lineage:
 
     def after(self, op: AxisOp) -> Lineage:
         """The map of what an operation makes of this."""
-        return Lineage(op.length, op, (self,))
+        return Lineage(op.length, op, self)
 
     def merge(self, other: Lineage) -> Lineage:
         """The map of what depends on both."""
-        return Lineage(max(len(self), len(other)), None, (self, other))
+        return Lineage(max(self._length, other._length), None, self, other)
 
     def covers(self, other: Lineage) -> bool:
         """Never: both are a part of what was done."""
@@ -72,8 +80,11 @@ def ways(target: Lineage, sources: Collection[Lineage]) -> Iterator[tuple[Lineag
         if lineage in sources:
             yield lineage, way
             continue
-        longer = way if lineage.op is None else (_step(lineage.op, lineage.parents[0]), *way)
-        unfinished += [(parent, longer) for parent in lineage.parents]
+        if lineage.parent is not None:
+            longer = way if lineage.op is None else (_step(lineage.op, lineage.parent), *way)
+            unfinished.append((lineage.parent, longer))
+        if lineage.other is not None:
+            unfinished.append((lineage.other, way))
 
 
 def _step(op: AxisOp, before: Lineage) -> Step:
