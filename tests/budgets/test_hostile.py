@@ -119,7 +119,11 @@ def test_any_value_for_any_key(file, table):
 @settings(hostile, max_examples=300)
 @given(st.dictionaries(keys, values, max_size=2))
 def test_any_document(file, data):
-    read(file, "\n".join(f"{_toml(key)} = {toml(value)}" for key, value in data.items()).encode())
+    configuration = read(
+        file, "\n".join(f"{_toml(key)} = {toml(value)}" for key, value in data.items()).encode()
+    )
+    # of random keys none makes a budget: the document is refused, or says nothing of budgets
+    assert configuration is None or (configuration.budgets == () and "budgets" not in data)
 
 
 @settings(hostile, max_examples=1000)
@@ -144,8 +148,11 @@ def test_the_valid_file_is_valid(file):
 
 def test_a_valid_file_cut_anywhere(file):
     content = VALID.encode()
+    whole = read(file, content).budgets
     for end in range(len(content)):
-        read(file, content[:end])
+        configuration = read(file, content[:end])
+        # what is read of a part is no more than the whole says
+        assert configuration is None or len(configuration.budgets) <= len(whole)
 
 
 python_values = st.recursive(

@@ -133,7 +133,9 @@ def test_a_byte_that_is_changed_is_refused_or_changes_nothing(file):
     content = lock_text(LOCK).encode()
     for place in range(len(content)):
         for byte in (b"7", b" ", b'"', b"\xff", b"\n"):
-            refusal(file, content[:place] + byte + content[place + 1 :])
+            line = refusal(file, content[:place] + byte + content[place + 1 :])
+            # read, it is the lock that was written
+            assert line or lock_text(read_lock(file)) == lock_text(LOCK)
 
 
 def test_figures_that_are_edited_by_hand_are_refused(file):
@@ -161,7 +163,9 @@ def test_lines_that_are_swapped_doubled_or_dropped(file, data):
             lines.insert(one, lines[other])
         case "drop":
             del lines[one]
-    refusal(file, "".join(lines).encode())
+    line = refusal(file, "".join(lines).encode())
+    # read, it is the lock that was written
+    assert line or lock_text(read_lock(file)) == lock_text(LOCK)
 
 
 @settings(deadline=None, max_examples=200)
