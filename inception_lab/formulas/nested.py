@@ -5,17 +5,15 @@ Those of layout `torch.jagged` are dense operations on all their values, and are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
+from inception_lab.formulas.by_layout import LayoutCosts, LayoutFormula
 from inception_lab.formulas.terms import (
-    FREE,
     Cost,
     first_output,
-    in_real_macs,
     optional_argument,
     packets,
     rows,
@@ -23,32 +21,12 @@ from inception_lab.formulas.terms import (
 )
 
 if TYPE_CHECKING:
-    from torch._ops import OpOverload, OpOverloadPacket
-
-NestedFormula = Callable[[Sequence[Any], Any], Cost]
+    from torch._ops import OpOverloadPacket
 
 
 def has_nested(args: Sequence[Any], out: Any) -> bool:
     """Tell if an operation reads a nested tensor or makes one."""
     return any(tensor.is_nested for tensor in tensors_of((*args, out)))
-
-
-def nested_cost(func: OpOverload, packet: OpOverloadPacket, args: Sequence[Any], out: Any) -> Cost:
-    """Return the cost of an operation that reads or makes a nested tensor.
-
-    Args:
-        func: The operation.
-        packet: The same out of place, for all its overloads.
-        args: Its positional arguments.
-        out: What it returned.
-    """
-    if formula := NESTED_FORMULAS.get(packet):
-        return in_real_macs(formula(args, out), args)
-    if packet in FREE_NESTED_OPS or func.is_view:
-        return FREE
-    if torch.Tag.pointwise in func.tags:
-        return Cost(other_flops=first_output(out).numel())
-    return Cost(counted=False)
 
 
 def _linear(args: Sequence[Any], out: Tensor) -> Cost:
@@ -69,7 +47,7 @@ def _matmul(args: Sequence[Any], out: Tensor) -> Cost:
     return Cost(macs=sum(product.numel() * factor.shape[-1] for factor, product in pairs))
 
 
-NESTED_FORMULAS: dict[OpOverloadPacket, NestedFormula] = {
+NESTED_FORMULAS: dict[OpOverloadPacket, LayoutFormula] = {
     **rows(_linear, "linear"),
     **rows(_linear_backward, "linear_backward"),
     **rows(_matmul, "matmul bmm"),
@@ -87,3 +65,7 @@ FREE_NESTED_OPS = frozenset(
     """)
 )
 """Moves of data, questions and factories."""
+
+NESTED_COSTS = LayoutCosts(
+    NESTED_FORMULAS, FREE_NESTED_OPS, lambda _, out: Cost(other_flops=first_output(out).numel())
+)

@@ -44,12 +44,12 @@ from torch.utils.flop_counter import flop_registry
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.formulas.free import FREE_OPS, is_free
-from inception_lab.formulas.nested import has_nested, nested_cost
+from inception_lab.formulas.nested import NESTED_COSTS, has_nested
 from inception_lab.formulas.other_flops import OTHER_FLOPS
 from inception_lab.formulas.products import PRODUCTS
 from inception_lab.formulas.quantised import QUANTISED
 from inception_lab.formulas.sequences import SEQUENCES
-from inception_lab.formulas.sparse import has_sparse, sparse_cost
+from inception_lab.formulas.sparse import SPARSE_COSTS, has_sparse
 from inception_lab.formulas.terms import FREE, Cost, Formula, aten, in_real_macs, per_element
 
 if TYPE_CHECKING:
@@ -239,9 +239,9 @@ def _cost_of_other_layouts(
 ) -> Cost | None:
     """The cost where a tensor is sparse or nested, which its shape does not tell; None elsewhere."""
     if has_sparse(args, out):
-        cost = sparse_cost(func, packet, args, out)
+        cost = SPARSE_COSTS.cost(func, packet, args, out)
     elif has_nested(args, out) and packet not in SEQUENCES:  # whose formulas know of components
-        cost = nested_cost(func, packet, args, out)
+        cost = NESTED_COSTS.cost(func, packet, args, out)
     else:
         return None
     return FREE if not cost.counted and is_free(func) else cost

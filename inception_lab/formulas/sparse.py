@@ -8,12 +8,13 @@ that are stored count, as the kernels multiply them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from inception_lab.formulas.by_layout import LayoutCosts, LayoutFormula
 from inception_lab.formulas.sparse_layouts import (
     COMPRESSED_COLUMNS,
     COMPRESSED_ROWS,
@@ -21,35 +22,15 @@ from inception_lab.formulas.sparse_layouts import (
     is_sparse,
     stored_elements,
 )
-from inception_lab.formulas.terms import FREE, Cost, in_real_macs, packets, rows, tensors_of
+from inception_lab.formulas.terms import Cost, packets, rows, tensors_of
 
 if TYPE_CHECKING:
-    from torch._ops import OpOverload, OpOverloadPacket
-
-SparseFormula = Callable[[Sequence[Any], Any], Cost]
+    from torch._ops import OpOverloadPacket
 
 
 def has_sparse(args: Sequence[Any], out: Any) -> bool:
     """Tell if an operation reads a sparse tensor or makes one."""
     return any(map(is_sparse, tensors_of((*args, out))))
-
-
-def sparse_cost(func: OpOverload, packet: OpOverloadPacket, args: Sequence[Any], out: Any) -> Cost:
-    """Return the cost of an operation that reads or makes a sparse tensor.
-
-    Args:
-        func: The operation.
-        packet: The same out of place, for all its overloads.
-        args: Its positional arguments.
-        out: What it returned.
-    """
-    if formula := SPARSE_FORMULAS.get(packet):
-        return in_real_macs(formula(args, out), args)
-    if packet in FREE_SPARSE_OPS or func.is_view:
-        return FREE
-    if torch.Tag.pointwise in func.tags:
-        return _element_wise(args, out)
-    return Cost(counted=False)
 
 
 def product_macs(first: Tensor, second: Tensor) -> int | None:
@@ -95,7 +76,7 @@ def _elements_of_each(matrix: Tensor, axis: int) -> Tensor:
     return torch.bincount(plain, minlength=matrix.shape[axis])
 
 
-def _product(place: int = 0, additions: int = 0) -> SparseFormula:
+def _product(place: int = 0, additions: int = 0) -> LayoutFormula:
     """Formula for the product of two arguments, the first at `place`, with additions per output element."""
 
     def formula(args: Sequence[Any], out: Any) -> Cost:
@@ -131,11 +112,11 @@ def _element_wise(args: Sequence[Any], out: Any) -> Cost:
     return Cost(other_flops=stored_elements(stored))
 
 
-def _per_stored_element(operations: int) -> SparseFormula:
+def _per_stored_element(operations: int) -> LayoutFormula:
     return lambda args, _: Cost(other_flops=operations * stored_elements(args[0]))
 
 
-SPARSE_FORMULAS: dict[OpOverloadPacket, SparseFormula] = {
+SPARSE_FORMULAS: dict[OpOverloadPacket, LayoutFormula] = {
     **rows(_product(), "mm bmm mv hspmm _sparse_sparse_matmul"),
     **rows(_product(1, additions=1), "addmm addmv _sparse_addmm sspaddmm"),
     **rows(_sampled_product, "sparse_sampled_addmm"),
@@ -158,3 +139,5 @@ FREE_SPARSE_OPS = frozenset(
     """)
 )
 """Moves of data, changes of layout, questions and factories."""
+
+SPARSE_COSTS = LayoutCosts(SPARSE_FORMULAS, FREE_SPARSE_OPS, _element_wise)
