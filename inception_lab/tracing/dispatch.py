@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -213,9 +213,12 @@ def _as_on_cpu(func: OpOverload, args: Sequence[Any], out: Any) -> Any:
     outputs = out if isinstance(out, tuple) else (out,)
     layouts = tuple(None if t is None else layout_of(t) for t in outputs)
     cpu = cpu_layouts(func, args, layouts)
+    sources = {t.untyped_storage()._cdata for t in tensors_in(args)}
     tensors = tuple(
-        # a kernel never returns one tensor twice, as decompositions do
-        tensor if layout is other and not _is_among(tensor, outputs[:place]) else other and other.make()
+        # a kernel never returns one tensor twice, nor a view of an argument, as decompositions do
+        tensor
+        if layout is other and not _is_among(tensor, outputs[:place]) and not _lies_in(tensor, sources)
+        else other and other.make()
         for place, (tensor, layout, other) in enumerate(zip(outputs, layouts, cpu, strict=True))
     )
     return tensors if isinstance(out, tuple) else tensors[0]
@@ -223,6 +226,10 @@ def _as_on_cpu(func: OpOverload, args: Sequence[Any], out: Any) -> Any:
 
 def _is_among(tensor: Tensor | None, others: Sequence[Tensor | None]) -> bool:
     return tensor is not None and any(tensor is other for other in others)
+
+
+def _lies_in(tensor: Tensor | None, storages: Set[int]) -> bool:
+    return tensor is not None and tensor.untyped_storage()._cdata in storages
 
 
 def _make(layouts: Layout | tuple[Layout | None, ...]) -> Any:

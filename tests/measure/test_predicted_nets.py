@@ -344,3 +344,32 @@ class Clipped(torch.optim.SGD):
 def test_gradient_clipping_in_the_optimizers_step():
     net = nn.Sequential(nn.Linear(8, 300), nn.Linear(300, 8))
     assert tracked_error(net, (2, 8), optimizer=lambda ps: Clipped(ps, lr=0.1, momentum=0.9)) == 0
+
+
+class Moving(nn.Module):
+    """A 1x1 convolution, and what moves its output."""
+
+    def __init__(self, move):
+        super().__init__()
+        self.conv, self.move = nn.Conv2d(3, 3, 1), move
+
+    def forward(self, x):
+        return self.move(self.conv(x))
+
+
+MOVES = {
+    "windows apart": lambda x: F.unfold(x, 2, stride=2, dilation=2),
+    "windows that overlap": lambda x: F.unfold(x, 2),
+    "folded": lambda x: F.fold(F.unfold(x, 2), (8, 10), 2),
+    "each channel a group": lambda x: F.channel_shuffle(x, 3),
+    "one group": lambda x: F.channel_shuffle(x, 1),
+    "shuffled by one": lambda x: F.pixel_shuffle(x, 1),
+    "padded by nothing": lambda x: F.pad(x, (0, 0, 0, 0), mode="reflect"),
+}
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("mode", ["eval", "train"])
+@pytest.mark.parametrize("name", MOVES)
+def test_what_moves_elements_holds_what_its_kernel_makes(name, mode, device):
+    assert tracked_error(Moving(MOVES[name]), (2, 3, 8, 10), device, mode=mode) == 0

@@ -102,6 +102,8 @@ _DROPOUT = (("empty_like", False), ("bernoulli", True), ("div", True), ("mul", F
 
 _SHRUNK_LOSSES = ("mse_loss", "smooth_l1_loss", "soft_margin_loss", "binary_cross_entropy")
 """Losses that resize the storage of their terms to a scalar, which does not give it back."""
+_RESIZED = ("im2col", "col2im")
+"""Operations whose result starts as a tensor like the input."""
 _NO_REDUCTION, _MEAN = 0, 1  # of at::Reduction
 
 
@@ -155,6 +157,14 @@ def _terms_behind_scalars(trace: Trace) -> Sizes:
             yield loss.storage, _ITEM_BYTES.get(loss.dtype, 0) * max(terms, 1)
 
 
+def _columns_within_their_source(trace: Trace) -> Sizes:
+    for op in trace.ops:
+        if op.base_name in _RESIZED:
+            source, result = trace.values[op.reads[0]], trace.values[op.writes[0]]
+            elements = max(prod(source.shape), prod(result.shape))
+            yield result.storage, _ITEM_BYTES.get(result.dtype, 0) * elements
+
+
 def _elements(trace: Trace, value: int) -> int:
     return prod(trace.values[value].shape)
 
@@ -163,6 +173,11 @@ LOSS_TERMS = Rule(
     "the scalar of some losses lies in the storage of all their terms",
     "aten/src/ATen/native/Loss.cpp, aten/src/ATen/native/cuda/Loss.cu, binary_cross_entropy_out",
     _terms_behind_scalars,
+)
+COLUMNS = Rule(
+    "columns of windows, and what is made of them, take no less than what they are made of",
+    "aten/src/ATen/native/Im2Col.cpp, aten/src/ATen/native/Col2Im.cpp, empty_like and resize_",
+    _columns_within_their_source,
 )
 EVAL_STATISTICS = Rule(
     "batch norm keeps no statistics in eval mode",
@@ -201,11 +216,13 @@ ON_CUDA = (
 
 DEVICES: Mapping[str, Device] = {
     "cpu": Device(
-        1, (LOSS_TERMS, EVAL_STATISTICS, HALF_STATISTICS, RECURRENT_WORKSPACES), without_moves_to_host
+        1,
+        (LOSS_TERMS, COLUMNS, EVAL_STATISTICS, HALF_STATISTICS, RECURRENT_WORKSPACES),
+        without_moves_to_host,
     ),
     "cuda": Device(
         CUDA_BLOCK,
-        (LOSS_TERMS, EVAL_STATISTICS, DROPOUT_MASKS, STEP_COUNTERS),
+        (LOSS_TERMS, COLUMNS, EVAL_STATISTICS, DROPOUT_MASKS, STEP_COUNTERS),
         without_host,
         {"foreach": True},
         ON_CUDA,
