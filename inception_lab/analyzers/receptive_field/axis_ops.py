@@ -257,9 +257,19 @@ def _periodic(
 # ------------------------------------------------------------------------------ moved positions
 
 
-def gather(positions: IntArray) -> AxisOp:
-    """Each output position reads one input position, or none where it is -1."""
-    return AxisOp(len(positions), lambda: positions[:, None], 0, Fraction(1), False, None)
+def gather(positions: IntArray, sizes: SizeRule | None = None) -> AxisOp:
+    """Each output position reads one input position, or none where it is -1.
+
+    Args:
+        positions: Read by each output position.
+        sizes: Output sizes for other input sizes, where the positions of these are known too.
+    """
+    return AxisOp(len(positions), lambda: positions[:, None], 0, Fraction(1), False, sizes)
+
+
+def permutation(positions: IntArray) -> AxisOp:
+    """The positions of an axis in another order, as inputs of any size have one."""
+    return gather(positions, lambda n: n)
 
 
 def scatter(places: IntArray, out: int) -> AxisOp:

@@ -26,6 +26,13 @@ def test_the_smallest_input_is_the_edge_of_failure(name):
     assert (by_geometry == smallest) is (name not in PADDED_BY_SIZE)
 
 
+class Turned(nn.Module):
+    """Rows shifted, columns read backwards: of any number."""
+
+    def forward(self, x):
+        return x.roll(3, 2).flip(3)
+
+
 @pytest.mark.parametrize(
     ("net", "shape", "smallest"),
     [
@@ -43,6 +50,7 @@ def test_the_smallest_input_is_the_edge_of_failure(name):
         (nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(1, 1, 7)), (1, 1, 20, 20), (4, 4)),
         (nn.ConvTranspose2d(1, 1, 3, 2, padding=2), (1, 1, 20, 20), (2, 2)),
         (nn.Conv3d(1, 1, (2, 3, 4)), (1, 1, 9, 9, 9), (2, 3, 4)),
+        (nn.Sequential(Turned(), nn.Conv2d(1, 1, (3, 2))), (1, 1, 20, 20), (3, 2)),
     ],
 )
 def test_small_nets_by_hand(net, shape, smallest):

@@ -220,7 +220,7 @@ def flipped(value: Dependent, dims: Sequence[int]) -> Dependent:
 
 
 def _backwards(size: int) -> axis_ops.AxisOp:
-    return axis_ops.gather(np.arange(size)[::-1])
+    return axis_ops.permutation(np.arange(size)[::-1])
 
 
 def rot90(op: RuleContext) -> Dependence:
@@ -250,4 +250,4 @@ def roll(op: RuleContext) -> Dependence:
 
 
 def _shift(shift: int, size: int) -> axis_ops.AxisOp:
-    return axis_ops.gather(np.roll(np.arange(size), shift))
+    return axis_ops.permutation(np.roll(np.arange(size), shift))
