@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from inception_lab.comparison.comparability import is_comparable
 from inception_lab.errors import InceptionLabError
 from inception_lab.metrics import METRICS, format_quantity
-from inception_lab.record import Record, Row
+from inception_lab.record import Row
 from inception_lab.report.tables import columns_of, readable_columns
-from inception_lab.report.text import escape_markdown, heading, input_text, render
+from inception_lab.report.text import escape_markdown, heading, input_text, render, step_text
 
 if TYPE_CHECKING:
     from inception_lab.comparison.branch_rows import BranchRow
@@ -129,17 +129,12 @@ def _two_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]:
 
 def _head_lines(comparison: Comparison, form: str) -> Iterator[str]:
     rows = [
-        {"": side, "model": label, "input": input_text(record.context), "mode": _step(record)}
+        {"": side, "model": label, "input": input_text(record.context), "mode": step_text(record.context)}
         for side, label, record in zip(
             ("First", "Second"), comparison.labels, comparison.records, strict=True
         )
     ]
     yield render(rows, columns_of(rows), form)
-
-
-def _step(record: Record) -> str:
-    facts = [record.context["mode"], record.context.get("optimizer")]
-    return ", ".join(str(fact) for fact in facts if fact)
 
 
 def _total_lines(comparison: Comparison, view: View, form: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from inception_lab.measure.profile.profile import Profile
 from inception_lab.metrics import METRICS, Unit, format_quantity
 from inception_lab.record import Row
-from inception_lab.report.text import input_text, render
+from inception_lab.report.text import input_text, render, step_text
 
 LAYER_COLUMNS = ("layer", "phase", "device_ms", "share", "kernels")
 REASON_COLUMNS = ("reason", "launched_by")
@@ -87,9 +87,8 @@ def _run(context: Mapping[str, Any]) -> Iterator[str]:
     """Lines of the run and the machine, of a profile that this tool recorded."""
     if "machine" not in context:
         return
-    options = [context["mode"], context.get("optimizer"), f"autocast to {context.get('autocast')}"]
-    step = ", ".join(filter(None, options if "autocast" in context else options[:2]))
     threads = f"{context['threads']} thread{'s' * (context['threads'] != 1)}"
-    yield f"{'Run':<16} {input_text(context)}, {step}, {context['dtype']}, {context['memory_format']}"
+    step = f"{input_text(context)}, {step_text(context)}"
+    yield f"{'Run':<16} {step}, {context['dtype']}, {context['memory_format']}"
     yield f"{'Machine':<16} {context['machine']}, {threads}, torch {context['torch']}"
     yield f"{'Steps':<16} {context['rounds']}, after {context['warm_up_rounds']} that are not recorded"

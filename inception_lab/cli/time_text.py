@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Row
 from inception_lab.report.tables import columns_of
-from inception_lab.report.text import input_text, render
+from inception_lab.report.text import input_text, render, step_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -81,10 +81,9 @@ def context_lines(times: LayerTimes) -> Iterator[str]:
 
 def _run_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
-    step = ", ".join(filter(None, [facts["mode"], facts.get("optimizer"), _autocast(facts)]))
     shapes = [input_text(facts)] if "input_shapes" in facts else []
     formats = [facts.get("dtype", "dtypes differ"), facts.get("memory_format", "memory formats differ")]
-    parts = [*shapes, step, *formats, facts["execution"]]
+    parts = [*shapes, step_text(facts), *formats, facts["execution"]]
     yield f"{'Run':<20} {', '.join(parts)}"
     yield f"{'Machine':<20} {facts['machine']}, {threads}, torch {facts['torch']}"
     if "cuda" in facts:
@@ -101,10 +100,6 @@ def _cuda_facts(facts: Mapping[str, Any]) -> Iterator[str]:
     yield from (name.replace("_", " ") for name in ("cudnn_benchmark", "cudnn_deterministic") if facts[name])
     if not facts.get("l2_flushed", True):
         yield "L2 cache not flushed"
-
-
-def _autocast(facts: Any) -> str:
-    return f"autocast to {facts['autocast']}" if "autocast" in facts else ""
 
 
 def comparison_text(comparison: TimesComparison | BatchTimes, form: str) -> str:

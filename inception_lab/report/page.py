@@ -28,9 +28,11 @@ from inception_lab.report.text import (
     axes_text,
     escape_markdown,
     heading,
+    input_text,
     layers_text,
     render,
     shape_text,
+    step_text,
 )
 
 FIELD_PLOTS = ("field_along_depth", "field_spectrum")
@@ -108,7 +110,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"shapes": shape_text, "escape_markdown": escape_markdown, "heading": heading}
+    environment.filters |= {
+        "shapes": shape_text,
+        "input_text": input_text,
+        "step_text": step_text,
+        "escape_markdown": escape_markdown,
+        "heading": heading,
+    }
     return environment
 
 

@@ -80,6 +80,28 @@ def input_text(context: Mapping[str, Any]) -> str:
     return ", ".join([shape_text(context["input_shapes"]), *context.get("arguments", ())])
 
 
+def step_text(context: Mapping[str, Any]) -> str:
+    """The mode, the optimizer and autocast, as far as there are any.
+
+    Example:
+        >>> step_text({"mode": "eval"}), step_text({"mode": "train", "optimizer": "adam"})
+        ('eval', 'train, adam')
+    """
+    autocast = context.get("autocast")
+    parts = [context["mode"], context.get("optimizer"), f"autocast to {autocast}" if autocast else ""]
+    return ", ".join(filter(None, parts))
+
+
+def subject_text(context: Mapping[str, Any]) -> str:
+    """The model with its keywords, its input with the batch, and the step, in one line.
+
+    Example:
+        >>> subject_text({"model": "nin(num_classes=10)", "input_shapes": [[8, 3, 32, 32]], "mode": "train"})
+        'nin(num_classes=10), input 8x3x32x32, train'
+    """
+    return f"{context['model']}, input {input_text(context)}, {step_text(context)}"
+
+
 def axes_text(axes: Sequence[int], shape: Sequence[int], source: str = "") -> str:
     """The axes along which fields lie, in words.
 

@@ -14,7 +14,7 @@ from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
 from inception_lab.report.plots.fitting import distinct, headline, text_width
 from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PARAMS, TEXT, WIDTH
 from inception_lab.report.plots.wording import TIMES, ratio_text, round_decades
-from inception_lab.report.text import input_text
+from inception_lab.report.text import input_text, step_text
 
 MACS, TIME = "#2f6690", PARAMS
 _PITCH, _COLUMN, _TOP = 0.34, 1.0, 0.62
@@ -86,7 +86,7 @@ def _title(subject: MacsAndLatency) -> str:
 def _subtitle(subject: MacsAndLatency) -> str:
     facts = subject.context
     threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
-    run = f"input {input_text(facts)}, {facts['mode']}, {facts['dtype']}"
+    run = f"input {input_text(facts)}, {step_text(facts)}, {facts['dtype']}"
     return f"MACs and time beside {subject.baseline} (log) · {run} · {facts['machine']}, {threads}"
 
 

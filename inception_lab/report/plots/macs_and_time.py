@@ -15,7 +15,7 @@ from inception_lab.report.plots.fitting import distinct, headline, text_width
 from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PARAMS, TEXT, WIDTH
 from inception_lab.report.plots.wording import ratio_text, round_steps, share_text
 from inception_lab.report.tables import rows_of
-from inception_lab.report.text import input_text
+from inception_lab.report.text import subject_text
 
 # Far apart in hue and in lightness: told apart in grey and with any colour vision
 MACS, TIME = "#a9c3da", PARAMS
@@ -118,7 +118,7 @@ def _percent(share: float) -> str:
 def _subtitle(subject: MacsAndTime) -> str:
     facts = subject.context
     threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
-    run = f"{facts['model']}, input {input_text(facts)}, {facts['mode']}, {facts['dtype']}"
+    run = f"{subject_text(facts)}, {facts['dtype']}"
     noise = f", {subject.note}" if subject.note else ""
     return f"MACs beside time by module · {run} · {facts['machine']}, {threads}{noise}"
 

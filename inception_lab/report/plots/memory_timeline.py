@@ -103,8 +103,7 @@ def draw(contents: ReportContents) -> Figure:
 
 
 def _subtitle(contents: ReportContents) -> str:
-    optimizer = contents.record.context.get("optimizer")
-    return f"Memory over time · {context_line(contents.record)}" + f", {optimizer}" * bool(optimizer)
+    return f"Memory over time · {context_line(contents.record)}"
 
 
 def _kinds(timeline: DataFrame) -> list[str]:

@@ -8,7 +8,7 @@ from math import floor, log10
 
 from inception_lab.metrics import format_quantity, parse_quantity
 from inception_lab.record import Record
-from inception_lab.report.text import input_text
+from inception_lab.report.text import subject_text
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -22,8 +22,8 @@ def context_line(record: Record) -> str:
         'vgg16, input 1x3x224x224, eval, PARTIAL: not every operation is counted'
     """
     context = record.context
-    parts = [str(context["model"]), f"input {input_text(context)}", str(context["mode"])]
-    return ", ".join(parts if context["complete"] else [*parts, "PARTIAL: not every operation is counted"])
+    warning = "" if context["complete"] else ", PARTIAL: not every operation is counted"
+    return subject_text(context) + warning
 
 
 _AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
