@@ -154,8 +154,6 @@ def interpolation(
 ) -> AxisOp:
     """Interpolation by 1 (nearest), 2 (linear) or 4 (cubic) taps along the axis, as the CPU does it.
 
-    An axis that keeps its size is copied there by nearest and linear ones, whatever the scale.
-
     Args:
         size: Of the input.
         out: Of the output.
@@ -169,18 +167,26 @@ def interpolation(
     shift = Fraction(0) if align_corners or not half_pixel else (scale - 1 + (taps == 1)) / 2
     taps_of = partial(_neighbours, scale=scale, shift=shift, taps=taps)
 
-    def sizes(n: IntArray) -> IntArray:
-        return n * 0 + out if align_corners else n * scale.denominator // scale.numerator
-
     def taps_within() -> IntArray:
         neighbours = _nearest(size, out, scale, half_pixel) if taps == 1 else taps_of(np.arange(out))
         # beyond the edges the pixel at the edge is repeated, which is no padding
         return np.where(neighbours > _NO_TAP, np.clip(neighbours, 0, size - 1), OUTSIDE)
 
-    # aten/src/ATen/native/UpSample.h passes by the arithmetic on such an axis, but in the cubic kernel
-    if size == out and taps < 4:
-        return _pointwise(size, sizes)
+    sizes = _interpolated_sizes(out, scale, align_corners)
     return replace(_periodic(taps_of, size, out, scale, sizes), make_taps=taps_within)
+
+
+@_cache
+def interpolation_to_same_size(size: int, scale: Fraction, align_corners: bool) -> AxisOp:
+    """Interpolation that copies an axis, as it keeps its size; arguments as of `interpolation`."""
+    return _pointwise(size, _interpolated_sizes(size, scale, align_corners))
+
+
+def _interpolated_sizes(out: int, scale: Fraction, align_corners: bool) -> SizeRule:
+    def sizes(n: IntArray) -> IntArray:
+        return n * 0 + out if align_corners else n * scale.denominator // scale.numerator
+
+    return sizes
 
 
 @_cache

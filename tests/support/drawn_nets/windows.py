@@ -158,8 +158,8 @@ def _is_disputed(x: Tensor, out: Tensor, options: Options) -> bool:
     """True where an axis keeps its size by a scale that torch's forward or backward kernel ignores."""
     keeps_size = any(n == m for n, m in zip(x.shape[2:], out.shape[2:], strict=True))
     is_scaled = any(factor != 1 for factor in options.get("scale_factor", ()))
-    agree = options["mode"] in ("linear", "bilinear", "trilinear", "area") or (
-        options["mode"].startswith("nearest") and x.ndim == 4
+    agree = options["mode"] in ("linear", "bilinear", "trilinear", "area", "nearest-exact") or (
+        options["mode"] == "nearest" and x.ndim == 4
     )
     return keeps_size and is_scaled and (not agree or bool(options.get("antialias")))
 
@@ -220,6 +220,9 @@ def pad_edge(x, *, pads, mode):
 
 @operation(lambda rng, shape: {"pads": pads(rng, shape, -2, 3)})
 def pad_circular(x, *, pads):
+    sides = zip(pads[::2], pads[1::2], reversed(x.shape[2:]), strict=True)
+    # of an axis that is cut to less than its padding torch copies places that it has not written yet
+    assert all(max(lead, trail) <= size + min(lead, 0) + min(trail, 0) for lead, trail, size in sides)
     return F.pad(x, pads, mode="circular")
 
 

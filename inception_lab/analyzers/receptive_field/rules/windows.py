@@ -202,16 +202,27 @@ def interpolation(taps: int, half_pixel: bool = True) -> Rule:
 
     def rule(op: RuleContext) -> Dependence:
         value, align_corners = op.first, bool(op.args.get("align_corners"))
-        # the cubic kernel copies where all axes keep their size, as those of fewer taps do axis by axis
-        reach = 1 if op.shapes[0][2:] == op.output_shape[2:] else taps
         for axis, dim in enumerate(range(2, len(op.output_shape))):
             out, factor = op.output_shape[dim], _scale_factor(op, axis)
             scale = 1 / factor if factor else Fraction(op.shapes[0][dim], out)
-            make_op = partial(_neighbours, out, scale, reach, align_corners, half_pixel)
-            value = value.along(dim, make_op, out)
+            if _copies(op, dim, taps, half_pixel):
+                copy = partial(axis_ops.interpolation_to_same_size, scale=scale, align_corners=align_corners)
+                value = value.along(dim, copy, out)
+            else:
+                make_op = partial(_neighbours, out, scale, taps, align_corners, half_pixel)
+                value = value.along(dim, make_op, out)
         return value
 
     return rule
+
+
+def _copies(op: RuleContext, dim: int, taps: int, half_pixel: bool) -> bool:
+    """True where the kernel passes by the arithmetic along an axis, whatever the scale."""
+    same = [before == after for before, after in zip(op.shapes[0][2:], op.output_shape[2:], strict=True)]
+    # by experiment: linear ones axis by axis, cubic ones where all axes keep their size; of the nearest
+    # ones that of images alone, and never the one that takes pixels for areas
+    always = taps == 2 or (taps == 1 and not half_pixel and len(same) == 2)
+    return same[dim - 2] if always else taps == 4 and all(same)
 
 
 def antialiased(radius: int) -> Rule:
