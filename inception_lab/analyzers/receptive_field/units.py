@@ -63,7 +63,12 @@ def _by_axes(elements: Elements, geometry: Geometry, axes: Sequence[int]) -> Lay
     digits = [(d, f) for d, dim in enumerate(geometry.dims) for f in dim]
     rows = [_digits_of(axis, digits) for axis in range(len(axes))]
     for axis, row in enumerate(rows):
-        if not _places_beside_channels(elements, axis) <= {digits[k][0] for k in row}:
+        places = {d for part in elements.parts for d in part.places[axis]}
+        if places and places.isdisjoint(digits[k][0] for k in row):
+            rows[axis] = row = []  # an axis of one position was told of some dimension of size 1
+        if _is_among_channels(elements, axis, row, digits) and _is_free(elements, axes[axis]):
+            rows[axis] = [k for k, (d, _) in enumerate(digits) if d == axes[axis]]
+        elif not _places_beside_channels(elements, axis) <= {digits[k][0] for k in row}:
             return None
     if tuple(axes) == tuple(range(CHANNELS + 1, len(elements.shape))):
         if all(elements.shape[d] == 1 for d in axes):
@@ -72,6 +77,27 @@ def _by_axes(elements: Elements, geometry: Geometry, axes: Sequence[int]) -> Lay
         rows = _with_other_dims(rows, digits, axes)
     grid = [prod(digits[k][1].size for k in row) for row in rows]
     return Layout(tuple([f.size for _, f in digits]), tuple([k for row in rows for k in row]), tuple(grid))
+
+
+def _is_among_channels(
+    elements: Elements, axis: int, row: Sequence[int], digits: Sequence[tuple[int, Factor]]
+) -> bool:
+    """True where all that is left of an axis is what a view wrote among the channels."""
+    if not row:
+        return _places_beside_channels(elements, axis) == {CHANNELS}
+    others = [k for k, (d, f) in enumerate(digits) if d == CHANNELS and f.size > 1 and k not in row]
+    return bool(others) and all(digits[k][0] == CHANNELS for k in row)
+
+
+def _is_free(elements: Elements, dim: int) -> bool:
+    """True where a dimension behind that of channels holds no places of an axis along which it differs."""
+    places = (
+        d
+        for part in elements.parts
+        for along, dims in zip(part.cells, part.places, strict=True)
+        for d in dims & set(along.dims)
+    )
+    return CHANNELS < dim < len(elements.shape) and dim not in places
 
 
 def _with_other_dims(
@@ -87,16 +113,15 @@ def _digits_of(axis: int, digits: Sequence[tuple[int, Factor]]) -> list[int]:
     """The digits that make up the units along an axis, slowest first."""
     # an axis of one position may be told of any dimension of size 1
     own = [k for k, (_, f) in enumerate(digits) if f.axis == axis and f.size > 1]
-    dims = {digits[k][0] for k in own}
+    # positions that a view wrote among the channels belong to the unit that holds those channels
+    dims = _beside_channels({digits[k][0] for k in own})
     if len(dims) == 1:
         (dim,) = dims
         row = [k for k, (d, _) in enumerate(digits) if d == dim]
         # copies that share a dimension with the axis alone are units of it
         if all(digits[k][1].axis in (axis, NO_AXIS) for k in row):
             return row
-    # positions that a view wrote among the channels belong to the unit that holds those channels
-    beside_channels = _beside_channels(dims)
-    own = [k for k in own if digits[k][0] in beside_channels]
+    own = [k for k in own if digits[k][0] in dims]
     return sorted(own, key=lambda k: -digits[k][1].step)
 
 
@@ -128,6 +153,11 @@ def _place_dims(elements: Elements, axes: Sequence[int]) -> list[int]:
     ]
     if len(elements.shape) > CHANNELS + 1:
         along = [_beside_channels(dims) for dims in along]
+        # an axis of which all that is left lies among the channels has its own dimension in the source
+        along = [
+            {own} if dims == {CHANNELS} and _is_free(elements, own) else dims
+            for dims, own in zip(along, axes, strict=True)
+        ]
     dims = set().union(*along)
     behind_channels = list(range(CHANNELS + 1, len(elements.shape)))
     # in the source's own layout a dimension may hold an axis that nothing tells apart any more

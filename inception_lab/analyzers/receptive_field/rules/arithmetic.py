@@ -184,8 +184,8 @@ def _all_along(value: Dependent, dim: int, size: int) -> Dependent:
 def softmax(op: RuleContext) -> Dependence:
     """Each output depends on itself, and by the sum on all positions along `dim`."""
     value, dim = op.first, op.args.get("dim", -1)
-    if not op.output_shape:
-        return value
+    if not op.output_shape or op.output_shape[dim] == 1:
+        return None  # of one number it is 1, and its logarithm 0, whatever the number
     mixed = op.union([value, _all_along(value, dim, op.output_shape[dim])])
     return value.masked_as(mixed)
 
