@@ -244,3 +244,40 @@ def test_padding_of_a_fractional_stride():
     assert double.receptive_field == (2, 2)
     # the field of unit i is centred at (i + 0.5) / 2 - 0.5 = i / 2 - 0.25
     assert [double.padding[axis] for axis in (0, 1)] == [0.75, 0.75]
+
+
+# ------------------------------------------------------------------------------ places among the channels
+
+
+def test_the_last_window_over_patches_written_as_channels():
+    """Patches of 2 x 2, then the largest of three neighbours: rows 2 i and 2 i + 1, six columns."""
+    behind = field(
+        spatial(lambda x: F.pixel_unshuffle(x, 2).unfold(3, 3, 3).amax(-1)), (1, 2, 8, 8), nn.Conv2d(2, 2, 1)
+    )
+    assert behind.grid == (4, 1)
+    assert [behind.extent((i, 0)) for i in range(4)] == [((2 * i, 2 * i + 1), (0, 5)) for i in range(4)]
+
+
+def test_a_product_over_windows_written_as_channels():
+    """Columns 0 to 7, 1 to 8 and 2 to 9 are channels; each place of the product sees those of all."""
+
+    def product(x, conv, linear):
+        return linear(conv(x).unfold(3, 3, 1).permute(0, 1, 4, 2, 3).flatten(1, 2))
+
+    behind = field(product, (1, 2, 5, 10), nn.Conv2d(2, 2, (3, 1), padding=(1, 0)), nn.Linear(8, 9))
+    assert behind.grid == (5, 9)
+    assert {behind.extent((2, k)) for k in range(9)} == {((1, 3), (0, 9))}
+
+
+def test_copies_beside_patches_written_as_channels():
+    behind = field(
+        spatial(lambda x: F.pixel_unshuffle(x, 2).repeat_interleave(3, 3)), (1, 2, 4, 8), nn.Conv2d(2, 2, 1)
+    )
+    assert behind.grid == (2, 12)
+    assert [behind.extent((0, k))[1] for k in (0, 2, 3, 11)] == [(0, 1), (0, 1), (2, 3), (6, 7)]
+
+
+@pytest.mark.parametrize("function", [F.softmax, F.log_softmax])
+def test_a_softmax_over_one_position_is_a_constant(function):
+    gated = spatial(lambda x: x * function(x.mean((1, 2, 3), keepdim=True), dim=1))
+    assert field(gated, (1, 2, 8, 8), nn.Conv2d(2, 2, 1)).extent((3, 4)) == ((3, 3), (4, 4))
