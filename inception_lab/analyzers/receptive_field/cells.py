@@ -151,6 +151,15 @@ class Cells(NamedTuple):
         widest = self.data.max(axis=self.dims.index(dim), keepdims=True)
         return not bool(((self.data == widest) | (self.data == nothing_of(self.data))).all())
 
+    def tells_apart(self, dims: Collection[int]) -> bool:
+        """True where no two positions along some dimensions have the same entry, but for empty ones."""
+        if not set(dims) <= set(self.dims):
+            return False
+        cells = self.reduce([d for d in self.dims if d not in dims])
+        entries = cells.data.reshape(-1, cells.data.shape[-1])
+        seeing = entries[entries[:, 0] != nothing_of(entries)]
+        return len(np.unique(seeing, axis=0)) == len(seeing)
+
     def without_units(self) -> Cells:
         """The same without dimensions of one position."""
         if 1 not in self.data.shape[:-1]:

@@ -7,7 +7,13 @@ from functools import reduce
 
 import numpy as np
 
-from inception_lab.analyzers.receptive_field.cells import Cells, Numbers, Shape, cells_side_by_side
+from inception_lab.analyzers.receptive_field.cells import (
+    Cells,
+    Numbers,
+    Shape,
+    cells_side_by_side,
+    nothing_of,
+)
 from inception_lab.analyzers.receptive_field.joining import with_ways_of
 from inception_lab.analyzers.receptive_field.parts import CHANNELS, HERE, Part, Whole
 
@@ -45,10 +51,23 @@ def local_in_part(rows: Sequence[Sequence[Part]], dim: int) -> list[list[Part]]:
         widest = _widest(beside, axis)
         for row in local_rows:
             for k, part in enumerate(row):
-                own = part.cells[axis].reduce(part.cells[axis].dims).data
-                if part.whole[axis] is not None and not (own >= widest).all():
+                own = _widest([part], axis)
+                # of a slice the places beside it see the rest, of an axis put together with another one all
+                if part.whole[axis] is not None and not ((own >= widest).all() or _cover(beside, axis, own)):
                     row[k] = part._replace(whole=(*part.whole[:axis], None, *part.whole[axis + 1 :]))
     return local_rows
+
+
+def _cover(parts: Sequence[Part], axis: int, span: Numbers) -> bool:
+    """True where each pixel of a span is seen by some element of some parts."""
+    if len(span) == 1:  # marks, not spans
+        return True
+    first, last = -span[0], span[1]
+    ends = np.concatenate([part.cells[axis].data.reshape(-1, 2) for part in parts])
+    ends = ends[ends[:, 0] != nothing_of(ends)] * (-1, 1)
+    begins, stops = (np.clip(pixels - first, 0, last + 1 - first) for pixels in (ends[:, 0], ends[:, 1] + 1))
+    steps = np.bincount(begins, minlength=last + 2 - first) - np.bincount(stops, minlength=last + 2 - first)
+    return bool((steps.cumsum()[:-1] > 0).all())
 
 
 def _sees(cells: Cells, span: Numbers) -> bool:

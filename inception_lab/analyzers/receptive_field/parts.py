@@ -83,8 +83,11 @@ class Part(NamedTuple):
         """The same with those of some dimensions alone as places along which an axis differs, if any."""
         places = []
         for along, old in zip(self.cells, self.places, strict=True):
-            differing = {d for d in old & set(dims) if along.differs_along(d)}
-            places.append((old - set(dims)) | differing if differing else old)
+            split = old & set(dims)
+            differing = {d for d in split if along.differs_along(d)}
+            # channels would repeat places: where nothing is there twice all dimensions hold places
+            is_kept = not differing or along.tells_apart(split)
+            places.append(old if is_kept else (old - set(dims)) | differing)
         return self._replace(places=tuple(places))
 
     def reduce(self, dims: Collection[int], shape: Shape) -> Part:

@@ -246,6 +246,35 @@ def test_padding_of_a_fractional_stride():
     assert [double.padding[axis] for axis in (0, 1)] == [0.75, 0.75]
 
 
+def test_a_mean_of_rows_of_which_some_are_hidden_is_local():
+    """Rows 3 to 7 are zeroed; a block of four rows has its mean added, and the rows that see anything."""
+
+    def function(x):
+        rows = x.masked_fill(torch.arange(8)[:, None] > 2, 0).unflatten(2, (2, 4))
+        return (rows + rows.mean(3, keepdim=True)).flatten(2, 3)
+
+    behind = field(spatial(function), IMAGE, ONE)
+    assert behind.extent((0, 5)) == behind.local_extent((0, 5)) == ((0, 2), (5, 5))
+    assert behind.global_context == ()
+
+
+def test_a_statistic_that_misses_a_row_is_global_beside_another_image():
+    """Rows 1 to 7 of one image are normalised; put under all rows of another they have not seen row 0."""
+    norm = nn.InstanceNorm2d(2)
+    under = spatial(lambda x: torch.cat([x, norm(x[:, :, 1:])], 2))
+    assert field(under, IMAGE, ONE).extent((9, 4)) == ((1, 7), ALL)
+    assert field(under, IMAGE, ONE).local_extent((9, 4)) == ((2, 2), (4, 4))
+
+
+def test_a_mean_of_a_slice_is_local_in_the_axis():
+    """Rows 0 to 3 all become their mean, above the others: of the whole axis that is a part."""
+    above = spatial(
+        lambda x: torch.cat([x[:, :, :4].mean(2, keepdim=True).expand(-1, -1, 4, -1), x[:, :, 4:]], 2)
+    )
+    assert field(above, IMAGE, ONE).local_extent((1, 4)) == ((0, 3), (4, 4))
+    assert field(above, IMAGE, ONE).local_extent((5, 4)) == ((5, 5), (4, 4))
+
+
 # ------------------------------------------------------------------------------ places among the channels
 
 
