@@ -142,7 +142,7 @@ def layers_text(names: Sequence[str]) -> str:
 
 def _table(rows: Rows, columns: Sequence[str]) -> str:
     cells = [[one_line(text) for text in line] for line in _cells(rows, columns)]
-    right = _numeric(rows, columns)
+    right = numeric_columns(rows, columns)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     rule = ["-" * width for width in widths]
     lines = [_align(line, widths, right) for line in (cells[0], rule, *cells[1:])]
@@ -151,7 +151,7 @@ def _table(rows: Rows, columns: Sequence[str]) -> str:
 
 def _markdown(rows: Rows, columns: Sequence[str]) -> str:
     head, *body = [[escape_markdown(text) for text in line] for line in _cells(rows, columns)]
-    rule = ["---:" if right else ":---" for right in _numeric(rows, columns)]
+    rule = ["---:" if right else ":---" for right in numeric_columns(rows, columns)]
     return "".join(f"{markdown_line(line)}\n" for line in (head, rule, *body))
 
 
@@ -180,7 +180,7 @@ FORMATS: Mapping[str, Callable[[Rows, Sequence[str]], str]] = MappingProxyType(
 
 def _cells(rows: Rows, columns: Sequence[str]) -> list[list[str]]:
     """The headings, then a line of texts per row."""
-    lines = [[_readable(row.get(name), name) for name in columns] for row in rows]
+    lines = [[readable_text(row.get(name), name) for name in columns] for row in rows]
     return [list(map(heading, columns)), *lines]
 
 
@@ -189,18 +189,33 @@ def _align(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
     return "  ".join(c.rjust(w) if to_right else c.ljust(w) for c, w, to_right in cells).rstrip()
 
 
-def _numeric(rows: Rows, columns: Sequence[str]) -> list[bool]:
+def numeric_columns(rows: Rows, columns: Sequence[str]) -> list[bool]:
     """True for each column of numbers and nothing else."""
-    return [_all_numbers([v for row in rows if not _is_empty(v := row.get(name))]) for name in columns]
+    return [_all_numbers([v for row in rows if not is_empty(v := row.get(name))]) for name in columns]
 
 
 def _all_numbers(values: Sequence[Any]) -> bool:
-    return bool(values) and all(isinstance(v, Real) and not _is_flag(v) for v in values)
+    return bool(values) and all(map(is_number, values))
 
 
-def _readable(value: Any, column: str) -> str:
-    """A value as people read it; times in milliseconds to the microsecond."""
-    if _is_empty(value):
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number, and not a flag.
+
+    Example:
+        >>> is_number(7), is_number(2.5), is_number(True), is_number("7")
+        (True, True, False, False)
+    """
+    return isinstance(value, Real) and not _is_flag(value)
+
+
+def readable_text(value: Any, column: str) -> str:
+    """A value as people read it in full; times in milliseconds to the microsecond.
+
+    Example:
+        >>> readable_text(1582671872, "macs"), readable_text([1, 64, 28, 28], ""), readable_text(None, "")
+        ('1,582,671,872', '1x64x28x28', '')
+    """
+    if is_empty(value):
         return ""
     if _is_flag(value):
         return "yes" if value else "no"
@@ -214,7 +229,7 @@ def _readable(value: Any, column: str) -> str:
 
 def _raw(value: Any) -> str:
     """A value as programs read it."""
-    if _is_empty(value):
+    if is_empty(value):
         return ""
     if _is_flag(value):
         return "true" if value else "false"
@@ -233,7 +248,13 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(isinstance(part, str) for part in value)
 
 
-def _is_empty(value: Any) -> bool:
+def is_empty(value: Any) -> bool:
+    """Return whether a cell stays empty: None, or not a number.
+
+    Example:
+        >>> is_empty(None), is_empty(float("nan")), is_empty(0)
+        (True, True, False)
+    """
     return value is None or (isinstance(value, Real) and isnan(value))
 
 
