@@ -1,26 +1,33 @@
-"""The progress of real runs on a terminal."""
+"""The progress of what takes long, on a terminal."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 from time import monotonic
 
+from inception_lab.report.text import one_line
+
 GLANCE = 0.1
-"""Least seconds between two drawings of the progress bar."""
+"""Least seconds between two drawings."""
+PATIENCE = 1.0
+"""Seconds of which nothing is said."""
 
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
     """A progress bar on a terminal, drawn between rounds, by no thread of its own; nothing in a pipe."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(
         console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
     ) as display:
-        task, last_drawing = display.add_task(description, total=1.0), monotonic()
+        task, last_drawing = display.add_task(escape(one_line(description)), total=1.0), monotonic()
 
         def show(part: float) -> None:
             nonlocal last_drawing
@@ -30,3 +37,45 @@ def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
                 last_drawing = monotonic()
 
         yield show
+
+
+@contextmanager
+def busy(description: str) -> Iterator[None]:
+    """Say on a terminal what takes longer than a second, and for how long it has; nothing in a pipe.
+
+    Args:
+        description: A step whose end cannot be told beforehand, and whose time is not measured.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    end = Event()
+    # begun before a model runs, so that it is not taken for one of the model's own threads
+    thread = Thread(target=_say, args=(one_line(description), end), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+def _say(description: str, end: Event) -> None:
+    if end.wait(PATIENCE):
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    # what the model prints goes where it would go otherwise; drawn by this thread, as rich starts none
+    with Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        auto_refresh=False,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as display:
+        display.add_task(description, total=None)
+        while not end.wait(GLANCE):
+            display.refresh()
