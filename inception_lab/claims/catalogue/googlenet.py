@@ -126,16 +126,16 @@ NAIVE = Claim(
 
 TOP5 = Claim(
     id="top5",
-    claim="Top-5 error of 6.67%, of 10.07% with one crop; the global average gains 0.6% of top-1.",
+    claim="Top-5 error of 6.67%, of 10.07% with one crop; the global average gains 0.6% of top-1 accuracy.",
     source=GOOGLENET,
     place="sections 5 and 7",
     also=("tutorial B", "tutorial C"),
     figures=tuple(
         Figure(printed(figure, "percent"), by("needs", what="training on ImageNet"), name)
         for figure, name in (
-            ("6.67", "top-5, seven nets"),
-            ("10.07", "top-5, one crop"),
-            ("0.6", "gain of top-1"),
+            ("6.67", "top-5 error, seven nets"),
+            ("10.07", "top-5 error, one crop"),
+            ("0.6", "gain of top-1 accuracy"),
         )
     ),
     note="Accuracy belongs to weights, not to a graph. The 6.67% are of seven networks and 144 crops.",
