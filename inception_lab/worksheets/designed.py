@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -40,7 +41,8 @@ def design_worksheet(input_size: str | Sequence[int], branches: str | Sequence[i
     _check_sizes(designs, (height, width))
     text = branches if isinstance(branches, str) else ",".join(map(str, branches))
     name = f"{' '.join(text.split())} on {height} x {width} x {channels}"
-    return worksheet(trace(_module(designs, channels), (1, channels, height, width), name=name), ROOT)
+    design = trace(_module(designs, channels), (1, channels, height, width), name=name)
+    return replace(worksheet(design, ROOT), is_design=True)
 
 
 def _check_sizes(designs: Sequence[BranchDesign], size: tuple[int, int]) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from inception_lab.ir.structure import ROOT
 from inception_lab.ir.trace import Context
+from inception_lab.report.text import subject_text
 
 
 class Sums(NamedTuple):
@@ -146,6 +147,7 @@ class Worksheet:
         joined_channels: Of each tensor that the module joins to its output; empty where it joins none.
         naive_joined_channels: The same of the naive counterpart.
         uncounted_ops: How often each operation ran in it that no formula knows, by name.
+        is_design: True for a module of free numbers, whose name tells its input.
     """
 
     module: str
@@ -156,12 +158,17 @@ class Worksheet:
     joined_channels: tuple[int, ...]
     naive_joined_channels: tuple[int, ...]
     uncounted_ops: Mapping[str, int]
+    is_design: bool = False
 
     @property
     def title(self) -> str:
-        """Its module and the model that it is a part of."""
-        model = self.context.model
-        return model if self.module == ROOT else f"{self.module} of {model}"
+        """Its module, the model that it is a part of, and the input and step of that."""
+        context = self.context
+        if self.is_design:
+            return context.model
+        facts = {name: getattr(context, name) for name in ("model", "input_shapes", "arguments", "mode")}
+        subject = subject_text(facts | {"optimizer": context.optimizer, "autocast": context.autocast})
+        return subject if self.module == ROOT else f"{self.module} of {subject}"
 
     @property
     def branched(self) -> bool:

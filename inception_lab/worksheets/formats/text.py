@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from textwrap import wrap
+from collections.abc import Iterator
 
+from inception_lab.report.cells import cell_width, wrap
+from inception_lab.report.terminal import PATH_PART, Column, Screen, fitted_table
 from inception_lab.report.text import one_line
 from inception_lab.worksheets.formats.equations import Equation
 from inception_lab.worksheets.formats.layout import TABLE_COLUMNS, Block, Section, TotalsTable, layout_of
 from inception_lab.worksheets.sheet import Worksheet
 
 WIDTH = 80
+SCREEN = Screen(WIDTH)
 _LAYER_INDENT = "  "
 _EQUATION_INDENT = "    "
 _SUBJECT_WIDTH = 12
@@ -18,18 +20,20 @@ _GLUE = "\N{NO-BREAK SPACE}"
 
 
 def worksheet_text(sheet: Worksheet) -> str:
-    """Return a worksheet as text of at most 80 columns, but for names that are longer."""
+    """Return a worksheet as text of at most 80 columns."""
     layout = layout_of(sheet)
-    title = one_line(layout.title)
-    parts = [[title, "=" * len(title), *layout.introduction]]
+    title = SCREEN.lines(layout.title)
+    introduction = [line for text in layout.introduction for line in SCREEN.lines(text)]
+    parts = [[*title, "=" * max(map(cell_width, title)), *introduction]]
     parts += [list(_section(section)) for section in layout.sections]
-    parts += [_table(table) for table in layout.tables]
-    parts += [[f"NOT COUNTED {one_line(line)}" for line in layout.uncounted]] if layout.uncounted else []
+    parts += [[_table(table).rstrip()] for table in layout.tables]
+    uncounted = [line for text in layout.uncounted for line in SCREEN.lines(f"NOT COUNTED {text}", below=2)]
+    parts += [uncounted] if uncounted else []
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield ": ".join(filter(None, [one_line(section.name), section.words]))
+    yield from SCREEN.lines(": ".join(filter(None, [section.name, section.words])), below=2)
     for block in section.blocks:
         yield from _block(block)
 
@@ -51,26 +55,15 @@ def _equation(equation: Equation) -> list[str]:
 def _wrapped(line: str, first: str, further: str) -> list[str]:
     # a product stays on its line, and a sum breaks before a sign
     unbroken_line = line.replace(" x ", f"{_GLUE}x{_GLUE}").replace("+ ", f"+{_GLUE}")
-    lines = wrap(
-        unbroken_line,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=further,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    has_room = max(map(cell_width, unbroken_line.split(" "))) <= WIDTH - len(further)
+    lines = wrap(first + (unbroken_line if has_room else line), WIDTH, len(further))
     return [part.replace(_GLUE, " ") for part in lines]
 
 
-def _table(table: TotalsTable) -> list[str]:
-    cells = [(table.measure.capitalize(), *TABLE_COLUMNS[1:]), *(map(one_line, row) for row in table.rows)]
-    rows = [list(row) for row in cells]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = ["-" * width for width in widths]
-    return [_line(row, widths) for row in (rows[0], rule, *rows[1:])]
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    name, *numbers = cells
-    columns = [name.ljust(widths[0]), *(c.rjust(w) for c, w in zip(numbers, widths[1:], strict=True))]
-    return "  ".join(columns).rstrip()
+def _table(table: TotalsTable) -> str:
+    names, *numbers = zip(*table.rows, strict=True)
+    measure = table.measure.capitalize()
+    columns = [Column(measure, measure, [one_line(name) for name in names], part=PATH_PART)]
+    for title, texts in zip(TABLE_COLUMNS[1:], numbers, strict=True):
+        columns.append(Column(title, title, texts, is_number=True, shrinks=False))
+    return fitted_table(columns, (), SCREEN)
