@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from textwrap import fill
 from typing import TYPE_CHECKING, NamedTuple
 
-from inception_lab.report.text import escape_markdown, render
+from inception_lab.report.terminal import PATH_PART, Column, fitted_table
+from inception_lab.report.text import escape_markdown, heading, one_line, render
+from inception_lab.report.view import View
 
 if TYPE_CHECKING:
     from inception_lab.audits.audit import Audit, AuditRow
 
-_WIDTH = 80
 _MOST_NAMED = 3
 """Places that a line names one by one; of more it names the first and the last."""
 _MANY = 3
@@ -46,18 +46,18 @@ class _Line(NamedTuple):
     sentence: str
 
 
-def audit_text(audit: Audit, form: str) -> str:
+def audit_text(audit: Audit, view: View) -> str:
     """Departures as sentences, those that are alike as one, then what comes of them module by module.
 
     Args:
         audit: The answer.
-        form: `json`, or a name from `report.text.FORMATS`; `csv` has a row for each property and layer.
+        view: Of the tables; `csv` has a row for each property and layer.
     """
-    if form == "json":
+    if view.form == "json":
         return json.dumps(audit.to_dict(), indent=2)
-    if form == "csv":
+    if view.form == "csv":
         return render([row._asdict() for row in audit.rows], _COLUMNS, "csv")
-    return "\n".join(_lines(audit, form)).rstrip() + "\n"
+    return "\n".join(_lines(audit, view)).rstrip() + "\n"
 
 
 def summary_line(audit: Audit) -> str:
@@ -70,16 +70,16 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _lines(audit: Audit, form: str) -> Iterator[str]:
-    yield from _paragraph(_answer(audit), form, bullet="")
+def _lines(audit: Audit, view: View) -> Iterator[str]:
+    yield from _paragraph(_answer(audit), view, bullet="")
     yield ""
     for line in _merged(audit.departures):
-        yield from _paragraph(f"{_place(line)}: {line.sentence}", form, bullet="* ")
+        yield from _paragraph(f"{_place(line)}: {line.sentence}", view, bullet="* ")
     for row in audit.notes:
-        yield from _paragraph(_note(row), form, bullet="* Note: ")
+        yield from _paragraph(_note(row), view, bullet="* Note: ")
     if audit.departures or audit.notes:
         yield ""
-    yield from _effect_lines(audit.effects, form)
+    yield from _effect_lines(audit.effects, view)
 
 
 def _answer(audit: Audit) -> str:
@@ -90,12 +90,11 @@ def _answer(audit: Audit) -> str:
     return f"{audit.model} does not depart from {audit.reference}."
 
 
-def _paragraph(text: str, form: str, bullet: str) -> Iterator[str]:
-    if form == "markdown":
+def _paragraph(text: str, view: View, bullet: str) -> Iterator[str]:
+    if view.form == "markdown":
         yield bullet + escape_markdown(text)
     else:
-        # a size such as 3x3 or a path stays whole
-        yield fill(bullet + text, _WIDTH, subsequent_indent=" " * len(bullet[:2]), break_long_words=False)
+        yield from view.screen.lines(bullet + text, below=len(bullet[:2]))
 
 
 def _note(row: AuditRow) -> str:
@@ -179,7 +178,7 @@ def _by_branch(layers: Iterable[str]) -> Iterator[str]:
         yield f"{branch}, {word} {_joined(numbers)}" if numbers != [""] else branch
 
 
-def _effect_lines(rows: Sequence[AuditRow], form: str) -> Iterator[str]:
+def _effect_lines(rows: Sequence[AuditRow], view: View) -> Iterator[str]:
     """A table of what comes of departures, module by module; its columns of growth add up to the last row."""
     if not rows:
         return
@@ -190,7 +189,19 @@ def _effect_lines(rows: Sequence[AuditRow], form: str) -> Iterator[str]:
     columns = [name for name in (*_OUTCOMES, *_GROWTHS) if any(name in row for row in cells)]
     yield "What comes of it (in parentheses what the reference has):"
     yield ""
-    yield render(_aligned(cells, columns), ["place", *columns], form)
+    if not view.is_fitted:
+        yield render(_aligned(cells, columns), ["place", *columns], view.form)
+        return
+    table = [_effect_column(cells, name) for name in ("place", *columns)]
+    yield fitted_table(table, ("place", *_GROWTHS), view.screen)
+
+
+def _effect_column(cells: Sequence[Mapping[str, str]], name: str) -> Column:
+    texts = [one_line(row.get(name, "")) for row in cells]
+    is_number = name in _GROWTHS
+    return Column(
+        name, heading(name), texts, is_number, not is_number, PATH_PART if name == "place" else None
+    )
 
 
 def _effect_cells(rows: Sequence[AuditRow]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,8 +11,10 @@ import click
 from inception_lab.budgets.wording import summary_line
 from inception_lab.cli.check_text import FORMS, check_text, fault_text
 from inception_lab.cli.lock_text import update_text
-from inception_lab.cli.options import emit
+from inception_lab.cli.options import emit, format_options, screen_of
+from inception_lab.cli.progress import busy
 from inception_lab.errors import InceptionLabError
+from inception_lab.report.terminal import fitted_text
 
 
 @click.command()
@@ -23,16 +26,7 @@ from inception_lab.errors import InceptionLabError
 )
 @click.option("--update", is_flag=True, help="Write the lock of all budgets, and say what changed in it.")
 @click.option("--why", is_flag=True, help="Show every limit, and every layer that changed.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(list(FORMS), case_sensitive=False),
-    default="table",
-    show_default=True,
-)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal."
-)
+@partial(format_options, forms=tuple(FORMS))
 @click.pass_context
 def command(
     context: click.Context,
@@ -58,12 +52,13 @@ def _check(config: Path | None, budgets: Sequence[str], form: str, why: bool, ou
     from inception_lab import check_budgets
 
     try:
-        check = check_budgets(config, budgets)
+        with busy("checking budgets"):
+            check = check_budgets(config, budgets)
     except InceptionLabError as error:
         if text := fault_text(error, form):
             emit(text, output)
         raise
-    emit(check_text(check, form, every_layer=why), output)
+    emit(_on_screen(check_text(check, form, every_layer=why), form, output), output)
     if output is not None and not check.passed:
         raise InceptionLabError(summary_line(check), exit_code=1)
     return check.passed
@@ -74,6 +69,12 @@ def _update(config: Path | None, budgets: Sequence[str], form: str, why: bool, o
 
     if budgets or form != "table":
         raise click.UsageError("--update is of all budgets and has one format: leave out BUDGET and --format")
-    update = update_lock(config)
-    emit(update_text(update, every_layer=why), output)
+    with busy("tracing the models of all budgets"):
+        update = update_lock(config)
+    emit(_on_screen(update_text(update, every_layer=why), form, output), output)
     return not update.errors
+
+
+def _on_screen(text: str, form: str, output: Path | None) -> str:
+    """A text as it is read on a terminal, one for programs as it is."""
+    return fitted_text(text, screen_of(output)) if form == "table" else text

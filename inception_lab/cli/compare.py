@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inception_lab.cli.compare_text import View, comparison_text
+from inception_lab.cli.compare_text import ModuleOptions, comparison_text
 from inception_lab.cli.model import traceback_shown
 from inception_lab.cli.options import (
+    COLUMNS,
     MODEL,
+    TOP,
+    WIDE,
     TracingOptions,
     emit,
-    format_options,
     optimizer_option,
     tracing_options,
     typed_options,
+    view_options,
 )
+from inception_lab.cli.progress import busy
 from inception_lab.comparison.subjects import is_file
 from inception_lab.errors import InceptionLabError
 from inception_lab.loading.options import ModelRequest
+from inception_lab.report.view import View
 
 if TYPE_CHECKING:
     from inception_lab.comparison.side_by_side import Comparison
@@ -37,27 +42,34 @@ class SubjectType(click.ParamType[str]):
         return value if is_file(value) else MODEL.convert(value, param, ctx)
 
 
-view_options = typed_options(
-    View,
-    "view",
+module_options = typed_options(
+    ModuleOptions,
+    "modules",
     (
         click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this."),
         click.option("--branches", is_flag=True, help="Sum up parallel branches."),
-        click.option("--sort", "metric", metavar="METRIC", help="Its largest growth first.  [default: macs]"),
         click.option("--unchanged", "show_unchanged", is_flag=True, help="Show what is the same in both."),
     ),
 )
-"""Adds the options of this command alone, which arrive as `view`."""
+"""Adds the options of this command alone, which arrive as `modules`."""
+
+growth_options = view_options(
+    click.option("--sort", default="", metavar="METRIC", help="Its largest growth first.  [default: macs]"),
+    TOP,
+    COLUMNS,
+    WIDE,
+)
+"""The options of tables, where rows are sorted by growth."""
 
 
 @click.command()
 @click.argument("subjects", metavar="A B...", nargs=-1, required=True, type=SubjectType())
 @tracing_options
 @optimizer_option
-@view_options
-@format_options
+@module_options
+@growth_options
 def command(
-    subjects: Sequence[str], tracing: TracingOptions, view: View, form: str, output: Path | None
+    subjects: Sequence[str], tracing: TracingOptions, modules: ModuleOptions, view: View, output: Path | None
 ) -> None:
     """Models side by side, with ratios to the first; two of them module by module, what grew first.
 
@@ -68,14 +80,14 @@ def command(
     from inception_lab import compare
 
     _check_for_models(subjects, tracing)
-    with traceback_shown(_factory(subjects), tracing):
+    with busy(f"comparing {', '.join(subjects)}"), traceback_shown(_factory(subjects), tracing):
         comparison = compare(
             *(_subject(text, tracing) for text in subjects),
             mode=tracing.mode,
             optimizer=tracing.optimizer,
             meta_only=tracing.meta_only,
         )
-    emit(comparison_text(comparison, view, form), output)
+    emit(comparison_text(comparison, modules, view), output)
     if tracing.strict:
         _refuse_partial(comparison)
 

@@ -12,9 +12,10 @@ from inception_lab.cli.audit_text import audit_text
 from inception_lab.cli.audit_text import summary_line as audit_summary
 from inception_lab.cli.confirm_text import confirmation_text, summary_line
 from inception_lab.cli.model import traceback_shown
-from inception_lab.cli.options import MODEL, TracingOptions, emit, format_options, step_options
-from inception_lab.cli.progress import progress_bar
+from inception_lab.cli.options import MODEL, WIDE, TracingOptions, emit, step_options, view_options
+from inception_lab.cli.progress import busy, progress_bar
 from inception_lab.errors import InceptionLabError
+from inception_lab.report.view import View
 
 if TYPE_CHECKING:
     from inception_lab.claims.recompute import Confirmation
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--model", type=MODEL, help="Audit this MODEL instead: where it departs from the reference.")
 @click.option("--against", type=MODEL, help="The reference of an audit.  [default: googlenet]")
 @step_options
-@format_options
+@view_options(WIDE)
 @click.pass_context
 def command(
     context: click.Context,
@@ -39,7 +40,7 @@ def command(
     model: str | None,
     against: str | None,
     tracing: TracingOptions,
-    form: str,
+    view: View,
     output: Path | None,
 ) -> None:
     """Published claims about Inception networks, recomputed: of each ID, or all of them by source.
@@ -54,12 +55,12 @@ def command(
     if model is not None:
         if ids or source or why or measure:
             raise InceptionLabError("claims beside --model", hint="leave out one of both")
-        _audit(context, model, against, tracing, form, output)
+        _audit(context, model, against, tracing, view, output)
         return
     if against is not None or tracing != TracingOptions({}, ()):
         raise InceptionLabError("options of an audit without a model", hint="give --model")
     confirmation = (_confirm_timed if measure else _confirm)([*ids, *why], source)
-    emit(confirmation_text(confirmation, form, why), output)
+    emit(confirmation_text(confirmation, view, why), output)
     if confirmation.surprises:
         if output is not None:
             raise InceptionLabError(summary_line(confirmation), exit_code=1)
@@ -71,16 +72,16 @@ def _audit(
     model: str,
     against: str | None,
     tracing: TracingOptions,
-    form: str,
+    view: View,
     output: Path | None,
 ) -> None:
     """Audit a model against a reference."""
     from inception_lab import audit_models
 
     reference = against or "googlenet"
-    with traceback_shown(model, tracing):
+    with busy(f"auditing {model}"), traceback_shown(model, tracing):
         audit = audit_models(tracing.request(model), reference, mode=tracing.mode)
-    emit(audit_text(audit, form), output)
+    emit(audit_text(audit, view), output)
     if audit.departs:
         if output is not None:
             raise InceptionLabError(audit_summary(audit), exit_code=1)
@@ -90,7 +91,8 @@ def _audit(
 def _confirm(ids: Sequence[str], source: str) -> Confirmation:
     from inception_lab import confirm
 
-    return confirm(ids, source=source)
+    with busy("recomputing claims"):
+        return confirm(ids, source=source)
 
 
 def _confirm_timed(ids: Sequence[str], source: str) -> Confirmation:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Any
 
 from inception_lab.claims.units import value_text
 from inception_lab.claims.verdict import SEVERITY
+from inception_lab.metrics import format_quantity
+from inception_lab.report.cells import shorten_end
 from inception_lab.report.document import Heading, Table, document
-from inception_lab.report.text import escape_markdown, render
+from inception_lab.report.terminal import Column, Screen, fitted_table
+from inception_lab.report.text import escape_markdown, heading, render
+from inception_lab.report.view import View
 
 if TYPE_CHECKING:
     from inception_lab.claims.claim import Source
@@ -30,10 +34,11 @@ COLUMNS = (
     "expected_verdict",
     "note",
 )
-_WIDTH = 80
 _MOST_INDENT = 12
-_CELL = 36
-"""Most characters of a cell in a table for a terminal."""
+_PARTS = {"id": 0.37, "claimed": 0.16, "computed": 0.16, "verdict": 0.2}
+"""Columns of a table for a terminal, and the parts of its width that they keep."""
+_LONG_NUMBER = re.compile(r"\b\d{1,3}(?:,\d{3})+\b(?!\.\d)")
+_SHORT_WORDS = {"parameters": "params", "operations": "ops", "confirmed under a reading": "under a reading"}
 
 INTRODUCTION = (
     "Papers and tutorials about Inception networks contradict one another. Here is what each of them says, "
@@ -49,21 +54,21 @@ RULE = (
 )
 
 
-def confirmation_text(confirmation: Confirmation, form: str, why: Sequence[str] = ()) -> str:
+def confirmation_text(confirmation: Confirmation, view: View, why: Sequence[str] = ()) -> str:
     """Claims by source with their verdicts, then the arithmetic of some.
 
     Args:
         confirmation: Claims, recomputed.
-        form: `table`, `csv`, `json` or `markdown`; the last holds the arithmetic of every claim.
+        view: Of the table; `markdown` holds the arithmetic of every claim.
         why: Ids of the claims whose arithmetic a table for people has below it.
     """
-    if form == "json":
+    if view.form == "json":
         return json.dumps(confirmation.to_dict(), indent=2)
-    if form == "csv":
+    if view.form == "csv":
         return render([claim.to_dict() for claim in confirmation.claims], COLUMNS, "csv")
-    if form == "markdown":
+    if view.form == "markdown":
         return document("The published figures, recomputed", _page_parts(confirmation))
-    return "\n".join(_table_lines(confirmation, frozenset(why))).rstrip() + "\n"
+    return "\n".join(_table_lines(confirmation, frozenset(why), view)).rstrip() + "\n"
 
 
 def summary_line(confirmation: Confirmation) -> str:
@@ -86,46 +91,60 @@ def _by_source(confirmation: Confirmation) -> Iterator[tuple[Source, list[Checke
 # ----------------------------------------------------------------------------------- for a terminal
 
 
-def _table_lines(confirmation: Confirmation, why: frozenset[str]) -> Iterator[str]:
+def _table_lines(confirmation: Confirmation, why: frozenset[str], view: View) -> Iterator[str]:
+    screen = view.screen
     for source, claims in _by_source(confirmation):
-        yield str(source)
-        rows = [_row(claim) for claim in claims]
-        yield render(rows, ("id", "claimed", "computed", "verdict"), "table")
+        yield from (screen.paint(line, "bold") for line in screen.lines(str(source), below=2))
+        yield _claims_table(claims, view)
     for claim in confirmation.claims:
         # times say nothing without the machine and the interval
         if claim.timed or claim.claim.id in why:
-            yield from _why_lines(claim)
+            yield from _why_lines(claim, screen)
     for claim in confirmation.surprises:
-        yield f"{claim.claim.id} is {claim.verdict}, recorded is {claim.claim.expected_verdict}"
-    yield summary_line(confirmation)
+        text = f"{claim.claim.id} is {claim.verdict}, recorded is {claim.claim.expected_verdict}"
+        yield from screen.lines(text, below=2)
+    yield from screen.lines(summary_line(confirmation), below=2)
 
 
-def _row(claim: CheckedClaim) -> dict[str, str]:
-    cells = {"claimed": claim.claim.claimed, "computed": claim.computed}
-    short = {name: shorten(text, _CELL, placeholder=" …") for name, text in cells.items()}
-    return {"id": claim.claim.id, **short, "verdict": str(claim.verdict)}
+def _claims_table(claims: Sequence[CheckedClaim], view: View) -> str:
+    rows = [(c.claim.id, c.claim.claimed, c.computed, str(c.verdict)) for c in claims]
+    if view.wide:
+        return render([dict(zip(_PARTS, row, strict=True)) for row in rows], [*_PARTS], "table")
+    ids, *others = zip(*rows, strict=True)
+    columns = [Column("id", heading("id"), ids, part=_PARTS["id"])]
+    for texts, (name, part) in zip(others, [*_PARTS.items()][1:], strict=True):
+        columns.append(Column(name, heading(name), [*map(_short, texts)], part=part, shorten=shorten_end))
+    return fitted_table(columns, ("id", "verdict"), view.screen)
 
 
-def _why_lines(claim: CheckedClaim) -> Iterator[str]:
-    yield _wrapped(f"{claim.claim.id}: ", claim.claim.claim)
-    yield _wrapped("  said by   ", claim.claim.sources)
-    for figure in claim.figures:
-        yield _wrapped("  claimed   ", f"{figure.figure}{_tolerance_text(figure)}")
-        for reading in figure.readings:
-            mark = "*" if reading is figure.deciding else " "
-            yield _wrapped(f"        {mark} ", f"{reading.name}: {reading.working}")
-        yield _wrapped("  verdict   ", str(figure.verdict))
-    if len(claim.figures) > 1:
-        yield _wrapped("  verdict   ", f"of the claim, the worst of these: {claim.verdict}")
-    yield _wrapped("  ", claim.claim.note)
+def _short(text: str) -> str:
+    """A text of a claim with short figures and words, for a narrow cell."""
+    text = _LONG_NUMBER.sub(lambda number: format_quantity(int(number[0].replace(",", ""))), text)
+    for word, short_word in _SHORT_WORDS.items():
+        text = text.replace(word, short_word)
+    return text
+
+
+def _why_lines(claim: CheckedClaim, screen: Screen) -> Iterator[str]:
+    for start, text in _why_texts(claim):
+        # later lines stand below the text
+        yield from screen.lines(start + text, min(len(start), _MOST_INDENT))
     yield ""
 
 
-def _wrapped(start: str, text: str) -> str:
-    """A line behind its start, broken where it is too long; later lines stand below the text."""
-    below = " " * min(len(start), _MOST_INDENT)
-    # a path or a sum is not broken at its hyphens
-    return fill(text, _WIDTH, initial_indent=start, subsequent_indent=below, break_on_hyphens=False)
+def _why_texts(claim: CheckedClaim) -> Iterator[tuple[str, str]]:
+    """The claim, who says it, its readings and its verdict, each with what stands before it."""
+    yield f"{claim.claim.id}: ", claim.claim.claim
+    yield "  said by   ", claim.claim.sources
+    for figure in claim.figures:
+        yield "  claimed   ", f"{figure.figure}{_tolerance_text(figure)}"
+        for reading in figure.readings:
+            mark = "*" if reading is figure.deciding else " "
+            yield f"        {mark} ", f"{reading.name}: {reading.working}"
+        yield "  verdict   ", str(figure.verdict)
+    if len(claim.figures) > 1:
+        yield "  verdict   ", f"of the claim, the worst of these: {claim.verdict}"
+    yield "  ", claim.claim.note
 
 
 def _tolerance_text(figure: CheckedFigure) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from inception_lab.cli.model import refuse_partial, traceback_shown
-from inception_lab.cli.options import MODEL, TracingOptions, emit, format_options, tracing_options
+from inception_lab.cli.options import MODEL, TracingOptions, emit, table_options, tracing_options
+from inception_lab.cli.progress import busy
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record
 from inception_lab.report.tables import columns_of
-from inception_lab.report.text import heading, render
+from inception_lab.report.terminal import facts_text, page
+from inception_lab.report.text import heading, render, subject_text
+from inception_lab.report.view import Layout, View, table_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,12 +24,17 @@ if TYPE_CHECKING:
     from inception_lab.counters.comparison import Crosscheck
     from inception_lab.loading.model import ModelInputs
 
+IMPORTANCE = (
+    "macs", "verdict", "fvcore_macs", "torch_macs", "explanation", "backward_macs", "torch_backward_macs",
+)  # fmt: skip
+"""Columns that stay longest."""
+
 
 @click.command()
 @click.argument("model", type=MODEL)
 @tracing_options
-@format_options
-def command(model: str, tracing: TracingOptions, form: str, output: Path | None) -> None:
+@table_options
+def command(model: str, tracing: TracingOptions, view: View, output: Path | None) -> None:
     """The MACs of MODEL beside those of fvcore and torch, layer by layer, differences explained.
 
     Exits with 1 where a count differs and no rule explains by exactly how much; under --strict also where
@@ -37,10 +46,10 @@ def command(model: str, tracing: TracingOptions, form: str, output: Path | None)
     def check(net: nn.Module, inputs: ModelInputs) -> Crosscheck:
         return crosscheck(net, inputs, mode=tracing.mode, name=model, meta_only=tracing.meta_only)
 
-    with traceback_shown(model, tracing):
+    with busy(f"counting the MACs of {model}"), traceback_shown(model, tracing):
         result = apply_without_weights(tracing.request(model), check)
     record = with_model_facts(result.record, tracing.request(model))
-    emit(record.to_json() if form == "json" else _text(record, form), output)
+    emit(record.to_json() if view.form == "json" else _text(record, view), output)
     if result.unexplained:
         layers = ", ".join(row["layer"] for row in result.unexplained)
         raise InceptionLabError(f"unexplained differences in {layers}", where=model, exit_code=1)
@@ -49,23 +58,25 @@ def command(model: str, tracing: TracingOptions, form: str, output: Path | None)
         raise InceptionLabError("; ".join(_not_run(record)), where=model, exit_code=1)
 
 
-def _text(record: Record, form: str) -> str:
-    table = render(record.layers, columns_of(record.layers), form)
-    return table if form == "csv" else f"{table.rstrip()}\n\n{_totals(record)}"
+def _text(record: Record, view: View) -> str:
+    columns = columns_of(record.layers)
+    if view.form == "csv":
+        return render(record.layers, columns, view.form)
+    table = table_text(record.layers, Layout(columns, "macs", IMPORTANCE), view)
+    return page(subject_text(record.context), table, facts_text(_facts(record), 20, view.paper), view.paper)
 
 
-def _totals(record: Record) -> str:
+def _facts(record: Record) -> Iterator[tuple[str, str]]:
     """A line per total and per rule that explains a difference, then the omissions and the verdict."""
-    names = [name for name in record.totals if name.endswith("macs") and name != "training_macs"]
-    lines = [f"{heading(name):<20} {record.totals[name]:>20,}" for name in names]
-    lines += [
-        f"{heading(row['column']):<20} {row['macs']:>+20,}   {row['why']} (layers: {row['layers']})"
-        for row in record.context["differences"]
-    ]
-    lines += _not_run(record)
-    lines += [f"NOT COUNTED          {row['name']}, ran {row['count']} times" for row in record.uncounted_ops]
-    lines.append(f"Verdict              {_verdict(record)}")
-    return "\n".join(lines) + "\n"
+    for name in record.totals:
+        if name.endswith("macs") and name != "training_macs":
+            yield heading(name), f"{record.totals[name]:>20,}"
+    for row in record.context["differences"]:
+        yield heading(row["column"]), f"{row['macs']:>+20,}   {row['why']} (layers: {row['layers']})"
+    yield from (("", text) for text in _not_run(record))
+    for row in record.uncounted_ops:
+        yield "NOT COUNTED", f"{row['name']}, ran {row['count']} times"
+    yield "Verdict", _verdict(record)
 
 
 def _not_run(record: Record) -> list[str]:

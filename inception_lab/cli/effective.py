@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,15 +144,16 @@ def draw(model: str, field: EffectiveField, path: Path) -> None:
     write_bytes(path, images[path.suffix.lower().lstrip(".")])
 
 
-def effective_text(row: Row) -> str:
+def effective_facts(row: Row) -> Iterator[tuple[str, str]]:
     """The effective field as lines.
 
     Args:
         row: As of `EffectiveField.to_dict`.
     """
-    lines = [
-        f"{area['share']:.0%} of the gradient of {row['layer']}'s centre unit lies in "
-        f"{area['pixels']:,} pixels, {area['of_theoretical']:.0%} of its theoretical field"
-        for area in row["areas"]
-    ]
-    return "\n".join([*lines, f"Mean of {row['inputs']} random inputs on {row['device']}"]) + "\n"
+    for area in row["areas"]:
+        yield (
+            "",
+            f"{area['share']:.0%} of the gradient of {row['layer']}'s centre unit lies in "
+            f"{area['pixels']:,} pixels, {area['of_theoretical']:.0%} of its theoretical field",
+        )
+    yield "", f"Mean of {row['inputs']} random inputs on {row['device']}"

@@ -19,13 +19,15 @@ from inception_lab.cli.options import (
     autocast_option,
     dtype_option,
     emit,
-    format_options,
     optimizer_option,
+    table_options,
     tracing_options,
     typed_options,
 )
+from inception_lab.cli.progress import busy
 from inception_lab.errors import InceptionLabError
 from inception_lab.metrics import parse_quantity
+from inception_lab.report.view import View
 
 if TYPE_CHECKING:
     import torch
@@ -117,23 +119,23 @@ memory_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_optio
 @tracing_options
 @optimizer_option
 @memory_options
-@format_options
+@table_options
 def command(
-    model: str, tracing: TracingOptions, options: MemoryOptions, form: str, output: Path | None
+    model: str, tracing: TracingOptions, options: MemoryOptions, view: View, output: Path | None
 ) -> None:
     """Peak memory of MODEL in one inference pass or training step, and what makes it up.
 
     MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
     Nothing of it runs, unless --measure is given.
     """
-    _check(tracing, options, form)
+    _check(tracing, options, view.form)
     trace = _trace(model, tracing, options)
     if trace.context.fallback and options.fits is not None:
         raise InceptionLabError("--fits takes many traces, and this model runs for real", hint="leave it out")
     largest = _largest(model, tracing, options) if options.fits is not None else None
     comparison = _compare(model, tracing, options) if options.measure else None
     answer = _record(trace, tracing, options, largest, comparison).to_dict()
-    emit(json.dumps(answer, indent=2) if form == "json" else memory_text(answer, form), output)
+    emit(json.dumps(answer, indent=2) if view.form == "json" else memory_text(answer, view), output)
     refuse_partial(trace, tracing)
     if largest is not None and not largest.batch_size:
         raise InceptionLabError(f"not even one fits into {options.fits}", where=model, exit_code=1)
@@ -158,7 +160,7 @@ def _trace(name: str, tracing: TracingOptions, options: MemoryOptions) -> Trace:
         function = partial(trace_for_device, name=name, meta_only=tracing.meta_only)
         return _answer_of(function, model, inputs, tracing, options)
 
-    with traceback_shown(name, tracing):
+    with busy(f"tracing {name}"), traceback_shown(name, tracing):
         return apply_without_weights(tracing.request(name), trace)
 
 

@@ -8,73 +8,86 @@ from typing import Any
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Row
 from inception_lab.report.tables import columns_of
-from inception_lab.report.text import heading, render
+from inception_lab.report.terminal import facts_text, page
+from inception_lab.report.text import heading, render, subject_text
+from inception_lab.report.view import ROW_SUMS, SHARE, Layout, View, table_text
 
 LARGEST = 10
 """Tensors in the table for a terminal."""
 
 LABELS = {"saved": METRICS["saved_bytes"].label}
+_LABEL_WIDTH = 17
 
 
-def memory_text(answer: Mapping[str, Any], form: str) -> str:
-    """The peak in words and the table of what is alive then; as CSV the table alone.
+def memory_text(answer: Mapping[str, Any], view: View) -> str:
+    """The table of what is alive at the peak, and the peak in words; as CSV the table alone.
 
     Args:
         answer: As `--format json` writes it.
-        form: A name from `report.text.FORMATS`.
+        view: Of the table, not as JSON.
+
+    Raises:
+        InceptionLabError: The view has a column or a metric that the table has not.
     """
     rows: Sequence[Row] = answer.get("layers") or answer.get("modules") or []
-    if form == "csv":
-        return render(rows, columns_of(rows), form)
-    largest = rows[:LARGEST] if "layers" in answer else rows
-    parts = [_lines(answer), render(largest, columns_of(largest), form) if largest else ""]
-    rest = len(rows) - len(largest)
-    return "\n".join(filter(None, parts)) + (f"and {rest} smaller ones, see --format csv\n" if rest else "")
+    columns = columns_of(rows)
+    if view.form == "csv":
+        return render(rows, columns, view.form)
+    table = table_text(rows, _layout(rows, columns), view) if rows else ""
+    return page(subject_text(answer), table, facts_text(_facts(answer), _LABEL_WIDTH, view.paper), view.paper)
 
 
-def _lines(answer: Mapping[str, Any]) -> str:
-    lines = [*_peak_lines(answer)]
+def _layout(rows: Sequence[Row], columns: Sequence[str]) -> Layout:
+    """That of a table of tensors, or of modules, where the kinds that make up most stay longest."""
+    if "kind" in columns:
+        return Layout(columns, "bytes", (SHARE, "kind", "shape"), ROW_SUMS, {"bytes": "bytes"}, LARGEST)
+    kinds = columns[1:]
+    importance = sorted(kinds, key=lambda kind: -sum(row[kind] for row in rows))
+    return Layout(columns, "bytes", ("bytes", SHARE, *importance), ROW_SUMS, dict.fromkeys(kinds, "bytes"))
+
+
+def _facts(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from _peak_facts(answer)
     if "fits" in answer:
-        lines.append(_fits_line(answer["fits"]))
-    lines += _measurement_lines(answer.get("measured", {}))
+        yield "Fits", _fits_text(answer["fits"])
+    yield from _measurement_facts(answer.get("measured", {}))
     if "note" in answer:
-        lines.append(f"Note              {answer['note']}")
-    return "\n".join(lines) + "\n"
+        yield "Note", answer["note"]
 
 
-def _peak_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+def _peak_facts(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The peak and where it is, its parts by kind, and what an allocator reserves."""
     peak = answer["peak"]
     place = f" in {peak['layer']} ({peak['operation']}, {peak['phase']})" if peak["layer"] else ""
     batch = [size for shape in answer["input_shapes"] for size in shape][:1]
     label = f"Peak, batch {batch[0]:,}" if "fits" in answer and batch else "Peak"
-    yield _line(label, peak["bytes"]) + place
-    yield from (
-        _line(LABELS.get(kind) or heading(kind), size) for kind, size in peak["by_kind"].items() if size
-    )
+    yield label, _bytes_text(peak["bytes"]) + place
+    for kind, size in peak["by_kind"].items():
+        if size:
+            yield LABELS.get(kind) or heading(kind), _bytes_text(size)
     if "reserved_bytes" in peak:
-        yield _line("Reserved", peak["reserved_bytes"])
+        yield "Reserved", _bytes_text(peak["reserved_bytes"])
 
 
-def _fits_line(fits: Row) -> str:
+def _fits_text(fits: Row) -> str:
     if not fits["batch_size"]:
-        return "Fits              not even one"
+        return "not even one"
     one_more = f"{fits['batch_size'] + 1:,} would"
     fitting, beyond = f"{fits['peak_bytes']:,} bytes", f"{one_more} take {fits['one_more_bytes']:,}"
     if "reserved_bytes" in fits:
         fitting, beyond = f"{fitting} ({fits['reserved_bytes']:,} reserved)", f"{one_more} run out of it"
-    return f"Fits              batch size {fits['batch_size']:,} in {fitting}; {beyond}"
+    return f"batch size {fits['batch_size']:,} in {fitting}; {beyond}"
 
 
-def _measurement_lines(comparison: Row) -> Iterator[str]:
+def _measurement_facts(comparison: Row) -> Iterator[tuple[str, str]]:
     """A line per figure that was measured, with the error of its prediction, and per workspace."""
     for error in (name for name in comparison if name.endswith("_error_bytes")):
         figure = error.removesuffix("_error_bytes")
-        line = _line(heading(figure), comparison[f"{figure}_bytes"])
-        yield f"{line}, predicted {comparison[error]:+,} bytes"
+        text = _bytes_text(comparison[f"{figure}_bytes"])
+        yield heading(figure), f"{text}, predicted {comparison[error]:+,} bytes"
     for name, size in comparison.get("workspaces", {}).items():
-        yield f"{_line(heading(name), size)} of workspaces"
+        yield heading(name), f"{_bytes_text(size)} of workspaces"
 
 
-def _line(label: str, size: int) -> str:
-    return f"{label:<17} {size:>18,}   {format_quantity(size, 'bytes')}"
+def _bytes_text(size: int) -> str:
+    return f"{size:>18,}   {format_quantity(size, 'bytes')}"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
-from inception_lab.files import write_text
+from inception_lab.files import check_writable, path_from, write_text
 from inception_lab.ir.trace import Mode
 from inception_lab.loading.options import (
     NO_ARGUMENTS,
@@ -24,6 +29,8 @@ from inception_lab.loading.options import (
     parse_keyword,
     unique_keywords,
 )
+from inception_lab.report.terminal import LEAST_WIDTH, Screen
+from inception_lab.report.view import View
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -236,13 +243,126 @@ autocast_option = click.option(
 )
 
 
-def format_options(command: Command) -> Command:
-    """Add `--format` and `--output`."""
-    formats = click.Choice(["table", "csv", "json", "markdown"])
-    command = click.option(
-        "-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal."
-    )(command)
-    return click.option("--format", "form", type=formats, default="table", show_default=True)(command)
+FORMS = ("table", "csv", "json", "markdown")
+ENDINGS = {".csv": "csv", ".json": "json", ".md": "markdown", ".tex": "latex", ".txt": "table"}
+"""The form that the ending of a file's name says, where none is typed."""
+
+
+class WrittenFile(click.Path):
+    """The type of a file to write to: an absolute path, found to be writable; `-`, standard output, is None.
+
+    Code of the user's, which may change directory or take long, runs later.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a file that cannot be written."""
+        if value == "-":
+            return None
+        path = path_from(super().convert(value, param, ctx))
+        check_writable(path)
+        return Path.cwd() / path
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=WrittenFile(),
+    help="Write to this file, whose ending .csv, .json, .md or .txt says the format; - is the terminal.",
+)
+
+
+def format_options(
+    command: Command, forms: Sequence[str] = FORMS, output_option: Decorator = output_option
+) -> Command:
+    """Add `--format` and `--output`, whose ending says the format where that is not typed.
+
+    Args:
+        command: The command, which takes them as `form` and `output`.
+        forms: Names of formats, those of endings among them.
+        output_option: That of `--output`.
+    """
+
+    @wraps(command)
+    def wrapper(form: str, output: Path | None, **values: Any) -> Any:
+        return command(form=_form(form, output, forms), output=output, **values)
+
+    function: Callable[..., Any] = output_option(wrapper)
+    function = click.option(
+        "--format",
+        "form",
+        type=click.Choice(forms, case_sensitive=False),
+        default="table",
+        show_default=True,
+        help="csv and json hold every row and column.",
+    )(function)
+    return cast("Command", function)
+
+
+def _form(form: str, output: Path | None, forms: Sequence[str]) -> str:
+    is_typed = click.get_current_context().get_parameter_source("form") is not ParameterSource.DEFAULT
+    ending = ENDINGS.get(output.suffix.lower(), form) if output else form
+    return form if is_typed or ending not in forms else ending
+
+
+WIDE = click.option("--wide", is_flag=True, help="Every column and exact figures, whatever the width.")
+TOP = click.option("--top", type=click.IntRange(min=1), metavar="N", help="The N largest rows alone.")
+COLUMNS = click.option(
+    "--columns",
+    metavar="A,B,...",
+    default="",
+    callback=lambda _context, _parameter, text: tuple(filter(None, re.split(r"[,\s]+", text))),
+    help="These columns alone, by their names in CSV.",
+)
+
+
+def view_options(
+    *options: Decorator, output_option: Decorator = output_option
+) -> Callable[[Command], Command]:
+    """Return a decorator that adds `format_options` and options of a `View`; all arrive as `view`.
+
+    Args:
+        options: Those that choose rows and columns, in the order of help.
+        output_option: That of `--output`.
+    """
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def wrapper(form: str, output: Path | None, **values: Any) -> Any:
+            own = {field.name: values.pop(field.name) for field in fields(View) if field.name in values}
+            return command(view=View(form, screen=screen_of(output), **own), output=output, **values)
+
+        function: Callable[..., Any] = format_options(wrapper, output_option=output_option)
+        for option in reversed(options):
+            function = option(function)
+        return cast("Command", function)
+
+    return decorate
+
+
+ROWS_AND_COLUMNS: tuple[Decorator, ...] = (
+    click.option(
+        "--sort",
+        default="",
+        metavar="METRIC",
+        help="Its largest values first; this, --top and --columns are of table and markdown.",
+    ),
+    TOP,
+    COLUMNS,
+    WIDE,
+)
+table_options = view_options(*ROWS_AND_COLUMNS)
+"""Adds the options of a table of layers, modules or models; they arrive as `view`, beside `output`."""
+
+
+def screen_of(output: Path | None) -> Screen:
+    """The screen of a text: the terminal, in colour where it shows any, or a file of its width."""
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    # a process may be started without a standard output
+    colour = output is None and sys.stdout is not None and sys.stdout.isatty() and not is_plain
+    return Screen(max(LEAST_WIDTH, get_terminal_size().columns), colour)
 
 
 def emit(text: str, output: Path | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,21 +14,25 @@ from click.core import ParameterSource
 from inception_lab.cli.model import traceback_shown
 from inception_lab.cli.options import (
     MODEL,
+    ROWS_AND_COLUMNS,
     TracingOptions,
     autocast_option,
     channels_last_option,
     device_option,
     emit,
     optimizer_option,
+    screen_of,
     step_options,
     threads_option,
     typed_options,
+    view_options,
 )
 from inception_lab.cli.profile_text import profile_text
 from inception_lab.cli.progress import progress_bar
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.profile.profile import Profile, read_profile
 from inception_lab.measure.profile.tensorboard import tensorboard_copy, worker_name
+from inception_lab.report.view import FOR_PROGRAMS, View
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 FOLDER = Path("profiles")
 """The folder around those of profiles that have no other place."""
 
-WITH_A_TRACE = frozenset({"file", "tensorboard", "form", "output"})
+WITH_A_TRACE = frozenset({"file", "tensorboard", "form", "output", "sort", "top", "columns", "wide"})
 """The parameters that go with `--read`; all others are of a recording."""
 
 
@@ -112,18 +116,14 @@ record_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_optio
 @step_options
 @optimizer_option
 @record_options
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json", "markdown"]),
-    default="table",
-    show_default=True,
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Folder of the recording, profiles/MODEL by default; with --read a file for the table.",
+@view_options(
+    *ROWS_AND_COLUMNS,
+    output_option=click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        help="Folder of the recording, profiles/MODEL by default; with --read a file for the table.",
+    ),
 )
 def command(
     model: str | None,
@@ -131,7 +131,7 @@ def command(
     tensorboard: Path | None,
     tracing: TracingOptions,
     options: RecordOptions,
-    form: str,
+    view: View,
     output: Path | None,
 ) -> None:
     """Run MODEL under torch.profiler and write what it recorded to a folder; or read a trace from elsewhere.
@@ -147,7 +147,7 @@ def command(
         _check_for_reading(model)
         profile = read_profile(file)
         copy = tensorboard_copy(file, tensorboard) if tensorboard else None
-        emit(profile_text(profile, form), output)
+        emit(profile_text(profile, view), output)
         if copy:
             click.echo(_tensorboard_line(copy.parent), err=True)
     elif model is None:
@@ -161,9 +161,10 @@ def command(
 
         # the folder of a report, which two variants of a model never share
         folder = output or report_folders([model], FOLDER)[0]
-        click.echo(profile_text(_record(model, folder, tracing, options), form), nl=False)
+        on_terminal = replace(view, screen=screen_of(None))
+        click.echo(profile_text(_record(model, folder, tracing, options), on_terminal), nl=False)
         # for a program that reads the table from standard output
-        click.echo(_places(folder, model), err=form in ("csv", "json"))
+        click.echo(_places(folder, model), err=view.form in FOR_PROGRAMS)
 
 
 def _check_for_reading(model: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -15,16 +15,19 @@ from inception_lab.cli.effective import (
     EffectiveOptions,
     check_options,
     draw,
+    effective_facts,
     effective_options,
-    effective_text,
     measure_field,
 )
 from inception_lab.cli.model import refuse_partial, traceback_shown
-from inception_lab.cli.options import MODEL, TracingOptions, emit, format_options, tracing_options
+from inception_lab.cli.options import MODEL, TracingOptions, emit, table_options, tracing_options
+from inception_lab.cli.progress import busy
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record, Row
-from inception_lab.report.tables import columns_of
-from inception_lab.report.text import axes_text, layers_text, render, shape_text
+from inception_lab.report.tables import columns_of, rows_of
+from inception_lab.report.terminal import facts_text, page
+from inception_lab.report.text import axes_text, layers_text, render, shape_text, subject_text
+from inception_lab.report.view import Layout, View, table_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -53,13 +56,13 @@ COLUMNS = (
 @tracing_options
 @click.option("--from", "source", default="", metavar="LAYER", help="Fields within this layer's output.")
 @effective_options
-@format_options
+@table_options
 def command(
     model: str,
     tracing: TracingOptions,
     source: str,
     options: EffectiveOptions,
-    form: str,
+    view: View,
     output: Path | None,
 ) -> None:
     """What each layer of MODEL sees of the input, and the spectrum of fields over branches.
@@ -70,7 +73,7 @@ def command(
     from inception_lab.analyzers.receptive_field.axes import source_of
     from inception_lab.loading.model import with_model_facts
 
-    if form == "csv" and options.effective:
+    if view.form == "csv" and options.effective:
         raise InceptionLabError("CSV holds the layers alone", hint="take --format json or table")
     check_options(options)
     trace, fit = _trace_and_fit(model, tracing)
@@ -80,15 +83,16 @@ def command(
     # from a layer on there may be fields where the input itself has no spatial axes
     spectrum = field_spectrum(trace) if fit else None
     effective = _effective(model, tracing, options)
-    if form == "csv":
-        emit(_table(layers, form), output)
-    elif form == "json":
+    if view.form == "csv":
+        emit(render([*map(_with_extent_text, layers)], _present(layers), view.form), output)
+    elif view.form == "json":
         record = record.with_context(axes=axes)
         emit(_json(record, layers, spectrum, fit, effective), output)
     else:
-        text = effective_text(effective) if effective else ""
-        along = f"Fields along     {axes_text(axes, trace.values[value].shape, source)}\n"
-        emit(_page(layers, spectrum, along, fit, form) + text, output)
+        facts = [("Fields along", axes_text(axes, trace.values[value].shape, source))]
+        facts += [*_fit_facts(fit)] if fit else []
+        facts += [*effective_facts(effective)] if effective else []
+        emit(_page(record, layers, spectrum, facts, view), output)
     refuse_partial(trace, tracing)
 
 
@@ -106,7 +110,7 @@ def _trace_and_fit(name: str, tracing: TracingOptions) -> tuple[Trace, Resolutio
             return trace, fit
         return trace, None
 
-    with traceback_shown(name, tracing):
+    with busy(f"tracing {name}"), traceback_shown(name, tracing):
         return apply_without_weights(tracing.request(name), trace_and_fit)
 
 
@@ -114,7 +118,8 @@ def _effective(model: str, tracing: TracingOptions, options: EffectiveOptions) -
     """The effective field as plain data, drawn where that is asked for; empty without `--effective`."""
     if not options.effective:
         return {}
-    field = measure_field(model, tracing, options)
+    with busy(f"measuring the effective field of {model}"):
+        field = measure_field(model, tracing, options)
     if options.plot is not None:
         draw(model, field, options.plot)
     return field.to_dict()
@@ -140,22 +145,29 @@ def _json(
 
 
 def _page(
-    layers: Sequence[Row], spectrum: DataFrame | None, along: str, fit: ResolutionFit | None, form: str
+    record: Record,
+    layers: Sequence[Row],
+    spectrum: DataFrame | None,
+    facts: Sequence[tuple[str, str]],
+    view: View,
 ) -> str:
     """The layers, the summary of the spectrum, the axes, and how the net fits its input."""
+    tables = "\n".join([table_text(layers, LAYERS, view), *_spectrum_tables(spectrum, view)])
+    return page(subject_text(record.context), tables, facts_text(facts, 16, view.paper), view.paper)
+
+
+def _spectrum_tables(spectrum: DataFrame | None, view: View) -> Iterator[str]:
+    """The summary of the spectrum over branches, where there are any."""
     from inception_lab.analyzers.receptive_field.spectrum import spectrum_summary
 
-    parts = [_table(layers, form)]
-    summary = spectrum_summary(spectrum).to_dict("records") if spectrum is not None else []
-    if summary:
-        rows = cast("list[Row]", summary)
-        parts.append(render(rows, columns_of(rows), form))
-    return "\n".join([*parts, along + (_fit_lines(fit) if fit else "")])
+    if spectrum is not None and len(spectrum):
+        rows = rows_of(spectrum_summary(spectrum))
+        yield table_text(rows, Layout(columns_of(rows)), view.of_whole_table())
 
 
-def _table(layers: Sequence[Row], form: str) -> str:
+def _present(layers: Sequence[Row]) -> list[str]:
     present = set(columns_of(layers))
-    return render([_with_extent_text(row) for row in layers], [c for c in COLUMNS if c in present], form)
+    return [column for column in COLUMNS if column in present]
 
 
 def _with_extent_text(row: Row) -> Row:
@@ -165,13 +177,20 @@ def _with_extent_text(row: Row) -> Row:
     return {**row, "extent": " x ".join(f"{first}-{last}" for first, last in row["extent"])}
 
 
-def _fit_lines(fit: ResolutionFit) -> str:
-    lines = [f"Smallest input   {shape_text(fit.smallest_input)}"]
+LAYERS = Layout(
+    COLUMNS,
+    "receptive_field",
+    importance=("stride", "global_context", "status", "padding", "reason", "extent"),
+    cells_of=_with_extent_text,
+)
+
+
+def _fit_facts(fit: ResolutionFit) -> Iterator[tuple[str, str]]:
+    yield "Smallest input", shape_text(fit.smallest_input)
     if fit.exceeding:
         size = shape_text(fit.input_size)
-        lines.append(f"Field above {size} in {len(fit.exceeding)} layers, from {fit.exceeding[0]} on")
+        yield "", f"Field above {size} in {len(fit.exceeding)} layers, from {fit.exceeding[0]} on"
     if fit.seen_by_centre is not None:
         also = f" on local paths, and everything through {layers_text(fit.global_context)}"
         context = also if fit.global_context else ""
-        lines.append(f"Centre unit of {fit.last_layer} sees {fit.seen_by_centre:.0%} of the input{context}")
-    return "\n".join(lines) + "\n"
+        yield "", f"Centre unit of {fit.last_layer} sees {fit.seen_by_centre:.0%} of the input{context}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -14,16 +14,25 @@ from inception_lab.cli.options import (
     MODEL,
     TracingOptions,
     emit,
-    format_options,
     optimizer_option,
+    table_options,
     tracing_options,
 )
+from inception_lab.cli.progress import busy
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.tables import columns_of, readable_columns
-from inception_lab.report.text import axes_text, render
+from inception_lab.report.terminal import facts_text, page
+from inception_lab.report.text import axes_text, render, subject_text
+from inception_lab.report.view import ROW_SUMS, SHARE, Layout, View, table_text
 
 _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
+
+IMPORTANCE = (
+    SHARE, "macs", "training_macs", "params", "output_shape", "receptive_field", "type", "saved_bytes",
+    "activation_bytes",
+)  # fmt: skip
+"""Columns that stay longest."""
 
 
 @click.command()
@@ -31,8 +40,8 @@ _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
 @tracing_options
 @optimizer_option
 @click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this.")
-@format_options
-def command(model: str, tracing: TracingOptions, depth: int | None, form: str, output: Path | None) -> None:
+@table_options
+def command(model: str, tracing: TracingOptions, depth: int | None, view: View, output: Path | None) -> None:
     """The layer table of MODEL, and its totals under it.
 
     MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
@@ -41,13 +50,14 @@ def command(model: str, tracing: TracingOptions, depth: int | None, form: str, o
     from inception_lab.analyzers.summary import summarise
     from inception_lab.loading.model import with_model_facts
 
-    trace = trace_model(model, tracing)
+    with busy(f"tracing {model}"):
+        trace = trace_model(model, tracing)
     record = with_model_facts(summarise(trace), tracing.request(model))
     if depth is None:
-        emit(record.to_json() if form == "json" else _text(record, record.layers, form), output)
+        emit(record.to_json() if view.form == "json" else _text(record, record.layers, view), output)
     else:
         modules = cast("list[Row]", module_costs(trace, depth).to_dict("records"))
-        emit(_by_module(record, modules) if form == "json" else _text(record, modules, form), output)
+        emit(_by_module(record, modules) if view.form == "json" else _text(record, modules, view), output)
     refuse_partial(trace, tracing)
 
 
@@ -58,29 +68,33 @@ def _by_module(record: Record, modules: Sequence[Row]) -> str:
     return json.dumps(data | {"modules": modules}, indent=2)
 
 
-def _text(record: Record, rows: Sequence[Row], form: str) -> str:
-    if form == "csv":
-        return render(rows, columns_of(rows), form)
+def _text(record: Record, rows: Sequence[Row], view: View) -> str:
+    if view.form == "csv":
+        return render(rows, columns_of(rows), view.form)
     columns = [column for column in readable_columns(rows) if column not in _IN_CSV_ALONE]
-    return f"{render(rows, columns, form).rstrip()}\n\n{_totals(record)}"
+    layout = Layout(columns, "macs", IMPORTANCE, ROW_SUMS)
+    table = table_text(rows, layout, view)
+    answer = facts_text(_facts(record), _label_width(record), view.paper)
+    return page(subject_text(record.context), table, answer, view.paper)
 
 
-def _totals(record: Record) -> str:
+def _label_width(record: Record) -> int:
+    return max([16, *(len(METRICS[name].label) for name in readable_columns([record.totals]))])
+
+
+def _facts(record: Record) -> Iterator[tuple[str, str]]:
     """A line per total, then what the totals leave out."""
-    metrics = [METRICS[name] for name in readable_columns([record.totals])]
-    width = max([16, *(len(metric.label) for metric in metrics)])
-    totals = [(metric, record.totals[metric.name]) for metric in metrics]
-    lines = [f"{m.label:<{width}} {value:>18,}   {format_quantity(value, m.unit)}" for m, value in totals]
+    for name in readable_columns([record.totals]):
+        total, metric = record.totals[name], METRICS[name]
+        yield metric.label, f"{total:>18,}   {format_quantity(total, metric.unit)}"
     if "axes" in record.context:
-        lines.append(f"Fields along     {_axes(record)}")
-    if "arguments" in record.context:
-        lines.append(f"Arguments        {', '.join(record.context['arguments'])}")
-    lines += [f"NOT COUNTED      {row['name']}, ran {row['count']} times" for row in record.uncounted_ops]
+        yield "Fields along", _axes(record)
+    for row in record.uncounted_ops:
+        yield "NOT COUNTED", f"{row['name']}, ran {row['count']} times"
     if record.unexecuted_modules:
-        lines.append(f"Not executed     {', '.join(record.unexecuted_modules)}")
+        yield "Not executed", ", ".join(record.unexecuted_modules)
     if "note" in record.context:
-        lines.append(f"Note             {record.context['note']}")
-    return "\n".join(lines) + "\n"
+        yield "Note", record.context["note"]
 
 
 def _axes(record: Record) -> str:

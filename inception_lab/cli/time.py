@@ -20,8 +20,8 @@ from inception_lab.cli.options import (
     device_option,
     dtype_option,
     emit,
-    format_options,
     optimizer_option,
+    table_options,
     threads_option,
     typed_options,
 )
@@ -31,6 +31,7 @@ from inception_lab.cli.time_plot import check_plot, draw_macs_beside_time
 from inception_lab.cli.time_text import comparison_text, times_text
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import check_writable
+from inception_lab.report.view import View
 
 if TYPE_CHECKING:
     import torch
@@ -120,9 +121,9 @@ time_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options
 @batches_step_options
 @optimizer_option
 @time_options
-@format_options
+@table_options
 def command(
-    models: Sequence[str], tracing: TracingOptions, options: TimeOptions, form: str, output: Path | None
+    models: Sequence[str], tracing: TracingOptions, options: TimeOptions, view: View, output: Path | None
 ) -> None:
     """Time of each layer of MODEL in itself, in real runs; the rows add up to the step.
 
@@ -140,7 +141,7 @@ def command(
         run = _time_several if len(models) > 1 else run
         run = _time_batches if len(options.batch_sizes) > 1 else run
         with traceback_shown(models[0], tracing):
-            text = run(models, tracing, options, keywords, form)
+            text = run(models, tracing, options, keywords, view)
     emit(text, output)
 
 
@@ -180,19 +181,19 @@ def _keywords(tracing: TracingOptions, options: TimeOptions) -> dict[str, Any]:
 
 
 def _time_one(
-    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], form: str
+    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], view: View
 ) -> str:
     from inception_lab import layer_times
 
     def run(models: Sequence[ModelWithInputs]) -> str:
         ((model, inputs),) = models
-        return times_text(layer_times(model, inputs, name=names[0], **keywords), options.depth, form)
+        return times_text(layer_times(model, inputs, name=names[0], **keywords), options.depth, view)
 
     return _with_models(names, tracing, options, run)
 
 
 def _time_beside_trace(
-    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], form: str
+    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], view: View
 ) -> str:
     from inception_lab import measure_roofline
 
@@ -204,27 +205,27 @@ def _time_beside_trace(
         if options.plot is not None:
             draw_macs_beside_time(roofline, options.depth or 1, options.plot)
         if options.roofline:
-            return roofline_text(roofline, options.depth, form)
-        return times_text(roofline.times, options.depth, form)
+            return roofline_text(roofline, options.depth, view)
+        return times_text(roofline.times, options.depth, view)
 
     return _with_models(names, tracing, options, run)
 
 
 def _time_several(
-    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], form: str
+    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], view: View
 ) -> str:
     from inception_lab import compare_times
 
     def run(models: Sequence[ModelWithInputs]) -> str:
         nets, inputs = zip(*models, strict=True)
         comparison = compare_times(nets, inputs, names=names, **keywords)
-        return comparison_text(comparison, form)
+        return comparison_text(comparison, view)
 
     return _with_models(names, tracing, options, run)
 
 
 def _time_batches(
-    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], form: str
+    names: Sequence[str], tracing: TracingOptions, options: TimeOptions, keywords: dict[str, Any], view: View
 ) -> str:
     from inception_lab import times_by_batch
     from inception_lab.running.batches import without_batch
@@ -233,7 +234,7 @@ def _time_batches(
         ((model, inputs),) = models
         sizes = without_batch(inputs)
         return comparison_text(
-            times_by_batch(model, sizes, options.batch_sizes, name=names[0], **keywords), form
+            times_by_batch(model, sizes, options.batch_sizes, name=names[0], **keywords), view
         )
 
     return _with_models(names, tracing, options, run)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from inception_lab.cli.model import refuse_partial, trace_model
-from inception_lab.cli.options import MODEL, TracingOptions, emit, tracing_options
+from inception_lab.cli.options import MODEL, TracingOptions, emit, format_options, tracing_options
+from inception_lab.cli.progress import busy
 from inception_lab.errors import InceptionLabError
 from inception_lab.worksheets.rendering import FORMATS, render_worksheet
 
@@ -23,10 +25,7 @@ if TYPE_CHECKING:
 @click.option("--input", "input_size", metavar="HxWxC", help="Input of a module of free numbers.")
 @click.option("--branches", help="Its branches: six numbers, or layers with | between branches.")
 @tracing_options
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal."
-)
+@partial(format_options, forms=tuple(FORMATS))
 def command(
     model: str | None,
     module: str | None,
@@ -59,7 +58,8 @@ def _traced(model: str | None, module: str | None, tracing: TracingOptions) -> t
         raise InceptionLabError(
             "give MODEL and MODULE, or --input and --branches", hint="such as googlenet inception3a"
         )
-    trace = trace_model(model, tracing)
+    with busy(f"tracing {model}"):
+        trace = trace_model(model, tracing)
     return trace, worksheet(trace, module)
 
 

@@ -13,6 +13,7 @@ from inception_lab.audits.audit import Audit, AuditRow
 from inception_lab.cli import main
 from inception_lab.cli.audit_text import audit_text
 from inception_lab.models.cards import get_card
+from inception_lab.report.view import View
 
 
 def run(capsys, *arguments):
@@ -123,13 +124,13 @@ def row(place, property, value, reference, severity="departure"):
     ids=["missing", "added", "two at once", "layers of a branch", "note"],
 )  # fmt: skip
 def test_sentences(rows, line):
-    assert line in audit_text(Audit("net", "reference", tuple(rows)), "table").splitlines()
+    assert line in audit_text(Audit("net", "reference", tuple(rows)), View()).splitlines()
 
 
 def test_figures_that_differ_for_no_known_reason_are_a_departure_too():
     answer = Audit("net", "other", (row("fc", "parameters", "8", "9", "effect"),))
     assert answer.departs
-    assert "differ in figures alone" in audit_text(answer, "table")
+    assert "differ in figures alone" in audit_text(answer, View())
 
 
 def test_channels_of_a_module_that_differ_in_many_layers_are_said_at_once(capsys):

@@ -33,9 +33,10 @@ def trace(tmp_path):
 
 
 def test_the_table_has_layers_reasons_and_totals(capsys, trace):
-    code, out, err = typed(capsys, "profile", "--read", str(trace))
+    code, out, err = typed(capsys, "profile", "--read", str(trace), "--wide")
     assert (code, err) == (0, "")
-    lines = out.splitlines()
+    first, _, *lines = out.splitlines()
+    assert first.endswith("trace.json.gz")
     assert lines[0].split("  ")[0] == "Layer"
     assert "Device time (ms)" in lines[0]
     assert re.match(r"Conv2d_0 +forward +0\.004 +66\.67 +1$", lines[2])  # 4 of 6 us
@@ -66,8 +67,8 @@ def test_without_gpu_events_the_operators_of_the_cpu_are_shown(capsys, tmp_path)
     path = write_trace(tmp_path / "cpu.json", [operator("aten::conv2d", 0, 10), operator("aten::add", 2, 5)])
     code, out, _ = typed(capsys, "profile", "--read", str(path))
     assert code == 0
-    assert out.startswith("No GPU events in this trace")
-    assert re.search(r"aten::conv2d +1 +0\.007\n", out)
+    assert "\nNo GPU events in this trace" in out
+    assert re.search(r"aten::conv2d +1 +0\.007 +70\.0 % ", out)
     assert re.search(r"^Kernel time +0\.000 ms ", out, re.MULTILINE)
 
 
@@ -79,15 +80,17 @@ def test_no_operator_is_left_out_in_silence(capsys, tmp_path, form):
     )
     rows = LONGEST if form == "table" else len(events)
     assert out.count("aten::op") == rows
-    # of 20, 19 and 18 us
-    assert ("\nand 3 shorter ones, 0.057 ms together, see --format json\n" in out) == (form == "table")
+    # of 20, 19 and 18 us, of 1122
+    rest = f"\nand 3 more with 5.1 % of own host time; --top {len(events)} shows them\n"
+    assert (rest in out) == (form == "table")
 
 
 def test_without_gpu_events_layers_are_shown_by_their_time_on_the_cpu(capsys, tmp_path):
     events = [module("Conv2d_0", 0, 10), module("ReLU_0", 20, 50), operator("aten::add", 60, 65)]
-    code, out, _ = typed(capsys, "profile", "--read", str(write_trace(tmp_path / "cpu.json", events)))
+    path = str(write_trace(tmp_path / "cpu.json", events))
+    code, out, _ = typed(capsys, "profile", "--read", path, "--wide")
     assert code == 0
-    lines = out.splitlines()
+    _, _, *lines = out.splitlines()
     assert lines[0] == "No GPU events in this trace; its layers by their own time on the CPU:"
     assert [line.split()[0] for line in lines[4:6]] == ["ReLU_0", "Conv2d_0"]
     assert re.search(r"forward +0\.005  launched outside every module  aten::add", lines[6])
@@ -105,7 +108,7 @@ def test_a_file_is_written_with_output(capsys, trace, tmp_path):
         capsys, "profile", "--read", str(trace), "--format", "markdown", "-o", str(tmp_path / "t.md")
     )
     assert (code, out) == (0, "")
-    assert (tmp_path / "t.md").read_text().startswith("| Layer | Phase | Device time (ms) |")
+    assert (tmp_path / "t.md").read_text().splitlines()[2].startswith("| Layer | Phase | Device time (ms) |")
 
 
 @pytest.mark.parametrize(
@@ -156,9 +159,10 @@ def test_a_recording_shows_its_layers_and_where_its_files_are(recorded):
     folder, done = recorded
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0] == "No GPU events in this trace; its layers by their own time on the CPU:"
+    assert lines[0] == "googlenet_cifar10, input 2x3x32x32, train, momentum"
+    assert lines[2] == "No GPU events in this trace; its layers by their own time on the CPU:"
     for pattern in (
-        r"and \d+ shorter ones, [\d.]+ m?s together, see --format csv",
+        r"and \d+ more with [\d.]+ % of own host time; --top \d+ shows them",
         r"Run +2x3x32x32, train, momentum, float32, contiguous",
         r"Machine .*, 1 thread, torch [\d.]+",
         r"Steps +2, after 2 that are not recorded",
@@ -179,7 +183,9 @@ def test_a_recording_is_read_as_any_other_trace(capsys, recorded, tmp_path):
     arguments = ["--read", str(trace), "--tensorboard", str(tmp_path / "logs")]
     code, out, err = typed(capsys, "profile", *arguments)
     assert code == 0
-    assert set(out.splitlines()) < set(done.stdout.splitlines())
+    first, *lines = out.splitlines()
+    assert first == trace.name
+    assert set(lines) < set(done.stdout.splitlines())
     assert err.endswith(f"tensorboard --logdir {tmp_path / 'logs'}\n")
     copy = tmp_path / "logs" / "googlenet_cifar10.pt.trace.json.gz"
     written = folder / "tensorboard" / copy.name

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import re
 from decimal import Decimal
 
 import pytest
 from support.typed import typed
 
 import inception_lab
+from inception_lab.cli.time_text import LONGEST
 from inception_lab.measure.timing.clock import OUTSIDE
 
 SMALL = ("--input-size", "3x64x64", "--seconds", "0")
@@ -19,25 +21,16 @@ def run(capsys, *arguments):
 
 
 def test_the_longest_layers_and_the_step(capsys):
-    code, out, err = run(capsys, "nin", *SMALL)
+    code, out, err = run(capsys, "nin", *SMALL, "--wide")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].split() == [
-        "Layer",
-        "Type",
-        "Own",
-        "time",
-        "(ms)",
-        "Share",
-        "(%)",
-        "Own",
-        "CPU",
-        "time",
-        "(ms)",
-    ]
-    end = next(place for place, line in enumerate(lines) if line.startswith("and ") or not line)
-    own = [float(line.split()[-3].replace(",", "")) for line in lines[2:end]]
+    assert lines[0] == "nin, input 1x3x64x64, eval"
+    heads = ["Layer", "Type", "Own time (ms)", "Share (%)", "Own CPU time (ms)"]
+    assert re.split("  +", lines[2]) == heads
+    end = next(place for place, line in enumerate(lines) if line.startswith("and "))
+    own = [float(line.split()[-3].replace(",", "")) for line in lines[4:end]]
     assert own == sorted(own, reverse=True)
+    assert len(own) == LONGEST
     for word in (
         "Step ",
         "Step without clocks",
@@ -73,8 +66,8 @@ def test_by_depth_modules_have_rows(capsys):
 
 
 def test_phases_are_in_milliseconds_as_all_times(capsys):
-    _, out, _ = run(capsys, "nin", *SMALL, "--mode", "train")
-    header, _, row, *_ = out.splitlines()
+    _, out, _ = run(capsys, "nin", *SMALL, "--mode", "train", "--wide")
+    _, _, header, _, row, *_ = out.splitlines()
     assert header.split("  ")[-3:] == ["Forward (ms)", "Loss (ms)", "Backward (ms)"]
     assert all(len(figure.partition(".")[2]) == 3 for figure in row.split()[-3:])
 
@@ -115,7 +108,7 @@ def test_several_models_have_ratios(capsys):
     assert (ratio["model"], ratio["baseline"]) == ("alexnet", "nin")
     assert ratio["ratio_low"] <= ratio["ratio"] <= ratio["ratio_high"]
     for form in ("table", "markdown", "csv"):
-        _, out, _ = run(capsys, "nin", "nin(num_classes=10)", *SMALL, "--format", form)
+        _, out, _ = run(capsys, "nin", "nin(num_classes=10)", *SMALL, "--format", form, "--wide")
         assert out.count("nin") >= 2
         assert "nin(num\\_classes=10)" in out.replace("num_", "num\\_")
         assert ("ratio_low" if form == "csv" else "Ratio low") in out
@@ -131,7 +124,7 @@ def test_several_batch_sizes_have_times_per_sample(capsys):
     assert second["sample_ms"] == second["plain_step_ms"]
     assert "ratio" not in first
     assert second["ratio_low"] <= second["ratio"] <= second["ratio_high"]
-    _, out, _ = run(capsys, "nin", *SMALL, *sizes)
+    _, out, _ = run(capsys, "nin", *SMALL, *sizes, "--wide")
     assert "Per sample (ms)" in out
     assert "eval, float32, contiguous, eager" in out
 

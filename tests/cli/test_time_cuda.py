@@ -8,6 +8,8 @@ from support.fake_gpu import FakeGpu, times_on
 from torch import nn
 
 from inception_lab.cli.time_text import times_text
+from inception_lab.report.terminal import PAPER
+from inception_lab.report.view import View
 
 FACTS = {
     "device": "cuda", "machine": "a GPU", "cuda": "13.0", "cudnn": 91002, "matmul_tf32": False,
@@ -21,7 +23,7 @@ def times(gpu=None, **facts):
 
 
 def test_the_table_has_kernels_gaps_and_the_launch_overhead():
-    text = times_text(times(), None, "table")
+    text = times_text(times(), None, View(screen=PAPER))
     for words in (
         "(gaps)",
         "Kernels",
@@ -45,19 +47,21 @@ def test_the_table_has_kernels_gaps_and_the_launch_overhead():
     ],
 )
 def test_settings_that_choose_kernels_are_said(facts, words):
-    assert words in times_text(times(**facts), None, "table")
+    assert words in times_text(times(**facts), None, View(screen=PAPER))
 
 
 def test_a_capture_that_fails_is_a_note_and_json_lacks_its_figures():
     result = times(FakeGpu(capture_error=RuntimeError("not permitted")))
-    assert "not captured into a CUDA graph: RuntimeError: not permitted" in times_text(result, None, "table")
-    data = json.loads(times_text(result, None, "json"))
+    assert "not captured into a CUDA graph: RuntimeError: not permitted" in times_text(
+        result, None, View(screen=PAPER)
+    )
+    data = json.loads(times_text(result, None, View("json")))
     assert "graph_step_ms" not in data["totals"]
     assert {"device_ms", "kernels", "self_ms"} <= data["layers"][0].keys()
-    assert json.loads(times_text(result, 1, "json"))["modules"][-1]["module"] == "(gaps)"
+    assert json.loads(times_text(result, 1, View("json")))["modules"][-1]["module"] == "(gaps)"
 
 
 def test_csv_has_every_row():
-    lines = times_text(times(), None, "csv").splitlines()
+    lines = times_text(times(), None, View("csv")).splitlines()
     assert lines[0].startswith("layer,call,type,executed,self_ms,share,device_ms,kernels")
     assert [line.partition(",")[0] for line in lines[1:]] == ["(model)", "0", "1", "(outside)", "(gaps)"]
