@@ -89,7 +89,7 @@ def step_text(context: Mapping[str, Any]) -> str:
     """
     autocast = context.get("autocast")
     parts = [context["mode"], context.get("optimizer"), f"autocast to {autocast}" if autocast else ""]
-    return ", ".join(filter(None, parts))
+    return ", ".join([str(part) for part in parts if part])
 
 
 def subject_text(context: Mapping[str, Any]) -> str:
