@@ -14,7 +14,8 @@ from inception_lab.record import SCHEMA, Record, Row, check_context
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.folder import MARKERS, replacing
 from inception_lab.report.page import comparison_page, report_page
-from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
+from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS, Plot
+from inception_lab.report.sizes import KINDS, PlotSize, size_of
 from inception_lab.report.tables import TABLES, columns_of, comparison_rows
 from inception_lab.report.text import render
 
@@ -38,7 +39,7 @@ def _silent(name: str) -> None:
     """Show no progress."""
 
 
-def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent) -> Path:
+def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent, size: str = "page") -> Path:
     """Analyse a trace and write everything about it: tables, its record, plots, and a page.
 
     The folder is replaced at once or not at all; files in it that no report writes stay.
@@ -47,13 +48,14 @@ def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent)
         trace: Of any mode.
         folder: Missing, empty, or an earlier report; missing folders above it are made.
         progress: Called with the name of each plot and table before it is made.
+        size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9.
 
     Returns:
         The page that shows everything, `README.md` in the folder.
 
     Raises:
         InceptionLabError: What is passed is not a trace or not a path, the folder holds something else, or
-            it cannot be written.
+            it cannot be written; there is no such size.
 
     Example:
         >>> import inception_lab as il, tempfile, torch
@@ -66,17 +68,21 @@ def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent)
     # brings torch, which writing contents that are there already does not need
     from inception_lab.report.collect import collect
 
+    size_of(size)
     path = path_from(folder)  # before the analysis, which takes longer
-    return write_contents(collect(trace), path, progress)
+    return write_contents(collect(trace), path, progress, size)
 
 
-def write_contents(contents: ReportContents, folder: Path, progress: Progress = _silent) -> Path:
+def write_contents(
+    contents: ReportContents, folder: Path, progress: Progress = _silent, size: str = "page"
+) -> Path:
     """Write everything about one model: tables, its record, plots, and the page that shows them.
 
     Args:
         contents: All results about the model.
         folder: Missing, empty, or an earlier report, as of `write_report`.
         progress: Called with the name of each plot and table before it is made.
+        size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9.
 
     Returns:
         The page.
@@ -84,16 +90,19 @@ def write_contents(contents: ReportContents, folder: Path, progress: Progress = 
     Raises:
         InceptionLabError: The folder holds something else, or it cannot be written.
     """
+    plot_size = size_of(size)
     tables = {name: rows for name, table in TABLES.items() if (rows := table(contents))}
     with replacing(folder, OURS) as new:
         files = [_write_table(new, name, rows, progress) for name, rows in tables.items()]
         files.append(_write_text(new, SUMMARY_FILE, contents.record.to_json()))
-        captions = _write_plots(new, MODEL_PLOTS, contents, progress)
+        captions = _write_plots(new, MODEL_PLOTS, contents, plot_size, progress)
         _write_text(new, PAGE, report_page(contents, captions, files))
     return folder / PAGE
 
 
-def write_comparison(records: Iterable[Record], folder: str | Path, progress: Progress = _silent) -> Path:
+def write_comparison(
+    records: Iterable[Record], folder: str | Path, progress: Progress = _silent, size: str = "page"
+) -> Path:
     """Write several models side by side: a table, their totals as JSON, plots, and a page.
 
     Args:
@@ -101,6 +110,7 @@ def write_comparison(records: Iterable[Record], folder: str | Path, progress: Pr
             `top5_error` is shown with it.
         folder: Missing, empty, or an earlier report; it is replaced at once or not at all.
         progress: Called with the name of each plot and table before it is made.
+        size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9.
 
     Returns:
         The page that shows everything, `README.md` in the folder.
@@ -118,11 +128,11 @@ def write_comparison(records: Iterable[Record], folder: str | Path, progress: Pr
         ...     sorted(path.name for path in page.parent.iterdir())
         ['README.md', 'comparison.csv', 'comparison.json', 'comparison.png', 'comparison.svg']
     """
-    records, folder = _checked_records(records), path_from(folder)
+    records, folder, plot_size = _checked_records(records), path_from(folder), size_of(size)
     with replacing(folder, OURS) as new:
         files = [_write_table(new, COMPARISON, comparison_rows(records), progress)]
         files.append(_write_text(new, COMPARISON_FILE, comparison_json(records)))
-        captions = _write_plots(new, COMPARISON_PLOTS, records, progress)
+        captions = _write_plots(new, COMPARISON_PLOTS, records, plot_size, progress)
         _write_text(new, PAGE, comparison_page(records, captions, files))
     return folder / PAGE
 
@@ -158,14 +168,18 @@ def _without_layers(record: Record) -> Row:
 
 
 def _write_plots(
-    folder: Path, plots: Mapping[str, Plot[Subject]], subject: Subject, progress: Progress
+    folder: Path,
+    plots: Mapping[str, Plot[Subject]],
+    subject: Subject,
+    size: PlotSize,
+    progress: Progress,
 ) -> dict[str, str]:
     """Draw the plots in which there is anything to see; returns their captions by name."""
     captions = {}
     for name, plot in plots.items():
         if plot.has_content(subject):
             progress(name)
-            for kind, image in plot.images(subject).items():
+            for kind, image in plot.images(subject, size).items():
                 (folder / f"{name}.{kind}").write_bytes(image)
             captions[name] = plot.caption(subject)
     return captions

@@ -19,7 +19,8 @@ from inception_lab.record import Record
 from inception_lab.report.collect import collect
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.page import FIELD_PLOTS
-from inception_lab.report.plots import COMPARISON_PLOTS, KINDS, MODEL_PLOTS, Plot
+from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS, Plot
+from inception_lab.report.sizes import KINDS, PAGE
 from inception_lab.report.write import OURS, write_comparison, write_contents
 
 TABLES = {"layers.csv", "modules.csv", "branches.csv", "saving.csv", "spectrum.csv", "memory.csv"}
@@ -37,7 +38,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_report_has_its_files_and_no_others(report: Path) -> None:
-    plots = {f"{name}.{kind}" for name in MODEL_PLOTS for kind in KINDS}
+    plots = {f"{name}.{kind}" for name in MODEL_PLOTS for kind in PAGE.kinds}
     assert {path.name for path in report.iterdir()} == TABLES | plots | {"summary.json", "README.md"}
     assert {path.name for path in report.iterdir()} < OURS
 
@@ -146,7 +147,7 @@ def test_a_comparison_has_a_row_and_a_record_per_model(tmp_path: Path) -> None:
     for row, model, record in zip(rows, comparison["models"], records, strict=True):
         assert row["model"] == model["model"] == record.context["model"]
         assert {name: int(row[name]) for name in record.totals} == record.totals == model["totals"]
-    plots = {f"{name}.{kind}" for name in COMPARISON_PLOTS for kind in KINDS}
+    plots = {f"{name}.{kind}" for name in COMPARISON_PLOTS for kind in PAGE.kinds}
     assert set(_bytes(tmp_path / "all")) == {"comparison.csv", "comparison.json", "README.md", *plots}
 
 

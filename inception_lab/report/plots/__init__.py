@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Generic, TypeVar
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.record import Record
+from inception_lab.report import matplotlib_import  # noqa: F401 - before anything imports it
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import (
     along_depth,
@@ -25,12 +24,14 @@ from inception_lab.report.plots import (
     saving,
 )
 from inception_lab.report.plots.effective import Effective
+from inception_lab.report.plots.image_files import image
 from inception_lab.report.plots.macs_and_latency import MacsAndLatency
 from inception_lab.report.plots.macs_and_time import MacsAndTime
-from inception_lab.report.plots.style import image, plot_style
+from inception_lab.report.plots.style import plot_style
+from inception_lab.report.sizes import PAGE, PlotSize
 
-KINDS = ("svg", "png")
-"""The files that each plot is written to, by their endings."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Subject = TypeVar("Subject")
 
@@ -40,20 +41,25 @@ class Plot(Generic[Subject]):
     """One plot.
 
     Attributes:
-        draw: Draws it.
+        draw: Draws it, laid out for a size.
         caption: Tells its main finding in one sentence that is computed from the data.
         has_content: Tells if there is anything to see.
     """
 
-    draw: Callable[[Subject], Figure]
+    draw: Callable[[Subject, PlotSize], Figure]
     caption: Callable[[Subject], str]
     has_content: Callable[[Subject], bool]
 
-    def images(self, subject: Subject) -> dict[str, bytes]:
-        """The plot as files by their endings, the same bytes every time."""
+    def images(self, subject: Subject, size: PlotSize = PAGE) -> dict[str, bytes]:
+        """The plot as the files of its size by their endings, the same bytes every time."""
         with plot_style():
-            figure = self.draw(subject)
-            return {kind: image(figure, kind) for kind in KINDS}
+            figure = self.draw(subject, size)
+            return {kind: image(figure, kind, size) for kind in size.kinds}
+
+    def image(self, subject: Subject, kind: str, size: PlotSize = PAGE) -> bytes:
+        """The plot as a file of one kind."""
+        with plot_style():
+            return image(self.draw(subject, size), kind, size)
 
 
 MODEL_PLOTS: Mapping[str, Plot[ReportContents]] = MappingProxyType(

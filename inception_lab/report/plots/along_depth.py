@@ -22,12 +22,12 @@ from inception_lab.report.plots.columns import (
     runs_of,
 )
 from inception_lab.report.plots.fitting import shorten, text_width
-from inception_lab.report.plots.style import MACS, MARGIN, MUTED, PARAMS, SMALL, WIDTH
+from inception_lab.report.plots.style import MACS, MARGIN, MUTED, PARAMS, SMALL
 from inception_lab.report.plots.wording import context_line, round_steps, share_text, tick_text
+from inception_lab.report.sizes import PAGE, PlotSize
 
 COLOURS = {"macs": MACS, "params": PARAMS}
 _LEFT, _RIGHT, _SUMS, _EACH = 0.72, 0.3, 2.0, 1.15
-_ROOM = WIDTH - _LEFT - _RIGHT
 
 
 @dataclass(frozen=True)
@@ -97,24 +97,29 @@ def _plural(metric: str) -> str:
     return {"macs": "MACs", "params": "parameters"}[metric]
 
 
-def draw(contents: ReportContents) -> Figure:
+def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """Three panels above one another: sums, MACs and parameters, a column per layer."""
     layers = layers_with_cost(contents)
     runs = runs_of([layer.module for layer in layers])
-    pitch = _ROOM / len(layers)
+    pitch = _room(size) / len(layers)
     marks = marks_of(runs, pitch)
     room = names_height(marks)
     # 0.4 between panels, for their headings; the names of modules stand below the last one
     tops = (0.5, 0.5 + _SUMS + 0.4, 0.5 + _SUMS + _EACH + 0.8)
     end = tops[2] + _EACH
     subtitle = f"Cost along depth · {context_line(contents.record)}"
-    canvas = new_canvas(_title(layers), subtitle, end + room + 0.4)
+    canvas = new_canvas(size, _title(layers), subtitle, end + room + 0.4)
     _draw_sums(canvas, layers, runs, tops[0])
     for top, metric in zip(tops[1:], COLOURS, strict=True):
         _draw_costs(canvas, layers, runs, metric, top)
     name_modules(canvas, marks, _LEFT, pitch, end)
     canvas.text(_LEFT, end + room + 0.3, _axis_text(len(layers)), color=MUTED, size=SMALL)
     return canvas.figure
+
+
+def _room(size: PlotSize) -> float:
+    """Width of the panels, in inches."""
+    return size.width - _LEFT - _RIGHT
 
 
 def _axis_text(count: int) -> str:
@@ -124,7 +129,7 @@ def _axis_text(count: int) -> str:
 
 def _draw_sums(canvas: Canvas, layers: Sequence[Layer], runs: Sequence[Run], top: float) -> None:
     """Both costs added up, as parts of their totals, with a dot at half of each."""
-    axes = panel(canvas, runs, Box(_LEFT, top, _ROOM, _SUMS))
+    axes = panel(canvas, runs, Box(_LEFT, top, _room(canvas.size), _SUMS))
     entries = []
     for (metric, colour), width in zip(COLOURS.items(), (2.6, 1.7), strict=True):
         # from zero before the first layer on, so that a sum stands where its layer ends
@@ -147,8 +152,8 @@ def _draw_costs(
 ) -> None:
     """One cost of each layer."""
     values = [getattr(layer, metric) for layer in layers]
-    axes = panel(canvas, runs, Box(_LEFT, top, _ROOM, _EACH))
-    pitch = 72 * _ROOM / len(values)
+    axes = panel(canvas, runs, Box(_LEFT, top, _room(canvas.size), _EACH))
+    pitch = 72 * _room(canvas.size) / len(values)
     middles = [number + 0.5 for number in range(len(values))]
     # gaps between the columns as long as these stay wider than about a pixel each
     axes.vlines(middles, 0, values, color=COLOURS[metric], lw=pitch * (0.8 if pitch > 3 else 1))
@@ -160,4 +165,4 @@ def _draw_costs(
     canvas.text(_LEFT, top - 0.1, text, weight="bold")
     note = f"most: {layers[most].name}, {format_quantity(values[most])}" if values[most] else "none"
     at = _LEFT + text_width(text, weight="bold") + 0.12
-    canvas.text(at, top - 0.1, shorten(note, WIDTH - at - MARGIN), color=MUTED)
+    canvas.text(at, top - 0.1, shorten(note, canvas.size.width - at - MARGIN), color=MUTED)

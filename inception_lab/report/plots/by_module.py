@@ -14,7 +14,7 @@ from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.canvas import Box, Canvas, key_lines, new_canvas
 from inception_lab.report.plots.fitting import distinct, headline, text_width
-from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, OUTSIDE, PALETTE, TEXT, WIDTH
+from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, OUTSIDE, PALETTE, TEXT
 from inception_lab.report.plots.wording import (
     branch_labels,
     context_line,
@@ -23,6 +23,7 @@ from inception_lab.report.plots.wording import (
     share_text,
     tick_text,
 )
+from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.tables import rows_of
 
 METRICS_SHOWN = ("macs", "params")
@@ -119,15 +120,15 @@ def _sum(bars: Sequence[Bar], metric: str) -> int:
     return sum(bar.total(metric) for bar in bars)
 
 
-def draw(contents: ReportContents) -> Figure:
+def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """Two panels with a row per module: MACs and parameters, stacked by branch."""
     every = bars_of(contents.branches)
     bars = _dearest(every)
     key = _key(bars)
-    top = 0.35 + 0.2 * len(key_lines(key, MARGIN)) if key else 0.15
+    top = 0.35 + 0.2 * len(key_lines(size, key, MARGIN)) if key else 0.15
     height = _PITCH * len(bars) + 0.1
     subtitle = f"Cost by module{', stacked by branch' if key else ''} · {context_line(contents.record)}"
-    canvas = new_canvas(_title(every), subtitle, top + 0.25 + height + 0.35)
+    canvas = new_canvas(size, _title(every), subtitle, top + 0.25 + height + 0.35)
     canvas.key(MARGIN, 0.32, key)
     _draw_panels(canvas, bars, dict(key), top + 0.25, height)
     return canvas.figure
@@ -162,7 +163,7 @@ def _draw_panels(
     left = MARGIN + max(map(text_width, labels)) + 0.12
     # behind its longest bar each panel keeps room for the bar's value
     value = 0.75
-    width = (WIDTH - left - MARGIN - 2 * value) / 2
+    width = (canvas.size.width - left - MARGIN - 2 * value) / 2
     for number, metric in enumerate(METRICS_SHOWN):
         at = left + number * (width + value)
         axes = canvas.axes(Box(at, top, width, height))

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from inception_lab.report.plots.fitting import shorten, text_width, wrap
-from inception_lab.report.plots.style import MARGIN, MUTED, TEXT, TITLE, WIDTH
+from inception_lab.report.plots.style import MARGIN, MUTED, TEXT, TITLE
+from inception_lab.report.sizes import PlotSize
+from inception_lab.report.text import one_line
 
 _SQUARE, _KEY_LINE = 0.11, 0.2
 
@@ -32,11 +34,13 @@ class Canvas:
 
     Attributes:
         figure: The figure.
+        size: That it is laid out for.
         height: Of the figure.
         top: Distance from the figure's upper edge to the end of the title and subtitle.
     """
 
     figure: Figure
+    size: PlotSize
     height: float
     top: float
 
@@ -44,27 +48,34 @@ class Canvas:
         """Axes in a rectangle."""
         # matplotlib counts from the lower left corner, in parts of the figure
         below = self.height - self.top - box.top - box.height
-        parts = (box.left / WIDTH, below / self.height, box.width / WIDTH, box.height / self.height)
+        parts = (
+            box.left / self.size.width,
+            below / self.height,
+            box.width / self.size.width,
+            box.height / self.height,
+        )
         return self.figure.add_axes(parts)
 
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
         """A line of text whose baseline is at `top`, counted from where the title ends."""
-        self.figure.text(left / WIDTH, 1 - (self.top + top) / self.height, text, **style)
+        self.figure.text(left / self.size.width, 1 - (self.top + top) / self.height, one_line(text), **style)
 
     def key(self, left: float, top: float, entries: Sequence[tuple[str, str]]) -> None:
         """Names behind squares of their colours, in lines as from `key_lines`."""
-        for number, line in enumerate(key_lines(entries, left)):
+        for number, line in enumerate(key_lines(self.size, entries, left)):
             for x, name, colour in line:
                 self._square(x, top + number * _KEY_LINE, colour)
                 self.text(x + 0.16, top + number * _KEY_LINE, name, size=TEXT)
 
     def _square(self, left: float, top: float, colour: str) -> None:
-        x, y = left / WIDTH, 1 - (self.top + top + 0.005) / self.height
-        side = Rectangle((x, y), _SQUARE / WIDTH, _SQUARE / self.height, color=colour, lw=0)
+        x, y = left / self.size.width, 1 - (self.top + top + 0.005) / self.height
+        side = Rectangle((x, y), _SQUARE / self.size.width, _SQUARE / self.height, color=colour, lw=0)
         self.figure.add_artist(side)
 
 
-def key_lines(entries: Sequence[tuple[str, str]], left: float) -> list[list[tuple[float, str, str]]]:
+def key_lines(
+    size: PlotSize, entries: Sequence[tuple[str, str]], left: float
+) -> list[list[tuple[float, str, str]]]:
     """The entries of a key in lines: inches from the left, name and colour of each."""
     lines: list[list[tuple[float, str, str]]] = [[]]
     x = left
@@ -72,7 +83,7 @@ def key_lines(entries: Sequence[tuple[str, str]], left: float) -> list[list[tupl
         short = shorten(name, 2.5)
         width = 0.16 + text_width(short) + 0.22
         # an entry that is wider than the canvas still gets a line
-        if x + width > WIDTH and lines[-1]:
+        if x + width > size.width and lines[-1]:
             lines.append([])
             x = left
         lines[-1].append((x, short, colour))
@@ -80,23 +91,46 @@ def key_lines(entries: Sequence[tuple[str, str]], left: float) -> list[list[tupl
     return lines
 
 
-def new_canvas(title: str, subtitle: str, height: float) -> Canvas:
+def room_below(size: PlotSize, title: str, subtitle: str) -> float:
+    """Inches that a plot has below its title; infinitely many but on a slide.
+
+    Args:
+        size: Of the plot.
+        title: As of `new_canvas`.
+        subtitle: As of `new_canvas`.
+    """
+    return size.height - _top(*_heading(size, title, subtitle))
+
+
+def new_canvas(size: PlotSize, title: str, subtitle: str, height: float) -> Canvas:
     """A canvas with a title.
 
     Args:
+        size: To lay out for.
         title: The main finding, in one sentence.
         subtitle: The kind of plot, and the model and input that it is of.
-        height: Of all that comes below, in inches.
+        height: Of all that comes below, in inches; on a slide, at most what `room_below` returns.
     """
-    room = WIDTH - 2 * MARGIN
-    titles, subtitles = wrap(title, room, TITLE, "bold"), wrap(subtitle, room)
-    top = 0.16 + 0.24 * len(titles) + 0.19 * len(subtitles)
-    figure = Figure(figsize=(WIDTH, top + height), facecolor="white")
+    titles, subtitles = _heading(size, title, subtitle)
+    top = _top(titles, subtitles)
+    whole = size.height if size.is_slide else top + height
+    figure = Figure(figsize=(size.width, whole), facecolor="white", label=one_line(title))
     FigureCanvasAgg(figure)
-    canvas = Canvas(figure, top + height, top)
+    canvas = Canvas(figure, size, whole, top)
     for number, line in enumerate(titles):
         canvas.text(MARGIN, 0.32 + 0.24 * number - top, line, size=TITLE, weight="bold")
     # the subtitle's last line ends where the plot begins, the lines before it stand above
     for number, line in enumerate(reversed(subtitles)):
         canvas.text(MARGIN, 0.02 - 0.19 * number, line, color=MUTED)
     return canvas
+
+
+def _heading(size: PlotSize, title: str, subtitle: str) -> tuple[list[str], list[str]]:
+    """The title and the subtitle in lines."""
+    room = size.width - 2 * MARGIN
+    return wrap(title, room, TITLE, "bold"), wrap(subtitle, room)
+
+
+def _top(titles: Sequence[str], subtitles: Sequence[str]) -> float:
+    """Inches from the upper edge to the end of the heading."""
+    return 0.16 + 0.24 * len(titles) + 0.19 * len(subtitles)

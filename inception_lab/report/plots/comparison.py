@@ -11,8 +11,9 @@ from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record
 from inception_lab.report.plots.canvas import Box, new_canvas
 from inception_lab.report.plots.fitting import distinct, headline, text_width
-from inception_lab.report.plots.style import INK, MARGIN, MUTED, TEXT, WIDTH
+from inception_lab.report.plots.style import INK, MARGIN, MUTED, TEXT
 from inception_lab.report.plots.wording import leader, ratio_text
+from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.tables import PUBLISHED, model_labels
 from inception_lab.report.text import shape_text
 
@@ -69,15 +70,15 @@ def _title(records: Sequence[Record]) -> str:
     return f"{headline(top)} takes {ratio_text(high / low)} the {METRICS[metric].label} of {headline(bottom)}"
 
 
-def draw(records: Sequence[Record]) -> Figure:
+def draw(records: Sequence[Record], size: PlotSize = PAGE) -> Figure:
     """A row per model, the dearest first, and a panel per metric; the best of each is dark."""
     models = by_cost(records)
     metrics = common_metrics(records)
     names = distinct(model_labels(models), 2.1)
     rows = _PITCH * len(models)
-    canvas = new_canvas(_title(records), _subtitle(records), 0.55 + rows + 0.1)
+    canvas = new_canvas(size, _title(records), _subtitle(records), 0.55 + rows + 0.1)
     left = MARGIN + 0.1 + max(map(text_width, names))
-    pitch = (WIDTH - MARGIN - left) / len(metrics)
+    pitch = (size.width - MARGIN - left) / len(metrics)
     for number, metric in enumerate(metrics):
         at = left + number * pitch
         # behind its longest bar each panel keeps room for the bar's value

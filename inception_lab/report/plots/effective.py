@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
 from inception_lab.report.plots.fitting import headline, text_width
-from inception_lab.report.plots.style import MARGIN, MUTED, PARAMS, WIDTH
+from inception_lab.report.plots.style import MARGIN, MUTED, PARAMS
 from inception_lab.report.plots.wording import share_text
+from inception_lab.report.sizes import PAGE, PlotSize
 
 Extent = tuple[tuple[int, int], tuple[int, int]]
 
@@ -81,14 +82,14 @@ def _title(effective: Effective) -> str:
     return f"{source} comes from {part} of its theoretical field"
 
 
-def draw(effective: Effective) -> Figure:
+def draw(effective: Effective, size: PlotSize = PAGE) -> Figure:
     """Two panels of the input: the gradient, and the areas that hold shares of it."""
     top, bottom, left, right = _view(effective)
-    room = (WIDTH - 2 * MARGIN - 0.3 - _GAP) / 2
+    room = (size.width - 2 * MARGIN - 0.3 - _GAP) / 2
     # inches a pixel, the same along both axes
     scale = min(room / (right - left), _TALLEST / (bottom - top))
     width, height = scale * (right - left), scale * (bottom - top)
-    canvas = new_canvas(_title(effective), _subtitle(effective), _TOP + height + 0.75)
+    canvas = new_canvas(size, _title(effective), _subtitle(effective), _TOP + height + 0.75)
     headings = ("Mean absolute gradient", "The fewest pixels that hold a share of it")
     for number, (paint, heading) in enumerate(zip((_draw_heat, _draw_areas), headings, strict=True)):
         at = MARGIN + 0.3 + number * (room + _GAP)

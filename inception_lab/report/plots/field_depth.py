@@ -34,8 +34,9 @@ from inception_lab.report.plots.field_layers import (
     pixels_of,
 )
 from inception_lab.report.plots.fitting import headline, shorten, text_width
-from inception_lab.report.plots.style import INK, MACS, MUTED, PARAMS, SMALL, WIDTH
+from inception_lab.report.plots.style import INK, MACS, MUTED, PARAMS, SMALL
 from inception_lab.report.plots.wording import alike, context_line, outermost, ratio_text, round_decades
+from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.text import layers_text, shape_text
 
 BAND = "#9db8cf"
@@ -43,7 +44,6 @@ MARKERS = (("o", MACS), ("D", "#aa3377"), ("^", "#228833"))
 """Marker and colour of each group of axes that see different fields."""
 _SYMBOLS = {"o": "●", "D": "◆", "^": "▲"}
 _LEFT, _RIGHT, _TOP, _HEIGHT = 0.72, 1.15, 0.5, 3.3
-_ROOM = WIDTH - _LEFT - _RIGHT
 _APART = 0.15
 
 
@@ -107,25 +107,30 @@ def _title(contents: ReportContents, layers: Sequence[Layer]) -> str:
     return f"{growth}, {ratio_text(most / size[0])} the input, and pass it in {module}"
 
 
-def draw(contents: ReportContents) -> Figure:
+def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """One panel: a column per layer, fields and strides in pixels on a logarithmic axis."""
     layers = layers_with_field(contents)
     runs = runs_of([layer.module for layer in layers])
-    pitch = _ROOM / len(layers)
+    pitch = _room(size) / len(layers)
     marks = marks_of(runs, pitch)
     room = names_height(marks)
     end = _TOP + _HEIGHT
     notes = [_axis_text(layers), *_context_text(layers)]
     subtitle = f"Receptive field along depth · {context_line(contents.record)}"
-    canvas = new_canvas(_title(contents, layers), subtitle, end + room + 0.2 + 0.2 * len(notes))
+    canvas = new_canvas(size, _title(contents, layers), subtitle, end + room + 0.2 + 0.2 * len(notes))
     groups = axis_groups(contents, layers)
     _draw_key(canvas, groups, bool(mixing_modules(contents)))
     _draw_panel(canvas, contents, layers, runs, groups)
     name_modules(canvas, marks, _LEFT, pitch, end)
     for line, note in enumerate(notes):
-        text = shorten(note, WIDTH - _LEFT - 0.02, SMALL)
+        text = shorten(note, size.width - _LEFT - 0.02, SMALL)
         canvas.text(_LEFT, end + room + 0.3 + 0.2 * line, text, color=MUTED, size=SMALL)
     return canvas.figure
+
+
+def _room(size: PlotSize) -> float:
+    """Width of the panels, in inches."""
+    return size.width - _LEFT - _RIGHT
 
 
 def _draw_key(canvas: Canvas, groups: AxisGroups, has_bands: bool) -> None:
@@ -154,9 +159,9 @@ def _draw_panel(
     runs: Sequence[Run],
     groups: AxisGroups,
 ) -> None:
-    axes = panel(canvas, runs, Box(_LEFT, _TOP, _ROOM, _HEIGHT))
+    axes = panel(canvas, runs, Box(_LEFT, _TOP, _room(canvas.size), _HEIGHT))
     _draw_bands(axes, contents, layers, groups)
-    _draw_dots(axes, layers, groups)
+    _draw_dots(axes, layers, groups, _room(canvas.size) / len(layers))
     _draw_strides(axes, layers, groups)
     low, high = _limits(contents, layers)
     axes.set_yscale("log")
@@ -169,7 +174,7 @@ def _draw_panel(
     # names of lines stand on the canvas, outside of the axes: from pixels to inches above the panel's foot
     inches = _HEIGHT / log(high / low)
     lines = [(log(line.pixels / low) * inches, line) for line in _lines(contents, layers, groups)]
-    _name_lines(canvas, lines, _ROOM / len(layers))
+    _name_lines(canvas, lines, _room(canvas.size) / len(layers))
 
 
 def _draw_bands(axes: Axes, contents: ReportContents, layers: Sequence[Layer], groups: AxisGroups) -> None:
@@ -188,10 +193,10 @@ def _rectangle(band: Band, **style: Any) -> Rectangle:
     return Rectangle(corner, band.end - band.start, band.largest - band.smallest, zorder=1, **style)
 
 
-def _draw_dots(axes: Axes, layers: Sequence[Layer], groups: AxisGroups) -> None:
+def _draw_dots(axes: Axes, layers: Sequence[Layer], groups: AxisGroups, pitch: float) -> None:
     """A dot per layer along the first axis; along another one where it differs."""
     # as wide as a column, in points, within what can be seen and told apart
-    size = min(5.0, max(2.2, 72 * _ROOM / len(layers) * 0.8))
+    size = min(5.0, max(2.2, 72 * pitch * 0.8))
     fields = [(number + 0.5, layer.field) for number, layer in enumerate(layers) if layer.field]
     for (_, axis), (marker, colour) in zip(groups, MARKERS, strict=False):
         dots = [(x, field[axis]) for x, field in fields if axis == 0 or field[axis] != field[0]]
@@ -252,7 +257,7 @@ def _name_lines(canvas: Canvas, lines: Sequence[tuple[float, Line]], pitch: floa
     for height, line in sorted(lines):
         below = max(height, below + _APART)
         at = _LEFT + pitch * line.end + 0.06
-        short = shorten(line.text, WIDTH - at - 0.02, SMALL)
+        short = shorten(line.text, canvas.size.width - at - 0.02, SMALL)
         canvas.text(at, _TOP + _HEIGHT - below + 0.04, short, color=line.colour, size=SMALL)
 
 

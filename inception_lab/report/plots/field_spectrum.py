@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
 from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width
-from inception_lab.report.plots.style import INK, MARGIN, MUTED, SMALL, TEXT, WIDTH
+from inception_lab.report.plots.style import INK, MARGIN, MUTED, SMALL, TEXT
 from inception_lab.report.plots.wording import alike, context_line, outermost, ratio_text, round_decades
+from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.tables import rows_of
 
 MOST_ROWS = 60
@@ -99,7 +100,7 @@ def _title(contents: ReportContents) -> str:
     )
 
 
-def draw(contents: ReportContents) -> Figure:
+def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """A row per module, stacked by field; a panel for each group of axes that see the same."""
     panels = alike([tuple(bars_of(contents, axis)) for axis in _axes(contents)])
     rows = {axis: _furthest_apart(bars_of(contents, axis)) for _, axis in panels}
@@ -107,12 +108,12 @@ def draw(contents: ReportContents) -> Figure:
     height = _PITCH * count + 0.1
     subtitle = f"Share of channels by receptive field, the median in bold · {context_line(contents.record)}"
     others = max(len(bars_of(contents, 0)) - MOST_ROWS, 0)
-    canvas = new_canvas(_title(contents), subtitle, _TOP + height + 0.35 + 0.2 * (others > 0))
+    canvas = new_canvas(size, _title(contents), subtitle, _TOP + height + 0.35 + 0.2 * (others > 0))
     norm = _norm(contents)
     _draw_colour_bar(canvas, norm)
     labels = distinct([bar.module for bar in rows[0]], 2.2)
     left = MARGIN + max(map(text_width, labels)) + 0.12
-    width = (WIDTH - left - MARGIN) / len(panels)
+    width = (size.width - left - MARGIN) / len(panels)
     for number, (name, axis) in enumerate(panels):
         # behind the bars each panel keeps room for the median in pixels
         box = Box(left + number * width, _TOP, width - 0.85, height)

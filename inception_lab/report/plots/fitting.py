@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from itertools import takewhile
@@ -24,7 +25,11 @@ def _advance(letter: str, weight: str) -> float:
     font = get_font(findfont(FontProperties(family=FONT, weight=weight)))
     font.set_size(100, 72)
     # the glyph of a letter that the font does not have is number 0, a box; FreeType gives 1/65536 of a pixel
-    return float(font.load_glyph(font.get_char_index(ord(letter))).linearHoriAdvance) / 65536 / 100
+    glyph = font.get_char_index(ord(letter))
+    width = float(font.load_glyph(glyph).linearHoriAdvance) / 65536 / 100
+    # other fonts, here or wherever an SVG is shown, draw Chinese as wide as high, an emoji a little wider
+    is_wide = not glyph and unicodedata.east_asian_width(letter) in "WF"
+    return (1.25 if ord(letter) > 0xFFFF else 1.0) if is_wide else width
 
 
 def shorten(text: str, width: float, size: float = TEXT) -> str:

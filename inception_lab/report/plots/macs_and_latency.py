@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
 from inception_lab.report.plots.fitting import distinct, headline, text_width
-from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PARAMS, TEXT, WIDTH
+from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PARAMS, TEXT
 from inception_lab.report.plots.wording import TIMES, ratio_text, round_decades
+from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.text import input_text, step_text
 
 MACS, TIME = "#2f6690", PARAMS
@@ -90,15 +91,15 @@ def _subtitle(subject: MacsAndLatency) -> str:
     return f"MACs and time beside {subject.baseline} (log) · {run} · {facts['machine']}, {threads}"
 
 
-def draw(subject: MacsAndLatency) -> Figure:
+def draw(subject: MacsAndLatency, size: PlotSize = PAGE) -> Figure:
     """A row per model, the dearest first: a dot for its MACs, a diamond and its interval for its time."""
     models = sorted(subject.models, key=lambda ratios: -ratios.macs)
     height = _PITCH * len(models) + 0.1
-    canvas = new_canvas(_title(subject), _subtitle(subject), _TOP + height + 0.35)
+    canvas = new_canvas(size, _title(subject), _subtitle(subject), _TOP + height + 0.35)
     _draw_key(canvas)
     labels = distinct([ratios.model for ratios in models], 2.2)
     left = MARGIN + max(map(text_width, labels)) + 0.2
-    axes = canvas.axes(Box(left, _TOP, WIDTH - MARGIN - 2 * _COLUMN - left, height))
+    axes = canvas.axes(Box(left, _TOP, size.width - MARGIN - 2 * _COLUMN - left, height))
     for row, ratios in enumerate(models):
         _draw_row(axes, row, ratios)
     _scale(axes, models, labels)
@@ -141,7 +142,7 @@ def _scale(axes: Axes, models: Sequence[Ratios], labels: Sequence[str]) -> None:
 def _write_ratios(canvas: Canvas, models: Sequence[Ratios]) -> None:
     """The ratios of each model in two columns at the right edge."""
     for number, name in enumerate(("MACs", "time")):
-        right = WIDTH - MARGIN - _COLUMN * (1 - number)
+        right = canvas.size.width - MARGIN - _COLUMN * (1 - number)
         canvas.text(right, _TOP - 0.12, name, weight="bold", ha="right")
         for row, ratios in enumerate(models):
             value = ratios.time if number else ratios.macs

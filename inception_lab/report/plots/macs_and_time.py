@@ -12,8 +12,9 @@ from pandas import DataFrame
 
 from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
 from inception_lab.report.plots.fitting import distinct, headline, text_width
-from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PARAMS, TEXT, WIDTH
+from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PARAMS, TEXT
 from inception_lab.report.plots.wording import ratio_text, round_steps, share_text
+from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.tables import rows_of
 from inception_lab.report.text import subject_text
 
@@ -123,15 +124,15 @@ def _subtitle(subject: MacsAndTime) -> str:
     return f"MACs beside time by module · {run} · {facts['machine']}, {threads}{noise}"
 
 
-def draw(subject: MacsAndTime) -> Figure:
+def draw(subject: MacsAndTime, size: PlotSize = PAGE) -> Figure:
     """A row per module with a bar for its MACs, one for its time, and the ratio of the two."""
     pairs = pairs_of(subject.table)
     top, height = 0.62, _PITCH * len(pairs) + 0.1
-    canvas = new_canvas(_title(subject), _subtitle(subject), top + height + 0.35)
+    canvas = new_canvas(size, _title(subject), _subtitle(subject), top + height + 0.35)
     canvas.key(MARGIN, 0.32, [("share of the MACs", MACS), ("share of the time", TIME)])
     labels = distinct([pair.name for pair in pairs], 2.2)
     left = MARGIN + max(map(text_width, labels)) + 0.12
-    width = WIDTH - left - _VALUE - _RATIO - MARGIN
+    width = size.width - left - _VALUE - _RATIO - MARGIN
     axes = canvas.axes(Box(left, top, width, height))
     _draw_bars(axes, pairs)
     _scale(axes, pairs, labels)
@@ -169,7 +170,7 @@ def _scale(axes: Axes, pairs: Sequence[Pair], labels: Sequence[str]) -> None:
 
 def _write_ratios(canvas: Canvas, pairs: Sequence[Pair], top: float) -> None:
     """The time over the MACs of each module, in a column at the right edge."""
-    right = WIDTH - MARGIN
+    right = canvas.size.width - MARGIN
     canvas.text(right, top - 0.12, "time \N{DIVISION SIGN} MACs", weight="bold", ha="right")
     for row, pair in enumerate(pairs):
         if pair.is_rest:

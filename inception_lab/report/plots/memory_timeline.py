@@ -25,8 +25,9 @@ from inception_lab.report.plots.columns import (
 )
 from inception_lab.report.plots.fitting import shorten, text_width, wrap
 from inception_lab.report.plots.moments import Moment, Phase, moments_of, phases_of
-from inception_lab.report.plots.style import INK, MUTED, SMALL, WIDTH
+from inception_lab.report.plots.style import INK, MUTED, SMALL
 from inception_lab.report.plots.wording import byte_steps, context_line, peak_place, share_text
+from inception_lab.report.sizes import PAGE, PlotSize
 
 SERIES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -45,7 +46,6 @@ The colours are after Paul Tol, and Okabe and Ito: told apart with any colour vi
 """
 
 _LEFT, _RIGHT, _HEIGHT, _ABOVE = 0.78, 0.3, 3.4, 0.42
-_ROOM = WIDTH - _LEFT - _RIGHT
 _APART = 0.05
 
 
@@ -80,18 +80,18 @@ def _title(contents: ReportContents) -> str:
     return f"{what} holds {most} at most, {share} of it {kind}"
 
 
-def draw(contents: ReportContents) -> Figure:
+def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """One panel: the bytes alive after each operation, stacked by kind."""
     moments, phases, key = moments_of(contents.timeline), phases_of(contents.timeline), _key(contents)
     # inches a pixel of the panel
-    pitch = _ROOM / moments[-1].right
+    pitch = _room(size) / moments[-1].right
     marks = marks_of([run for run in _runs(contents, moments) if run.module], pitch)
     room = names_height(marks)
-    notes = wrap(_axis_text(phases, moments), _ROOM + _RIGHT, SMALL)
+    notes = wrap(_axis_text(phases, moments), _room(size) + _RIGHT, SMALL)
     # from above: a heading, the lines of the key, and names of phases where there are several
-    top = 0.44 + 0.2 * len(key_lines(key, _LEFT)) + 0.22 * (len(phases) > 1)
+    top = 0.44 + 0.2 * len(key_lines(size, key, _LEFT)) + 0.22 * (len(phases) > 1)
     end = top + _HEIGHT
-    canvas = new_canvas(_title(contents), _subtitle(contents), end + room + 0.23 + 0.17 * len(notes))
+    canvas = new_canvas(size, _title(contents), _subtitle(contents), end + room + 0.23 + 0.17 * len(notes))
     canvas.text(_LEFT, 0.3, "Held after each operation; at the peak:", weight="bold")
     canvas.key(_LEFT, 0.52, key)
     _draw_panel(canvas, contents, moments, phases, top)
@@ -100,6 +100,11 @@ def draw(contents: ReportContents) -> Figure:
     for number, line in enumerate(notes):
         canvas.text(_LEFT, end + room + 0.3 + 0.17 * number, line, color=MUTED, size=SMALL)
     return canvas.figure
+
+
+def _room(size: PlotSize) -> float:
+    """Width of the panels, in inches."""
+    return size.width - _LEFT - _RIGHT
 
 
 def _subtitle(contents: ReportContents) -> str:
@@ -134,7 +139,7 @@ def _runs(contents: ReportContents, moments: Sequence[Moment]) -> list[Run]:
 def _draw_panel(
     canvas: Canvas, contents: ReportContents, moments: Sequence[Moment], phases: Sequence[Phase], top: float
 ) -> None:
-    axes = panel(canvas, [Run("", 0, phases[-1].right)], Box(_LEFT, top, _ROOM, _HEIGHT))
+    axes = panel(canvas, [Run("", 0, phases[-1].right)], Box(_LEFT, top, _room(canvas.size), _HEIGHT))
     most = contents.peak.peak_bytes
     # above the peak `_ABOVE` inches stay free for its name
     axes.set_ylim(0, most * _HEIGHT / (_HEIGHT - _ABOVE))
@@ -146,7 +151,7 @@ def _draw_panel(
     peak = next(m for m in moments if contents.timeline["live_bytes"].iloc[m.row] == most)
     middle = (peak.left + peak.right) / 2
     axes.plot([middle], [most], "o", color=INK, ms=6, mec="white", clip_on=False, zorder=4)
-    _name_peak(canvas, contents, _ROOM * middle / moments[-1].right, top + _ABOVE - 0.13)
+    _name_peak(canvas, contents, _room(canvas.size) * middle / moments[-1].right, top + _ABOVE - 0.13)
 
 
 def _draw_areas(axes: Axes, timeline: DataFrame, moments: Sequence[Moment]) -> None:
@@ -176,9 +181,9 @@ def _name_peak(canvas: Canvas, contents: ReportContents, at: float, top: float) 
     """The peak's bytes and place above it, as far as they stay above the panel."""
     value = format_quantity(contents.peak.peak_bytes, "bytes")
     width = text_width(value, weight="bold") + 0.06
-    place = shorten(_peak_place(contents), _ROOM - width)
+    place = shorten(_peak_place(contents), _room(canvas.size) - width)
     # the bytes centred on the peak, moved where they or the place would leave the panel
-    left = min(max(at - width / 2, 0.0), _ROOM - width - text_width(place))
+    left = min(max(at - width / 2, 0.0), _room(canvas.size) - width - text_width(place))
     white = {"facecolor": "white", "lw": 0, "pad": 1.5}
     canvas.text(_LEFT + left + width, top, place, bbox=white)
     canvas.text(_LEFT + left, top, value, weight="bold", bbox=white)

@@ -13,7 +13,7 @@ from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
 from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width
 from inception_lab.report.plots.pairs import Pair, Saving, saving_of
-from inception_lab.report.plots.style import FAINT, INK, MACS, MARGIN, MUTED, PARAMS, SMALL, TEXT, WIDTH
+from inception_lab.report.plots.style import FAINT, INK, MACS, MARGIN, MUTED, PARAMS, SMALL, TEXT
 from inception_lab.report.plots.wording import (
     TIMES,
     branch_labels,
@@ -22,6 +22,7 @@ from inception_lab.report.plots.wording import (
     round_decades,
     tick_text,
 )
+from inception_lab.report.sizes import PAGE, PlotSize
 
 MOST_ROWS, MOST_COLUMNS = 40, 5
 _PITCH, _COLUMN, _TOP, _NAME = 0.27, 0.95, 0.66, 1.75
@@ -53,19 +54,19 @@ def _title(saving: Saving) -> str:
     )
 
 
-def draw(contents: ReportContents) -> Figure:
+def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """A row per module: naive and reduced MACs, then the ratio of each branch; sums below."""
     saving = saving_of(contents)
     modules, levels = _dearest(saving.modules), saving.levels()
     rows = _PITCH * len(modules) + 0.1
     below = _TOP + rows + (0.75 if _has_additions(saving) else 0.5)
     subtitle = f"MACs without and with reductions, on the same input · {context_line(contents.record)}"
-    canvas = new_canvas(_title(saving), subtitle, below + 0.25 + 0.3 * len(levels) + 0.1)
+    canvas = new_canvas(size, _title(saving), subtitle, below + 0.25 + 0.3 * len(levels) + 0.1)
     labels, sums = (distinct([pair.name for pair in pairs], _NAME) for pairs in (modules, levels))
     left = MARGIN + 0.12 + max(map(text_width, (*labels, *sums)))
     columns = _columns(saving)
     # the columns of branches stand at the right edge, the modules take all that is free before them
-    edge = WIDTH - MARGIN - _COLUMN * len(columns)
+    edge = size.width - MARGIN - _COLUMN * len(columns)
     _draw_modules(canvas, modules, labels, Box(left, _TOP, edge - left - 0.8, rows))
     for number, (name, pairs) in enumerate(columns.items()):
         box = Box(edge + number * _COLUMN, _TOP, 0.46, rows)
@@ -175,7 +176,7 @@ def _explain_columns(canvas: Canvas, saving: Saving, left: float, rows: float) -
     canvas.text(left, _TOP - 0.33, "Ratio of each branch", weight="bold")
     if _has_additions(saving):
         note = "+: MACs of a branch that takes none without reductions"
-        canvas.text(WIDTH - MARGIN, _TOP + rows + 0.4, note, color=MUTED, size=SMALL, ha="right")
+        canvas.text(canvas.size.width - MARGIN, _TOP + rows + 0.4, note, color=MUTED, size=SMALL, ha="right")
 
 
 def _draw_cell(axes: Axes, row: int, pairs: Sequence[Pair]) -> None:
@@ -205,7 +206,7 @@ def _draw_levels(
     macs = [(pair.ratio, pair.naive, pair.reduced) for pair in levels]
     weights = [(pair.weights_ratio, pair.naive_weights, pair.reduced_weights) for pair in levels]
     most = max(ratio for ratio, _, _ in (*macs, *weights))
-    width, value = (WIDTH - MARGIN - left) / 2, 1.75
+    width, value = (canvas.size.width - MARGIN - left) / 2, 1.75
     panels = (("MACs", macs, MACS, labels), ("weights", weights, PARAMS, [""] * len(labels)))
     for number, (quantity, bars, colour, names) in enumerate(panels):
         at = left + number * width

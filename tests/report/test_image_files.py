@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+from zlib import decompress
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import font_manager
+from matplotlib import image as pixels
+from support.hostile_names import HOSTILE_NAMES
+from support.report_nets import inception, layer, net
+
+from inception_lab.report.contents import ReportContents
+from inception_lab.report.plots import MODEL_PLOTS
+from inception_lab.report.sizes import KINDS, PAGE, PAPER, SIZES, PlotSize
+from inception_lab.report.text import one_line
+
+PLOT = MODEL_PLOTS["cost_along_depth"]
+SVG = "{http://www.w3.org/2000/svg}"
+NAMES = [*HOSTILE_NAMES, "<script>alert(1)</script>", "]]>", "🙂", "\0", "\ud800", "한국어", "&amp;"]
+"""Names that would break out of the text around them, or that no font of ours has letters for."""
+
+
+def _svg(contents: ReportContents, size: PlotSize = PAGE) -> ElementTree.Element:
+    return ElementTree.fromstring(PLOT.image(contents, "svg", size))
+
+
+def _named(name: str) -> ReportContents:
+    layers = [layer(name, "", 640, 9), *inception(2)]
+    return net(layers, name)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_name_can_be_drawn(name: str, kind: str) -> None:
+    assert PLOT.image(_named(name), kind)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_names_are_text_and_not_markup(name: str) -> None:
+    svg = _svg(_named(name))
+    assert not list(svg.iter(f"{SVG}script"))
+    assert any(one_line(name) in text for text in map(_text, svg.iter(f"{SVG}text")))
+
+
+def _text(element: ElementTree.Element) -> str:
+    return element.text or ""
+
+
+def test_the_title_of_an_svg_is_that_of_the_plot(contents: ReportContents) -> None:
+    svg = _svg(contents)
+    title = svg[0]
+    assert title.tag == f"{SVG}title"
+    assert svg.attrib["role"] == "img"
+    assert svg.attrib["aria-label"] == title.text
+    texts = [text.text for text in svg.iter(f"{SVG}text")]
+    assert title.text == next(text for text in texts if text and text.startswith("Half of the"))
+
+
+def test_fonts_have_others_to_fall_back_on(contents: ReportContents) -> None:
+    styles = [text.attrib["style"] for text in _svg(contents).iter(f"{SVG}text")]
+    assert styles
+    assert all("'DejaVu Sans', " in style and "Verdana" in style for style in styles)
+    assert all("sans-serif" in style for style in styles)
+
+
+def test_fonts_of_this_machine_are_not_in_an_svg(
+    contents: ReportContents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    families = ["DejaVu Sans", "DejaVu Sans Mono"]
+    plain = {kind: PLOT.image(contents, kind) for kind in KINDS}
+    for place in ("style", "image_files"):
+        monkeypatch.setattr(f"inception_lab.report.plots.{place}.font_families", lambda: families)
+    assert {kind: PLOT.image(contents, kind) for kind in KINDS} == plain
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_files_are_as_large_as_their_size(contents: ReportContents, size: PlotSize) -> None:
+    width = size.width * size.scale
+    svg = _svg(contents, size)
+    assert svg.attrib["width"] == f"{72 * width:g}pt"
+    assert svg.attrib["viewBox"].startswith(f"0 0 {72 * size.width:g} ")
+    assert f"/MediaBox [ 0 0 {72 * width:g} ".encode() in PLOT.image(contents, "pdf", size)
+    rows = pixels.imread(io.BytesIO(PLOT.image(contents, "png", size)))
+    assert rows.shape[1] == pytest.approx(width * size.dpi, abs=1)
+    assert np.ptp(rows) > 0.5
+
+
+def test_an_svg_keeps_its_proportions(contents: ReportContents) -> None:
+    svg = _svg(contents, PAPER)
+    drawn = [float(svg.attrib[side].removesuffix("pt")) for side in ("width", "height")]
+    laid_out = [float(side) for side in svg.attrib["viewBox"].split()[2:]]
+    assert drawn == pytest.approx([PAPER.scale * side for side in laid_out], rel=1e-5)
+
+
+def test_a_pdf_is_drawn_as_large_as_its_page(contents: ReportContents) -> None:
+    pdf = PLOT.image(contents, "pdf", PAPER)
+    streams = map(decompress, re.findall(rb"stream\n(x.*?)\nendstream", pdf, re.DOTALL))
+    assert any(b"\n0.7777777778 0 0 0.7777777778 0 0 cm\n" in stream for stream in streams)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_carry_neither_date_nor_software(contents: ReportContents, kind: str) -> None:
+    file = PLOT.image(contents, kind)
+    assert not re.search(rb"dc:date|CreationDate|Producer|Software", file)
+    assert matplotlib.__version__.encode() not in file
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_bytes_every_time(contents: ReportContents, kind: str) -> None:
+    assert PLOT.image(contents, kind) == PLOT.image(contents, kind)
+
+
+def test_letters_of_a_pdf_are_text(contents: ReportContents) -> None:
+    pdf = PLOT.image(contents, "pdf")
+    # TrueType, and so copied and found, where Type 3 is refused by some publishers
+    assert b"/Subtype /Type0" in pdf or b"/Subtype /TrueType" in pdf
+    assert b"/Type3" not in pdf
+
+
+def test_no_font_is_missing_on_any_machine() -> None:
+    data = Path(matplotlib.get_data_path()).resolve()
+    assert data in Path(font_manager.findfont("DejaVu Sans")).resolve().parents
