@@ -11,17 +11,17 @@ import click
 from click.core import ParameterSource
 
 from inception_lab.cli.options import TracingOptions, typed_options
+from inception_lab.cli.plot_options import check_plot, plot_options
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import write_bytes
 from inception_lab.record import Row
+from inception_lab.report.sizes import plot_kind, size_of
 
 if TYPE_CHECKING:
     from torch import nn
 
     from inception_lab.loading.model import ModelInputs
     from inception_lab.measure.effective_field import EffectiveField
-
-KINDS = (".svg", ".png")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class EffectiveOptions:
         weights: A file with a state dict to load.
         device: `cpu` or `cuda`.
         plot: A file to draw it into.
+        size: Name of the size that it is drawn for.
     """
 
     effective: bool
@@ -45,6 +46,7 @@ class EffectiveOptions:
     weights: Path | None
     device: str
     plot: Path | None
+    size: str
 
 
 effective_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options(
@@ -68,22 +70,19 @@ effective_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_op
             default="cpu",
             help="Where --effective runs.  [default: cpu]",
         ),
-        click.option(
-            "--plot", type=click.Path(path_type=Path), help="Draw --effective into a .svg or .png file."
-        ),
+        *plot_options("--effective"),
     ),
 )
 """Adds the options of the effective field, which arrive as `options`."""
 
 
 def check_options(options: EffectiveOptions) -> None:
-    """Refuse a file that nothing can be drawn into, and options without `--effective`.
+    """Refuse a plot that cannot be drawn, and options without `--effective`.
 
     Raises:
         InceptionLabError: Such an option was typed (exit code 2).
     """
-    if options.plot is not None and options.plot.suffix.lower() not in KINDS:
-        raise InceptionLabError(f"cannot draw into {str(options.plot)!r}", hint="end it with .svg or .png")
+    check_plot(options.plot)
     source = click.get_current_context().get_parameter_source
     names = [name for name in ("layer", "samples", "seeds", "device", "weights", "plot")
              if source(name) is ParameterSource.COMMANDLINE]  # fmt: skip
@@ -121,8 +120,8 @@ def measure_field(model: str, tracing: TracingOptions, options: EffectiveOptions
     return apply_with_weights(tracing.request(model), measure, options.weights)
 
 
-def draw(model: str, field: EffectiveField, path: Path) -> None:
-    """Draw an effective field into a file of the kind that its ending names."""
+def draw(model: str, field: EffectiveField, path: Path, size: str) -> None:
+    """Draw an effective field, for a size, into a file of the kind that its ending names."""
     from inception_lab.report.plots import effective_field_plot
     from inception_lab.report.plots.effective import Effective
 
@@ -130,18 +129,17 @@ def draw(model: str, field: EffectiveField, path: Path) -> None:
         raise InceptionLabError("only a field of two axes is drawn", hint="leave out --plot")
     (top, bottom), (left, right) = field.theoretical
     areas = {area.share: area.pixels for area in field.areas}
-    images = effective_field_plot(
-        Effective(
-            model,
-            field.unit.layer,
-            field.device,
-            field.inputs,
-            field.weight,
-            ((top, bottom), (left, right)),
-            areas,
-        )
+    subject = Effective(
+        model,
+        field.unit.layer,
+        field.device,
+        field.inputs,
+        field.weight,
+        ((top, bottom), (left, right)),
+        areas,
     )
-    write_bytes(path, images[path.suffix.lower().lstrip(".")])
+    kind = plot_kind(path)
+    write_bytes(path, effective_field_plot(subject, size_of(size), [kind])[kind])
 
 
 def effective_facts(row: Row) -> Iterator[tuple[str, str]]:

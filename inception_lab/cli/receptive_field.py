@@ -121,7 +121,7 @@ def _effective(model: str, tracing: TracingOptions, options: EffectiveOptions) -
     with busy(f"measuring the effective field of {model}"):
         field = measure_field(model, tracing, options)
     if options.plot is not None:
-        draw(model, field, options.plot)
+        draw(model, field, options.plot, options.size)
     return field.to_dict()
 
 

@@ -12,6 +12,7 @@ import click
 
 from inception_lab.cli.model import refuse_partial, trace_model
 from inception_lab.cli.options import MODEL, TracingOptions, optimizer_option, tracing_options
+from inception_lab.cli.plot_options import size_option
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.registry import list_models
 
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of the report; of several, the folder around theirs.  [default: reports/MODEL]",
 )
-def command(models: Sequence[str], whole_zoo: bool, tracing: TracingOptions, output: Path | None) -> None:
+@size_option
+def command(
+    models: Sequence[str], whole_zoo: bool, tracing: TracingOptions, output: Path | None, size: str
+) -> None:
     """Tables, plots and a page about each MODEL, written to a folder; of several, a comparison too.
 
     MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
@@ -48,9 +52,9 @@ def command(models: Sequence[str], whole_zoo: bool, tracing: TracingOptions, out
     with _progress_bar(2 * len(models) + several) as bar:
         traces = _traces(models, tracing, bar)
         reports = [_contents(trace, tracing) for trace in traces]
-        pages = _write_reports(reports, folders, bar)
+        pages = _write_reports(reports, folders, size, bar)
         if several:
-            pages.append(_write_comparison(reports, parent / "comparison", bar))
+            pages.append(_write_comparison(reports, parent / "comparison", size, bar))
     for page in pages:
         click.echo(page)
     for trace in traces:
@@ -83,24 +87,24 @@ def _contents(trace: Trace, tracing: TracingOptions) -> ReportContents:
 
 
 def _write_reports(
-    reports: Sequence[ReportContents], folders: Sequence[Path], bar: _ProgressBar
+    reports: Sequence[ReportContents], folders: Sequence[Path], size: str, bar: _ProgressBar
 ) -> list[Path]:
     from inception_lab.report.write import write_contents
 
     pages = []
     for contents, folder in zip(reports, folders, strict=True):
         bar.begin(f"writing {folder}")
-        pages.append(write_contents(contents, folder, bar.describe))
+        pages.append(write_contents(contents, folder, bar.describe, size))
     return pages
 
 
-def _write_comparison(reports: Sequence[ReportContents], folder: Path, bar: _ProgressBar) -> Path:
+def _write_comparison(reports: Sequence[ReportContents], folder: Path, size: str, bar: _ProgressBar) -> Path:
     from inception_lab.loading.model import with_published_error
     from inception_lab.report.write import write_comparison
 
     bar.begin(f"writing {folder}")
     records = [with_published_error(contents.record) for contents in reports]
-    return write_comparison(records, folder, bar.describe)
+    return write_comparison(records, folder, bar.describe, size)
 
 
 @dataclass(frozen=True)

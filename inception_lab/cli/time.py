@@ -25,9 +25,10 @@ from inception_lab.cli.options import (
     threads_option,
     typed_options,
 )
+from inception_lab.cli.plot_options import check_plot, plot_options
 from inception_lab.cli.progress import progress_bar
 from inception_lab.cli.roofline_text import roofline_text
-from inception_lab.cli.time_plot import check_plot, draw_macs_beside_time
+from inception_lab.cli.time_plot import draw_macs_beside_time
 from inception_lab.cli.time_text import comparison_text, times_text
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import check_writable
@@ -58,6 +59,7 @@ class TimeOptions:
         depth: Levels below the model at which modules have rows, None for layers.
         roofline: Set the times beside what the machine allows.
         plot: File for the plot of each module's MACs beside its time.
+        size: Name of the size that it is drawn for.
     """
 
     device: str
@@ -71,6 +73,7 @@ class TimeOptions:
     depth: int | None
     roofline: bool
     plot: Path | None
+    size: str
 
     @property
     def beside_trace(self) -> bool:
@@ -106,11 +109,7 @@ time_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options
         autocast_option,
         click.option("--depth", type=click.IntRange(min=1), help="Sum up modules deeper than this."),
         click.option("--roofline", is_flag=True, help="Set the times beside what the machine allows."),
-        click.option(
-            "--plot",
-            type=click.Path(path_type=Path),
-            help="Draw each module's MACs beside its time into a .svg or .png file.",
-        ),
+        *plot_options("each module's MACs beside its time"),
     ),
 )
 """Adds the options of this command alone, which arrive as `options`."""
@@ -203,7 +202,7 @@ def _time_beside_trace(
         ((model, inputs),) = models
         roofline = measure_roofline(model, inputs, name=names[0], **eager)
         if options.plot is not None:
-            draw_macs_beside_time(roofline, options.depth or 1, options.plot)
+            draw_macs_beside_time(roofline, options.depth or 1, options.plot, options.size)
         if options.roofline:
             return roofline_text(roofline, options.depth, view)
         return times_text(roofline.times, options.depth, view)

@@ -100,25 +100,27 @@ def test_a_training_step_and_autocast(capsys):
     assert sum(row["macs_share"] for row in data["layers"]) == pytest.approx(100)
 
 
-@pytest.mark.parametrize("kind", ["png", "svg"])
-def test_a_plot_of_macs_beside_time(capsys, tmp_path, kind):
+@pytest.mark.parametrize(("kind", "size"), [("png", "page"), ("svg", "slide"), ("pdf", "paper")])
+def test_a_plot_of_macs_beside_time(capsys, tmp_path, kind, size):
     path = tmp_path / f"plot.{kind}"
-    code, out, err = run(capsys, "googlenet", *SMALL, "--plot", str(path))
+    code, out, err = run(capsys, "googlenet", *SMALL, "--plot", str(path), "--size", size)
     assert (code, err) == (0, "")
     assert "roof" not in out
-    start = path.read_bytes()[:5]
-    assert start == (b"\x89PNG\r" if kind == "png" else b"<?xml")
+    assert path.read_bytes()[:5] == {"png": b"\x89PNG\r", "svg": b"<?xml", "pdf": b"%PDF-"}[kind]
+    assert size != "slide" or 'width="960pt" height="540pt"' in path.read_text()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nin", "--plot", "plot.pdf"], "end it with .svg or .png"),
+        (["nin", "--plot", "plot.jpg"], "end it with .svg, .png or .pdf"),
+        (["nin", "--size", "paper"], "--size without --plot; add --plot FILE.svg"),
+        (["nin", "--plot", "plot.svg", "--size", "papper"], "'papper' is not one of"),
         (["nin", "alexnet", "--roofline"], "of one model at one batch size"),
         (["nin", "--batch-size", "1", "--batch-size", "2", "--roofline"], "of one model at one batch size"),
         (["nin", "--compile", "--roofline"], "that --compile fuses"),
     ],
-    ids=["plot", "models", "batches", "compile"],
+    ids=["plot", "no plot", "size", "models", "batches", "compile"],
 )
 def test_a_mistake_is_answered_in_one_line(capsys, arguments, message):
     code, out, err = run(capsys, *arguments)

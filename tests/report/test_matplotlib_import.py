@@ -15,8 +15,9 @@ DRAW = (
     "from support.report_nets import tiny;"
     "from inception_lab.report.plots import MODEL_PLOTS;"
     "from hashlib import sha256;"
-    "images = [MODEL_PLOTS['cost_along_depth'].image(tiny(), kind) for kind in ('svg', 'png', 'pdf')];"
-    "print(*(sha256(image).hexdigest() for image in images))"
+    "from inception_lab.report.sizes import KINDS;"
+    "images = MODEL_PLOTS['cost_along_depth'].images(tiny(), kinds=KINDS);"
+    "print(*(sha256(image).hexdigest() for image in images.values()))"
 )
 IMPORT = "import inception_lab.report.plots, matplotlib as m, os, logging;"
 PRINT = "print(m.rcParams['lines.linewidth'], logging.getLogger('matplotlib').level)"

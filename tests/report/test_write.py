@@ -20,7 +20,7 @@ from inception_lab.report.collect import collect
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.page import FIELD_PLOTS
 from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS, Plot
-from inception_lab.report.sizes import KINDS, PAGE
+from inception_lab.report.sizes import KINDS, PAGE, SIZES
 from inception_lab.report.write import OURS, write_comparison, write_contents
 
 TABLES = {"layers.csv", "modules.csv", "branches.csv", "saving.csv", "spectrum.csv", "memory.csv"}
@@ -41,6 +41,26 @@ def test_a_report_has_its_files_and_no_others(report: Path) -> None:
     plots = {f"{name}.{kind}" for name in MODEL_PLOTS for kind in PAGE.kinds}
     assert {path.name for path in report.iterdir()} == TABLES | plots | {"summary.json", "README.md"}
     assert {path.name for path in report.iterdir()} < OURS
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_report_is_written_for_a_size(tmp_path: Path, size: str) -> None:
+    trace = il.trace(torch.nn.Linear(3, 2), (1, 3))
+    pages = (
+        il.write_report(trace, tmp_path / "net", size=size),
+        il.write_comparison([il.summarise(trace)], tmp_path / "all", size=size),
+    )
+    for page in pages:
+        plots = {path.suffix for path in page.parent.iterdir()} - {".csv", ".json", ".md"}
+        assert plots == {f".{kind}" for kind in SIZES[size].kinds}
+
+
+def test_an_unknown_size_writes_nothing(tmp_path: Path) -> None:
+    trace = il.trace(torch.nn.Linear(3, 2), (1, 3))
+    for write, subject in ((il.write_report, trace), (write_comparison, [il.summarise(trace)])):
+        with pytest.raises(InceptionLabError, match="no size 'papr'; did you mean paper"):
+            write(subject, tmp_path / "net", size="papr")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_record_reads_back(report: Path, contents: ReportContents) -> None:

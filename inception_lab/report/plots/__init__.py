@@ -50,16 +50,17 @@ class Plot(Generic[Subject]):
     caption: Callable[[Subject], str]
     has_content: Callable[[Subject], bool]
 
-    def images(self, subject: Subject, size: PlotSize = PAGE) -> dict[str, bytes]:
-        """The plot as the files of its size by their endings, the same bytes every time."""
+    def images(self, subject: Subject, size: PlotSize = PAGE, kinds: Sequence[str] = ()) -> dict[str, bytes]:
+        """The plot as files by their endings, the same bytes every time.
+
+        Args:
+            subject: The thing to draw.
+            size: To lay it out for.
+            kinds: Endings from `KINDS`; without any, those of the size.
+        """
         with plot_style():
             figure = self.draw(subject, size)
-            return {kind: image(figure, kind, size) for kind in size.kinds}
-
-    def image(self, subject: Subject, kind: str, size: PlotSize = PAGE) -> bytes:
-        """The plot as a file of one kind."""
-        with plot_style():
-            return image(self.draw(subject, size), kind, size)
+            return {kind: image(figure, kind, size) for kind in kinds or size.kinds}
 
 
 MODEL_PLOTS: Mapping[str, Plot[ReportContents]] = MappingProxyType(
@@ -83,11 +84,15 @@ EFFECTIVE_PLOT = Plot(effective.draw, effective.caption, effective.has_content)
 """The plot of a run of the model, which is in no report."""
 
 
-def effective_field_plot(field: Effective) -> dict[str, bytes]:
+def effective_field_plot(
+    field: Effective, size: PlotSize = PAGE, kinds: Sequence[str] = ()
+) -> dict[str, bytes]:
     """The theoretical field and the effective one on one picture, as files by their endings.
 
     Args:
         field: The result of a measurement.
+        size: To lay it out for.
+        kinds: Endings of files, `svg`, `png` or `pdf`; without any, those of the size.
 
     Raises:
         InceptionLabError: The input does not have two spatial axes, or all gradients are zero.
@@ -95,18 +100,22 @@ def effective_field_plot(field: Effective) -> dict[str, bytes]:
     if not EFFECTIVE_PLOT.has_content(field):
         what = f"a gradient of {field.weight.ndim} spatial axes, or of zeros, cannot be drawn"
         raise InceptionLabError(what, where=field.layer, hint="leave out the plot")
-    return EFFECTIVE_PLOT.images(field)
+    return EFFECTIVE_PLOT.images(field, size, kinds)
 
 
 MACS_AND_TIME_PLOT = Plot(macs_and_time.draw, macs_and_time.caption, macs_and_time.has_content)
 """The plot of times beside a trace, which is in no report either."""
 
 
-def macs_and_time_plot(subject: MacsAndTime) -> dict[str, bytes]:
+def macs_and_time_plot(
+    subject: MacsAndTime, size: PlotSize = PAGE, kinds: Sequence[str] = ()
+) -> dict[str, bytes]:
     """Each module's share of the MACs beside its share of the time, as files by their endings.
 
     Args:
         subject: The shares, and the run that they are of.
+        size: To lay it out for.
+        kinds: Endings of files, `svg`, `png` or `pdf`; without any, those of the size.
 
     Raises:
         InceptionLabError: There are no MACs, or no time.
@@ -114,18 +123,22 @@ def macs_and_time_plot(subject: MacsAndTime) -> dict[str, bytes]:
     if not MACS_AND_TIME_PLOT.has_content(subject):
         what = "a step without MACs or without time cannot be drawn"
         raise InceptionLabError(what, where=subject.context["model"], hint="leave out the plot")
-    return MACS_AND_TIME_PLOT.images(subject)
+    return MACS_AND_TIME_PLOT.images(subject, size, kinds)
 
 
 LATENCY_PLOT = Plot(macs_and_latency.draw, macs_and_latency.caption, macs_and_latency.has_content)
 """The plot of times of several models, which is in no report either."""
 
 
-def macs_and_latency_plot(subject: MacsAndLatency) -> dict[str, bytes]:
+def macs_and_latency_plot(
+    subject: MacsAndLatency, size: PlotSize = PAGE, kinds: Sequence[str] = ()
+) -> dict[str, bytes]:
     """The MACs and the time of several models beside those of one, as files by their endings.
 
     Args:
         subject: The ratios, and the runs that they are of.
+        size: To lay it out for.
+        kinds: Endings of files, `svg`, `png` or `pdf`; without any, those of the size.
 
     Raises:
         InceptionLabError: There is no model beside the baseline, or one without MACs or time.
@@ -133,4 +146,4 @@ def macs_and_latency_plot(subject: MacsAndLatency) -> dict[str, bytes]:
     if not LATENCY_PLOT.has_content(subject):
         what = "models without MACs or without time cannot be drawn"
         raise InceptionLabError(what, where=subject.baseline, hint="leave out the plot")
-    return LATENCY_PLOT.images(subject)
+    return LATENCY_PLOT.images(subject, size, kinds)

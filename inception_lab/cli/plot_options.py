@@ -1,0 +1,49 @@
+"""Options of the commands that draw: the file, and the size that a plot is laid out for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from inception_lab.errors import InceptionLabError
+from inception_lab.report.sizes import PAGE, SIZES, plot_kind
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+size_option: Decorator = click.option(
+    "--size",
+    type=click.Choice(list(SIZES)),
+    default=PAGE.name,
+    help="Of plots: page, 900 pixels; paper, a column of 3.5 inches; slide, 16:9.  [default: page]",
+)
+"""Adds the size that plots are laid out for, which arrives as `size`."""
+
+
+def plot_options(what: str) -> tuple[Decorator, Decorator]:
+    """Options of a command with one plot, which arrive as `plot` and `size`.
+
+    Args:
+        what: The thing that it shows.
+    """
+    text = f"Draw {what} into a .svg, .png or .pdf file."
+    return click.option("--plot", type=click.Path(path_type=Path), help=text), size_option
+
+
+def check_plot(path: Path | None) -> None:
+    """Refuse a file that nothing can be drawn into, and a size without a plot.
+
+    Args:
+        path: The file, None where none is drawn.
+
+    Raises:
+        InceptionLabError: The ending is not that of a plot, or `--size` was typed without `--plot` (exit
+            code 2).
+    """
+    if path is not None:
+        plot_kind(path)
+    elif click.get_current_context().get_parameter_source("size") is ParameterSource.COMMANDLINE:
+        raise InceptionLabError("--size without --plot", hint="add --plot FILE.svg")
