@@ -12,15 +12,18 @@ from inception_lab.errors import InceptionLabError
 
 Unit = Literal["count", "bytes", "percent", "milliseconds"]
 
-_DECIMAL = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
-_BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_DECIMAL = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
+_BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-_BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, **_BINARY}
+_BYTES = {"B": 1, "KB": 10**3, **{f"{suffix}B": scale for suffix, scale in _DECIMAL.items()}, **_BINARY}
 _READ_SCALES: Mapping[Unit, Mapping[str, float]] = {
-    "count": _DECIMAL, "bytes": _BYTES, "percent": {}, "milliseconds": _MILLISECONDS
-}  # fmt: skip
+    "count": {**_DECIMAL, "K": 10**3, "B": 10**9},
+    "bytes": _BYTES,
+    "percent": {},
+    "milliseconds": _MILLISECONDS,
+}
 _SCALES: Mapping[Unit, Mapping[str, float]] = {
-    "count": {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12},
+    "count": {"": 1, **_DECIMAL},
     "bytes": {"B": 1, **_BINARY},
     "milliseconds": _MILLISECONDS,
 }
@@ -156,6 +159,8 @@ def format_quantity(value: float, unit: Unit = "count") -> str:
     Example:
         >>> format_quantity(1_582_671_872), format_quantity(0), format_quantity(53_000_000, "bytes")
         ('1.58 G', '0', '50.5 MiB')
+        >>> format_quantity(25_600), format_quantity(3.2e15)
+        ('25.6 k', '3.20 P')
     """
     if unit == "percent":
         return f"{value:.1f} %"

@@ -18,9 +18,13 @@ from inception_lab.metrics import METRICS, format_quantity, parse_quantity
         ("1e9", "count", 1e9),
         ("2.5e-1", "count", 0.25),
         (" 12 k ", "count", 12_000),
+        ("12 K", "count", 12_000),
+        ("1.5 P", "count", 1.5e15),
         ("3 B", "count", 3e9),
         ("40 MiB", "bytes", 40 * 2**20),
         ("2 GB", "bytes", 2e9),
+        ("3 kB", "bytes", 3000),
+        ("2 PB", "bytes", 2e15),
         ("80GiB", "bytes", 80 * 2**30),
         ("512", "bytes", 512),
         ("3 B", "bytes", 3),
@@ -44,7 +48,7 @@ def test_what_is_not_a_quantity_is_named(text, unit):
         parse_quantity(text, unit)
 
 
-@given(st.integers(0, 10**15), st.sampled_from(["count", "bytes"]))
+@given(st.integers(0, 10**18), st.sampled_from(["count", "bytes"]))
 def test_formatting_keeps_three_digits(number, unit):
     text = format_quantity(number, unit)
     assert parse_quantity(text, unit) == pytest.approx(number, rel=0.0051, abs=0.5)
@@ -72,7 +76,8 @@ def test_every_metric_says_what_it_is():
 
 @pytest.mark.parametrize(
     ("number", "unit", "text"),
-    [(0, "count", "0"), (999, "count", "999"), (1000, "count", "1.00 K"), (999_999, "count", "1.00 M"),
+    [(0, "count", "0"), (999, "count", "999"), (1000, "count", "1.00 k"), (999_499, "count", "999 k"),
+     (2e15, "count", "2.00 P"), (2**51, "bytes", "2.00 PiB"), (999_999, "count", "1.00 M"),
      (12_568_061_056, "count", "12.6 G"), (1023, "bytes", "1,023 B"), (1024, "bytes", "1.00 KiB"),
      (70_348_576, "bytes", "67.1 MiB"), (0, "milliseconds", "0"), (12, "milliseconds", "12 ms"),
      (12.345, "milliseconds", "12.3 ms"), (0.0456, "milliseconds", "45.6 us"),

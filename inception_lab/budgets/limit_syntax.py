@@ -19,7 +19,7 @@ KEYS = (*BOUNDS, "to", "severity", "message")
 
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _OR = re.compile(r"\s+or\s+")
-_GROWTH_HINT = "write it like '1 %', '20 K' or '1 % or 20 K'"
+_GROWTH_HINT = "write it like '1 %', '20 k' or '1 % or 20 k'"
 
 
 def read_limits(table: Mapping[str, Any], place: Place, layers: str = "") -> Iterator[Limit]:
@@ -137,7 +137,7 @@ def _checked_amount(number: float, place: Place) -> float:
         raise place.refusal(f"{shortened(number)} is not a finite number", "give one that a model can have")
     if number < 0:
         raise place.refusal(f"{shortened(number)} is negative", "give 0 or more")
-    # 1.005 K is the float 1004.9999999999999
+    # 1.005 k is the float 1004.9999999999999
     whole = round(number)
     return float(whole) if abs(number - whole) <= 1e-9 * max(1, whole) else float(number)
 

@@ -100,7 +100,7 @@ def change_text(metric: str, change: Change) -> str:
 
     Example:
         >>> change_text("macs", Change("conv1", 2e6, 5e6)), change_text("params", Change("fc", 0, 1024))
-        ('conv1  +3.00 M (2.00 M -> 5.00 M)', 'fc  +1.02 K (new)')
+        ('conv1  +3.00 M (2.00 M -> 5.00 M)', 'fc  +1.02 k (new)')
     """
     difference = format_quantity(abs(change.after - change.before), unit_of(metric))
     sign = "+" if change.after > change.before else "-"

@@ -78,6 +78,7 @@ def test_the_defaults(tmp_path):
     ("value", "growth"),
     [
         ("1 %", (1, None)), ("0.5%", (0.5, None)), ("20 K", (None, 20_000)), (20, (None, 20)),
+        ("20 k", (None, 20_000)),
         ("1 % or 20 K", (1, 20_000)), ("20 K or 1 %", (1, 20_000)), (["1 %", "20 K"], (1, 20_000)),
         (["1 %", 5], (1, 5)), ("0 %", (0, None)), (0, (None, 0)),
     ],
@@ -192,10 +193,10 @@ def test_a_fault_names_file_key_and_line(tmp_path, text, error):
          "params: no figure is at least 5 and at most 4; let min be below max"),
         ("params.growth = '1 % or 2 %'\n",
          "params.growth: '1 % or 2 %' is not one percentage, one amount, or one of each; write it like "
-         "'1 %', '20 K' or '1 % or 20 K'"),
+         "'1 %', '20 k' or '1 % or 20 k'"),
         ("params.growth = []\n",
          "params.growth: [] is not one percentage, one amount, or one of each; write it like '1 %', '20 "
-         "K' or '1 % or 20 K'"),
+         "k' or '1 % or 20 k'"),
         ("params.growth = '-1 %'\n",
          "params.growth: '-1 ' is not a quantity of percent; write it like 6.67"),
         ("params.ratio = 2\n",

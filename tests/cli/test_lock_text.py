@@ -29,7 +29,7 @@ def test_new_changed_and_removed_budgets_are_told_apart():
         "         params 10.0 M -> 8.50 M (-15 %)\n"
         "           c  -4.00 M (gone)\n"
         "           a  +2.00 M (1.00 M -> 3.00 M)\n"
-        "           b  +500 K (new)\n"
+        "           b  +500 k (new)\n"
         "         train_peak_bytes no more\n"
         "removed  old\n"
         "error    absent: nowhere:Net: no module named 'nowhere'\n"
