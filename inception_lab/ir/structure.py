@@ -103,13 +103,17 @@ def places(trace: Trace) -> Mapping[int, Place]:
         if call.executed:
             children[call.parent].append(call)
     by_call: dict[int, Place] = {}
+    blocks = set()
     for call in trace.calls:  # a parent comes before its children
         parent_place = by_call.get(call.parent) if call.parent is not None else None
-        in_branch = parent_place is not None and parent_place.branch
+        is_inside = parent_place is not None and (parent_place.branch or parent_place.block in blocks)
         top_level = Place(call.path.partition(".")[0] or ROOT, "")
-        by_call.setdefault(call.id, parent_place if parent_place and in_branch else top_level)
-        for child, branch in _branches(trace, call, children[call.id]):
-            by_call[child.id] = Place(call.path, branch)
+        by_call.setdefault(call.id, parent_place if parent_place and is_inside else top_level)
+        if branches := list(_branches(trace, call, children[call.id])):
+            by_call.update((child.id, Place(call.path, branch)) for child, branch in branches)
+            if not by_call[call.id].branch and call.path:
+                by_call[call.id] = Place(call.path, "")
+                blocks.add(call.path)
     return MappingProxyType(by_call)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pandas import DataFrame
 
+from inception_lab.analyzers.branch_kinds import branch_kinds
 from inception_lab.analyzers.cost import branch_costs, module_costs
 from inception_lab.analyzers.memory.by_module import memory_by_module
 from inception_lab.analyzers.memory.peak import peak_memory
@@ -45,6 +46,7 @@ def collect(trace: Trace) -> ReportContents:
         timeline=memory_timeline(trace),
         peak=peak_memory(trace),
         module_memory=memory_by_module(trace),
+        branch_kinds=branch_kinds(trace),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from inception_lab.record import Record
@@ -29,6 +30,7 @@ class ReportContents:
         timeline: Result of `memory_timeline`, a row per operation.
         peak: Result of `peak_memory`.
         module_memory: Result of `memory_by_module`, a row per module.
+        branch_kinds: Result of `branch_kinds`, the kernels along a branch by module and branch.
     """
 
     record: Record
@@ -41,6 +43,7 @@ class ReportContents:
     timeline: DataFrame
     peak: PeakMemory
     module_memory: DataFrame
+    branch_kinds: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def has_saving(self) -> bool:

@@ -11,18 +11,24 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from support.plot_layout import check_layout
 from support.report_nets import inception, layer, net
 from support.weird_nets import WEIRD
 
+from inception_lab.metrics import format_quantity
 from inception_lab.record import Record
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS
 from inception_lab.report.plots.fitting import distinct, shorten, text_width
 from inception_lab.report.plots.style import plot_style
 from inception_lab.report.plots.wording import TIMES
-from inception_lab.report.sizes import PAGE, PlotSize
+from inception_lab.report.sizes import PAGE, SIZES, PlotSize
+
+FITTED = ("cost_by_module", "reduction_saving", "saving_by_level")
+"""Plots that are laid out for every size."""
+EN_DASH = "\N{EN DASH}"
 
 
 def _figure(name: str, subject: ReportContents, size: PlotSize = PAGE) -> Figure:
@@ -40,21 +46,74 @@ def _records(number: int) -> list[Record]:
 
 @pytest.mark.parametrize(("panel", "metric"), [(0, "macs"), (1, "params")])
 def test_every_stack_adds_up_to_its_module(contents: ReportContents, panel: int, metric: str) -> None:
-    axes = _figure("cost_by_module", contents).axes
+    assert _stacks(contents, panel) == dict(
+        zip(contents.modules["module"], contents.modules[metric].astype(float), strict=True)
+    )
+
+
+def _stacks(contents: ReportContents, panel: int, size: PlotSize = PAGE) -> dict[str, float]:
+    """The length of the whole bar in each row of the plot of modules."""
+    axes = _figure("cost_by_module", contents, size).axes
     rows = [label.get_text() for label in axes[0].get_yticklabels()]
     widths = [0.0] * len(rows)
     for bar in axes[panel].patches:
+        assert isinstance(bar, Rectangle)
         widths[round(bar.get_y() + bar.get_height() / 2)] += bar.get_width()
-    assert dict(zip(rows, widths, strict=True)) == dict(
-        zip(contents.modules["module"], contents.modules[metric].astype(float), strict=True)
-    )
-    assert sum(widths) == contents.record.totals[metric]
+    return dict(zip(rows, widths, strict=True))
 
 
 def test_stacks_begin_where_the_last_part_ends(contents: ReportContents) -> None:
-    bars = [b for b in _figure("cost_by_module", contents).axes[0].patches if round(b.get_y() + 0.35) == 1]
+    axes = _figure("cost_by_module", contents).axes[0]
+    bars = [b for b in axes.patches if isinstance(b, Rectangle) and round(b.get_y() + 0.35) == 1]
     ends = [bar.get_x() + bar.get_width() for bar in bars]
     assert [bar.get_x() for bar in bars[1:]] == ends[:-1]
+
+
+BLOCKS = [layer(f"block{n}", branch, 64, 9, naive=640) for n in range(1, 21) for branch in "ab"]
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("subject", ["blocks", "many branches", "500 layers", "long names"])
+def test_rows_add_up_to_the_net(size: PlotSize, subject: str) -> None:
+    contents = net([layer("stem", macs=7, params=5), *BLOCKS]) if subject == "blocks" else WEIRD[subject]()
+    totals = contents.record.totals
+    assert sum(_stacks(contents, 0, size).values()) == totals["macs"]
+    assert sum(_stacks(contents, 1, size).values()) == totals["params"]
+
+
+def test_equal_blocks_are_one_row() -> None:
+    contents = net([layer("stem", macs=7, params=5), *BLOCKS, layer("block21", macs=1280)])
+    assert _stacks(contents, 0) == {"stem": 7, f"block1{EN_DASH}20 {TIMES}20": 20 * 128, "block21": 1280}
+
+
+def test_branches_of_a_residual_block_are_in_its_row() -> None:
+    layers = [layer(f"b{n}{part}", branch, 64 * n, 9) for n in (1, 2)
+              for part, branch in (("", ""), (".branches", "left"), (".branches", "right"))]  # fmt: skip
+    assert _stacks(net(layers), 0) == {"b1": 3 * 64, "b2": 3 * 128}
+
+
+def test_blocks_within_a_stage_keep_rows_of_their_own() -> None:
+    layers = [layer("stage", macs=1)] + [
+        layer(f"stage.{n}", branch, 64 * n, 9) for n in (1, 2) for branch in "ab"
+    ]
+    assert _stacks(net(layers), 0) == {"stage": 1, "stage.1": 128, "stage.2": 256}
+
+
+def test_branches_are_named_by_their_kernels() -> None:
+    contents = net([layer("mix", b, 64, 9, naive=640) for b in ("one", "two", "three")])
+    kinds = {("mix", "one"): "1x1", ("mix", "two"): "pool"}
+    for name in ("cost_by_module", "reduction_saving"):
+        texts = _texts(_figure(name, replace(contents, branch_kinds=kinds)))
+        assert {"1x1", "pool", "three"} <= set(texts)
+        assert not {"one", "two"} & set(texts)
+
+
+def test_light_branches_share_a_colour() -> None:
+    contents = net([layer("mix", f"b{n}", 2**n, 9, naive=2 ** (n + 1)) for n in range(10)])
+    for name in ("cost_by_module", "reduction_saving"):
+        texts = _texts(_figure(name, contents))
+        assert {"other branches", "b9", "b3"} <= set(texts)
+        assert "b2" not in texts
 
 
 def test_layers_along_depth_are_the_records(contents: ReportContents) -> None:
@@ -70,10 +129,41 @@ def _heights(axes: Axes) -> list[float]:
 
 
 def test_saving_says_the_ratio_of_each_module_and_branch(contents: ReportContents) -> None:
+    figure = _figure("reduction_saving", contents)
+    modules = contents.saving[contents.saving["branch"] == "sum"][:-2]
+    (axes,) = figure.axes
+    bars = [bar.get_x() + bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)]
+    assert bars == pytest.approx(list(modules["macs_ratio"]))
+    dots = {float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() != "None"}  # type: ignore[index]
+    ratios = contents.saving[contents.saving["branch"] != "sum"]["macs_ratio"]
+    assert dots == {ratio for ratio in ratios if ratio > 0}
+    assert axes.get_xscale() == "log"
+    texts = _texts(figure)
+    assert {f"{ratio:.2f}{TIMES}" for ratio in modules["macs_ratio"]} <= set(texts)
+    assert any("logarithmic" in text for text in texts)
+
+
+def test_a_branch_without_a_ratio_is_said(contents: ReportContents) -> None:
+    branches = contents.saving[contents.saving["branch"] != "sum"]
+    added = branches["reduced_macs"][branches["naive_macs"] == 0].sum()
+    assert added
     texts = _texts(_figure("reduction_saving", contents))
-    assert {f"10.0{TIMES}", f"2.00{TIMES}", f"1{TIMES}", "+640"} <= set(texts)
+    assert any("no dot for" in text and format_quantity(added) in text for text in texts)
+
+
+def test_the_longest_bar_saves_most(contents: ReportContents) -> None:
+    for axes in _figure("saving_by_level", contents).axes:
+        widths = [bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)]
+        assert widths[0] == max(widths)
     net_ratio = contents.saving.iloc[-1]["macs_ratio"]
-    assert any(text.startswith(f"{net_ratio:.2f}{TIMES}   ") for text in texts)
+    assert f"{net_ratio:.2f}{TIMES}" in _texts(_figure("saving_by_level", contents))
+
+
+def test_small_modules_are_summed_up_in_the_saving() -> None:
+    contents = net([layer(f"m{n}", b, 64 + n, 9, naive=640) for n in range(45) for b in "ab"])
+    for size in SIZES.values():
+        figure = _figure("reduction_saving", contents, size)
+        assert len({text for text in _texts(figure) if text.endswith("others")}) == 1
 
 
 def test_saving_is_left_out_where_reductions_change_nothing() -> None:
@@ -101,12 +191,40 @@ def test_training_is_compared_where_all_models_train() -> None:
         )
 
 
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("name", FITTED)
+def test_any_net_can_be_drawn_in_any_size(weird: ReportContents, name: str, size: PlotSize) -> None:
+    if MODEL_PLOTS[name].has_content(weird):
+        figure = _figure(name, weird, size)
+        with plot_style():
+            check_layout(figure)
+        width, height = figure.get_size_inches()
+        assert width == size.width
+        assert height == size.height or not size.is_slide
+
+
 def test_any_net_can_be_drawn(weird: ReportContents) -> None:
     for plot in MODEL_PLOTS.values():
         if plot.has_content(weird):
             with plot_style():
                 check_layout(plot.draw(weird, PAGE))
             assert plot.caption(weird).endswith(".")
+
+
+@pytest.mark.parametrize("name", MODEL_PLOTS)
+def test_captions_do_not_repeat_titles(contents: ReportContents, name: str) -> None:
+    title, caption = str(_figure(name, contents).get_label()), MODEL_PLOTS[name].caption(contents)
+    assert title
+    assert title.casefold() not in caption.casefold()
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_captions_do_not_repeat_a_part_of_their_title(contents: ReportContents, name: str) -> None:
+    caption = MODEL_PLOTS[name].caption(contents).casefold()
+    words = str(_figure(name, contents).get_label()).casefold().split()
+    runs = [" ".join(words[start : start + 5]) for start in range(len(words) - 4)]
+    assert runs
+    assert not any(run in caption for run in runs)
 
 
 @pytest.mark.parametrize("number", [1, 6, 25])

@@ -22,6 +22,7 @@ from inception_lab.report.plots import (
     macs_and_time,
     memory_timeline,
     saving,
+    saving_levels,
 )
 from inception_lab.report.plots.effective import Effective
 from inception_lab.report.plots.image_files import image
@@ -68,6 +69,7 @@ MODEL_PLOTS: Mapping[str, Plot[ReportContents]] = MappingProxyType(
         "cost_by_module": Plot(by_module.draw, by_module.caption, by_module.has_content),
         "cost_along_depth": Plot(along_depth.draw, along_depth.caption, along_depth.has_content),
         "reduction_saving": Plot(saving.draw, saving.caption, saving.has_content),
+        "saving_by_level": Plot(saving_levels.draw, saving_levels.caption, saving_levels.has_content),
         "field_along_depth": Plot(field_depth.draw, field_depth.caption, field_depth.has_content),
         "field_spectrum": Plot(field_spectrum.draw, field_spectrum.caption, field_spectrum.has_content),
         "memory_timeline": Plot(memory_timeline.draw, memory_timeline.caption, memory_timeline.has_content),

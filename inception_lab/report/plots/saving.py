@@ -1,31 +1,106 @@
-"""Reduction saving: each module without its 1x1 reductions against the module as it is."""
+"""Reduction saving: how many times fewer MACs each module takes with its 1x1 reductions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import isfinite
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from inception_lab.metrics import format_quantity
 from inception_lab.report.contents import ReportContents
-from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
-from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width
+from inception_lab.report.plots.canvas import Box, Canvas, key_lines, new_canvas, room_below
+from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width, wrap
+from inception_lab.report.plots.module_bars import OTHER_BRANCHES, branch_label, homes_of
 from inception_lab.report.plots.pairs import Pair, Saving, saving_of
-from inception_lab.report.plots.style import FAINT, INK, MACS, MARGIN, MUTED, PARAMS, SMALL, TEXT
-from inception_lab.report.plots.wording import (
-    TIMES,
-    branch_labels,
-    context_line,
-    ratio_text,
-    round_decades,
-    tick_text,
-)
+from inception_lab.report.plots.rows import most_rows, row_pitch, run_name, runs_of_equal
+from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PALETTE, SMALL, TEXT
+from inception_lab.report.plots.wording import TIMES, context_line, ratio_text, round_decades
 from inception_lab.report.sizes import PAGE, PlotSize
 
-MOST_ROWS, MOST_COLUMNS = 40, 5
-_PITCH, _COLUMN, _TOP, _NAME = 0.27, 0.95, 0.66, 1.75
+BAR = "#cfdbe6"
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+"""Of each kind of branch, beside its colour: told apart in grey too."""
+_RATIO, _ENDS, _FOOT = 0.62, 1.3, 0.36
+
+
+@dataclass(frozen=True)
+class Row:
+    """A module, several equal ones, or all small ones.
+
+    Attributes:
+        name: Of the module, or of several.
+        naive: MACs without reductions.
+        reduced: MACs as it is.
+        branches: Kind and ratio of each branch that has MACs on both sides; none where it sums up others.
+    """
+
+    name: str
+    naive: int
+    reduced: int
+    branches: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def ratio(self) -> float:
+        """Naive over reduced MACs, 1 where there are none."""
+        return self.naive / self.reduced if self.reduced else 1.0
+
+
+def rows_of_saving(contents: ReportContents) -> list[Row]:
+    """A row per module in order of execution; equal neighbours are one."""
+    saving = saving_of(contents)
+    labels, homes = _labels(contents, saving.branches), _names(contents, saving)
+    rows = []
+    for pair in saving.modules:
+        inside = [branch for branch in saving.branches if branch.module == pair.module]
+        ratios = [(labels[b.module, b.branch], b.ratio) for b in inside if b.naive and b.reduced]
+        rows.append(Row(homes[pair.module], pair.naive, pair.reduced, tuple(ratios)))
+    return [_together(run) for run in runs_of_equal(rows, lambda r: (r.naive, r.reduced, r.branches))]
+
+
+def _together(run: Sequence[Row]) -> Row:
+    name = run_name([row.name for row in run])
+    return Row(name, len(run) * run[0].naive, len(run) * run[0].reduced, run[0].branches)
+
+
+def _names(contents: ReportContents, saving: Saving) -> dict[str, str]:
+    """The name of each module: that of the one around it where this has no other branches."""
+    homes = homes_of(contents)
+    count = Counter(homes[pair.module] for pair in saving.modules)
+    return {p.module: homes[p.module] if count[homes[p.module]] == 1 else p.module for p in saving.modules}
+
+
+def best_branch(contents: ReportContents) -> str:
+    """The branch that saves most, by its kind where that is known."""
+    saving = saving_of(contents)
+    best = saving.best
+    module = headline(_names(contents, saving)[best.module])
+    kind = contents.branch_kinds.get((best.module, best.branch))
+    return f"the {kind} branch of {module}" if kind else f"{module} {headline(best.branch)}"
+
+
+def _labels(contents: ReportContents, branches: Sequence[Pair]) -> Mapping[tuple[str, str], str]:
+    """The kind of each branch, or that of all light ones."""
+    names = {(b.module, b.branch): branch_label(contents, b.module, b.branch) for b in branches}
+    weight: Counter[str] = Counter()
+    for branch in branches:
+        weight[names[branch.module, branch.branch]] += branch.naive
+    most = len(PALETTE) if len(weight) <= len(PALETTE) else len(PALETTE) - 1
+    heavy = {name for name, _ in weight.most_common(most)}
+    return {place: name if name in heavy else OTHER_BRANCHES for place, name in names.items()}
+
+
+def dearest(rows: Sequence[Row], most: int) -> list[Row]:
+    """The rows with most MACs without reductions, at most so many, the last of which sums up all others."""
+    if len(rows) <= most:
+        return list(rows)
+    kept = sorted(rows, key=lambda row: -row.naive)[: most - 1]
+    rest = [row for row in rows if row not in kept]
+    sums = sum(row.naive for row in rest), sum(row.reduced for row in rest)
+    return [*(row for row in rows if row in kept), Row(f"{len(rest)} others", *sums)]
 
 
 def has_content(contents: ReportContents) -> bool:
@@ -34,189 +109,135 @@ def has_content(contents: ReportContents) -> bool:
 
 
 def caption(contents: ReportContents) -> str:
-    """The effect of the reductions on the best branch and on the net, in one sentence."""
+    """The meaning of bars and dots, and the numbers behind the best branch and the net."""
     saving = saving_of(contents)
     best, net = saving.best, saving.net
-    steps = [f"{pair.name} {ratio_text(pair.ratio)}" for pair in saving.levels()[1:-1]]
     return (
-        f"Without reductions {best.name} would take {ratio_text(best.ratio)} its MACs "
-        f"({format_quantity(best.naive)} against {format_quantity(best.reduced)}), "
-        f"{', '.join(steps)}, and the whole net {ratio_text(net.ratio)} its MACs and "
-        f"{ratio_text(net.weights_ratio)} its weights."
+        "A bar is a module, a dot one of its branches, each against the same without 1x1 reductions. "
+        f"{best.name}: {format_quantity(best.naive)} MACs without, {format_quantity(best.reduced)} with; "
+        f"the net: {format_quantity(net.naive)} without, {format_quantity(net.reduced)} with."
     )
 
 
-def _title(saving: Saving) -> str:
+def _title(contents: ReportContents) -> str:
+    """The saving in the net and in the best branch, in one sentence."""
+    saving = saving_of(contents)
     best, net = saving.best, saving.net
-    return (
-        f"Without reductions: {ratio_text(net.ratio)} the MACs in the whole net, "
-        f"{ratio_text(best.ratio)} in {headline(best.name)}"
-    )
+    if net.ratio < 1:
+        return f"Reductions cost MACs: {ratio_text(1 / net.ratio)} as many in the whole net"
+    if best.ratio == 1:
+        return "Reductions leave the MACs of the whole net as they are"
+    there = f"{ratio_text(best.ratio)} in {best_branch(contents)}"
+    return f"Reductions save MACs: {ratio_text(net.ratio)} fewer in the whole net, {there}"
 
 
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
-    """A row per module: naive and reduced MACs, then the ratio of each branch; sums below."""
-    saving = saving_of(contents)
-    modules, levels = _dearest(saving.modules), saving.levels()
-    rows = _PITCH * len(modules) + 0.1
-    below = _TOP + rows + (0.75 if _has_additions(saving) else 0.5)
-    subtitle = f"MACs without and with reductions, on the same input · {context_line(contents.record)}"
-    canvas = new_canvas(size, _title(saving), subtitle, below + 0.25 + 0.3 * len(levels) + 0.1)
-    labels, sums = (distinct([pair.name for pair in pairs], _NAME) for pairs in (modules, levels))
-    left = MARGIN + 0.12 + max(map(text_width, (*labels, *sums)))
-    columns = _columns(saving)
-    # the columns of branches stand at the right edge, the modules take all that is free before them
-    edge = size.width - MARGIN - _COLUMN * len(columns)
-    _draw_modules(canvas, modules, labels, Box(left, _TOP, edge - left - 0.8, rows))
-    for number, (name, pairs) in enumerate(columns.items()):
-        box = Box(edge + number * _COLUMN, _TOP, 0.46, rows)
-        _draw_column(canvas, name, [pairs.get(p.module, []) for p in modules], _limit(saving), box)
-    _explain_columns(canvas, saving, edge, rows)
-    _draw_levels(canvas, levels, sums, left, below + 0.25)
+    """A row per module: a bar for it and a dot for each branch, how many times fewer MACs they take."""
+    saving, every = saving_of(contents), rows_of_saving(contents)
+    key = _key(every)
+    subtitle = f"MACs without reductions over MACs with them, by module · {context_line(contents.record)}"
+    title = _title(contents)
+    notes = wrap(_note(contents, saving), size.width - 2 * MARGIN, SMALL)
+    top = 0.35 + 0.2 * len(key_lines(size, key, MARGIN)) + 0.27
+    foot = _FOOT + 0.17 * len(notes)
+    room = room_below(size, title, subtitle) - top - foot
+    rows = dearest(every, most_rows(room))
+    height = row_pitch(len(rows), room) * len(rows)
+    canvas = new_canvas(size, title, subtitle, top + height + foot)
+    _draw_key(canvas, key)
+    _draw_panel(canvas, rows, [name for name, _ in key], top, height)
+    for number, line in enumerate(notes):
+        canvas.text(MARGIN, top + height + 0.4 + 0.17 * number, line, color=MUTED, size=SMALL)
     return canvas.figure
 
 
-def _dearest(modules: Sequence[Pair]) -> list[Pair]:
-    """The modules that would be dearest without reductions, in order of execution."""
-    dearest = sorted(modules, key=lambda pair: -pair.naive)[:MOST_ROWS]
-    return [pair for pair in modules if pair in dearest]
+def _key(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """The module's bar, then the kinds of branches, and their colours."""
+    names = dict.fromkeys(name for row in rows for name, _ in row.branches)
+    return [("a module", BAR), *zip(names, PALETTE, strict=False)]
 
 
-def _limit(saving: Saving) -> float:
-    return max(max(pair.ratio for pair in saving.branches), 1.5)
+def _note(contents: ReportContents, saving: Saving) -> str:
+    """The axis, and the branches that have no ratio."""
+    text = "Times fewer MACs, on a logarithmic axis"
+    only = [pair for pair in saving.branches if pair.reduced and not pair.naive]
+    kinds = dict.fromkeys(branch_label(contents, pair.module, pair.branch) for pair in only)
+    if not kinds:
+        return text
+    names = shorten(", ".join(kinds), 3)
+    added = format_quantity(sum(pair.reduced for pair in only))
+    return f"{text}; no dot for {names}: it takes MACs with reductions alone, {added} in all"
 
 
-def _columns(saving: Saving) -> dict[str, dict[str, list[Pair]]]:
-    """Branches of the same name by module, in columns."""
-    labels = branch_labels([(pair.module, pair.branch) for pair in saving.branches], MOST_COLUMNS)
-    columns: dict[str, dict[str, list[Pair]]] = {}
-    for pair in saving.branches:
-        column = columns.setdefault(labels[pair.module, pair.branch], {})
-        column.setdefault(pair.module, []).append(pair)
-    return columns
+def _draw_key(canvas: Canvas, key: Sequence[tuple[str, str]]) -> None:
+    canvas.key(MARGIN, 0.32, key[:1])
+    number = 0
+    for line, entries in enumerate(key_lines(canvas.size, key, MARGIN)):
+        for x, name, colour in entries:
+            if number:
+                _draw_marker(canvas, x + 0.05, 0.28 + 0.2 * line, MARKERS[number - 1], colour)
+                canvas.text(x + 0.16, 0.32 + 0.2 * line, name, size=TEXT)
+            number += 1
 
 
-def _draw_modules(canvas: Canvas, modules: Sequence[Pair], labels: Sequence[str], box: Box) -> None:
-    """Naive and reduced MACs of each module on a logarithmic axis: as long as the ratio is large."""
-    axes = canvas.axes(box)
-    _draw_module_key(canvas, _heading(len(modules)), box)
-    for row, pair in enumerate(modules):
-        ends = [pair.reduced, pair.naive]
-        axes.plot(ends, [row, row], color=MACS, lw=2, alpha=0.45, zorder=1)
-        axes.plot([pair.naive], [row], "o", ms=6.5, mfc="white", mec=MACS, mew=1.4)
-        axes.plot([pair.reduced], [row], "o", ms=6.5, color=MACS)
-        axes.annotate(
-            ratio_text(pair.ratio), (max(ends), row), (8, 0), textcoords="offset points", va="center_baseline"
-        )
-    _scale(axes, [value for pair in modules for value in (pair.naive, pair.reduced) if value])
-    _name_rows(axes, labels)
+def _draw_marker(canvas: Canvas, left: float, top: float, marker: str, colour: str) -> None:
+    x, y = left / canvas.size.width, 1 - (canvas.top + top) / canvas.height
+    canvas.figure.add_artist(Line2D([x], [y], marker=marker, ms=6, color=colour, ls="none"))
 
 
-def _draw_module_key(canvas: Canvas, text: str, box: Box) -> None:
-    canvas.text(box.left, box.top - 0.33, text, weight="bold")
-    canvas.text(box.left, box.top - 0.11, "●", color=MACS)
-    canvas.text(box.left + 0.15, box.top - 0.11, "as it is", color=MACS)
-    canvas.text(box.left + 0.75, box.top - 0.11, "○", color=MACS)
-    canvas.text(box.left + 0.9, box.top - 0.11, "without reductions", color=MUTED)
+def _draw_panel(canvas: Canvas, rows: Sequence[Row], kinds: Sequence[str], top: float, height: float) -> None:
+    labels = distinct([row.name for row in rows], 0.28 * canvas.size.width)
+    left = MARGIN + max(map(text_width, labels)) + 0.12
+    right = canvas.size.width - MARGIN
+    axes = canvas.axes(Box(left, top, right - _RATIO - _ENDS - left, height))
+    for number, row in enumerate(rows):
+        axes.barh(number, row.ratio - 1, 0.72, 1, color=BAR)
+        for name, ratio in row.branches:
+            place = kinds.index(name) - 1
+            axes.plot(
+                [ratio],
+                [number],
+                MARKERS[place],
+                color=PALETTE[place],
+                ms=5.5,
+                mec="white",
+                mew=0.5,
+                clip_on=False,
+            )
+    _scale(axes, rows)
+    axes.set_yticks(range(len(rows)), labels)
+    axes.tick_params("y", labelsize=TEXT, labelcolor=INK, pad=6)
+    _write_numbers(canvas, rows, right, top, height)
 
 
-def _heading(count: int) -> str:
-    return "MACs by module (log)" if count < MOST_ROWS else f"MACs of the {count} dearest (log)"
-
-
-def _scale(axes: Axes, values: Sequence[float]) -> None:
-    """A logarithmic axis of MACs, with room for half a dot beyond both ends."""
-    low, high = (min(values), max(values)) if values else (1, 10)
-    room = max((high / low) ** 0.06, 1.15)
+def _scale(axes: Axes, rows: Sequence[Row]) -> None:
+    """A logarithmic axis with a line at 1, and room for half a dot beyond both ends."""
+    ratios = [1.0, *(row.ratio for row in rows), *(ratio for row in rows for _, ratio in row.branches)]
+    low, high = min(r for r in ratios if r > 0), max(ratios)
+    room = max((high / low) ** 0.05, 1.03)
     axes.set_xscale("log")
     axes.set_xlim(low / room, high * room)
-    steps = round_decades(low / room, high * room)
-    axes.set_xticks(steps, map(tick_text, steps))
+    steps = round_decades(low / room, high * room, 4)
+    axes.set_xticks(steps, [f"{step:g}{TIMES}" for step in steps])
     axes.set_xticks([], minor=True)
+    axes.set_ylim(len(rows) - 0.5 + 0.1, -0.5 - 0.1)
     axes.grid(axis="x", color=FAINT)
     axes.spines["bottom"].set_visible(False)
+    axes.axvline(1, color=MUTED, lw=0.8)
 
 
-def _name_rows(axes: Axes, labels: Sequence[str]) -> None:
-    """Names of the rows, which go down from the first one."""
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.5 + 0.1, -0.5 - 0.1)
-    axes.tick_params("y", labelsize=TEXT, labelcolor=INK, pad=6)
+def _write_numbers(canvas: Canvas, rows: Sequence[Row], right: float, top: float, height: float) -> None:
+    """The ratio of each module, and the MACs behind it, in columns at the right edge."""
+    pitch = height / (len(rows) + 0.2)
+    canvas.text(right - _ENDS, top - 0.1, "fewer", weight="bold", ha="right")
+    canvas.text(right, top - 0.1, _arrow("without", "with"), ha="right", color=MUTED)
+    for number, row in enumerate(rows):
+        # a baseline so far below the middle of the row centres the digits
+        at = top + pitch * (number + 0.6) + 0.045
+        canvas.text(right - _ENDS, at, ratio_text(row.ratio), ha="right", weight="bold")
+        ends = _arrow(format_quantity(row.naive), format_quantity(row.reduced))
+        canvas.text(right, at, ends, ha="right", color=MUTED)
 
 
-def _draw_column(canvas: Canvas, name: str, cells: Sequence[Sequence[Pair]], limit: float, box: Box) -> None:
-    """The ratio of one branch of each module."""
-    axes = canvas.axes(box)
-    canvas.text(box.left, box.top - 0.11, shorten(name, _COLUMN - 0.1), weight="bold")
-    for row, pairs in enumerate(cells):
-        if pairs:
-            _draw_cell(axes, row, pairs)
-    low = min([1.0, *(p.ratio for pairs in cells for p in pairs if p.ratio > 0)])
-    axes.set_xscale("log")
-    axes.set_xlim(low, max(limit, 1.01))
-    # there is room for two ticks: the ratio of 1, and the largest round one within the limit
-    steps = [1, *[step for step in (2, 5, 10, 100) if step <= limit][-1:]] if _varies(cells) else []
-    axes.set_xticks(steps, [f"{step}{TIMES}" for step in steps])
-    axes.set_xticks([], minor=True)
-    axes.axvline(1, color="#c4c4c4", lw=0.8, zorder=0)
-    _name_rows(axes, [""] * len(cells))
-    axes.spines["bottom"].set_visible(False)
-
-
-def _varies(cells: Sequence[Sequence[Pair]]) -> bool:
-    return any(pair.ratio not in (0, 1) for pairs in cells for pair in pairs)
-
-
-def _has_additions(saving: Saving) -> bool:
-    """True where a branch has MACs only because of its reduction."""
-    return any(pair.reduced and not pair.naive for pair in saving.branches)
-
-
-def _explain_columns(canvas: Canvas, saving: Saving, left: float, rows: float) -> None:
-    canvas.text(left, _TOP - 0.33, "Ratio of each branch", weight="bold")
-    if _has_additions(saving):
-        note = "+: MACs of a branch that takes none without reductions"
-        canvas.text(canvas.size.width - MARGIN, _TOP + rows + 0.4, note, color=MUTED, size=SMALL, ha="right")
-
-
-def _draw_cell(axes: Axes, row: int, pairs: Sequence[Pair]) -> None:
-    naive_macs, reduced_macs = sum(pair.naive for pair in pairs), sum(pair.reduced for pair in pairs)
-    ratio = naive_macs / reduced_macs if reduced_macs else 1.0
-    # a branch that takes MACs with reductions alone has no ratio: these are written as an addition
-    is_ratio = naive_macs or not reduced_macs
-    text = ratio_text(ratio) if is_ratio else f"+{format_quantity(reduced_macs)}"
-    if ratio > 0 and isfinite(ratio) and ratio != 1:
-        axes.plot([1, ratio], [row, row], color=MACS, lw=2, alpha=0.45, zorder=1)
-        axes.plot([ratio], [row], "o", ms=5, color=MACS, clip_on=False)
-    axes.annotate(
-        text,
-        (max(ratio, 1), row),
-        (6, 0),
-        textcoords="offset points",
-        va="center_baseline",
-        size=SMALL,
-        color=INK if ratio > 1 else MUTED,
-    )
-
-
-def _draw_levels(
-    canvas: Canvas, levels: Sequence[Pair], labels: Sequence[str], left: float, top: float
-) -> None:
-    """The saving that remains, from one branch to the whole net, in MACs and in weights."""
-    macs = [(pair.ratio, pair.naive, pair.reduced) for pair in levels]
-    weights = [(pair.weights_ratio, pair.naive_weights, pair.reduced_weights) for pair in levels]
-    most = max(ratio for ratio, _, _ in (*macs, *weights))
-    width, value = (canvas.size.width - MARGIN - left) / 2, 1.75
-    panels = (("MACs", macs, MACS, labels), ("weights", weights, PARAMS, [""] * len(labels)))
-    for number, (quantity, bars, colour, names) in enumerate(panels):
-        at = left + number * width
-        axes = canvas.axes(Box(at, top, width - value, 0.3 * len(levels)))
-        canvas.text(at, top - 0.1, f"What remains, {quantity} without → with reductions", weight="bold")
-        for row, (ratio, *ends) in enumerate(bars):
-            axes.barh([row], [ratio], 0.62, color=colour)
-            text = f"{ratio_text(ratio)}   {' → '.join(map(format_quantity, ends))}"
-            axes.annotate(text, (ratio, row), (5, 0), textcoords="offset points", va="center_baseline")
-        axes.set_xlim(0, most)
-        axes.set_xticks([])
-        axes.spines["bottom"].set_visible(False)
-        _name_rows(axes, names)
+def _arrow(before: str, after: str) -> str:
+    return f"{before} \N{RIGHTWARDS ARROW} {after}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from math import floor, log10
 
@@ -171,31 +170,3 @@ def leader(names: Sequence[str], values: Sequence[float]) -> str:
     top = max(values)
     first, *others = [name for name, value in zip(names, values, strict=True) if value == top]
     return f"{first} and {len(others)} more" if others else first
-
-
-def branch_labels(places: Sequence[tuple[str, str]], most: int) -> dict[tuple[str, str], str]:
-    """A label for each branch of all modules, at most `most` different ones.
-
-    Args:
-        places: Module and branch, a pair per branch.
-        most: The most labels that there may be.
-
-    Returns:
-        Each branch's own name where they are few enough, else its number within its module; the last
-        number then stands for all from there on.
-
-    Example:
-        >>> branch_labels([("a", "left"), ("a", "right"), ("b", "left")], 2)[("b", "left")]
-        'left'
-        >>> branch_labels([("a", "left"), ("a", "right"), ("b", "up")], 2)[("b", "up")]
-        'branch 1'
-    """
-    if len({branch for _, branch in places}) <= most:
-        return {place: place[1] for place in places}
-    counts: Counter[str] = Counter()
-    labels: dict[tuple[str, str], str] = {}
-    for module, branch in places:
-        counts[module] += 1
-        number = counts[module]
-        labels[module, branch] = f"branch {number}" if number < most else f"branch {most}+"
-    return labels

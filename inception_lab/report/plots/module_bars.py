@@ -1,0 +1,117 @@
+"""The cost of each module as bars: its branches by kind, equal neighbours as one, small ones together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from inception_lab.report.contents import ReportContents
+from inception_lab.report.plots.rows import run_name, runs_of_equal
+from inception_lab.report.plots.style import PALETTE
+from inception_lab.report.tables import rows_of
+
+METRICS_SHOWN = ("macs", "params")
+NO_BRANCH, OTHER_BRANCHES = "in no branch", "other branches"
+Parts = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row of the plot.
+
+    Attributes:
+        name: Of the module, or of several.
+        parts: Cost by metric and series; series without cost are absent.
+        is_rest: True where it sums up modules that have no row of their own.
+    """
+
+    name: str
+    parts: Parts
+    is_rest: bool = False
+
+    def total(self, metric: str) -> int:
+        """Sum over all series."""
+        return sum(self.parts[metric].values())
+
+
+def bars_of(contents: ReportContents) -> list[Bar]:
+    """A bar per module that has MACs or parameters, in order of execution; equal neighbours are one.
+
+    Together they are the whole net.
+    """
+    series = _series(contents)
+    homes = homes_of(contents)
+    modules: dict[str, dict[str, Counter[str]]] = {}
+    for row in rows_of(contents.branches):
+        place = row["module"], row["branch"]
+        parts = modules.setdefault(homes[row["module"]], {metric: Counter() for metric in METRICS_SHOWN})
+        for metric in METRICS_SHOWN:
+            if row[metric]:
+                parts[metric][series[place]] += row[metric]
+    bars = [Bar(module, parts) for module, parts in modules.items() if any(parts.values())]
+    return [_sum_of(run_name([bar.name for bar in run]), run) for run in runs_of_equal(bars, _cost)]
+
+
+def _cost(bar: Bar) -> tuple[frozenset[tuple[str, int]], ...]:
+    return tuple(frozenset(bar.parts[metric].items()) for metric in METRICS_SHOWN)
+
+
+def _sum_of(name: str, bars: Sequence[Bar], *, is_rest: bool = False) -> Bar:
+    parts = {metric: Counter[str]() for metric in METRICS_SHOWN}
+    for bar in bars:
+        for metric in METRICS_SHOWN:
+            parts[metric].update(bar.parts[metric])
+    return Bar(name, parts, is_rest)
+
+
+def dearest(bars: Sequence[Bar], most: int) -> list[Bar]:
+    """The dearest bars in order of execution, at most so many, the last of which sums up all others."""
+    if len(bars) <= most:
+        return list(bars)
+    # a module is as dear as its larger share: of the net's MACs or of its parameters
+    whole = {metric: total(bars, metric) or 1 for metric in METRICS_SHOWN}
+    weight = [max(bar.total(m) / whole[m] for m in METRICS_SHOWN) for bar in bars]
+    kept = set(sorted(range(len(bars)), key=lambda i: -weight[i])[: most - 1])
+    rest = [bar for i, bar in enumerate(bars) if i not in kept]
+    return [*(bars[i] for i in sorted(kept)), _sum_of(f"{len(rest)} others", rest, is_rest=True)]
+
+
+def total(bars: Iterable[Bar], metric: str) -> int:
+    """Sum over all bars."""
+    return sum(bar.total(metric) for bar in bars)
+
+
+def homes_of(contents: ReportContents) -> dict[str, str]:
+    """The module in whose bar each module is: itself, or the one around it.
+
+    The branches of a residual block may lie one level below the block, and branches may split again.
+    """
+    rows = rows_of(contents.branches)
+    modules = dict.fromkeys(row["module"] for row in rows)
+    with_branches = {row["module"] for row in rows if row["branch"]}
+    inside = {module: [m for m in modules if m.startswith(f"{module}.")] for module in modules}
+    # a module of the top level may also hold many blocks, each of which is told apart
+    homes = {m: home for home in modules if home in with_branches or len(inside[home]) == 1
+             for m in inside[home]}  # fmt: skip
+    return {module: homes.get(module, module) for module in modules}
+
+
+def _series(contents: ReportContents) -> dict[tuple[str, str], str]:
+    """The series that each branch belongs to: its kind, else its name, else that of all light ones."""
+    rows = rows_of(contents.branches)
+    names = {(r["module"], r["branch"]): branch_label(contents, r["module"], r["branch"]) for r in rows}
+    weight: Counter[str] = Counter()
+    for metric in METRICS_SHOWN:
+        whole = sum(row[metric] for row in rows) or 1
+        for row in rows:
+            if row["branch"] and row[metric]:
+                weight[names[row["module"], row["branch"]]] += row[metric] / whole
+    most = len(PALETTE) if len(weight) <= len(PALETTE) else len(PALETTE) - 1
+    heavy = {NO_BRANCH, *(name for name, _ in weight.most_common(most))}
+    return {place: name if name in heavy else OTHER_BRANCHES for place, name in names.items()}
+
+
+def branch_label(contents: ReportContents, module: str, branch: str) -> str:
+    """The kernels along a branch where they are known, else its name."""
+    return contents.branch_kinds.get((module, branch), branch) if branch else NO_BRANCH
