@@ -9,6 +9,7 @@ from inception_lab.report.plots import LATENCY_PLOT, macs_and_latency_plot
 from inception_lab.report.plots.macs_and_latency import MacsAndLatency, Ratios
 from inception_lab.report.plots.style import plot_style
 from inception_lab.report.plots.wording import TIMES
+from inception_lab.report.sizes import PAGE, SIZES
 
 CONTEXT = {
     "input_shapes": [[1, 3, 32, 32]],
@@ -24,9 +25,9 @@ def subject_of(*models):
     return MacsAndLatency(CONTEXT, "base", models)
 
 
-def figure_of(subject):
+def figure_of(subject, size=PAGE):
     with plot_style():
-        return LATENCY_PLOT.draw(subject)
+        return LATENCY_PLOT.draw(subject, size)
 
 
 def test_marks_are_the_ratios_the_dearest_first():
@@ -53,9 +54,19 @@ def test_words():
     assert LATENCY_PLOT.caption(subject_of(MODELS[1])).count("deep") == 1
 
 
-def test_long_names_and_equal_ratios_have_room():
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_long_names_and_equal_ratios_have_room(size):
     models = [Ratios(f"inception_net_with_a_very_long_name_{i}", 1, 1, 1, 1) for i in range(12)]
-    check_layout(figure_of(subject_of(*models)))
+    check_layout(figure_of(subject_of(*models), size))
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_a_few_models_have_room(size):
+    check_layout(figure_of(subject_of(*MODELS), size))
+
+
+def test_the_caption_does_not_repeat_the_title():
+    assert figure_of(subject_of(*MODELS)).get_label() not in LATENCY_PLOT.caption(subject_of(*MODELS))
 
 
 @pytest.mark.parametrize("models", [(), (Ratios("free", 0, 1, 1, 1),)], ids=["none", "no MACs"])

@@ -10,6 +10,7 @@ from inception_lab.report.plots import MACS_AND_TIME_PLOT, macs_and_time_plot
 from inception_lab.report.plots.macs_and_time import MACS, MOST_ROWS, TIME, MacsAndTime, pairs_of
 from inception_lab.report.plots.style import plot_style
 from inception_lab.report.plots.wording import TIMES
+from inception_lab.report.sizes import PAGE, SIZES
 
 CONTEXT = {
     "model": "net", "input_shapes": [[8, 3, 32, 32]], "mode": "eval", "dtype": "float32", "machine": "Made",
@@ -32,9 +33,9 @@ def subject_of(*rows, note=""):
 NET = (("stem", 60, 30), ("pool", 0, 40), ("head", 40, 10), ("act", 0, 20))
 
 
-def figure_of(subject):
+def figure_of(subject, size=PAGE):
     with plot_style():
-        return MACS_AND_TIME_PLOT.draw(subject)
+        return MACS_AND_TIME_PLOT.draw(subject, size)
 
 
 def texts(figure):
@@ -58,9 +59,14 @@ def test_the_title_says_where_the_time_goes():
 
 def test_the_caption_names_the_ends():
     assert MACS_AND_TIME_PLOT.caption(subject_of(*NET)) == (
-        "60 % of the time goes to modules without MACs; in the others it is from "
-        f"0.250{TIMES} (head) to 0.500{TIMES} (stem) their share of the MACs."
+        f"A module's share of the time is from 0.250{TIMES} (head) to 0.500{TIMES} (stem) its share of the "
+        "MACs; modules without MACs take 60 % of the time."
     )
+
+
+def test_the_caption_does_not_repeat_the_title():
+    for subject in (subject_of(*NET), subject_of(("stem", 60, 20), ("head", 40, 80))):
+        assert figure_of(subject).get_label() not in MACS_AND_TIME_PLOT.caption(subject)
 
 
 def test_noise_is_said():
@@ -76,11 +82,21 @@ def test_small_modules_are_summed_up():
     assert sum(pair.time for pair in pairs) == pytest.approx(100)
 
 
-def test_many_modules_have_room():
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_many_modules_have_room(size):
     rows = [(f"inception_module_with_a_long_name_{i}", i % 3, i + 1) for i in range(60)]
-    figure = figure_of(subject_of(*rows))
     assert len(pairs_of(table_of(rows))) == MOST_ROWS + 1
+    figure = figure_of(subject_of(*rows), size)
     check_layout(figure)
+    assert figure.get_figheight() == size.height or not size.is_slide
+    (axes,) = figure.axes
+    for bars in (axes.patches[::2], axes.patches[1::2]):
+        assert sum(bar.get_width() for bar in bars) == pytest.approx(100)
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_a_few_modules_have_room(size):
+    check_layout(figure_of(subject_of(*NET), size))
 
 
 def test_the_colours_differ_in_lightness():

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
+from inception_lab.report.plots.canvas import Box, Canvas, new_canvas, room_below
 from inception_lab.report.plots.fitting import distinct, headline, text_width
 from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PARAMS, TEXT
 from inception_lab.report.plots.wording import TIMES, ratio_text, round_decades
@@ -18,7 +18,7 @@ from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.text import input_text, step_text
 
 MACS, TIME = "#2f6690", PARAMS
-_PITCH, _COLUMN, _TOP = 0.34, 1.0, 0.62
+_PITCH, _COLUMN, _TOP, _FOOT = 0.34, 0.68, 0.62, 0.35
 
 
 @dataclass(frozen=True)
@@ -94,16 +94,17 @@ def _subtitle(subject: MacsAndLatency) -> str:
 def draw(subject: MacsAndLatency, size: PlotSize = PAGE) -> Figure:
     """A row per model, the dearest first: a dot for its MACs, a diamond and its interval for its time."""
     models = sorted(subject.models, key=lambda ratios: -ratios.macs)
-    height = _PITCH * len(models) + 0.1
-    canvas = new_canvas(size, _title(subject), _subtitle(subject), _TOP + height + 0.35)
+    title, subtitle = _title(subject), _subtitle(subject)
+    height = min(_PITCH * len(models) + 0.1, room_below(size, title, subtitle) - _TOP - _FOOT)
+    canvas = new_canvas(size, title, subtitle, _TOP + height + _FOOT)
     _draw_key(canvas)
-    labels = distinct([ratios.model for ratios in models], 2.2)
+    labels = distinct([ratios.model for ratios in models], 0.28 * size.width)
     left = MARGIN + max(map(text_width, labels)) + 0.2
     axes = canvas.axes(Box(left, _TOP, size.width - MARGIN - 2 * _COLUMN - left, height))
     for row, ratios in enumerate(models):
         _draw_row(axes, row, ratios)
     _scale(axes, models, labels)
-    _write_ratios(canvas, models)
+    _write_ratios(canvas, models, height / (len(models) + 0.2))
     return canvas.figure
 
 
@@ -139,7 +140,7 @@ def _scale(axes: Axes, models: Sequence[Ratios], labels: Sequence[str]) -> None:
     axes.spines["bottom"].set_visible(False)
 
 
-def _write_ratios(canvas: Canvas, models: Sequence[Ratios]) -> None:
+def _write_ratios(canvas: Canvas, models: Sequence[Ratios], pitch: float) -> None:
     """The ratios of each model in two columns at the right edge."""
     for number, name in enumerate(("MACs", "time")):
         right = canvas.size.width - MARGIN - _COLUMN * (1 - number)
@@ -147,4 +148,4 @@ def _write_ratios(canvas: Canvas, models: Sequence[Ratios]) -> None:
         for row, ratios in enumerate(models):
             value = ratios.time if number else ratios.macs
             # a baseline so far below the middle of the row centres the digits
-            canvas.text(right, _TOP + 0.05 + _PITCH * (row + 0.5) + 0.045, ratio_text(value), ha="right")
+            canvas.text(right, _TOP + pitch * (row + 0.6) + 0.045, ratio_text(value), ha="right")

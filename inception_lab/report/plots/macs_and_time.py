@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
+from inception_lab.report.plots.canvas import Box, Canvas, new_canvas, room_below
 from inception_lab.report.plots.fitting import distinct, headline, text_width
 from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PARAMS, TEXT
 from inception_lab.report.plots.wording import ratio_text, round_steps, share_text
@@ -24,8 +24,8 @@ MOST_ROWS = 40
 LEAST_SHARE = 0.5
 """Percent of the MACs and of the time below which modules are summed up in one row."""
 
-_PITCH, _BAR = 0.36, 0.36
-_VALUE, _RATIO = 0.62, 1.35
+_PITCH, _LEAST_PITCH, _BAR = 0.36, 0.27, 0.36
+_VALUE, _RATIO, _TOP, _FOOT = 0.62, 1.05, 0.62, 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +65,13 @@ class Pair:
         return self.time / self.macs
 
 
-def pairs_of(table: DataFrame) -> list[Pair]:
-    """A pair per module in order of execution; small ones are summed up in the last one."""
+def pairs_of(table: DataFrame, most: int = MOST_ROWS) -> list[Pair]:
+    """A pair per module in order of execution, at most so many; small ones are summed up in one more."""
     pairs = [Pair(row["module"], row["macs_share"], row["share"]) for row in rows_of(table)]
     by_size = sorted(pairs, key=lambda pair: -max(pair.macs, pair.time))
-    large = [pair for pair in by_size[:MOST_ROWS] if max(pair.macs, pair.time) >= LEAST_SHARE]
+    large = [pair for pair in by_size[:most] if max(pair.macs, pair.time) >= LEAST_SHARE]
     small = [pair for pair in pairs if pair not in large]
-    if len(small) == 1:
+    if len(small) == 1 and len(pairs) <= most:
         return pairs
     return [*(pair for pair in pairs if pair in large), *([_sum_of(small)] if small else [])]
 
@@ -89,14 +89,14 @@ def has_content(subject: MacsAndTime) -> bool:
 
 def caption(subject: MacsAndTime) -> str:
     """The time of what has no MACs, and the modules that are farthest from their share, in one sentence."""
-    idle = f"{_percent(_without_macs(subject.table))} of the time goes to modules without MACs"
+    idle = f"modules without MACs take {_percent(_without_macs(subject.table))} of the time"
     pairs = [pair for pair in pairs_of(subject.table) if pair.macs and pair.time and not pair.is_rest]
     if not pairs:
-        return f"{idle}."
+        return f"{idle[0].upper()}{idle[1:]}."
     slow, fast = (pick(pairs, key=lambda pair: pair.ratio) for pick in (max, min))
     return (
-        f"{idle}; in the others it is from {ratio_text(fast.ratio)} ({fast.name}) to "
-        f"{ratio_text(slow.ratio)} ({slow.name}) their share of the MACs."
+        f"A module's share of the time is from {ratio_text(fast.ratio)} ({fast.name}) to "
+        f"{ratio_text(slow.ratio)} ({slow.name}) its share of the MACs; {idle}."
     )
 
 
@@ -126,17 +126,19 @@ def _subtitle(subject: MacsAndTime) -> str:
 
 def draw(subject: MacsAndTime, size: PlotSize = PAGE) -> Figure:
     """A row per module with a bar for its MACs, one for its time, and the ratio of the two."""
-    pairs = pairs_of(subject.table)
-    top, height = 0.62, _PITCH * len(pairs) + 0.1
-    canvas = new_canvas(size, _title(subject), _subtitle(subject), top + height + 0.35)
+    title, subtitle = _title(subject), _subtitle(subject)
+    room = room_below(size, title, subtitle) - _TOP - _FOOT
+    pairs = pairs_of(subject.table, int(min(room / _LEAST_PITCH - 1, MOST_ROWS)))
+    height = min(_PITCH * len(pairs) + 0.1, room)
+    canvas = new_canvas(size, title, subtitle, _TOP + height + _FOOT)
     canvas.key(MARGIN, 0.32, [("share of the MACs", MACS), ("share of the time", TIME)])
-    labels = distinct([pair.name for pair in pairs], 2.2)
+    labels = distinct([pair.name for pair in pairs], 0.28 * size.width)
     left = MARGIN + max(map(text_width, labels)) + 0.12
     width = size.width - left - _VALUE - _RATIO - MARGIN
-    axes = canvas.axes(Box(left, top, width, height))
+    axes = canvas.axes(Box(left, _TOP, width, height))
     _draw_bars(axes, pairs)
-    _scale(axes, pairs, labels)
-    _write_ratios(canvas, pairs, top)
+    _scale(axes, pairs, labels, width)
+    _write_ratios(canvas, pairs, height / (len(pairs) + 0.2))
     return canvas.figure
 
 
@@ -154,10 +156,10 @@ def _draw_bars(axes: Axes, pairs: Sequence[Pair]) -> None:
             )
 
 
-def _scale(axes: Axes, pairs: Sequence[Pair], labels: Sequence[str]) -> None:
+def _scale(axes: Axes, pairs: Sequence[Pair], labels: Sequence[str], width: float) -> None:
     """Ticks and limits; the rows go down from the first module."""
     most = max(max(pair.macs, pair.time) for pair in pairs)
-    steps = round_steps(most, 5)
+    steps = round_steps(most, min(max(int(width / 0.55), 2), 5))
     axes.set_xlim(0, most)
     axes.set_xticks(steps, [f"{step:g} %" for step in steps])
     axes.set_yticks(range(len(pairs)), labels)
@@ -168,13 +170,13 @@ def _scale(axes: Axes, pairs: Sequence[Pair], labels: Sequence[str]) -> None:
     axes.axvline(0, color=MUTED, lw=0.8)
 
 
-def _write_ratios(canvas: Canvas, pairs: Sequence[Pair], top: float) -> None:
+def _write_ratios(canvas: Canvas, pairs: Sequence[Pair], pitch: float) -> None:
     """The time over the MACs of each module, in a column at the right edge."""
     right = canvas.size.width - MARGIN
-    canvas.text(right, top - 0.12, "time \N{DIVISION SIGN} MACs", weight="bold", ha="right")
+    canvas.text(right, _TOP - 0.12, "time \N{DIVISION SIGN} MACs", weight="bold", ha="right")
     for row, pair in enumerate(pairs):
         if pair.is_rest:
             continue
         text, colour = (ratio_text(pair.ratio), INK) if pair.macs else ("no MACs", MUTED)
         # a baseline so far below the middle of the row centres the digits
-        canvas.text(right, top + 0.05 + _PITCH * (row + 0.5) + 0.045, text, color=colour, ha="right")
+        canvas.text(right, _TOP + pitch * (row + 0.6) + 0.045, text, color=colour, ha="right")
