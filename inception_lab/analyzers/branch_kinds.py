@@ -39,8 +39,8 @@ def branch_kinds(trace: Trace) -> Mapping[tuple[str, str], str]:
     for op in trace.ops:
         if op.phase == "forward" and op.call >= 0 and (place := place_of[op.call]).branch:
             steps[place] += filter(None, [_step(trace, op)])
-    named = {place: _ARROW.join(names) for place, names in steps.items() if 0 < len(names) <= MOST_STEPS}
-    return MappingProxyType(named)
+    kinds = {place: _ARROW.join(names) for place, names in steps.items() if 0 < len(names) <= MOST_STEPS}
+    return MappingProxyType(kinds)
 
 
 def _step(trace: Trace, op: Op) -> str:

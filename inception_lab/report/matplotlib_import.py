@@ -25,7 +25,7 @@ def import_matplotlib() -> None:
     if "matplotlib" in sys.modules:
         return
     backend = os.environ.get("MPLBACKEND")
-    with _variables(MPLBACKEND=None), _without_warnings():
+    with _variables(MPLBACKEND=None), without_warnings():
         try:
             _import_parts()
         except Exception:  # whatever a broken file raises; what is not its fault is raised again
@@ -70,8 +70,8 @@ def _set_variables(values: dict[str, str | None]) -> None:
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Keep matplotlib's warnings about its folders and files from standard error."""
+def without_warnings() -> Iterator[None]:
+    """Keep what matplotlib has to say about folders, files and fonts from standard error."""
     log = logging.getLogger("matplotlib")
     level = log.level
     log.setLevel(logging.ERROR)

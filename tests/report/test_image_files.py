@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from support.report_nets import inception, layer, net
 
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import MODEL_PLOTS
+from inception_lab.report.plots.style import plot_style
 from inception_lab.report.sizes import KINDS, PAGE, PAPER, SIZES, PlotSize
 from inception_lab.report.text import one_line
 
@@ -129,3 +131,12 @@ def test_letters_of_a_pdf_are_text(contents: ReportContents) -> None:
 def test_no_font_is_missing_on_any_machine() -> None:
     data = Path(matplotlib.get_data_path()).resolve()
     assert data in Path(font_manager.findfont("DejaVu Sans")).resolve().parents
+
+
+def test_fonts_without_bold_letters_are_not_worth_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("matplotlib.font_manager")
+    with plot_style():
+        log.warning("Failed to find font weight bold")
+    assert not caplog.records
+    log.warning("the user's own plots may say so")
+    assert caplog.records

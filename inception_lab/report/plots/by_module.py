@@ -89,11 +89,11 @@ def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     subtitle = f"Cost by module{', stacked by branch' if key else ''} · {context_line(contents.record)}"
     top = (0.35 + 0.2 * len(key_lines(size, key, MARGIN)) if key else 0.15) + 0.25
     room = room_below(size, title, subtitle) - top - _FOOT
-    shown = dearest(bars, most_rows(room))
-    height = row_pitch(len(shown), room) * len(shown)
+    rows = dearest(bars, most_rows(room))
+    height = row_pitch(len(rows), room) * len(rows)
     canvas = new_canvas(size, title, subtitle, top + height + _FOOT)
     canvas.key(MARGIN, 0.32, key)
-    _draw_panels(canvas, shown, dict(key), top, height)
+    _draw_panels(canvas, rows, dict(key), top, height)
     return canvas.figure
 
 

@@ -72,9 +72,9 @@ def dearest(bars: Sequence[Bar], most: int) -> list[Bar]:
     # a module is as dear as its larger share: of the net's MACs or of its parameters
     whole = {metric: total(bars, metric) or 1 for metric in METRICS_SHOWN}
     weight = [max(bar.total(m) / whole[m] for m in METRICS_SHOWN) for bar in bars]
-    kept = set(sorted(range(len(bars)), key=lambda i: -weight[i])[: most - 1])
-    rest = [bar for i, bar in enumerate(bars) if i not in kept]
-    return [*(bars[i] for i in sorted(kept)), _sum_of(f"{len(rest)} others", rest, is_rest=True)]
+    large = set(sorted(range(len(bars)), key=lambda i: -weight[i])[: most - 1])
+    rest = [bar for i, bar in enumerate(bars) if i not in large]
+    return [*(bars[i] for i in sorted(large)), _sum_of(f"{len(rest)} others", rest, is_rest=True)]
 
 
 def total(bars: Iterable[Bar], metric: str) -> int:

@@ -97,10 +97,10 @@ def dearest(rows: Sequence[Row], most: int) -> list[Row]:
     """The rows with most MACs without reductions, at most so many, the last of which sums up all others."""
     if len(rows) <= most:
         return list(rows)
-    kept = sorted(rows, key=lambda row: -row.naive)[: most - 1]
-    rest = [row for row in rows if row not in kept]
+    largest = sorted(rows, key=lambda row: -row.naive)[: most - 1]
+    rest = [row for row in rows if row not in largest]
     sums = sum(row.naive for row in rest), sum(row.reduced for row in rest)
-    return [*(row for row in rows if row in kept), Row(f"{len(rest)} others", *sums)]
+    return [*(row for row in rows if row in largest), Row(f"{len(rest)} others", *sums)]
 
 
 def has_content(contents: ReportContents) -> bool:
@@ -165,8 +165,8 @@ def _note(contents: ReportContents, saving: Saving) -> str:
     if not kinds:
         return text
     names = shorten(", ".join(kinds), 3)
-    added = format_quantity(sum(pair.reduced for pair in only))
-    return f"{text}; no dot for {names}: it takes MACs with reductions alone, {added} in all"
+    extra = format_quantity(sum(pair.reduced for pair in only))
+    return f"{text}; no dot for {names}: it takes MACs with reductions alone, {extra} in all"
 
 
 def _draw_key(canvas: Canvas, key: Sequence[tuple[str, str]]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import matplotlib.style
 from matplotlib.font_manager import fontManager
+
+from inception_lab.report.matplotlib_import import without_warnings
 
 MARGIN = 0.16
 INK, MUTED, FAINT = "#1b1b1b", "#666666", "#dddddd"
@@ -51,9 +54,13 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def plot_style() -> AbstractContextManager[None]:
+@contextmanager
+def plot_style() -> Iterator[None]:
     """The style of all plots, as a context in which the user's own settings count for nothing."""
-    return matplotlib.style.context(_STYLE | {"font.family": font_families()}, after_reset=True)
+    style = _STYLE | {"font.family": font_families()}
+    # a further font may lack the bold letters of a title
+    with without_warnings(), matplotlib.style.context(style, after_reset=True):
+        yield
 
 
 @cache
