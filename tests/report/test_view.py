@@ -31,9 +31,9 @@ def test_figures_are_short_and_the_main_metric_has_its_share():
     assert shown() == [
         "Layer  Shape         Parameters    MACs  Share of MACs",
         "-----  ------------  ----------  ------  -------------",
-        "conv1  1x64x112x112      9.47 K   118 M  25.3 % █▊",
+        "conv1  1x64x112x112      9.47 k   118 M  25.3 % █▊",
         "pool1  1x64x56x56           0       0",
-        "conv2  1x192x56x56        111 K   347 M  74.4 % █████",
+        "conv2  1x192x56x56        111 k   347 M  74.4 % █████",
         "fc     1x1000            1.02 M  1.02 M   0.2 % ▏",
     ]
 
