@@ -25,14 +25,15 @@ from inception_lab.report.plots import MODEL_PLOTS
 from inception_lab.report.plots.memory_timeline import SERIES
 from inception_lab.report.plots.moments import OPTIMIZER, moments_of, phases_of
 from inception_lab.report.plots.style import plot_style
+from inception_lab.report.sizes import PAGE, SIZES, PlotSize
 from inception_lab.report.write import write_contents
 
 TIMELINE = "memory_timeline"
 
 
-def _figure(contents: ReportContents) -> Figure:
+def _figure(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     with plot_style():
-        return MODEL_PLOTS[TIMELINE].draw(contents)
+        return MODEL_PLOTS[TIMELINE].draw(contents, size)
 
 
 def _texts(figure: Figure) -> list[str]:
@@ -77,8 +78,29 @@ def test_areas_are_the_timeline(how: dict[str, Any]) -> None:
     heights = _heights(figure.axes[0], contents)
     assert [column.row for column in moments_of(contents.timeline)] == list(range(len(contents.timeline)))
     assert heights == {kind: list(contents.timeline[kind]) for kind in heights}
-    assert set(heights) == {kind for kind in KINDS if contents.timeline[kind].any()}
+    below = {"parameters", "buffers"} if not how else set()
+    assert set(heights) == {kind for kind in KINDS if contents.timeline[kind].any()} - below
     check_layout(figure)
+
+
+def test_what_a_pass_only_reads_is_a_strip_with_its_bytes() -> None:
+    # 4 x (216 + 8 + 16) parameters; mean and variance of 8 channels and a counter of 8 bytes
+    figure = _figure(_of(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8))))
+    assert "Parameters 960 B, Buffers 72 B: held below all of this" in _texts(figure)
+    assert not any(text.startswith(("Parameters 960 B ", "Buffers 72 B ")) for text in _texts(figure))
+
+
+@pytest.mark.parametrize("name", ["one operation", "peaks first"])
+def test_a_pass_that_holds_one_kind_alone_is_drawn(name: str) -> None:
+    contents = WEIRD[name]()
+    (kind,) = [kind for kind in KINDS if contents.timeline[kind].any()]
+    assert set(_heights(_figure(contents).axes[0], contents)) == {kind}
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("how", [{}, {"mode": "train", "optimizer": "adamw"}])
+def test_every_size_has_room_for_every_text(size: PlotSize, how: dict[str, Any]) -> None:
+    check_layout(_figure(_of(Small(), **how), size))
 
 
 def test_the_peak_is_marked_with_its_place() -> None:
@@ -88,10 +110,12 @@ def test_the_peak_is_marked_with_its_place() -> None:
     figure = _figure(contents)
     (dot,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     act = moments_of(contents.timeline)[1]
-    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == ((act.left + act.right) / 2, peak)
-    # 5760 / 1024 = 5.625
-    assert {"5.62 KiB", "in act (aten.relu.default, forward)"} <= set(_texts(figure))
-    assert {"Parameters 896 B", "Inputs 768 B", "Temporaries 4.00 KiB"} <= set(_texts(figure))
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == ((act.left + act.right) / 2, peak - 896)
+    # 5760 / 1024 = 5.625 and (5760 - 896) / 1024 = 4.75
+    place = "in act (aten.relu.default, forward)"
+    assert {"4.75 KiB + 896 B = 5.62 KiB", place} <= set(_texts(figure))
+    assert {"Inputs 768 B", "Temporaries 4.00 KiB"} <= set(_texts(figure))
+    assert "A pass holds 5.62 KiB at most: 4.75 KiB on top of 896 B of parameters" in _texts(figure)
     # 4096, 896 and 768 of 5760
     assert MODEL_PLOTS[TIMELINE].caption(contents) == (
         "The peak is 5.62 KiB, in act (aten.relu.default, forward): "
@@ -111,7 +135,7 @@ def test_phases_are_named_and_set_apart() -> None:
 
 def test_modules_are_named_below_their_operations() -> None:
     figure = _figure(_of(Small()))
-    names = {text.get_text(): text.get_position()[0] for text in figure.texts}
+    names = {text.get_text(): text.get_position()[0] for text in figure.axes[-1].texts}
     assert names["conv"] < names["act"] < names["pool"]
 
 
@@ -149,7 +173,7 @@ def test_a_peak_outside_of_layers_is_said_in_words() -> None:
 
 def test_ticks_are_round_in_one_unit() -> None:
     ticks = [label.get_text() for label in _figure(_of(Small())).axes[0].get_yticklabels()]
-    assert ticks == ["0", "1 KiB", "2 KiB", "3 KiB", "4 KiB", "5 KiB"]
+    assert ticks == ["0", "1 KiB", "2 KiB", "3 KiB", "4 KiB"]
 
 
 @pytest.mark.parametrize("contents", [lambda: _of(nn.Identity()), WEIRD["holds nothing"], WEIRD["chain"]])

@@ -102,6 +102,20 @@ def room_below(size: PlotSize, title: str, subtitle: str) -> float:
     return size.height - _top(*_heading(size, title, subtitle))
 
 
+def fitted(size: PlotSize, heading: tuple[str, str], fixed: float, *heights: float) -> list[float]:
+    """The heights of panels: as they are, or on a slide those that fill it.
+
+    Args:
+        size: Of the plot.
+        heading: Title and subtitle, as of `new_canvas`.
+        fixed: Inches that all beside the panels takes up.
+        heights: Of the panels, in inches.
+    """
+    room = room_below(size, *heading) - fixed
+    part = max(room, 0.5) / sum(heights) if size.is_slide else 1
+    return [part * height for height in heights]
+
+
 def new_canvas(size: PlotSize, title: str, subtitle: str, height: float) -> Canvas:
     """A canvas with a title.
 

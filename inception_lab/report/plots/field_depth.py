@@ -4,47 +4,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import log, nan
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from inception_lab.report.contents import ReportContents
-from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
-from inception_lab.report.plots.columns import (
-    Run,
-    marks_of,
-    module_of,
-    modules_of,
-    name_modules,
-    names_height,
-    panel,
-    runs_of,
-)
+from inception_lab.report.plots.canvas import Box, Canvas, fitted, new_canvas
+from inception_lab.report.plots.columns import module_of, modules_of, runs_of
 from inception_lab.report.plots.field_layers import (
     AxisGroups,
-    Band,
     Layer,
     axis_groups,
-    bands_of,
+    context_starts,
+    count_without_window,
     layers_with_field,
     mixing_modules,
     pixels_of,
 )
-from inception_lab.report.plots.fitting import headline, shorten, text_width
-from inception_lab.report.plots.style import INK, MACS, MUTED, PARAMS, SMALL
-from inception_lab.report.plots.wording import alike, context_line, outermost, ratio_text, round_decades
+from inception_lab.report.plots.field_panel import (
+    BAND,
+    BAND_EDGE,
+    CONTEXT,
+    MARKERS,
+    context_names_fit,
+    draw_fields,
+)
+from inception_lab.report.plots.fitting import headline, text_width
+from inception_lab.report.plots.module_names import longest_name, names_below, notes_below
+from inception_lab.report.plots.stride_strip import LINES, draw_strides, stride_groups
+from inception_lab.report.plots.style import INK, MUTED, SMALL
+from inception_lab.report.plots.wording import context_line, outermost, ratio_text
 from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.text import layers_text, shape_text
 
-BAND = "#9db8cf"
-MARKERS = (("o", MACS), ("D", "#aa3377"), ("^", "#228833"))
-"""Marker and colour of each group of axes that see different fields."""
-_SYMBOLS = {"o": "●", "D": "◆", "^": "▲"}
-_LEFT, _RIGHT, _TOP, _HEIGHT = 0.72, 1.15, 0.5, 3.3
-_APART = 0.15
+_SYMBOLS, _BAND = {"o": "●", "D": "◆", "^": "▲"}, "band"
+_LEFT, _RIGHT, _FIELDS, _STRIDES, _GAP = 0.72, 1.0, 3.0, 0.85, 0.42
 
 
 def has_content(contents: ReportContents) -> bool:
@@ -63,10 +57,10 @@ def caption(contents: ReportContents) -> str:
 
 
 def _context_text(layers: Sequence[Layer]) -> list[str]:
-    """The layers through which others see everything, beside the fields that are drawn."""
+    """The layers through which others see a whole axis, beside the fields that are drawn."""
     names = list(dict.fromkeys(name for layer in layers for name in layer.context))
     count = sum(bool(layer.context) for layer in layers)
-    return [f"{count} of {len(layers)} also see everything, through {layers_text(names)}"] if names else []
+    return [f"{count} of {len(layers)} also see a whole axis, through {layers_text(names)}"] if names else []
 
 
 def _without_dot(layers: Sequence[Layer]) -> str:
@@ -108,160 +102,100 @@ def _title(contents: ReportContents, layers: Sequence[Layer]) -> str:
 
 
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
-    """One panel: a column per layer, fields and strides in pixels on a logarithmic axis."""
+    """Two panels above one another, a column per layer: fields in pixels, and strides."""
     layers = layers_with_field(contents)
-    runs = runs_of([layer.module for layer in layers])
-    pitch = _room(size) / len(layers)
-    marks = marks_of(runs, pitch)
-    room = names_height(marks)
-    end = _TOP + _HEIGHT
-    notes = [_axis_text(layers), *_context_text(layers)]
-    subtitle = f"Receptive field along depth · {context_line(contents.record)}"
-    canvas = new_canvas(size, _title(contents, layers), subtitle, end + room + 0.2 + 0.2 * len(notes))
-    groups = axis_groups(contents, layers)
-    _draw_key(canvas, groups, bool(mixing_modules(contents)))
-    _draw_panel(canvas, contents, layers, runs, groups)
-    name_modules(canvas, marks, _LEFT, pitch, end)
+    groups, room = axis_groups(contents, layers), size.width - _LEFT - _RIGHT
+    names = names_below(runs_of([layer.module for layer in layers]), room / len(layers), longest_name(size))
+    notes = notes_below(size, names, *_axis_text(contents, layers), *_context_text(layers))
+    key = _key(contents, layers, groups)
+    # from above: a key, a rule where any layer sees a whole axis, fields, a heading, strides, names
+    top = 0.3 + 0.2 * _flow(size, key)[-1].line
+    top += 0.2 + 0.12 * bool(context_starts(layers)) + 0.16 * context_names_fit(layers, names.pitch)
+    heading = _title(contents, layers), f"Receptive field along depth · {context_line(contents.record)}"
+    fixed = top + _GAP + names.height + 0.24 + 0.18 * len(notes)
+    fields, strides = fitted(size, heading, fixed, _FIELDS, _STRIDES)
+    canvas = new_canvas(size, *heading, fixed + fields + strides)
+    for place in _flow(size, key):
+        _draw_entry(canvas, place)
+    draw_fields(canvas, contents, layers, names, groups, Box(_LEFT, top, room, fields))
+    strip = top + fields + _GAP
+    _head_strides(canvas, layers, strip)
+    draw_strides(canvas, layers, names, Box(_LEFT, strip, room, strides))
+    names.draw(canvas, _LEFT, strip + strides)
     for line, note in enumerate(notes):
-        text = shorten(note, size.width - _LEFT - 0.02, SMALL)
-        canvas.text(_LEFT, end + room + 0.3 + 0.2 * line, text, color=MUTED, size=SMALL)
+        at = strip + strides + names.height + 0.3 + 0.18 * line
+        canvas.text(_LEFT, at, note, color=MUTED, size=SMALL)
     return canvas.figure
 
 
-def _room(size: PlotSize) -> float:
-    """Width of the panels, in inches."""
-    return size.width - _LEFT - _RIGHT
+class _Entry(NamedTuple):
+    """A mark and its meaning; the heading has no mark."""
 
-
-def _draw_key(canvas: Canvas, groups: AxisGroups, has_bands: bool) -> None:
-    text = "Field in pixels (log)"
-    canvas.text(_LEFT, _TOP - 0.16, text, weight="bold")
-    x = _LEFT + text_width(text, weight="bold") + 0.3
-    for number, ((name, _), (marker, colour)) in enumerate(zip(groups, MARKERS, strict=False)):
-        label = f"{name} if different" if number else "a layer" + f" ({name})" * (len(groups) > 1)
-        x = _draw_entry(canvas, x, _SYMBOLS[marker], label, colour)
-    if has_bands:
-        x = _draw_entry(canvas, x, "—", "a module's median", INK)
-        canvas.key(x, _TOP - 0.16, [("and its range", BAND)])
-
-
-def _draw_entry(canvas: Canvas, left: float, symbol: str, label: str, colour: str) -> float:
-    """Draw a symbol and its meaning; returns where the next entry may begin."""
-    canvas.text(left, _TOP - 0.16, symbol, color=colour)
-    canvas.text(left + 0.15, _TOP - 0.16, label)
-    return left + 0.15 + text_width(label) + 0.2
-
-
-def _draw_panel(
-    canvas: Canvas,
-    contents: ReportContents,
-    layers: Sequence[Layer],
-    runs: Sequence[Run],
-    groups: AxisGroups,
-) -> None:
-    axes = panel(canvas, runs, Box(_LEFT, _TOP, _room(canvas.size), _HEIGHT))
-    _draw_bands(axes, contents, layers, groups)
-    _draw_dots(axes, layers, groups, _room(canvas.size) / len(layers))
-    _draw_strides(axes, layers, groups)
-    low, high = _limits(contents, layers)
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    steps = round_decades(low, high, 12)
-    axes.set_yticks(steps, [f"{step:,g}" for step in steps])
-    axes.set_yticks([], minor=True)
-    for size in dict.fromkeys(contents.fit.input_size):
-        axes.axhline(size, color=PARAMS, lw=1.3, ls=(0, (5, 2)), zorder=2.5)
-    # names of lines stand on the canvas, outside of the axes: from pixels to inches above the panel's foot
-    inches = _HEIGHT / log(high / low)
-    lines = [(log(line.pixels / low) * inches, line) for line in _lines(contents, layers, groups)]
-    _name_lines(canvas, lines, _room(canvas.size) / len(layers))
-
-
-def _draw_bands(axes: Axes, contents: ReportContents, layers: Sequence[Layer], groups: AxisGroups) -> None:
-    """Filled along the first axis; along another one an outline, where it differs."""
-    first = bands_of(contents, layers, 0)
-    for band in first:
-        axes.add_patch(_rectangle(band, facecolor=BAND, alpha=0.5, lw=0))
-        axes.hlines(band.median, band.start, band.end, color=INK, lw=1.2, zorder=2)
-    for (_, axis), (_, colour) in zip(groups[1:], MARKERS[1:], strict=False):
-        for band in [band for band in bands_of(contents, layers, axis) if band not in first]:
-            axes.add_patch(_rectangle(band, facecolor="none", edgecolor=colour, lw=0.9, ls=":"))
-
-
-def _rectangle(band: Band, **style: Any) -> Rectangle:
-    corner = (band.start, band.smallest)
-    return Rectangle(corner, band.end - band.start, band.largest - band.smallest, zorder=1, **style)
-
-
-def _draw_dots(axes: Axes, layers: Sequence[Layer], groups: AxisGroups, pitch: float) -> None:
-    """A dot per layer along the first axis; along another one where it differs."""
-    # as wide as a column, in points, within what can be seen and told apart
-    size = min(5.0, max(2.2, 72 * pitch * 0.8))
-    fields = [(number + 0.5, layer.field) for number, layer in enumerate(layers) if layer.field]
-    for (_, axis), (marker, colour) in zip(groups, MARKERS, strict=False):
-        dots = [(x, field[axis]) for x, field in fields if axis == 0 or field[axis] != field[0]]
-        x, y = zip(*dots, strict=True) if dots else ((), ())
-        axes.plot(x, y, marker, color=colour, ms=size, mec="white", mew=0.3, zorder=3)
-
-
-def _draw_strides(axes: Axes, layers: Sequence[Layer], groups: AxisGroups) -> None:
-    """A step line per group of axes, broken where a layer has no stride."""
-    for _, axis in groups:
-        values = [layer.stride[axis] if layer.stride else nan for layer in layers]
-        axes.stairs(values, range(len(values) + 1), baseline=None, color=MUTED, lw=1.1, zorder=2)
-
-
-def _limits(contents: ReportContents, layers: Sequence[Layer]) -> tuple[float, float]:
-    # a stride of 0 has no place on a logarithmic axis
-    strides = [pixels for layer in layers for pixels in layer.stride or () if pixels > 0]
-    heights = [*pixels_of(contents, layers), *strides, *contents.fit.input_size]
-    return min(heights) / 1.25, max(heights) * 1.25
-
-
-class Line(NamedTuple):
-    """A line across the panel.
-
-    Attributes:
-        pixels: Its height at its end.
-        end: Column where it ends.
-        text: Its name.
-        colour: Its own.
-    """
-
-    pixels: float
-    end: int
-    text: str
+    symbol: str
+    label: str
     colour: str
 
 
-def _lines(contents: ReportContents, layers: Sequence[Layer], groups: AxisGroups) -> list[Line]:
-    """The sizes of the input, and the strides of the last layer that has any."""
-    sizes, count = contents.fit.input_size, len(layers)
-    alike_sizes = alike(sizes)
-    inputs = [
-        Line(sizes[axis], count, f"input {f'{name} ' * (len(alike_sizes) > 1)}{sizes[axis]}", PARAMS)
-        for name, axis in alike_sizes
-    ]
-    ends = [(number + 1, layer.stride) for number, layer in enumerate(layers) if layer.stride][-1:]
-    strides = [
-        Line(stride[axis], end, f"stride {stride[axis]:g}", MUTED)
-        for end, stride in ends
-        for _, axis in groups
-    ]
-    return [*inputs, *dict.fromkeys(strides)]
+def _key(contents: ReportContents, layers: Sequence[Layer], groups: AxisGroups) -> list[_Entry]:
+    """The heading of the panel of fields, and the meaning of every mark in it."""
+    key = [_Entry("", "Field in pixels (log)", INK)]
+    for number, ((name, _), (marker, colour)) in enumerate(zip(groups, MARKERS, strict=False)):
+        label = f"{name} if different" if number else "a layer" + f" ({name})" * (len(groups) > 1)
+        key.append(_Entry(_SYMBOLS[marker], label, colour))
+    if mixing_modules(contents):
+        key += [_Entry("—", "a module's median", INK), _Entry(_BAND, "and its range", BAND)]
+    if context_starts(layers):
+        key.append(_Entry("▼", "also sees a whole axis", CONTEXT))
+    return key
 
 
-def _name_lines(canvas: Canvas, lines: Sequence[tuple[float, Line]], pitch: float) -> None:
-    """Names behind the ends of lines at their heights, as far as they keep apart."""
-    below = -_APART
-    for height, line in sorted(lines):
-        below = max(height, below + _APART)
-        at = _LEFT + pitch * line.end + 0.06
-        short = shorten(line.text, canvas.size.width - at - 0.02, SMALL)
-        canvas.text(at, _TOP + _HEIGHT - below + 0.04, short, color=line.colour, size=SMALL)
+class _Place(NamedTuple):
+    """The place of an entry of the key."""
+
+    entry: _Entry
+    line: int
+    left: float
 
 
-def _axis_text(layers: Sequence[Layer]) -> str:
+def _flow(size: PlotSize, key: Sequence[_Entry]) -> list[_Place]:
+    """The entries of the key in as few lines as hold them."""
+    places, line, at = [], 0, _LEFT
+    for entry in key:
+        weight = "normal" if entry.symbol else "bold"
+        width = 0.18 * bool(entry.symbol) + text_width(entry.label, weight=weight)
+        if at + width > size.width and at > _LEFT:
+            line, at = line + 1, _LEFT
+        places.append(_Place(entry, line, at))
+        at += width + 0.22
+    return places
+
+
+def _draw_entry(canvas: Canvas, place: _Place) -> None:
+    (symbol, label, colour), line, left = place
+    top = 0.3 + 0.2 * line
+    if symbol == _BAND:
+        frame = {"facecolor": BAND, "edgecolor": BAND_EDGE, "lw": 0.8, "pad": 0.8}
+        canvas.text(left + 0.02, top, "   ", bbox=frame, size=SMALL)
+    else:
+        canvas.text(left, top, symbol, color=colour)
+    style = {} if symbol else {"weight": "bold"}
+    canvas.text(left + 0.18 * bool(symbol), top, label, **style)
+
+
+def _head_strides(canvas: Canvas, layers: Sequence[Layer], top: float) -> None:
+    """The heading of the strip, and the axis of each line where there are several."""
+    text = "Stride in pixels (log)"
+    canvas.text(_LEFT, top - 0.12, text, weight="bold")
+    groups = stride_groups(layers)
+    if len(groups) > 1:
+        entries = [(name, colour) for (name, _), (colour, _) in zip(groups, LINES, strict=False)]
+        canvas.key(_LEFT + text_width(text, weight="bold") + 0.3, top - 0.12, entries)
+
+
+def _axis_text(contents: ReportContents, layers: Sequence[Layer]) -> list[str]:
+    """The layers that have a column, and those that have none."""
     noun = "layer" if len(layers) == 1 else "layers"
     text = f"{len(layers)} {noun} with MACs and pools that see a part of the input, in order of execution"
-    return text + f"; no dot: {_without_dot(layers)}" * bool(_without_dot(layers))
+    others, missing = count_without_window(contents), _without_dot(layers)
+    left_out = f"; {others} that see{'s' * (others == 1)} all of it left out" * bool(others)
+    return [text + left_out, *([f"no dot: {missing}"] if missing else [])]

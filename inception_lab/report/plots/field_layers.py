@@ -8,7 +8,7 @@ from typing import Any
 
 from inception_lab.record import Row
 from inception_lab.report.contents import ReportContents
-from inception_lab.report.plots.columns import module_of, modules_of
+from inception_lab.report.plots.columns import module_of, modules_of, runs_of
 from inception_lab.report.plots.wording import alike
 from inception_lab.report.tables import field_status, rows_of
 
@@ -42,9 +42,19 @@ def layers_with_field(contents: ReportContents) -> list[Layer]:
     modules = modules_of(contents.branches)
     return [
         _layer(row, module_of(row["layer"], modules))
-        for row in _leaves(contents.record.layers)
-        if (row["macs"] or "Pool" in row["type"]) and not _sees_everything(row)
+        for row in _windows(contents)
+        if not _sees_everything(row)
     ]
+
+
+def count_without_window(contents: ReportContents) -> int:
+    """The number of convolutions and pools that see everything, and so have no column."""
+    return sum(map(_sees_everything, _windows(contents)))
+
+
+def _windows(contents: ReportContents) -> list[Row]:
+    """The layers with MACs, and pools."""
+    return [row for row in _leaves(contents.record.layers) if row["macs"] or "Pool" in row["type"]]
 
 
 def _layer(row: Row, module: str) -> Layer:
@@ -68,6 +78,24 @@ def _field_and_stride(row: Row) -> tuple[tuple[int, ...] | None, tuple[float, ..
     if field_status(row) != "exact":
         return None, None
     return tuple(row["receptive_field"]), tuple(row["stride"])
+
+
+def context_spans(layers: Sequence[Layer]) -> list[tuple[int, int]]:
+    """The columns of layers whose units also see a whole axis: the first one, and the one behind."""
+    runs = runs_of(["context" * bool(layer.context) for layer in layers])
+    return [(run.start, run.end) for run in runs if run.module]
+
+
+def context_starts(layers: Sequence[Layer]) -> dict[int, list[str]]:
+    """The columns from which on units see a whole axis through one more gate or the like, and its name."""
+    starts: dict[int, list[str]] = {}
+    names: set[str] = set()
+    for number, layer in enumerate(layers):
+        further = [name for name in layer.context if name not in names]
+        if further:
+            starts[number] = further
+        names.update(further)
+    return starts
 
 
 @dataclass(frozen=True)
