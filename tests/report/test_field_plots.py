@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 from matplotlib.text import Text
+from support.gated_nets import Stages, normalised
 from support.plot_layout import check_layout
 from support.report_nets import field, fit, layer, net, tiny
 from support.weird_nets import WEIRD
@@ -23,16 +24,19 @@ from inception_lab.report.collect import collect
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import EFFECTIVE_PLOT, MODEL_PLOTS, effective_field_plot
 from inception_lab.report.plots.effective import AREAS, REST, Effective, area_numbers
-from inception_lab.report.plots.field_depth import MARKERS
+from inception_lab.report.plots.field_layers import Layer
+from inception_lab.report.plots.field_panel import MARKERS
 from inception_lab.report.plots.field_spectrum import COLOURS
+from inception_lab.report.plots.stride_strip import strides_along
 from inception_lab.report.plots.style import PARAMS, plot_style
+from inception_lab.report.sizes import PAGE, SIZES, SLIDE, PlotSize
 
 DEPTH, SPECTRUM = "field_along_depth", "field_spectrum"
 
 
-def _figure(name: str, contents: ReportContents) -> Figure:
+def _figure(name: str, contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     with plot_style():
-        return MODEL_PLOTS[name].draw(contents)
+        return MODEL_PLOTS[name].draw(contents, size)
 
 
 def _texts(figure: Figure) -> list[str]:
@@ -85,23 +89,102 @@ def _of(axes: int, mode: Any = "eval") -> ReportContents:
 
 def test_a_dot_is_the_field_of_a_layer(googlenet: Any) -> None:
     contents = collect(googlenet)
-    (axes,) = _figure(DEPTH, contents).axes
+    axes = _figure(DEPTH, contents).axes[0]
     rows = [
         row["receptive_field"][0] for row in contents.record.layers if row["type"] in ("Conv2d", "MaxPool2d")
     ]
     assert [y for _, y in _dots(axes)] == rows
     assert [x for x, _ in _dots(axes)] == [n + 0.5 for n in range(len(rows))]
-    (strides,) = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
-    assert strides.get_data().values[-1] == 32
     assert max(rows) == 715
+
+
+def _strides(contents: ReportContents) -> list[list[float]]:
+    """The strides of each line in the strip, layer by layer."""
+    patches = _figure(DEPTH, contents).axes[1].patches
+    return [list(patch.get_data().values) for patch in patches if isinstance(patch, StepPatch)]
+
+
+def _windows(trace: Any) -> list[dict[str, Any]]:
+    """The rows of the table of receptive fields of convolutions and pools that see a part of the input."""
+    types = dict(il.layer_costs(trace)[["layer", "type"]].values)
+    rows = il.receptive_field(trace).to_dict("records")
+    kinds = ("Conv2d", "MaxPool2d", "AvgPool2d")
+    return [row for row in rows if types.get(row["layer"]) in kinds and row["stride"]]
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_resnet_v2"])
+def test_the_strip_holds_the_strides_of_the_table(name: str) -> None:
+    side = il.create_model(name, device="meta").default_cfg["input_size"][-1]
+    trace = il.trace(il.create_model(name, device="meta"), (1, 3, side, side), name=name)
+    strides = [row["stride"][0] for row in _windows(trace)]
+    assert len(strides) > 60
+    assert _strides(collect(trace)) == [strides]
+
+
+def test_axes_of_other_strides_have_lines_of_their_own() -> None:
+    conv = nn.Conv2d(3, 4, 3, stride=(2, 1), padding=1)
+    figure = _figure(
+        DEPTH, collect(il.trace(nn.Sequential(conv, nn.Conv2d(4, 4, 3, padding=1)), (1, 3, 9, 9)))
+    )
+    lines = [list(patch.get_data().values) for patch in figure.axes[1].patches]
+    assert lines == [[2, 2], [1, 1]]
+    assert {"height", "width"} <= set(_texts(figure))
+    check_layout(figure)
+
+
+def test_a_stride_of_zero_breaks_the_line() -> None:
+    layers = [Layer("a", "a", "exact", (3, 3), (0.0, 2.0)), Layer("b", "b", "misaligned", None, None)]
+    assert [np.isnan(strides_along(layers, axis)).tolist() for axis in (0, 1)] == [
+        [True, True],
+        [False, True],
+    ]
+
+
+# ------------------------------------------------------------------------------- global context
+
+
+def _contexts(figure: Figure) -> list[tuple[float, float]]:
+    """The columns that the rule above the panel covers."""
+    rules = [patch for patch in figure.axes[0].patches if patch.get_gid() == "context"]
+    return [(rule.get_x(), rule.get_x() + rule.get_width()) for rule in rules]
+
+
+@pytest.mark.parametrize(
+    ("model", "side"), [(Stages(3), 60), (Stages(3, gated=False), 60), (normalised(), 9)]
+)
+def test_the_rule_covers_the_layers_with_global_context(model: nn.Module, side: int) -> None:
+    trace = il.trace(model, (1, 3, side, side))
+    context = [row["global_context"] for row in _windows(trace)]
+    figure = _figure(DEPTH, collect(trace))
+    spans = _contexts(figure)
+    covered = [any(start <= n < end for start, end in spans) for n in range(len(context))]
+    assert covered == [bool(names) for names in context]
+    starts = [n for n, names in enumerate(context) if set(names) - {x for c in context[:n] for x in c}]
+    marks = [list(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "v"]
+    assert marks == [starts]
+    assert ("also sees a whole axis" in _texts(figure)) == bool(starts)
+    check_layout(figure)
+
+
+def test_gates_are_named_where_they_begin() -> None:
+    figure = _figure(DEPTH, collect(il.trace(Stages(3), (1, 3, 60, 60))))
+    names = {text.get_text(): text.get_position()[0] for text in figure.axes[0].texts}
+    # the stem and two layers a stage; the first two gates have a layer behind them
+    assert names == {"stages.0.2": 3, "stages.1.2": 5}
+
+
+def test_layers_that_see_everything_are_counted() -> None:
+    texts = _texts(_figure(DEPTH, collect(il.trace(Stages(2), (1, 3, 60, 60)))))
+    assert any("; 2 that see all of it left out" in text for text in texts)
 
 
 def test_a_band_reaches_over_all_paths_of_a_module(googlenet: Any) -> None:
     summary = spectrum_summary(field_spectrum(googlenet)).query("axis == 0")
-    (axes,) = _figure(DEPTH, collect(googlenet)).axes
+    axes = _figure(DEPTH, collect(googlenet)).axes[0]
     boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     spans = sorted((box.get_y(), box.get_y() + box.get_height()) for box in boxes)
     assert spans == sorted(zip(summary["smallest"], summary["largest"], strict=True))
+    assert all(box.get_linewidth() > 0 and box.get_edgecolor() != box.get_facecolor() for box in boxes)
     medians = [segment[0][1] for c in axes.collections for segment in getattr(c, "get_segments", list)()]
     assert set(summary["median"]) <= set(medians)
 
@@ -124,10 +207,10 @@ def test_what_is_not_exact_has_no_dot_and_is_counted() -> None:
 
 
 def test_another_axis_is_drawn_where_it_differs() -> None:
-    (axes,) = _figure(DEPTH, WEIRD["3-d"]()).axes
+    axes = _figure(DEPTH, WEIRD["3-d"]()).axes[0]
     assert _dots(axes) == [(0.5, 1), (1.5, 3)]
     assert _dots(axes, 1) == [(0.5, 7), (1.5, 11)]
-    (axes,) = _figure(DEPTH, WEIRD["3 axes that differ"]()).axes
+    axes = _figure(DEPTH, WEIRD["3 axes that differ"]()).axes[0]
     assert _dots(axes, 1) == [(0.5, 5)]
     assert _dots(axes, 2) == [(0.5, 7)]
 
@@ -174,14 +257,30 @@ def test_a_bar_is_the_share_of_channels_of_each_field(googlenet: Any) -> None:
         assert [bar.get_x() for bar in bars] == pytest.approx([0, *np.cumsum(channels / channels.sum())][:-1])
 
 
-def test_the_fields_of_inception3a_are_written_and_its_median_is_bold(googlenet: Any) -> None:
+def test_the_fields_of_inception3a_and_its_median_stand_behind_its_bar(googlenet: Any) -> None:
     # 64 channels of the 1x1 branch, 128 + 32 of those of 3x3 and the pool, 32 of the 5x5 branch: of 256
-    figure = _figure(SPECTRUM, collect(googlenet))
-    bars = _rows(figure.axes[1])["inception3a"]
-    assert [bar.get_width() for bar in bars] == [64 / 256, 160 / 256, 32 / 256]
-    numbers = [text for text in figure.findobj(Text) if text.get_text() in ("27", "43", "59")]
+    axes = _figure(SPECTRUM, collect(googlenet)).axes[1]
+    assert [bar.get_width() for bar in _rows(axes)["inception3a"]] == [64 / 256, 160 / 256, 32 / 256]
+    numbers = [text for text in axes.texts if text.get_position()[1] == 0]
+    assert [text.get_text() for text in numbers] == ["27", "43", "59"]
     assert [text.get_text() for text in numbers if text.get_weight() == "bold"] == ["43"]
-    assert "43 px" in _texts(figure)
+    assert all(text.get_position()[0] > 1 for text in axes.texts), "colour says the field within a bar"
+
+
+def test_channels_are_told_from_paths(googlenet: Any) -> None:
+    contents = collect(googlenet)
+    sentence = (
+        "A channel counts with the widest of the paths that lead to it: 587 to 715 pixels in inception5b, "
+        "where single paths see 75 to 715."
+    )
+    assert MODEL_PLOTS[SPECTRUM].caption(contents).endswith(sentence)
+    assert sentence in " ".join(_texts(_figure(SPECTRUM, contents)))
+    same = net(
+        [layer("m", "a", 9, fields=field(3, 3))],
+        resolution=fit(8, 8),
+        mixing=[("m", axis, {3: 4, 5: 4}) for axis in (0, 1)],
+    )
+    assert "single paths" not in MODEL_PLOTS[SPECTRUM].caption(same)
 
 
 def test_fields_that_no_channel_carries_are_not_drawn() -> None:
@@ -213,6 +312,9 @@ def test_modules_left_out_are_counted() -> None:
     figure = _figure(SPECTRUM, WEIRD["many fields"]())
     assert len(_rows(figure.axes[1])) == 60
     assert any(text.startswith("2 modules") for text in _texts(figure))
+    slide = _figure(SPECTRUM, WEIRD["many fields"](), SLIDE)
+    rows = len(_rows(slide.axes[1]))
+    assert any(text.startswith(f"{62 - rows} modules") for text in _texts(slide))
 
 
 # ------------------------------------------------------------------------------ effective field
@@ -273,11 +375,35 @@ def test_the_caption_gives_every_share() -> None:
     assert "99 % of the gradient in 280 pixels (88 %)" in text
 
 
-@pytest.mark.parametrize("shape", [(20, 30), (300, 12), (12, 300), (2000, 2000)])
-def test_inputs_of_any_shape(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("shape", [(1, 1), (20, 30), (300, 12), (12, 300), (2000, 2000)])
+def test_inputs_of_any_shape(shape: tuple[int, int], size: PlotSize) -> None:
     field = ((0, shape[0] - 1), (0, shape[1] - 1))
     areas = {0.5: 10, 0.95: 100, 0.99: shape[0] * shape[1]}
-    check_layout(_effective_figure(_effective(shape, field, areas)))
+    with plot_style():
+        check_layout(EFFECTIVE_PLOT.draw(_effective(shape, field, areas), size))
+
+
+def test_the_axes_are_in_pixels() -> None:
+    figure = _effective_figure(_effective(field=((-10, 39), (-5, 34))))
+    for axes in figure.axes[:2]:
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("Column in pixels", "Row in pixels")
+        (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        assert all(low <= tick <= high for tick in axes.get_xticks())
+        assert all(top <= tick <= bottom for tick in axes.get_yticks())
+        assert len(axes.get_xticks()) > 2
+        assert len(axes.get_yticks()) > 2
+
+
+def test_the_scale_of_the_colours_is_said() -> None:
+    figure = _effective_figure(_effective())
+    (bar,) = [axes for axes in figure.axes if "10 %" in [t.get_text() for t in axes.get_xticklabels()]]
+    (image,) = bar.images
+    colours = image.norm(image.get_array()[0])
+    for tick, label in zip(bar.get_xticks(), bar.get_xticklabels(), strict=True):
+        share = float(label.get_text().removesuffix(" %")) / 100
+        assert colours[round(tick)] == pytest.approx(share**0.5, abs=0.01)
+    assert any("square-root scale" in text for text in _texts(figure))
 
 
 def test_the_same_bytes_every_time() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
+from inception_lab.report.plots.canvas import Box, Canvas, new_canvas, room_below
 from inception_lab.report.plots.fitting import headline, text_width
-from inception_lab.report.plots.style import MARGIN, MUTED, PARAMS
-from inception_lab.report.plots.wording import share_text
+from inception_lab.report.plots.style import MARGIN, MUTED, PARAMS, SMALL
+from inception_lab.report.plots.wording import round_steps, share_text
 from inception_lab.report.sizes import PAGE, PlotSize
 
 Extent = tuple[tuple[int, int], tuple[int, int]]
@@ -25,7 +26,8 @@ Extent = tuple[tuple[int, int], tuple[int, int]]
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#9db8cf", "#2f6690", "#10233a"])
 AREAS, REST = ("#10233a", "#2f6690", "#9db8cf"), "#f4f4f4"
 """Colours of the areas, the one that holds least first, and of what lies in none."""
-_TOP, _TALLEST, _GAP = 0.45, 4.6, 0.55
+_TOP, _BELOW, _TALLEST, _TICKS, _GAP, _NARROW = 0.45, 1.35, 4.6, 0.5, 0.2, 6
+_SHARES = (0, 1, 10, 50, 100)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,21 +85,27 @@ def _title(effective: Effective) -> str:
 
 
 def draw(effective: Effective, size: PlotSize = PAGE) -> Figure:
-    """Two panels of the input: the gradient, and the areas that hold shares of it."""
+    """Two panels of the input: the gradient, and the areas that hold shares of it; in a column, one above."""
     top, bottom, left, right = _view(effective)
-    room = (size.width - 2 * MARGIN - 0.3 - _GAP) / 2
+    across = 1 if size.width < _NARROW else 2
+    room = (size.width - 2 * MARGIN + _GAP) / across - _TICKS - _GAP
+    heading = _title(effective), _subtitle(effective)
+    tallest = min(room_below(size, *heading) - _TOP - _BELOW, _TALLEST if across > 1 else _TALLEST / 2)
     # inches a pixel, the same along both axes
-    scale = min(room / (right - left), _TALLEST / (bottom - top))
+    scale = min(room / (right - left), tallest / (bottom - top))
     width, height = scale * (right - left), scale * (bottom - top)
-    canvas = new_canvas(size, _title(effective), _subtitle(effective), _TOP + height + 0.75)
-    headings = ("Mean absolute gradient", "The fewest pixels that hold a share of it")
-    for number, (paint, heading) in enumerate(zip((_draw_heat, _draw_areas), headings, strict=True)):
-        at = MARGIN + 0.3 + number * (room + _GAP)
-        axes = canvas.axes(Box(at, _TOP, width, height))
-        canvas.text(at, _TOP - 0.1, heading, weight="bold")
-        paint(axes, effective)
+    pitch = _TOP + height + _BELOW
+    canvas = new_canvas(size, *heading, pitch * (2 // across))
+    places = [
+        (MARGIN + _TICKS + n % across * (room + _TICKS + _GAP), n // across * pitch + _TOP) for n in (0, 1)
+    ]
+    for (at, below), draw_panel in zip(places, (_draw_heat, _draw_areas), strict=True):
+        box = Box(at, below, width, height)
+        axes = canvas.axes(box)
+        draw_panel(axes, effective)
         _draw_frame(axes, effective, scale)
-    _draw_keys(canvas, effective, room, _TOP + height + 0.45)
+    _draw_heat_key(canvas, places[0], height)
+    _draw_area_key(canvas, effective, places[1], height)
     return canvas.figure
 
 
@@ -152,37 +160,51 @@ def _draw_frame(axes: Axes, effective: Effective, scale: float) -> None:
     upper, lower, first, last = _view(effective)
     axes.set_xlim(first, last)
     axes.set_ylim(lower, upper)
-    axes.set_xticks(_ticks(columns, columns * scale))
-    axes.set_yticks(_ticks(rows, rows * scale))
+    axes.set_xticks(_ticks(first, last, (last - first) * scale))
+    axes.set_yticks(_ticks(upper, lower, (lower - upper) * scale))
+    axes.tick_params(length=3, width=0.6)
+    axes.set_xlabel("Column in pixels", color=MUTED, size=SMALL)
+    if (lower - upper) * scale > 1:  # as long as the name of the axis
+        axes.set_ylabel("Row in pixels", color=MUTED, size=SMALL)
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
-def _ticks(size: int, inches: float) -> list[int]:
-    """The edges of the input and its middle, as far as there is room."""
-    return [0, size // 2, size] if inches > 0.9 else [0, size] if inches > 0.4 else [size]
+def _ticks(low: int, high: int, inches: float) -> list[float]:
+    """Round pixels from `low` to `high`, as many as there is room for."""
+    if inches < 0.5:
+        return [0]
+    step = round_steps(high - low, max(int(inches / 0.5), 2))[1]
+    return [step * number for number in range(ceil(low / step), floor(high / step) + 1)]
 
 
-def _draw_keys(canvas: Canvas, effective: Effective, room: float, top: float) -> None:
-    """The meaning of the colours, below each panel."""
-    left, right = MARGIN + 0.3, MARGIN + 0.3 + room + _GAP
-    _draw_colour_bar(canvas, left, top)
-    canvas.text(left + 2.95, top, "—", color=PARAMS, weight="bold")
-    canvas.text(left + 3.15, top, "theoretical field")
-    x = right
-    for (share, pixels), colour in zip(sorted(effective.areas.items()), AREAS, strict=False):
-        text = f"{share_text(share, 1)}: {pixels:,} px"
-        canvas.key(x, top, [(text, colour)])
-        x += 0.16 + text_width(text) + 0.2
-
-
-def _draw_colour_bar(canvas: Canvas, left: float, top: float) -> None:
-    axes = canvas.axes(Box(left, top - 0.11, 1.6, 0.12))
+def _draw_heat_key(canvas: Canvas, place: tuple[float, float], height: float) -> None:
+    """The heading, the scale of the gradient's colours, and the frames of field and input."""
+    left, top = place
+    canvas.text(left, top - 0.1, "Mean absolute gradient", weight="bold")
+    below = top + height + 0.7
+    text = "% of the largest, square-root scale"
+    canvas.text(left, below, text)
+    axes = canvas.axes(Box(left, below + 0.08, text_width(text), 0.12))
     # squares, of which the norm takes the root again: the bar runs evenly through the colours
     axes.imshow(np.linspace(0, 1, 256)[None] ** 2, cmap=HEAT, norm=PowerNorm(0.5, 0, 1), aspect="auto")
-    for spine in axes.spines.values():
-        spine.set_visible(False)
     axes.set_yticks([])
-    axes.set_xticks([255 * share**0.5 for share in (0, 0.1, 0.5, 1)], ["0", "10 %", "50 %", "100 %"])
+    axes.set_xticks([255 * (share / 100) ** 0.5 for share in _SHARES], [f"{share} %" for share in _SHARES])
     axes.tick_params("x", pad=2)
-    canvas.text(left + 1.7, top, "of the largest")
+    for name in ("left", "right", "top", "bottom"):
+        axes.spines[name].set(visible=True, color=MUTED, linewidth=0.5)
+    at = left
+    for label, colour in (("theoretical field", PARAMS), ("input", MUTED)):
+        canvas.text(at, below + 0.55, "□", color=colour, weight="bold")
+        canvas.text(at + 0.17, below + 0.55, label)
+        at += 0.17 + text_width(label) + 0.25
+
+
+def _draw_area_key(canvas: Canvas, effective: Effective, place: tuple[float, float], height: float) -> None:
+    """The heading, and the pixels of each area, a line each."""
+    left, top = place
+    canvas.text(left, top - 0.1, "The fewest pixels that hold a share of it", weight="bold")
+    sizes = sorted(effective.areas.items())
+    for line, ((share, pixels), colour) in enumerate(zip(sizes, AREAS, strict=False)):
+        text = f"{share_text(share, 1)} of the gradient: {pixels:,} pixels"
+        canvas.key(left, top + height + 0.7 + 0.2 * line, [(text, colour)])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby, pairwise
+from itertools import accumulate, groupby
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,8 +13,8 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 
 from inception_lab.report.contents import ReportContents
-from inception_lab.report.plots.canvas import Box, Canvas, new_canvas
-from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width
+from inception_lab.report.plots.canvas import Box, Canvas, new_canvas, room_below
+from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width, wrap
 from inception_lab.report.plots.style import INK, MARGIN, MUTED, SMALL, TEXT
 from inception_lab.report.plots.wording import alike, context_line, outermost, ratio_text, round_decades
 from inception_lab.report.sizes import PAGE, PlotSize
@@ -26,6 +26,8 @@ COLOURS = LinearSegmentedColormap.from_list(
     "fields", ["#f7e9a0", "#b5d99c", "#66bfa8", "#3f9fb5", "#3a7ab5", "#41529f", "#37246e"]
 )
 _PITCH, _BAR, _TOP = 0.25, 0.76, 0.78
+_GAP = 0.2
+_WEIGHTS = {"from": "normal", "median": "bold", "to": "normal"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,22 @@ def caption(contents: ReportContents) -> str:
         f"({ratio_text(bar.spread)}), {bar.median:,} the median"
         for bar in ends
     ]
-    return f"Channels of one module see different fields: {'; '.join(texts)}."
+    return f"Channels of one module see different fields: {'; '.join(texts)}.{_path_text(contents)}"
+
+
+def _path_text(contents: ReportContents) -> str:
+    """The fields of channels beside those of paths, in the last module; empty where they are the same."""
+    last = bars_of(contents, 0)[-1]
+    rows = [
+        row for row in rows_of(contents.field_ranges) if row["axis"] == 0 and row["module"] == last.module
+    ]
+    low, high, shortest = last.channels[0][0], last.channels[-1][0], rows[0]["smallest"]
+    if shortest == low:
+        return ""
+    return (
+        f" A channel counts with the widest of the paths that lead to it: {low:,} to {high:,} pixels in "
+        f"{last.module}, where single paths see {shortest:,} to {rows[0]['largest']:,}."
+    )
 
 
 def _title(contents: ReportContents) -> str:
@@ -103,33 +120,53 @@ def _title(contents: ReportContents) -> str:
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """A row per module, stacked by field; a panel for each group of axes that see the same."""
     panels = alike([tuple(bars_of(contents, axis)) for axis in _axes(contents)])
-    rows = {axis: _furthest_apart(bars_of(contents, axis)) for _, axis in panels}
+    heading = _title(contents), f"Share of channels by receptive field · {context_line(contents.record)}"
+    most = _most_rows(size, heading)
+    rows = {axis: _furthest_apart(bars_of(contents, axis), most) for _, axis in panels}
     count = max(map(len, rows.values()))
-    height = _PITCH * count + 0.1
-    subtitle = f"Share of channels by receptive field, the median in bold · {context_line(contents.record)}"
-    others = max(len(bars_of(contents, 0)) - MOST_ROWS, 0)
-    canvas = new_canvas(size, _title(contents), subtitle, _TOP + height + 0.35 + 0.2 * (others > 0))
+    height, notes = _PITCH * count + 0.1, _notes(contents, size, most)
+    canvas = new_canvas(size, *heading, _TOP + height + 0.35 + 0.2 * len(notes))
     norm = _norm(contents)
     _draw_colour_bar(canvas, norm)
-    labels = distinct([bar.module for bar in rows[0]], 2.2)
+    labels = distinct([bar.module for bar in rows[0]], min(2.2, size.width / 4))
     left = MARGIN + max(map(text_width, labels)) + 0.12
-    width = (size.width - left - MARGIN) / len(panels)
+    pitch = (size.width - left - MARGIN + _GAP) / len(panels)
+    columns = _columns(pitch)
     for number, (name, axis) in enumerate(panels):
-        # behind the bars each panel keeps room for the median in pixels
-        box = Box(left + number * width, _TOP, width - 0.85, height)
+        # behind the bars each panel keeps room for its columns of pixels
+        box = Box(left + number * pitch, _TOP, pitch - _GAP - max(columns.values()), height)
         axes = canvas.axes(box)
-        _draw_bars(axes, rows[axis], norm, box.width)
-        _scale(axes, labels if number == 0 else [""] * count)
-        _draw_headings(canvas, box, name if len(panels) > 1 else "share of channels")
-    if others:
-        note = f"{others} modules whose channels differ less are left out"
-        canvas.text(left, _TOP + height + 0.42, note, color=MUTED, size=SMALL)
+        _draw_bars(axes, rows[axis], norm)
+        _scale(axes, labels if number == 0 else [""] * count, box.width)
+        _write_numbers(axes, rows[axis], columns, box.width)
+        _draw_headings(canvas, box, name if len(panels) > 1 else "share of channels", columns)
+    for line, note in enumerate(notes):
+        canvas.text(MARGIN, _TOP + height + 0.42 + 0.2 * line, note, color=MUTED, size=SMALL)
     return canvas.figure
 
 
-def _furthest_apart(bars: Sequence[Bar]) -> list[Bar]:
+def _most_rows(size: PlotSize, heading: tuple[str, str]) -> int:
+    """The most rows that a plot has: fewer on a slide, where two lines stand below them."""
+    room = room_below(size, *heading) - _TOP - 0.85
+    return max(int(room / _PITCH), 1) if size.is_slide else MOST_ROWS
+
+
+def _columns(pitch: float) -> Mapping[str, float]:
+    """The columns of numbers behind a panel, and their right ends in inches from its bars."""
+    return {"from": 0.5, "median": 1.1, "to": 1.6} if pitch > 3 else {"median": 0.6}
+
+
+def _notes(contents: ReportContents, size: PlotSize, most: int) -> list[str]:
+    """The lines below the plot."""
+    others = len(bars_of(contents, 0)) - most
+    s, differ = ("s", "differ") if others > 1 else ("", "differ")
+    left_out = [f"{others} module{s} whose channels {differ} less left out"] if others > 0 else []
+    return wrap(" ".join([*left_out, _path_text(contents)]), size.width - 2 * MARGIN, SMALL)
+
+
+def _furthest_apart(bars: Sequence[Bar], most: int) -> list[Bar]:
     """The modules whose fields are furthest apart, in order of execution."""
-    furthest = sorted(bars, key=lambda bar: -bar.spread)[:MOST_ROWS]
+    furthest = sorted(bars, key=lambda bar: -bar.spread)[:most]
     return [bar for bar in bars if bar in furthest]
 
 
@@ -144,7 +181,7 @@ def _draw_colour_bar(canvas: Canvas, norm: LogNorm) -> None:
     text = "Field in pixels (log)"
     canvas.text(MARGIN, 0.3, text, weight="bold")
     at = MARGIN + text_width(text, weight="bold") + 0.15
-    axes = canvas.axes(Box(at, 0.19, 3.2, 0.12))
+    axes = canvas.axes(Box(at, 0.19, min(3.2, canvas.size.width - at - 0.4), 0.12))
     bar = canvas.figure.colorbar(ScalarMappable(norm, COLOURS), cax=axes, orientation="horizontal")
     bar.outline.set_visible(False)
     steps = round_decades(norm.vmin or 1, norm.vmax or 1)
@@ -153,40 +190,37 @@ def _draw_colour_bar(canvas: Canvas, norm: LogNorm) -> None:
     axes.tick_params("x", pad=2)
 
 
-def _draw_headings(canvas: Canvas, box: Box, name: str) -> None:
+def _draw_headings(canvas: Canvas, box: Box, name: str, columns: Mapping[str, float]) -> None:
+    """The name of the panel, and those of the columns of numbers behind it."""
     short = shorten(name.capitalize(), box.width - 0.15)
     canvas.text(box.left, box.top - 0.08, short, weight="bold")
-    canvas.text(box.left + box.width + 0.06, box.top - 0.08, "Median", weight="bold")
+    for heading, right in columns.items():
+        style: dict[str, Any] = {"weight": _WEIGHTS[heading], "ha": "right"}
+        canvas.text(box.left + box.width + right, box.top - 0.08, heading.capitalize(), **style)
 
 
-def _draw_bars(axes: Axes, bars: Sequence[Bar], norm: LogNorm, width: float) -> None:
+def _draw_bars(axes: Axes, bars: Sequence[Bar], norm: LogNorm) -> None:
+    """Shares of channels, in the colours of their fields."""
     for row, bar in enumerate(bars):
-        starts = [0.0, *accumulate(bar.shares)]
-        colours = [COLOURS(norm(field)) for field, _ in bar.channels]
-        rows = [row] * len(colours)
-        axes.barh(rows, bar.shares, _BAR, starts[:-1], color=colours, edgecolor="white", lw=0.5)
-        for (field, _), (start, end), colour in zip(bar.channels, pairwise(starts), colours, strict=True):
-            weight = "bold" if field == bar.median else "normal"
-            # only fields that fit into their part of the bar are written
-            if text_width(f"{field:,}", SMALL, weight) + 0.08 <= (end - start) * width:
-                ink = INK if _is_light(colour) else "white"
-                style: dict[str, Any] = {"color": ink, "size": SMALL, "weight": weight}
-                middle = (start + end) / 2
-                axes.text(middle, row, f"{field:,}", ha="center", va="center_baseline", **style)
-        axes.annotate(
-            f"{bar.median:,} px", (1, row), (5, 0), textcoords="offset points", va="center_baseline"
-        )
+        starts = [0.0, *accumulate(bar.shares)][:-1]
+        style: dict[str, Any] = {"color": [COLOURS(norm(field)) for field, _ in bar.channels]}
+        axes.barh([row] * len(starts), bar.shares, _BAR, starts, edgecolor="white", lw=0.5, **style)
 
 
-def _is_light(colour: Sequence[float]) -> bool:
-    red, green, blue = colour[:3]
-    return 0.3 * red + 0.59 * green + 0.11 * blue > 0.5
+def _write_numbers(axes: Axes, bars: Sequence[Bar], columns: Mapping[str, float], width: float) -> None:
+    """The smallest, the median and the largest field of each module, as far as there are columns."""
+    for row, bar in enumerate(bars):
+        numbers = {"from": bar.channels[0][0], "median": bar.median, "to": bar.channels[-1][0]}
+        for heading, right in columns.items():
+            style: dict[str, Any] = {"weight": _WEIGHTS[heading], "ha": "right", "va": "center_baseline"}
+            axes.text(1 + right / width, row, f"{numbers[heading]:,}", **style)
 
 
-def _scale(axes: Axes, labels: Sequence[str]) -> None:
+def _scale(axes: Axes, labels: Sequence[str], width: float) -> None:
     """Shares along the panel, with a line at half; the rows go down from the first module."""
     axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+    shares = (0, 25, 50, 75, 100) if width > 1.8 else (0, 50, 100) if width > 0.9 else (0, 100)
+    axes.set_xticks([share / 100 for share in shares], [f"{share} %" if share else "0" for share in shares])
     axes.axvline(0.5, color=INK, lw=1.2, zorder=0.5)
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5 + 0.1, -0.5 - 0.1)
