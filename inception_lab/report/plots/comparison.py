@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record
-from inception_lab.report.plots.canvas import Box, new_canvas
-from inception_lab.report.plots.fitting import distinct, headline, text_width
-from inception_lab.report.plots.style import INK, MARGIN, MUTED, TEXT
+from inception_lab.report.plots.canvas import Box, new_canvas, room_below
+from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width
+from inception_lab.report.plots.rows import most_rows, row_pitch
+from inception_lab.report.plots.style import INK, MARGIN, MUTED, SMALL, TEXT
 from inception_lab.report.plots.wording import leader, ratio_text
 from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.tables import PUBLISHED, model_labels
@@ -21,7 +23,9 @@ METRICS_SHOWN = (
     "macs", "training_macs", "params", "other_flops", "peak_bytes", "train_peak_bytes", "weighted_layers"
 )  # fmt: skip
 BEST, OTHER = "#2f6690", "#9db8cf"
-_PITCH, _BAR, _VALUE = 0.25, 0.68, 0.62
+_BAR, _VALUE, _TOP, _NARROWEST = 0.68, 0.62, 0.5, 0.98
+_FIRST = ("macs", "params", "peak_bytes", "train_peak_bytes", PUBLISHED, "training_macs", "other_flops")
+_NOTE: dict[str, Any] = {"color": MUTED, "size": SMALL}
 
 
 def common_metrics(records: Sequence[Record]) -> list[str]:
@@ -72,21 +76,40 @@ def _title(records: Sequence[Record]) -> str:
 
 def draw(records: Sequence[Record], size: PlotSize = PAGE) -> Figure:
     """A row per model, the dearest first, and a panel per metric; the best of each is dark."""
-    models = by_cost(records)
-    metrics = common_metrics(records)
-    names = distinct(model_labels(models), 2.1)
-    rows = _PITCH * len(models)
-    canvas = new_canvas(size, _title(records), _subtitle(records), 0.55 + rows + 0.1)
+    heading = _title(records), _subtitle(records)
+    room = room_below(size, *heading) - _TOP - 0.35
+    models = by_cost(records)[: most_rows(room) if size.is_slide else None]
+    names = distinct(model_labels(models), min(2.1, size.width / 3.5))
     left = MARGIN + 0.1 + max(map(text_width, names))
+    metrics = _shown(common_metrics(records), int((size.width - MARGIN - left) / _NARROWEST))
+    note = _left_out(records, len(models), metrics)
+    rows = row_pitch(len(models), room) * len(models)
+    canvas = new_canvas(size, *heading, _TOP + rows + 0.1 + 0.25 * bool(note))
     pitch = (size.width - MARGIN - left) / len(metrics)
     for number, metric in enumerate(metrics):
         at = left + number * pitch
         # behind its longest bar each panel keeps room for the bar's value
-        axes = canvas.axes(Box(at, 0.5, pitch - _VALUE - 0.12, rows))
-        canvas.text(at, 0.4, METRICS[metric].label, weight="bold")
-        _draw_bars(axes, [_value(model, metric) for model in models], metric)
+        axes = canvas.axes(Box(at, _TOP, pitch - _VALUE - 0.12, rows))
+        canvas.text(at, _TOP - 0.1, METRICS[metric].label, weight="bold")
+        values = [_value(model, metric) for model in models]
+        _draw_bars(axes, values, metric, _best(records, metric))
         axes.set_yticks(range(len(names)), names if number == 0 else [""] * len(names))
+    canvas.text(MARGIN, _TOP + rows + 0.25, shorten(note, size.width - 2 * MARGIN, SMALL), **_NOTE)
     return canvas.figure
+
+
+def _shown(metrics: Sequence[str], most: int) -> list[str]:
+    """The metrics that there is room for: where not for all, those that people ask for first."""
+    first = sorted(metrics, key=lambda name: (*_FIRST, name).index(name))[: max(most, 1)]
+    return [name for name in metrics if name in first]
+
+
+def _left_out(records: Sequence[Record], models: int, metrics: Sequence[str]) -> str:
+    """The models and metrics that have no room, in one line; empty where all have."""
+    others = len(records) - models
+    names = [METRICS[name].label for name in common_metrics(records) if name not in metrics]
+    parts = [f"{others} cheaper model{'s' * (others > 1)}"] if others else []
+    return f"left out: {', '.join(parts + names)}" if parts + names else ""
 
 
 def _subtitle(records: Sequence[Record]) -> str:
@@ -102,11 +125,15 @@ def _subtitle(records: Sequence[Record]) -> str:
     return f"Models by {order} · {shape}, {' and '.join(modes)} · dark: the lowest{star}{warning}"
 
 
-def _draw_bars(axes: Axes, values: Sequence[float | None], metric: str) -> None:
+def _best(records: Sequence[Record], metric: str) -> float | None:
+    """The lowest value of all models, drawn or not; None where lower is not better, or all are the same."""
+    numbers = [value for record in records if (value := _value(record, metric)) is not None]
+    differ = METRICS[metric].better == "lower" and min(numbers) < max(numbers)
+    return min(numbers) if differ else None
+
+
+def _draw_bars(axes: Axes, values: Sequence[float | None], metric: str, best: float | None) -> None:
     """A bar per model; a model without a value has none."""
-    numbers = [value for value in values if value is not None]
-    lowest_is_best = METRICS[metric].better == "lower" and min(numbers) < max(numbers)
-    best = min(numbers) if lowest_is_best else None
     for row, value in enumerate(values):
         if value is None:
             continue
@@ -121,7 +148,7 @@ def _draw_bars(axes: Axes, values: Sequence[float | None], metric: str) -> None:
             size=TEXT,
             weight="bold" if is_best else "normal",
         )
-    axes.set_xlim(0, max(numbers) or 1)
+    axes.set_xlim(0, max(filter(None, values), default=1))
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xticks([])
     axes.tick_params("y", labelsize=TEXT, labelcolor=INK, pad=6)
