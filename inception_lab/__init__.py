@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from inception_lab.claims.recompute import confirm as confirm
     from inception_lab.comparison.side_by_side import Comparison as Comparison
     from inception_lab.comparison.side_by_side import compare as compare
+    from inception_lab.comparison.zoo import zoo_records as zoo_records
     from inception_lab.counters.comparison import Crosscheck as Crosscheck
     from inception_lab.counters.comparison import crosscheck as crosscheck
     from inception_lab.errors import InceptionLabError as InceptionLabError
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from inception_lab.models.weights import load_timm_state_dict as load_timm_state_dict
     from inception_lab.models.weights import load_torchvision_state_dict as load_torchvision_state_dict
     from inception_lab.record import Record as Record
+    from inception_lab.report.error_plot import plot_error_and_macs as plot_error_and_macs
     from inception_lab.report.write import write_comparison as write_comparison
     from inception_lab.report.write import write_report as write_report
     from inception_lab.tracing.tracer import trace as trace
@@ -142,6 +144,7 @@ _HOME = {
     "memory_timeline": "analyzers.memory.timeline",
     "module_costs": "analyzers.cost",
     "peak_memory": "analyzers.memory.peak",
+    "plot_error_and_macs": "report.error_plot",
     "projective_field": "analyzers.receptive_field.projective",
     "read_profile": "measure.profile.profile",
     "receptive_field": "analyzers.receptive_field.table",
@@ -165,6 +168,7 @@ _HOME = {
     "worksheet": "worksheets.traced",
     "write_comparison": "report.write",
     "write_report": "report.write",
+    "zoo_records": "comparison.zoo",
 }
 
 __all__ = ["__version__", *_HOME]

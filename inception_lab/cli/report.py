@@ -99,11 +99,11 @@ def _write_reports(
 
 
 def _write_comparison(reports: Sequence[ReportContents], folder: Path, size: str, bar: _ProgressBar) -> Path:
-    from inception_lab.loading.model import with_published_error
+    from inception_lab.loading.model import with_card_facts
     from inception_lab.report.write import write_comparison
 
     bar.begin(f"writing {folder}")
-    records = [with_published_error(contents.record) for contents in reports]
+    records = [with_card_facts(contents.record) for contents in reports]
     return write_comparison(records, folder, bar.describe, size)
 
 

@@ -242,10 +242,27 @@ def with_model_facts(record: Record, request: ModelRequest) -> Record:
     return record.with_context(**facts) if facts else record
 
 
-def with_published_error(record: Record) -> Record:
-    """Return a record with the error that its model's paper publishes, where its card has one."""
+def with_card_facts(record: Record) -> Record:
+    """Return a record with what the card of a model of the zoo tells: its family, and its published error.
+
+    Args:
+        record: Of the model. One without a card is returned as it is; one of another input than the card's
+            gets no error, as that was measured on the card's.
+
+    Example:
+        >>> context = {"model": "vgg16", "input_shapes": [[8, 3, 224, 224]]}
+        >>> facts = with_card_facts(Record(context, {}, (), (), ())).context
+        >>> facts["family"], facts["top5_error"], facts["error_evaluation"]
+        ('vgg', 8.1, 'dense evaluation')
+    """
     card = CARDS.get(record.context["model"])
-    return record.with_context(top5_error=card.top5_error) if card and card.top5_error else record
+    if card is None:
+        return record
+    facts: dict[str, Any] = {"family": card.family}
+    shapes = [tuple(shape[1:]) for shape in record.context["input_shapes"]]
+    if card.top5_error is not None and shapes == [card.input_size]:
+        facts |= {"top5_error": card.top5_error, "error_evaluation": card.error_evaluation}
+    return record.with_context(**facts)
 
 
 def _plain(value: Any) -> Any:

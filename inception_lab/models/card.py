@@ -98,6 +98,7 @@ class Card:
             are a reading of the paper and not the paper's.
         top1_error: Published error of the first guess on ImageNet's validation images, in percent.
         top5_error: Published error of the first five guesses, in percent.
+        error_evaluation: The way in which one net was evaluated: `one crop`, `ten crops`, `dense`.
         error_source: The table that publishes the errors, and the number of crops and nets.
 
     Example:
@@ -124,6 +125,7 @@ class Card:
     reconstructed: bool = False
     top1_error: float | None = None
     top5_error: float | None = None
+    error_evaluation: str = ""
     error_source: str = ""
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from inception_lab.report.tables import (
     columns_of,
     comparison_rows,
     field_status,
+    grouped,
     model_labels,
     readable_columns,
     rows_of,
@@ -93,7 +94,7 @@ def comparison_page(records: Sequence[Record], plots: Mapping[str, str], files: 
         .get_template("comparison.md.j2")
         .render(
             models=list(zip(labels, records, strict=True)),
-            table=render(rows, columns, "markdown"),
+            table=render(grouped(rows), columns, "markdown"),
             plots=plots,
             files=files,
         )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PUBLISHED = "top5_error"
 """Name under which the context of a record may hold a published error, which no trace can tell."""
+EVALUATION = "error_evaluation"
+"""Name under which it may hold the way in which that error was measured, such as one crop."""
 
 
 def layer_rows(record: Record) -> list[Row]:
@@ -65,6 +67,7 @@ def comparison_rows(records: Sequence[Record]) -> list[Row]:
     """A row per model: what was analysed, then all its totals, then its published error."""
     return [
         {
+            **({"family": record.context["family"]} if "family" in record.context else {}),
             "model": record.context["model"],
             "input_shapes": record.context["input_shapes"],
             "mode": record.context["mode"],
@@ -73,6 +76,22 @@ def comparison_rows(records: Sequence[Record]) -> list[Row]:
             **{name: value for name, value in record.context.items() if name == PUBLISHED},
         }
         for record in records
+    ]
+
+
+def grouped(rows: Sequence[Row], column: str = "family") -> list[Row]:
+    """Rows for people, those of one family together, whose name stands in the first of them alone.
+
+    Example:
+        >>> [row["family"] for row in grouped([{"family": "a"}, {"family": "b"}, {"family": "a"}])]
+        ['a', '', 'b']
+    """
+    names = [row.get(column) for row in rows]
+    together = sorted(rows, key=lambda row: names.index(row.get(column)))
+    before = [None, *(row.get(column) for row in together)]
+    return [
+        {**row, column: ""} if column in row and row[column] == last else row
+        for row, last in zip(together, before, strict=False)
     ]
 
 

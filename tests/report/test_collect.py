@@ -14,7 +14,7 @@ from support.typed import typed
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
-from inception_lab.loading.model import with_published_error
+from inception_lab.loading.model import with_card_facts
 from inception_lab.report.collect import collect
 
 
@@ -39,12 +39,10 @@ def test_python_writes_what_the_command_writes(
 
 
 def test_python_compares_what_the_command_compares(
-    googlenet: il.Trace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nin = il.trace(il.create_model("nin", device="meta"), (1, 3, 224, 224), name="nin")
-    records = [il.summarise(trace) for trace in (googlenet, nin)]
-    page = il.write_comparison(records, tmp_path / "python")
-    typed(capsys, "report", "googlenet_3x3", "nin", "-o", str(tmp_path / "command"))
+    page = il.write_comparison(il.zoo_records(["googlenet", "nin"]), tmp_path / "python")
+    typed(capsys, "report", "googlenet", "nin", "-o", str(tmp_path / "command"))
     assert page == tmp_path / "python" / "README.md"
     assert _bytes(page.parent) == _bytes(tmp_path / "command" / "comparison")
 
@@ -77,7 +75,7 @@ def test_a_page_says_both_what_is_local_and_what_is_not(tmp_path: Path) -> None:
     seen = "on local paths, 31 at stride 8, and everything through stages.0.2 and stages.1.2"
     assert f"Its centre unit sees 27 % of the input {seen}." in page
     # the stem and the four convolutions; the second stage's stand behind a gate
-    assert "2 of 5 also see everything, through stages.0.2." in page
+    assert "2 of 5 also see a whole axis, through stages.0.2." in page
     record = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert record["axes"] == [2, 3]
     rows = {row["layer"]: row for row in record["layers"]}
@@ -95,9 +93,17 @@ def test_a_folder_of_something_else_is_refused(googlenet: il.Trace, tmp_path: Pa
 def test_a_comparison_shows_the_errors_that_papers_publish(tmp_path: Path) -> None:
     nets = {name: il.create_model(name, device="meta") for name in ("googlenet", "nin")}
     traces = [il.trace(net, (1, 3, 224, 224), name=name) for name, net in nets.items()]
-    records = [with_published_error(il.summarise(trace)) for trace in traces]
+    records = [with_card_facts(il.summarise(trace)) for trace in traces]
     page = il.write_comparison(records, tmp_path / "both")
     with (page.parent / "comparison.csv").open(newline="") as file:
         errors = {row["model"]: row["top5_error"] for row in csv.DictReader(file)}
     # 1409.4842 Table 3, one net and one crop; 1312.4400 has no table of ImageNet
     assert errors == {"googlenet": "10.07", "nin": ""}
+
+
+def test_another_input_has_no_published_error() -> None:
+    net = il.create_model("googlenet", device="meta")
+    facts = with_card_facts(il.summarise(il.trace(net, (1, 3, 64, 64), name="googlenet"))).context
+    assert (facts["family"], facts.get("top5_error")) == ("googlenet", None)
+    plain = il.summarise(il.trace(net, (1, 3, 64, 64), name="googlenet(num_classes=10)"))
+    assert with_card_facts(plain) is plain

@@ -10,6 +10,7 @@ import matplotlib
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
@@ -21,10 +22,11 @@ from inception_lab.metrics import format_quantity
 from inception_lab.record import Record
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS
+from inception_lab.report.plots.comparison import BEST
 from inception_lab.report.plots.fitting import distinct, shorten, text_width
 from inception_lab.report.plots.style import plot_style
 from inception_lab.report.plots.wording import TIMES
-from inception_lab.report.sizes import PAGE, SIZES, PlotSize
+from inception_lab.report.sizes import PAGE, PAPER, SIZES, SLIDE, PlotSize
 
 FITTED = ("cost_by_module", "reduction_saving", "saving_by_level")
 """Plots that are laid out for every size."""
@@ -117,10 +119,24 @@ def test_light_branches_share_a_colour() -> None:
 
 
 def test_layers_along_depth_are_the_records(contents: ReportContents) -> None:
-    sums, macs, params = _figure("cost_along_depth", contents).axes
+    sums, macs, params, _ = _figure("cost_along_depth", contents).axes
     assert _heights(macs) == [row["macs"] for row in contents.record.layers]
     assert _heights(params) == [row["params"] for row in contents.record.layers]
     assert {tuple(line.get_ydata())[-1] for line in sums.lines if len(line.get_ydata()) > 2} == {1.0}
+
+
+def test_curves_that_run_together_are_both_seen() -> None:
+    (sums, *_) = _figure(
+        "cost_along_depth", net([layer(f"m{n}", macs=640, params=10) for n in range(9)])
+    ).axes
+    macs, params = [line for line in sums.lines if len(line.get_ydata()) > 2]
+    assert list(macs.get_ydata()) == list(params.get_ydata())
+    assert macs.get_linewidth() > 1.5 * params.get_linewidth()
+    assert macs.get_zorder() <= params.get_zorder()
+    assert (macs.is_dashed(), params.is_dashed()) == (False, True)
+    marks = {line.get_marker(): line.get_markersize() for line in sums.lines if len(line.get_ydata()) == 1}
+    assert marks["o"] > marks["D"]
+    assert {"MACs", "Parameters"} <= {text.get_text() for text in sums.texts}
 
 
 def _heights(axes: Axes) -> list[float]:
@@ -227,10 +243,35 @@ def test_captions_do_not_repeat_a_part_of_their_title(contents: ReportContents, 
     assert not any(run in caption for run in runs)
 
 
-@pytest.mark.parametrize("number", [1, 6, 25])
-def test_any_number_of_models_can_be_drawn(number: int) -> None:
+ALONG_DEPTH = ("cost_along_depth", "field_along_depth", "field_spectrum", "memory_timeline")
+
+
+@pytest.mark.parametrize("size", [PAPER, SLIDE], ids=["paper", "slide"])
+def test_any_net_fits_a_column_and_a_slide(weird: ReportContents, size: PlotSize) -> None:
+    for name in ALONG_DEPTH:
+        if MODEL_PLOTS[name].has_content(weird):
+            check_layout(_figure(name, weird, size))
+
+
+def test_the_lowest_of_all_models_is_dark_where_some_are_left_out() -> None:
+    records = [net([layer("m", macs=64 * n, params=100 - n)], f"net{n}").record for n in range(1, 31)]
     with plot_style():
-        check_layout(COMPARISON_PLOTS["comparison"].draw(_records(number), PAGE))
+        macs, params, *_ = COMPARISON_PLOTS["comparison"].draw(records, SLIDE).axes
+    dark = [[bar.get_width() for bar in axes.patches if to_hex(bar.get_facecolor()) == BEST]
+            for axes in (macs, params)]  # fmt: skip
+    assert dark == [[], [70]]
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("number", [1, 6, 25])
+def test_any_number_of_models_can_be_drawn(number: int, size: PlotSize) -> None:
+    with plot_style():
+        figure = COMPARISON_PLOTS["comparison"].draw(_records(number), size)
+    check_layout(figure)
+    notes = [text for text in _texts(figure) if text.startswith("left out: ")]
+    models, metrics = len(figure.axes[0].patches), len(figure.axes)
+    assert bool(notes) == (models < number or metrics < 4)
+    assert models == number or f"{number - models} cheaper model" in notes[0]
 
 
 def test_partial_results_are_said_in_every_plot() -> None:

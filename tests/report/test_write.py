@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -169,7 +170,7 @@ def test_a_comparison_has_a_row_and_a_record_per_model(tmp_path: Path) -> None:
     for row, model, record in zip(rows, comparison["models"], records, strict=True):
         assert row["model"] == model["model"] == record.context["model"]
         assert {name: int(row[name]) for name in record.totals} == record.totals == model["totals"]
-    plots = {f"{name}.{kind}" for name in COMPARISON_PLOTS for kind in PAGE.kinds}
+    plots = {f"comparison.{kind}" for kind in PAGE.kinds}
     assert set(_bytes(tmp_path / "all")) == {"comparison.csv", "comparison.json", "README.md", *plots}
 
 
@@ -311,3 +312,20 @@ def test_the_spectrum_is_a_table(report: Path, contents: ReportContents) -> None
     assert [list(row) for row in rows[:1]] == [["module", "axis", "field", "channels", "paths"]]
     assert [int(row["field"]) for row in rows] == list(contents.spectrum["field"])
     assert [int(row["channels"]) for row in rows] == list(contents.spectrum["channels"])
+
+
+def test_a_page_of_several_models_has_their_families_together(tmp_path: Path) -> None:
+    families = {"a1": "a", "b1": "b", "a2": "a"}
+    records = [net(inception(1), name, family=family).record for name, family in families.items()]
+    page = write_comparison(records, tmp_path / "all").read_text()
+    rows = [line.split(" | ")[:2] for line in page.splitlines() if line.startswith("| ")]
+    assert rows[2:5] == [["| a", "a1"], ["| ", "a2"], ["| b", "b1"]]
+
+
+def test_errors_against_macs_stand_on_the_page(tmp_path: Path) -> None:
+    facts = {"error_evaluation": "one crop"}
+    plain = [net(inception(n), f"m{n}", top5_error=9.0 - n, **facts).record for n in (1, 2)]
+    records = [replace(record, totals=record.totals | {"peak_bytes": 2**20}) for record in plain]
+    page = write_comparison(records, tmp_path / "all").read_text()
+    assert "](error_and_macs.svg)" in page
+    assert "a lower error than these: m1, m2." in page

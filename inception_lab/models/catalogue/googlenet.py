@@ -54,6 +54,7 @@ CARDS = (
         notes="Biases, LRN and 5x5 branches, as in the paper; its stem is one dense 7x7.",
         variants=(_with_heads(params=13_378_280, macs=1_582_671_872),),
         top5_error=10.07,
+        error_evaluation="one crop",
         error_source="1409.4842 Table 3: one net, one crop",
     ),
     _googlenet(

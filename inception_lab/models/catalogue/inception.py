@@ -54,6 +54,7 @@ CARDS: tuple[Card, ...] = (
         "speaks of 13.6 M parameters.",
         top1_error=25.2,
         top5_error=7.8,
+        error_evaluation="one crop",
         error_source="1512.00567 Table 3, one crop and one net",
     ),
     _rethought(
@@ -69,6 +70,7 @@ CARDS: tuple[Card, ...] = (
         reconstructed=True,
         top1_error=21.6,
         top5_error=5.8,
+        error_evaluation="one crop",
         error_source="1512.00567 Table 3, Inception-v2 with factorized 7x7, one crop and one net; the "
         "paper's network, not this reconstruction",
     ),
@@ -88,6 +90,7 @@ CARDS: tuple[Card, ...] = (
         "norm has eps 1e-3, average pools count their padding. Table 3 gives 4.8 billion operations.",
         top1_error=21.2,
         top5_error=5.6,
+        error_evaluation="one crop",
         error_source="1512.00567 Table 3, Inception-v2 with BN-auxiliary, one crop and one net",
     ),
 )

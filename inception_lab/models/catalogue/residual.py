@@ -27,6 +27,7 @@ _szegedy_2016 = partial(
     input_size=(3, 299, 299),
     smallest_input=75,
     options=MappingProxyType(_OPTIONS),
+    error_evaluation="one crop",
     error_source="1602.07261 Table 2, one crop and one net, on the non-blacklisted validation images",
 )
 
@@ -93,6 +94,7 @@ CARDS = (
         "release pads even grids at the end alone and has 1e-3.",
         top1_error=21.0,
         top5_error=5.5,
+        error_evaluation="one crop",
         error_source="1610.02357 Table 1, one crop and one net; accuracies of 0.790 and 0.945",
     ),
 )

@@ -23,6 +23,7 @@ _vgg = partial(
     paper="1409.1556",
     year=2014,
     smallest_input=32,
+    error_evaluation="dense evaluation",
     error_source="1409.1556 Table 3, dense evaluation at scale 384, one net trained at 256 to 512",
     notes="An adaptive pool to 7x7 before the first linear layer takes other sizes; at 224 it copies.",
 )
@@ -45,6 +46,7 @@ CARDS: tuple[Card, ...] = (
         options=MappingProxyType(_ALEXNET_OPTIONS),
         top1_error=40.7,
         top5_error=18.2,
+        error_evaluation="ten crops",
         error_source="NIPS 2012 Table 2, ten crops, one net in two columns",
         notes="No LRN. Grouped, as Caffe's at 227, it has 60,965,224 parameters and 724,406,816 MACs. An "
         "adaptive pool to 6x6 before the first linear layer takes other sizes.",

@@ -16,6 +16,7 @@ from inception_lab.report.plots import (
     by_module,
     comparison,
     effective,
+    error_and_macs,
     field_depth,
     field_spectrum,
     macs_and_latency,
@@ -78,7 +79,10 @@ MODEL_PLOTS: Mapping[str, Plot[ReportContents]] = MappingProxyType(
 """The plots of one model's report, read-only."""
 
 COMPARISON_PLOTS: Mapping[str, Plot[Sequence[Record]]] = MappingProxyType(
-    {"comparison": Plot(comparison.draw, comparison.caption, comparison.has_content)}
+    {
+        "comparison": Plot(comparison.draw, comparison.caption, comparison.has_content),
+        "error_and_macs": Plot(error_and_macs.draw, error_and_macs.caption, error_and_macs.has_content),
+    }
 )
 """The plots of several models, read-only."""
 
