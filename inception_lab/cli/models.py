@@ -19,7 +19,7 @@ from inception_lab.report.tables import grouped
 from inception_lab.report.text import render
 from inception_lab.report.view import Layout, View, table_text
 
-COLUMNS = ("family", "name", "paper", "year", "input_size", "params", "macs", "top1_error", "top5_error")
+COLUMNS = ("name", "family", "paper", "year", "input_size", "params", "macs", "top1_error", "top5_error")
 
 plot_option, size_option = plot_options("published errors against MACs")
 
@@ -75,8 +75,18 @@ def _table_row(row: Row) -> Row:
 
 
 LAYOUT = Layout(
-    COLUMNS,
+    ("family", "name", *COLUMNS[2:]),
     "macs",
-    importance=("name", "params", "top5_error", "family", "input_size", "top1_error", "year", "paper"),
+    importance=(
+        "name",
+        "macs",
+        "params",
+        "top5_error",
+        "family",
+        "input_size",
+        "top1_error",
+        "year",
+        "paper",
+    ),  # fmt: skip
     cells_of=_table_row,
 )

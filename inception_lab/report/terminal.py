@@ -130,8 +130,9 @@ def fitted_table(columns: Sequence[Column], importance: Sequence[str], screen: S
     named below.
 
     Args:
-        columns: From left to right; the first one says what a row is of, and stays.
-        importance: Names of columns, those that stay longest first; others follow from left to right.
+        columns: From left to right.
+        importance: Names of columns, those that stay longest first; others follow from left to right. The
+            first one says what a row is of, and stays.
         screen: Where it is read.
         rest: Of the rows that it has not, in words.
 
@@ -161,11 +162,12 @@ def fitted_table(columns: Sequence[Column], importance: Sequence[str], screen: S
 
 
 def _columns_that_fit(columns: Sequence[Column], importance: Sequence[str], width: int) -> list[Column]:
-    """The first column, and of the others those that matter most."""
+    """The column that matters most, and of the others as many as there is room for."""
     # a name that stands there twice counts where it stands first
     rank = {name: number for number, name in enumerate(dict.fromkeys(importance))}
-    fitting, room = [columns[0]], width - columns[0].least(width)
-    for column in sorted(columns[1:], key=lambda column: rank.get(column.name, len(rank))):
+    first, *others = sorted(columns, key=lambda column: rank.get(column.name, len(rank)))
+    fitting, room = [first], width - first.least(width)
+    for column in others:
         least = len(_GAP) + column.least(width)
         if least <= room:
             fitting.append(column)

@@ -93,7 +93,8 @@ class Layout:
     Attributes:
         columns: From left to right; those that no row has are left out.
         main: The metric that rows are chosen by, if by no other, and whose share stands beside it.
-        importance: Columns that stay longest where there is little room, those that matter most first.
+        importance: Columns that stay longest where there is little room, those that matter most first;
+            before them the first column and the main metric, unless the first one has its place here.
         sums: Metrics whose rows add up to a total, so that a row has a share.
         units: Of columns that are not metrics.
         most: Rows that the table has by itself, the largest; None for all of them, as they come.
@@ -140,7 +141,9 @@ def table_text(rows: Sequence[Row], layout: Layout, view: View) -> str:
     top = [_with_share(layout.cells_of(row), row.get(metric), total, view) for row in ordered[:most]]
     rest = _rest(ordered, most, metric, total, view)
     if view.is_fitted:
-        importance = (layout.columns[0], metric, *layout.importance)
+        importance = layout.importance
+        if layout.columns[0] not in importance:
+            importance = (layout.columns[0], metric, *importance)
         return fitted_table([*_fitted(top, columns, layout, metric)], importance, view.screen, rest)
     # a line right below a table of Markdown would be one of its rows
     space = "\n" * (view.form == "markdown")

@@ -14,7 +14,8 @@ Capture = pytest.CaptureFixture[str]
 
 def test_a_family_is_named_once(capsys: Capture) -> None:
     _, text, _ = typed(capsys, "models")
-    rows = text.splitlines()[2:]
+    lines = text.splitlines()
+    rows = lines[next(k for k, line in enumerate(lines) if line.startswith("---")) + 1 : -1]
     named = [row.split()[0] for row in rows if not row.startswith(" ")]
     assert named == list(dict.fromkeys(card.family for card in CARDS.values()))
     assert len(rows) == len(CARDS)
@@ -22,7 +23,7 @@ def test_a_family_is_named_once(capsys: Capture) -> None:
 
 def test_programs_read_the_family_of_every_model(capsys: Capture) -> None:
     _, text, _ = typed(capsys, "models", "--format", "csv")
-    assert [line.split(",")[0] for line in text.splitlines()[1:]] == [card.family for card in CARDS.values()]
+    assert [line.split(",")[1] for line in text.splitlines()[1:]] == [card.family for card in CARDS.values()]
 
 
 def test_the_plot_of_a_family(tmp_path: Path, capsys: Capture) -> None:

@@ -12,10 +12,11 @@ from support.random_nets import NETS, record_of
 from torch import nn
 
 import inception_lab as il
-from inception_lab.cli.compare_text import View, comparison_text
+from inception_lab.cli.compare_text import ModuleOptions, comparison_text
 from inception_lab.comparison.comparability import is_comparable
 from inception_lab.errors import InceptionLabError
 from inception_lab.loading.options import ModelRequest
+from inception_lab.report.view import View
 
 SHAPE = (2, 3, 8, 8)
 
@@ -305,6 +306,6 @@ def test_any_json_is_compared_or_refused_in_one_line(layers, facts):
         json.dumps(comparison.to_dict())
         assert comparison.totals.shape[0] == 2
         for form in ("table", "markdown", "csv"):
-            assert comparison_text(comparison, View(None, False, None, False), form).endswith("\n")
+            assert comparison_text(comparison, ModuleOptions(None, False, False), View(form)).endswith("\n")
     except InceptionLabError as error:
         assert "\n" not in str(error)  # noqa: PT017
