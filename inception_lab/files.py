@@ -57,7 +57,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         InceptionLabError: The file cannot be written.
     """
-    write_bytes(path, (text.rstrip("\n") + "\n").encode())
+    # names of layers may hold halves of surrogate pairs, which UTF-8 does not
+    write_bytes(path, (text.rstrip("\n") + "\n").encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

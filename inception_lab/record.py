@@ -106,7 +106,8 @@ class Record:
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise InceptionLabError(f"cannot be read: {error}", where=str(file)) from error
+            reason = getattr(error, "strerror", None) or error
+            raise InceptionLabError(f"cannot be read: {reason}", where=str(file)) from error
         try:
             return cls.from_dict(data)
         except InceptionLabError as error:

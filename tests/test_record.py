@@ -103,7 +103,7 @@ NOT_FINITE = "total 'macs' is not a finite number"
             {"macs": float("nan")},
             "total 'macs' is not a finite number: nan; give an int or a float",
         ),
-        ("totals", {"macs": 10**400}, f"{NOT_FINITE}: {10**400}; give an int or a float"),
+        ("totals", {"macs": 10**309}, f"{NOT_FINITE}: {10**309}; give an int or a float"),
         ("totals", [], "damaged record: totals is not an object; write it again"),
         ("layers", {}, "damaged record: layers is not a list; write it again"),
         ("unexecuted_modules", [1], "damaged record; write it again"),

@@ -15,7 +15,7 @@ from inception_lab.budgets.figures import Figures, matches, matching_figures, pa
 from inception_lab.budgets.lock import LockedBudget, differences, question_of
 from inception_lab.budgets.verdict import Change, Finding, Verdict
 from inception_lab.budgets.wording import percent_text
-from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.errors import InceptionLabError, listed, nearest
 from inception_lab.ir.trace import Mode
 
 UPDATE_HINT = "write the lock with update_lock(), or inception-lab check --update"
@@ -138,7 +138,7 @@ def partial_reason(figures: Iterable[ModelFigures]) -> str:
     uncounted: dict[str, int] = {}
     for one in figures:
         uncounted |= one.uncounted_ops
-    operations = ", ".join(f"{name} ({times}x)" for name, times in sorted(uncounted.items()))
+    operations = listed(f"{name} ({times}x)" for name, times in sorted(uncounted.items()))
     return f"not counted: {operations}" if operations else ""
 
 

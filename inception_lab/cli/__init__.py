@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NoReturn
 
 import click
 
 from inception_lab import __version__
 from inception_lab.cli.hints import command_line_hint
-from inception_lab.errors import USAGE, InceptionLabError, nearest
+from inception_lab.errors import USAGE, InceptionLabError, nearest, printable, shortened
 
 COMMANDS = {
     "check": "Limits on what models cost, and what grew since the lock.",
@@ -78,6 +79,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     Args:
         args: The arguments, those of the process by default.
     """
+    _escape_what_cannot_be_written()
     try:
         _unwind_on_signals()
         _run(list(sys.argv[1:] if args is None else args))
@@ -96,6 +98,13 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         if not isinstance(error, BrokenPipeError):  # else whoever read our output has left: nothing to say
             _fail(f"cannot write: {error.strerror or error}", USAGE)
     sys.exit(0)
+
+
+def _escape_what_cannot_be_written() -> None:
+    """Have characters that the terminal's encoding lacks written as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a process may be started without, a program may put another
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(args: list[str]) -> None:
@@ -143,7 +152,7 @@ def _end(number: int, frame: object) -> NoReturn:
 
 
 def _one_line(error: click.ClickException) -> str:
-    return " ".join(error.format_message().split()).rstrip(".")
+    return printable(shortened(error.format_message())).rstrip(".")
 
 
 def _fail(message: str, code: int) -> NoReturn:

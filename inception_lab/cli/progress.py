@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from time import monotonic
 
-from inception_lab.report.text import one_line
+from inception_lab.errors import printable
 
 GLANCE = 0.1
 """Least seconds between two drawings."""
@@ -16,18 +16,29 @@ PATIENCE = 1.0
 """Seconds of which nothing is said."""
 
 
+def plain_markup(text: str) -> str:
+    r"""Return text as rich shows it: its brackets are no markup, and a terminal obeys nothing in it.
+
+    Example:
+        >>> print(plain_markup("timing [red]net"))
+        timing \[red]net
+    """
+    from rich.markup import escape
+
+    return escape(printable(text))
+
+
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
     """A progress bar on a terminal, drawn between rounds, by no thread of its own; nothing in a pipe."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(
         console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
     ) as display:
-        task, last_drawing = display.add_task(escape(one_line(description)), total=1.0), monotonic()
+        task, last_drawing = display.add_task(plain_markup(description), total=1.0), monotonic()
 
         def show(part: float) -> None:
             nonlocal last_drawing
@@ -51,7 +62,7 @@ def busy(description: str) -> Iterator[None]:
         return
     end = Event()
     # begun before a model runs, so that it is not taken for one of the model's own threads
-    thread = Thread(target=_say, args=(one_line(description), end), daemon=True)
+    thread = Thread(target=_say, args=(printable(description), end), daemon=True)
     thread.start()
     try:
         yield

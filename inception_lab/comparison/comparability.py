@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from inception_lab.errors import listed
 from inception_lab.metrics import METRICS
 from inception_lab.record import Record
 
@@ -105,7 +106,7 @@ def notes(labels: Sequence[str], records: Sequence[Record]) -> Iterator[str]:
             yield f"{label} is of torch {versions[0]}, {labels[0]} of torch {versions[1]}"
     for label, record in zip(labels, records, strict=True):
         if record.uncounted_ops:
-            operations = ", ".join(f"{row.get('name')} ({row.get('count')}x)" for row in record.uncounted_ops)
+            operations = listed(f"{row.get('name')} ({row.get('count')}x)" for row in record.uncounted_ops)
             yield f"{label} is partial, not counted: {operations}"
         elif not record.context["complete"]:
             yield f"{label} is partial"

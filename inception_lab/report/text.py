@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isnan
 from numbers import Integral, Real
 from types import MappingProxyType
@@ -13,6 +13,12 @@ from typing import Any
 
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.metrics import METRICS
+
+_OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""The characters with which a formula may begin."""
+# such as an extent from -3 to 9, in which no formula can be
+_NUMBERS = re.compile(r"[+-]?[\d .,x+-]*", re.ASCII)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -161,11 +167,11 @@ def markdown_line(cells: Sequence[str]) -> str:
 
 
 def _csv(rows: Rows, columns: Sequence[str]) -> str:
-    lines = [columns, *([_raw(row.get(name)) for name in columns] for row in rows)]
+    lines = [map(_defused, columns), *([_raw(row.get(name)) for name in columns] for row in rows)]
     return "".join(map(_csv_line, lines))
 
 
-def _csv_line(values: Sequence[str]) -> str:
+def _csv_line(values: Iterable[str]) -> str:
     text = io.StringIO()
     # a lone carriage return is quoted only where lines end in one
     csv.writer(text, lineterminator="\r\n").writerow(values)
@@ -235,7 +241,14 @@ def _raw(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, Integral):
         return str(int(value))
-    return repr(float(value)) if isinstance(value, Real) else _text(value)
+    return repr(float(value)) if isinstance(value, Real) else _defused(_text(value))
+
+
+def _defused(text: str) -> str:
+    """Text that neither a spreadsheet nor a terminal obeys, by OWASP's apostrophe and by escapes."""
+    is_formula = text.startswith(_OF_FORMULAS) and not _NUMBERS.fullmatch(text)
+    text = _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
+    return f"'{text}" if is_formula else text
 
 
 def _text(value: Any) -> str:

