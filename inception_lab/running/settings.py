@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import threading
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -38,6 +43,38 @@ def _deterministic() -> tuple[bool, bool]:
     )
 
 
+def _current_folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - a path would have to be compared as text
+    except OSError:  # it is gone
+        return ""
+
+
+def _set_folder(folder: str) -> None:
+    with suppress(OSError):
+        os.chdir(folder)
+
+
+def _set_filters(filters: list[Any]) -> None:
+    # within this, the cache of warnings that were shown is told of the change too
+    warnings.resetwarnings()
+    warnings.filters[:] = filters  # type: ignore[index]
+
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def _signal_handlers() -> list[Any]:
+    return [signal.getsignal(number) for number in _SIGNALS]
+
+
+def _set_signal_handlers(handlers: list[Any]) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in zip(_SIGNALS, handlers, strict=True):
+            if handler is not None:  # one that was not set from Python
+                signal.signal(number, handler)
+
+
 _SETTINGS: tuple[Setting, ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.get_default_device, _set_default_device),
@@ -67,6 +104,11 @@ _SETTINGS: tuple[Setting, ...] = (
     _flag(torch.backends.cudnn, "enabled"),
     (np.geterr, lambda state: np.seterr(**state)),
     (os.environ.copy, _set_environment),
+    (_current_folder, _set_folder),
+    (sys.path.copy, lambda places: sys.path.__setitem__(slice(None), places)),
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (lambda: list(warnings.filters), _set_filters),
+    (_signal_handlers, _set_signal_handlers),
 )
 """Reads and writes each."""
 
@@ -82,3 +124,8 @@ class Settings:
         for (read, write), value in zip(_SETTINGS, self._values, strict=True):
             if read() != value:
                 write(value)
+
+    def changes(self) -> list[tuple[Callable[[Any], Any], Any]]:
+        """Return those that have changed, each as what writes it and its value of now."""
+        pairs = zip(_SETTINGS, self._values, strict=True)
+        return [(write, now) for (read, write), value in pairs if (now := read()) != value]
