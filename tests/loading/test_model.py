@@ -75,7 +75,7 @@ def own_request(name, **fields):
 def test_an_entry_of_the_zoo_is_traced_as_it_is_from_its_name():
     request = ModelRequest("googlenet_bn", {"num_classes": 7}, (InputSize((3, 64, 48)),), batch_size=2)
     model = il.create_model("googlenet_bn", device="meta", num_classes=7)
-    step = il.trace(model, (2, 3, 64, 48), mode="train", optimizer="adam", name="googlenet_bn")
+    step = il.trace(model, (2, 3, 64, 48), mode="train", optimizer="adam", name=request.name)
     assert trace_model(request, mode="train", optimizer="adam") == step
 
 
@@ -135,7 +135,8 @@ def test_an_error_of_usage_is_raised_at_once(built):
 @pytest.mark.parametrize("spec", ["nin", "own_nets:Net"])
 def test_weights_of_a_file_are_loaded(spec, tmp_path):
     request = ModelRequest(spec)
-    saved = apply_with_weights(request, lambda model, _: model.state_dict())
+    built = apply_with_weights(request, lambda model, _: model.state_dict())
+    saved = {name: value + 1 for name, value in built.items()}
     torch.save(saved, tmp_path / "weights.pt")
     loaded = apply_with_weights(request, lambda model, _: model.state_dict(), tmp_path / "weights.pt")
     other = apply_with_weights(request, lambda model, _: model.state_dict())
@@ -145,7 +146,7 @@ def test_weights_of_a_file_are_loaded(spec, tmp_path):
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "weights.pt")
-    with pytest.raises(InceptionLabError, match="does not fit") as refusal:
+    with pytest.raises(InceptionLabError, match="the weights do not fit: of another shape: conv") as refusal:
         apply_with_weights(own_request("Net"), lambda model, _: model, tmp_path / "weights.pt")
     assert refusal.value.exit_code == USAGE
 
