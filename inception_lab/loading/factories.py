@@ -1,76 +1,60 @@
-"""Models of other packages, named as `package.module:factory`."""
+"""Models of other packages and of the user's own, named as `package.module:factory`."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.errors import InceptionLabError, listed, nearest
+from inception_lab.loading.namesakes import namesake_hint
+from inception_lab.loading.own_files import is_path
+from inception_lab.loading.own_modules import module_named, module_of_file
 from inception_lab.loading.user_code import model_error, user_code
 
 if TYPE_CHECKING:
     from torch import nn
 
 _MISSING = object()
-
-
-def is_factory(spec: str) -> bool:
-    """True where MODEL, with keywords or without, names a factory rather than an entry of the zoo.
-
-    Example:
-        >>> is_factory("torchvision.models:resnet50"), is_factory("googlenet")
-        (True, False)
-    """
-    return ":" in spec.partition("(")[0]
+_BY_KEYWORD = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 def find_factory(spec: str) -> Any:
-    """Import what `package.module:factory` names; the current folder is importable.
+    """Import what `package.module:factory` or `path/to/file.py:factory` names.
+
+    Modules in the current folder are importable.
 
     Raises:
-        InceptionLabError: There is no such module or name, or importing it failed (exit code 3); it is
-            not written like that (2).
+        InceptionLabError: There is no such module, file or name, or it is not written like that (exit code
+            2); importing it failed (3).
 
     Example:
         >>> find_factory("torch.nn:Linear")
         <class 'torch.nn.modules.linear.Linear'>
     """
-    module_name, _, path = spec.partition(":")
-    if not module_name or not path:
-        raise InceptionLabError(f"no model {spec!r}", hint="write it like package.module:factory")
-    if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, folder)
-    if module_name.startswith(".") or "/" in module_name:
-        raise InceptionLabError(
-            f"{module_name!r} is not a module", hint="name it as in an import: package.module"
-        )
-    factory = _import(spec, module_name)
+    place, _, path = spec.rpartition(":")
+    if not place or not path:
+        hint = "write it like mynet:MyNet, for a class MyNet in mynet.py, or package.module:factory"
+        raise InceptionLabError(f"no model {spec!r}", hint=hint)
+    module = module_of_file(spec, place) if is_path(place) else module_named(spec, place, path)
+    factory: Any = module
     for name in path.split("."):
         with user_code(spec, "looking it up"):  # a module may have a __getattr__ of its own
             attribute = getattr(factory, name, _MISSING)
         if attribute is _MISSING:
-            public = [other for other in dir(factory) if not other.startswith("_")]
-            raise model_error(spec, f"{module_name} has no {path!r}", nearest(name, public))
+            raise _absence(spec, module, factory, f"{place} has no {path!r}", name)
         factory = attribute
     return factory
 
 
-def _import(spec: str, module_name: str) -> Any:
-    try:
-        with user_code(spec, "importing it"):
-            return import_module(module_name)
-    except InceptionLabError as error:
-        absent = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
-        # A module that the user's own code misses is an error of that code, told as it is.
-        if absent is None or not f"{module_name}.".startswith(f"{absent}."):
-            raise
-        top = absent.partition(".")[0]
-        install = f"install it (pip install {top}), or " if sys.modules.get(top) is None else ""
-        hint = f"{install}run in the folder that holds it"
-        raise model_error(spec, f"no module named {absent!r}", hint) from error.__cause__
+def _absence(spec: str, module: ModuleType, owner: Any, what: str, name: str) -> InceptionLabError:
+    """The error of a name that a module lacks, which may be in a module of the same name."""
+    is_top = "." not in module.__name__
+    public = [other for other in dir(owner) if not other.startswith("_")]
+    hint = namesake_hint(module, module.__name__, name) if is_top else ""
+    hint = hint or nearest(name, public)
+    return InceptionLabError(what, where=spec, hint=hint)
 
 
 def build_from(spec: str, factory: Any, kwargs: Mapping[str, Any]) -> nn.Module:
@@ -82,7 +66,8 @@ def build_from(spec: str, factory: Any, kwargs: Mapping[str, Any]) -> nn.Module:
         kwargs: Keywords of the factory.
 
     Raises:
-        InceptionLabError: It could not be built (exit code 3); a model was given keywords (2).
+        InceptionLabError: It could not be built (exit code 3); it takes no such keyword, needs another one,
+            or is a model that is built already (2).
 
     Example:
         >>> from torch import nn
@@ -100,9 +85,29 @@ def build_from(spec: str, factory: Any, kwargs: Mapping[str, Any]) -> nn.Module:
             )
         return factory
     if not callable(factory):
-        raise model_error(spec, f"what it names is not a model and makes none ({type(factory).__name__})")
+        what = f"what it names is not a model and makes none ({type(factory).__name__})"
+        raise model_error(spec, what)
     with user_code(spec, "building it"):
+        _check_keywords(spec, factory, kwargs)
         model = factory(**kwargs)
     if not isinstance(model, nn.Module):
         raise model_error(spec, f"what it made is not a torch.nn.Module ({type(model).__name__})")
     return model
+
+
+def _check_keywords(spec: str, factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuse keywords that a factory does not take, and calls without those that it needs."""
+    try:
+        parameters = signature(factory).parameters
+    except (TypeError, ValueError):  # written in C, or decorated so that nothing is told
+        return
+    kinds = {parameter.kind for parameter in parameters.values()}
+    named = {name: p for name, p in parameters.items() if p.kind in _BY_KEYWORD}
+    unknown = [name for name in kwargs if name not in named]
+    if unknown and Parameter.VAR_KEYWORD not in kinds:
+        hint = nearest(unknown[0], named) if named else "it takes none"
+        raise InceptionLabError(f"no keyword {unknown[0]!r}", where=spec, hint=hint)
+    missing = [name for name, p in named.items() if p.default is Parameter.empty and name not in kwargs]
+    if missing:
+        what = f"it needs a value of {listed(missing)}"
+        raise InceptionLabError(what, where=spec, hint="give it in parentheses or with kwargs=")

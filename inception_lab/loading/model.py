@@ -18,9 +18,13 @@ from torch import Tensor, nn
 from inception_lab import create_model, trace
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
-from inception_lab.loading.factories import build_from, find_factory, is_factory
-from inception_lab.loading.options import InputSize, ModelRequest, unique_keywords
+from inception_lab.loading.checkpoints import load_state_dict, read_state_dict
+from inception_lab.loading.factories import build_from, find_factory
+from inception_lab.loading.isolation import isolated
+from inception_lab.loading.options import InputSize, ModelRequest, is_factory, unique_keywords
+from inception_lab.loading.own_files import own_net_hint
 from inception_lab.loading.user_code import user_code
+from inception_lab.models.card import Card
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
 from inception_lab.running.inputs import CallInputs, of_each_input, of_shape
@@ -81,6 +85,11 @@ def apply_without_weights(request: ModelRequest, task: Task[Result]) -> Result:
     """
     if not is_factory(request.spec):
         return task(*_from_zoo(request, "meta"))
+    with isolated():
+        return _apply_without_weights(request, task)
+
+
+def _apply_without_weights(request: ModelRequest, task: Task[Result]) -> Result:
     factory = find_factory(request.spec)
     try:
         return _apply(request, *_from_factory(request, factory, torch.device("meta")), task)
@@ -107,13 +116,15 @@ def apply_with_weights(request: ModelRequest, task: Task[Result], weights: Path 
         >>> apply_with_weights(ModelRequest("nin"), lambda model, _: next(model.parameters()).device.type)
         'cpu'
     """
-    if is_factory(request.spec):
-        model, inputs = _from_factory(request, find_factory(request.spec), nullcontext())
-    else:
-        model, inputs = _from_zoo(request, None)
-    if weights is not None:
-        _load(model, request.spec, weights)
-    return _apply(request, model, inputs, task)
+    state = None if weights is None else read_state_dict(weights)
+    with isolated():
+        if is_factory(request.spec):
+            model, inputs = _from_factory(request, find_factory(request.spec), nullcontext())
+        else:
+            model, inputs = _from_zoo(request, None)
+        if state is not None:
+            load_state_dict(model, state, request.name)
+        return _apply(request, model, inputs, task)
 
 
 def _apply(request: ModelRequest, model: nn.Module, inputs: ModelInputs, task: Task[Result]) -> Result:
@@ -122,10 +133,28 @@ def _apply(request: ModelRequest, model: nn.Module, inputs: ModelInputs, task: T
 
 
 def _from_zoo(request: ModelRequest, device: str | None) -> tuple[nn.Module, ModelInputs]:
-    card = get_card(request.spec)
+    card = card_of(request.spec)
     check_options(card, request.kwargs)
     sizes = request.input_sizes or (InputSize(card.input_size),)
     return create_model(request.spec, device=device, **request.kwargs), _inputs(request, sizes)
+
+
+def card_of(spec: str) -> Card:
+    """Return the card of an entry of the zoo.
+
+    Args:
+        spec: MODEL without keywords.
+
+    Raises:
+        InceptionLabError: There is no such entry (exit code 2); where there is a file or a module of that
+            name, the error says what to type for a net in it.
+    """
+    try:
+        return get_card(spec)
+    except InceptionLabError as error:
+        if hint := own_net_hint(spec):
+            raise InceptionLabError(f"no model {spec!r} in the zoo", hint=hint) from None
+        raise error from None
 
 
 def _from_factory(
@@ -210,14 +239,6 @@ def to_channels_last(model: nn.Module, inputs: ModelInputs) -> ModelInputs:
         return tensor.to(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
     return of_each_input(inputs, converted)
-
-
-def _load(model: nn.Module, spec: str, weights: Path) -> None:
-    try:
-        model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InceptionLabError(f"{weights} does not fit: {reason[0]}", where=spec) from error
 
 
 def with_model_facts(record: Record, request: ModelRequest) -> Record:

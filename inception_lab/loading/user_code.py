@@ -9,11 +9,14 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from traceback import TracebackException
 
-from inception_lab.errors import MODEL_FAILED, InceptionLabError
+from inception_lab.errors import MODEL_FAILED, InceptionLabError, first_line, printable, shortened
+from inception_lab.loading.namesakes import hiding_hint
 
 _PACKAGE = Path(__file__).parents[1]
 _MACHINERY = ("torch/nn/modules/module.py", "<frozen importlib", "importlib/__init__.py")
 """Files of others whose frames lead from this tool to the user's code."""
+
+_LONGEST_LINE = 1000
 
 
 @contextmanager
@@ -30,12 +33,18 @@ def user_code(spec: str, activity: str) -> Iterator[None]:
     try:
         with redirect_stdout(sys.stderr), _descriptor_redirected():
             yield
-    except InceptionLabError:
-        raise
-    except (Exception, SystemExit) as error:
-        lines = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-        raise model_error(spec, f"{activity} failed: {reason}") from error
+    except BaseException as error:
+        if _is_for_this_tool(error):
+            raise
+        kind, text = type(error).__name__, first_line(error)
+        reason = kind if text == kind else f"{kind}: {text}"
+        raise model_error(spec, f"{activity} failed: {reason}", hiding_hint(error)) from error
+
+
+def _is_for_this_tool(error: BaseException) -> bool:
+    """True for an error that this tool has told already, and for a request to end it."""
+    is_request = type(error).__module__.startswith(f"{_PACKAGE.name}.")
+    return isinstance(error, InceptionLabError | KeyboardInterrupt) or is_request
 
 
 @contextmanager
@@ -67,7 +76,14 @@ def user_traceback(error: BaseException) -> str:
     """
     summary = TracebackException.from_exception(error)
     _remove_own_frames(summary)
-    return "".join(summary.format()).rstrip()
+    lines = "".join(summary.format()).rstrip().splitlines()
+    return "\n".join(_indented(line) for line in lines)
+
+
+def _indented(line: str) -> str:
+    """A line that a terminal shows as it is, shortened where no screen would hold it."""
+    text = line.lstrip(" ")
+    return line[: len(line) - len(text)] + printable(shortened(text, _LONGEST_LINE))
 
 
 def _remove_own_frames(summary: TracebackException | None) -> None:

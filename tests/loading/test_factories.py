@@ -123,6 +123,7 @@ def run(capsys, arguments):
         ("mynets:Holder.make --input-size 3x8x8", 2 * 27 + 2, "meta"),
         ("mynets:instance --input-size 3x8x8", 3 * 27 + 3, "meta"),
         ("mynets:Sized", 8 * 27 + 8, "meta"),
+        ("./mynets.py:Sized", 8 * 27 + 8, "meta"),
         ("mynets:tokens --input-size 12:int64", 100 * 8 + 8 * 4 + 4, "meta"),
         ("mynets:Asking --input-size 3x8x8", 4 * 27 + 4, "cpu"),
         ("torch.nn:Linear --input-size 3 --kwargs in_features=3 --kwargs out_features=2", 8, "meta"),
@@ -132,7 +133,7 @@ def test_anything_that_makes_a_model(capsys, arguments, params, device):
     code, out, _ = run(capsys, f"{arguments} --format json")
     data = json.loads(out)  # what the user's code prints is not in it
     assert code == 0
-    assert data["model"] == arguments.split()[0]
+    assert data["model"].partition("(")[0] == arguments.split()[0]
     assert data["totals"]["params"] == params
     assert data.get("device", "meta") == device
 
@@ -150,30 +151,29 @@ def test_the_real_run_is_said_in_the_table(capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ("mynets:Nett --input-size 3x8x8", 3, "did you mean Net"),
-        ("mynets:Holder.mke --input-size 3x8x8", 3, "did you mean make"),
+        ("mynets:Nett --input-size 3x8x8", 2, "did you mean Net"),
+        ("mynets:Holder.mke --input-size 3x8x8", 2, "did you mean make"),
         ("mynets: --input-size 3x8x8", 2, "package.module:factory"),
         (":Net --input-size 3x8x8", 2, "package.module:factory"),
-        ("nowhere:Net --input-size 3x8x8", 3, "pip install nowhere"),
-        ("mynets.deeper:Net --input-size 3x8x8", 3, "mynets"),
+        ("nowhere:Net --input-size 3x8x8", 2, "or type its path: path/to/nowhere.py:Net"),
+        ("mynets.deeper:Net --input-size 3x8x8", 2, "mynets"),
         ("broken_nets:Net --input-size 3x8x8", 3, "No module named 'nowhere_to_be_found'"),
         ("raising_nets:Net --input-size 3x8x8", 3, "RuntimeError: on purpose"),
         ("mynets:number --input-size 3x8x8", 3, "int"),
         ("mynets:nothing --input-size 3x8x8", 3, "NoneType"),
         ("mynets:quits --input-size 3x8x8", 3, "SystemExit: 5"),
-        ("mynets:Net --input-size 3x8x8 --kwargs wdth=3", 3, "wdth"),
+        ("mynets:Net --input-size 3x8x8 --kwargs wdth=3", 2, "no keyword 'wdth'; did you mean width?"),
         ("mynets:instance --input-size 3x8x8 --kwargs width=3", 2, "--kwargs"),
         ("mynets:Net", 2, "--input-size"),
         ("mynets:Net --input-size 1x8x8", 3, "channels"),
         ("mynets:Net --input-size 3x8x8:flot32", 2, "did you mean float32"),
         ("mynets:Broken --input-size 3x8x8", 3, "KeyError"),
         ("mynets:Lazy --input-size 3x8x8", 3, "on demand"),
-        ("./mynets.py:Net --input-size 3x8x8", 2, "package.module"),
         ("mynets:Net --input-size 3x8x8 --kwargs width=3 --kwargs width=4", 2, "twice"),
         ("mynets:Net --input-size 3x99999999999x9999999999:int64", 3, "too large"),
         ("mynets:Asking --input-size 3x8x8 --meta-only", 3, "meta"),
-        ("torchvision.models:resnet50 --input-size 3x8x8", 3, "pip install torchvision"),
-        ("timm:create_model --kwargs model_name=resnet50", 3, "pip install timm"),
+        ("torchvision.models:resnet50 --input-size 3x8x8", 2, "pip install torchvision"),
+        ("timm:create_model --kwargs model_name=resnet50", 2, "pip install timm"),
     ],
 )
 def test_every_failure_is_one_line_with_its_cause(capsys, monkeypatch, arguments, code, message):
@@ -201,8 +201,8 @@ def test_what_led_to_the_error_is_shown_too(capsys):
     assert "inception_lab/" not in err.replace("\\", "/")
 
 
-@pytest.mark.parametrize("value", ["{[1]:2}", "{{}}", "-" * 20000 + "1", "1if", "1e999"])
-def test_values_that_are_no_literals_are_strings_or_numbers(capsys, value):
+@pytest.mark.parametrize("value", ["1if", "1e999", "wide"])
+def test_values_that_are_no_literals_are_text(capsys, value):
     code, _, err = run(capsys, f"mynets:Net --input-size 3x8x8 --kwargs width={value}")
     assert code == 3
     assert "building it failed" in err
