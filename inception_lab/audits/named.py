@@ -8,9 +8,8 @@ from dataclasses import replace
 from inception_lab.audits.audit import Audit, audit
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
-from inception_lab.loading.factories import is_factory
 from inception_lab.loading.model import trace_model
-from inception_lab.loading.options import InputSize, ModelRequest, model_request
+from inception_lab.loading.options import InputSize, ModelRequest, is_factory, model_request
 from inception_lab.models.cards import get_card
 
 

@@ -102,7 +102,7 @@ def _check_for_models(subjects: Sequence[str], tracing: TracingOptions) -> None:
 
 def _factory(subjects: Sequence[str]) -> str:
     """The first subject that is a model of another package, else the first one."""
-    from inception_lab.loading.factories import is_factory
+    from inception_lab.loading.options import is_factory
 
     return next((text for text in subjects if not is_file(text) and is_factory(text)), subjects[0])
 

@@ -11,7 +11,7 @@ import click
 from inception_lab.cli.model import refuse_partial, traceback_shown
 from inception_lab.cli.options import MODEL, TracingOptions, emit, table_options, tracing_options
 from inception_lab.cli.progress import busy
-from inception_lab.errors import InceptionLabError
+from inception_lab.errors import InceptionLabError, listed
 from inception_lab.record import Record
 from inception_lab.report.tables import columns_of
 from inception_lab.report.terminal import facts_text, page
@@ -43,15 +43,17 @@ def command(model: str, tracing: TracingOptions, view: View, output: Path | None
     from inception_lab.counters.comparison import crosscheck
     from inception_lab.loading.model import apply_without_weights, with_model_facts
 
+    request = tracing.request(model)
+
     def check(net: nn.Module, inputs: ModelInputs) -> Crosscheck:
-        return crosscheck(net, inputs, mode=tracing.mode, name=model, meta_only=tracing.meta_only)
+        return crosscheck(net, inputs, mode=tracing.mode, name=request.name, meta_only=tracing.meta_only)
 
     with busy(f"counting the MACs of {model}"), traceback_shown(model, tracing):
-        result = apply_without_weights(tracing.request(model), check)
-    record = with_model_facts(result.record, tracing.request(model))
+        result = apply_without_weights(request, check)
+    record = with_model_facts(result.record, request)
     emit(record.to_json() if view.form == "json" else _text(record, view), output)
     if result.unexplained:
-        layers = ", ".join(row["layer"] for row in result.unexplained)
+        layers = listed(row["layer"] for row in result.unexplained)
         raise InceptionLabError(f"unexplained differences in {layers}", where=model, exit_code=1)
     refuse_partial(result.trace, tracing)
     if tracing.strict and "not_run" in record.context:
@@ -91,5 +93,5 @@ def _verdict(record: Record) -> str:
     if "not_run" in record.context:
         parts.append(f"checked by {', '.join(record.context['checked_by'])} alone")
     if record.uncounted_ops:
-        parts.append(f"partial, without {', '.join(row['name'] for row in record.uncounted_ops)}")
+        parts.append(f"partial, without {listed(row['name'] for row in record.uncounted_ops)}")
     return "; ".join(parts)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from inception_lab.ir.trace import Trace
     from inception_lab.limits import LargestBatch
     from inception_lab.loading.model import ModelInputs
+    from inception_lab.loading.options import ModelRequest
     from inception_lab.measure.prediction import MemoryComparison
 
 Result = TypeVar("Result")
@@ -134,7 +135,7 @@ def command(
         raise InceptionLabError("--fits takes many traces, and this model runs for real", hint="leave it out")
     largest = _largest(model, tracing, options) if options.fits is not None else None
     comparison = _compare(model, tracing, options) if options.measure else None
-    answer = _record(trace, tracing, options, largest, comparison).to_dict()
+    answer = _record(trace, tracing.request(model), options, largest, comparison).to_dict()
     emit(json.dumps(answer, indent=2) if view.form == "json" else memory_text(answer, view), output)
     refuse_partial(trace, tracing)
     if largest is not None and not largest.batch_size:
@@ -157,7 +158,7 @@ def _trace(name: str, tracing: TracingOptions, options: MemoryOptions) -> Trace:
     from inception_lab.loading.model import apply_without_weights
 
     def trace(model: nn.Module, inputs: ModelInputs) -> Trace:
-        function = partial(trace_for_device, name=name, meta_only=tracing.meta_only)
+        function = partial(trace_for_device, name=tracing.request(name).name, meta_only=tracing.meta_only)
         return _answer_of(function, model, inputs, tracing, options)
 
     with busy(f"tracing {name}"), traceback_shown(name, tracing):
@@ -214,7 +215,7 @@ def _dtype(name: str | None) -> torch.dtype | None:
 
 def _record(
     trace: Trace,
-    tracing: TracingOptions,
+    request: ModelRequest,
     options: MemoryOptions,
     largest: LargestBatch | None,
     comparison: MemoryComparison | None,
@@ -224,7 +225,7 @@ def _record(
     from inception_lab.loading.model import with_model_facts
 
     record = memory_record(trace, options.device, options.depth_of_modules)
-    summary = with_model_facts(record.summary, tracing.request(trace.context.model))
+    summary = with_model_facts(record.summary, request)
     record = replace(record, summary=summary)
     if largest is not None:
         notes = [STORAGES_ALONE] if options.device == "cpu" else []

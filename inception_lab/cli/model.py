@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 
 from inception_lab.cli.options import TracingOptions
-from inception_lab.errors import InceptionLabError
+from inception_lab.errors import MODEL_FAILED, InceptionLabError, listed
 from inception_lab.ir.trace import Trace
 
 
@@ -28,7 +28,7 @@ def trace_model(spec: str, options: TracingOptions) -> Trace:
 @contextmanager
 def traceback_shown(spec: str, options: TracingOptions) -> Iterator[None]:
     """Show where code of the user raised under `--traceback`, and else that this option would."""
-    from inception_lab.loading.factories import is_factory
+    from inception_lab.loading.options import is_factory
     from inception_lab.loading.user_code import user_traceback
 
     try:
@@ -36,7 +36,7 @@ def traceback_shown(spec: str, options: TracingOptions) -> Iterator[None]:
     except InceptionLabError as error:
         if error.__cause__ is not None and options.traceback:
             click.echo(user_traceback(error.__cause__), err=True)
-        elif error.__cause__ is not None and is_factory(spec):
+        elif error.__cause__ is not None and is_factory(spec) and error.exit_code == MODEL_FAILED:
             error.hint = error.hint or "--traceback shows where"
         raise
 
@@ -48,5 +48,5 @@ def refuse_partial(trace: Trace, options: TracingOptions) -> None:
         InceptionLabError: The trace is partial (exit code 1).
     """
     if options.strict and not trace.context.complete:
-        operations = ", ".join(f"{name} ({times}x)" for name, times in trace.context.uncounted_ops.items())
+        operations = listed(f"{name} ({times}x)" for name, times in trace.context.uncounted_ops.items())
         raise InceptionLabError(f"not counted: {operations}", where=trace.context.model, exit_code=1)

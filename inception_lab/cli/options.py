@@ -29,6 +29,7 @@ from inception_lab.loading.options import (
     parse_keyword,
     unique_keywords,
 )
+from inception_lab.loading.variants import variant_words
 from inception_lab.report.terminal import LEAST_WIDTH, Screen
 from inception_lab.report.view import View
 
@@ -66,16 +67,22 @@ class TracingOptions:
         """The request for MODEL with these options."""
         return model_request(spec, self.kwargs, self.input_sizes, self.batch_size, self.arguments)
 
+    def variant(self, spec: str) -> tuple[str, tuple[str, ...]]:
+        """The name of MODEL, and words for what tells its run from that by default; folders bear both."""
+        request = self.request(spec)
+        return request.name, variant_words(request, self.mode, self.optimizer)
+
 
 class ModelType(click.ParamType[str]):
-    """The type of MODEL, which it gives as results name it; see `model_request`."""
+    """The type of MODEL, which it gives as it is typed; see `model_request`."""
 
     name = "MODEL"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read the text."""
+        """Refuse text that cannot be read."""
         del param, ctx
-        return model_request(value).name
+        model_request(value)
+        return str(value)
 
 
 MODEL = ModelType()
@@ -249,7 +256,7 @@ ENDINGS = {".csv": "csv", ".json": "json", ".md": "markdown", ".tex": "latex", "
 
 
 class WrittenFile(click.Path):
-    """The type of a file to write to: an absolute path, found to be writable; `-`, standard output, is None.
+    """The type of a file to write to: an absolute path, found to be writable.
 
     Code of the user's, which may change directory or take long, runs later.
     """
@@ -259,17 +266,23 @@ class WrittenFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse a file that cannot be written."""
-        if value == "-":
-            return None
         path = path_from(super().convert(value, param, ctx))
         check_writable(path)
         return Path.cwd() / path
 
 
+class OutputFile(WrittenFile):
+    """The type of a file for a text, where `-` is standard output, which is None."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a file that cannot be written."""
+        return None if value == "-" else super().convert(value, param, ctx)
+
+
 output_option = click.option(
     "-o",
     "--output",
-    type=WrittenFile(),
+    type=OutputFile(),
     help="Write to this file, whose ending .csv, .json, .md or .txt says the format; - is the terminal.",
 )
 

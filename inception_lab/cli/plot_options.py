@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from inception_lab.cli.options import WrittenFile
 from inception_lab.errors import InceptionLabError
 from inception_lab.report.sizes import PAGE, SIZES, plot_kind
 
@@ -31,7 +32,7 @@ def plot_options(what: str) -> tuple[Decorator, Decorator]:
         what: The thing that it shows.
     """
     text = f"Draw {what} into a .svg, .png or .pdf file."
-    return click.option("--plot", type=click.Path(path_type=Path), help=text), size_option
+    return click.option("--plot", type=WrittenFile(), help=text), size_option
 
 
 def check_plot(path: Path | None) -> None:

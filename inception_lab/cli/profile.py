@@ -160,11 +160,12 @@ def command(
         from inception_lab.report.folder import report_folders
 
         # the folder of a report, which two variants of a model never share
-        folder = output or report_folders([model], FOLDER)[0]
+        folder = output or report_folders([tracing.variant(model)], FOLDER)[0]
         on_terminal = replace(view, screen=screen_of(None))
-        click.echo(profile_text(_record(model, folder, tracing, options), on_terminal), nl=False)
+        # absolute, as code of the user's may change directory
+        click.echo(profile_text(_record(model, Path.cwd() / folder, tracing, options), on_terminal), nl=False)
         # for a program that reads the table from standard output
-        click.echo(_places(folder, model), err=view.form in FOR_PROGRAMS)
+        click.echo(_places(folder, tracing.request(model).name), err=view.form in FOR_PROGRAMS)
 
 
 def _check_for_reading(model: str | None) -> None:
@@ -181,6 +182,8 @@ def _record(model: str, folder: Path, tracing: TracingOptions, options: RecordOp
     from inception_lab import record_profile
     from inception_lab.loading.model import apply_with_weights, to_channels_last
 
+    request = tracing.request(model)
+
     def record(net: nn.Module, inputs: ModelInputs) -> Profile:
         return record_profile(
             net,
@@ -188,13 +191,13 @@ def _record(model: str, folder: Path, tracing: TracingOptions, options: RecordOp
             folder=folder,
             mode=tracing.mode,
             optimizer=tracing.optimizer,
-            name=model,
+            name=request.name,
             progress=progress,
             **options.keywords(),
         )
 
     with progress_bar(f"profiling {model}") as progress, traceback_shown(model, tracing):
-        return apply_with_weights(tracing.request(model), record)
+        return apply_with_weights(request, record)
 
 
 def _places(folder: Path, model: str) -> str:

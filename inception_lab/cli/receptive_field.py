@@ -102,8 +102,10 @@ def _trace_and_fit(name: str, tracing: TracingOptions) -> tuple[Trace, Resolutio
     from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
     from inception_lab.loading.model import apply_without_weights
 
+    request = tracing.request(name)
+
     def trace_and_fit(model: nn.Module, inputs: ModelInputs) -> tuple[Trace, ResolutionFit | None]:
-        trace = il.trace(model, inputs, mode=tracing.mode, name=name, meta_only=tracing.meta_only)
+        trace = il.trace(model, inputs, mode=tracing.mode, name=request.name, meta_only=tracing.meta_only)
         arguments = tracing.arguments
         with suppress(NoSpatialAxes):
             fit = il.tried_resolution_fit(model, trace, args=arguments.args, kwargs=arguments.kwargs)
@@ -111,7 +113,7 @@ def _trace_and_fit(name: str, tracing: TracingOptions) -> tuple[Trace, Resolutio
         return trace, None
 
     with busy(f"tracing {name}"), traceback_shown(name, tracing):
-        return apply_without_weights(tracing.request(name), trace_and_fit)
+        return apply_without_weights(request, trace_and_fit)
 
 
 def _effective(model: str, tracing: TracingOptions, options: EffectiveOptions) -> Row:
@@ -121,7 +123,7 @@ def _effective(model: str, tracing: TracingOptions, options: EffectiveOptions) -
     with busy(f"measuring the effective field of {model}"):
         field = measure_field(model, tracing, options)
     if options.plot is not None:
-        draw(model, field, options.plot, options.size)
+        draw(tracing.request(model).name, field, options.plot, options.size)
     return field.to_dict()
 
 

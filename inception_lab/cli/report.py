@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,13 +14,15 @@ import click
 from inception_lab.cli.model import refuse_partial, trace_model
 from inception_lab.cli.options import MODEL, TracingOptions, optimizer_option, tracing_options
 from inception_lab.cli.plot_options import size_option
-from inception_lab.errors import InceptionLabError
+from inception_lab.cli.progress import plain_markup
+from inception_lab.errors import InceptionLabError, listed
 from inception_lab.models.registry import list_models
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from inception_lab.ir.trace import Trace
+    from inception_lab.loading.options import ModelRequest
     from inception_lab.report.contents import ReportContents
 
 
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder of the report; of several, the folder around theirs.  [default: reports/MODEL]",
+    help="Folder of the report; of several, the folder around theirs.  [default: reports/MODEL, with the "
+    "input size, batch, mode and optimizer where they are not those by default]",
 )
 @size_option
 def command(
@@ -42,30 +46,52 @@ def command(
 
     MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
     """
-    models = list_models() if whole_zoo else models
-    _check_names(models)
-    from inception_lab.report.folder import report_folders
-
-    several = len(models) > 1
-    parent = output or Path("reports")
-    folders = [output] if output and not several else report_folders(models, parent)
-    with _progress_bar(2 * len(models) + several) as bar:
+    models = _models(models, whole_zoo)
+    folders = _folders(models, tracing, output)
+    with _progress_bar(2 * len(models) + (len(models) > 1)) as bar:
         traces = _traces(models, tracing, bar)
-        reports = [_contents(trace, tracing) for trace in traces]
-        pages = _write_reports(reports, folders, size, bar)
-        if several:
-            pages.append(_write_comparison(reports, parent / "comparison", size, bar))
+        requests = map(tracing.request, models)
+        reports = [_contents(*pair) for pair in zip(traces, requests, strict=True)]
+        pages = _write_reports(reports, folders[: len(models)], size, bar)
+        pages += [_write_comparison(reports, folder, size, bar) for folder in folders[len(models) :]]
     for page in pages:
-        click.echo(page)
+        click.echo(_shown(page, output))
     for trace in traces:
         refuse_partial(trace, tracing)
 
 
-def _check_names(models: Sequence[str]) -> None:
-    if not models:
+def _models(models: Sequence[str], whole_zoo: bool) -> Sequence[str]:
+    if whole_zoo and models:
+        what = f"--all is the whole zoo, beside {listed(models)}"
+        raise InceptionLabError(what, hint="leave one of them out")
+    if not whole_zoo and not models:
         raise InceptionLabError("no model", hint="name one or more, see 'inception-lab models', or use --all")
-    if len(set(models)) < len(models):
-        raise InceptionLabError(f"named twice: {', '.join(models)}", hint="name each model once")
+    return list_models() if whole_zoo else models
+
+
+def _folders(models: Sequence[str], tracing: TracingOptions, output: Path | None) -> list[Path]:
+    """The folder of each model, and of several that of their comparison, all of them fit to be written.
+
+    They are looked at before anything of the user's runs, which may take long, or change directory.
+    """
+    from inception_lab.report.folder import check_folder, report_folders
+
+    parent = Path.cwd() / (output or "reports")
+    subjects = [tracing.variant(model) for model in models]
+    folders = report_folders(subjects, parent)
+    if len(models) > 1:
+        common = [word for word in subjects[0][1] if all(word in words for _, words in subjects)]
+        folders += report_folders([("comparison", common)], parent)
+    elif output:
+        folders = [parent]
+    for folder in folders:
+        check_folder(folder)
+    return folders
+
+
+def _shown(page: Path, output: Path | None) -> Path:
+    """The page from the current folder, unless the user has named another way to it."""
+    return page if output and output.is_absolute() else Path(os.path.relpath(page))
 
 
 def _traces(models: Sequence[str], tracing: TracingOptions, bar: _ProgressBar) -> list[Trace]:
@@ -76,13 +102,12 @@ def _traces(models: Sequence[str], tracing: TracingOptions, bar: _ProgressBar) -
     return traces
 
 
-def _contents(trace: Trace, tracing: TracingOptions) -> ReportContents:
+def _contents(trace: Trace, request: ModelRequest) -> ReportContents:
     """The contents of a report, with what no trace can tell of its model."""
     from inception_lab.loading.model import with_model_facts
     from inception_lab.report.collect import collect
 
     contents = collect(trace)
-    request = tracing.request(trace.context.model)
     return replace(contents, record=with_model_facts(contents.record, request))
 
 
@@ -121,11 +146,11 @@ class _ProgressBar:
 
     def begin(self, step: str) -> None:
         """End the last step and name the next one."""
-        self.display.update(self.task, advance=1, description=step)
+        self.display.update(self.task, advance=1, description=plain_markup(step))
 
     def describe(self, part: str) -> None:
         """Name the part of the step that is being made."""
-        self.display.update(self.task, description=part)
+        self.display.update(self.task, description=plain_markup(part))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from inception_lab.cli.options import (
     tracing_options,
 )
 from inception_lab.cli.progress import busy
+from inception_lab.errors import listed
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.tables import columns_of, readable_columns
@@ -92,7 +93,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     for row in record.uncounted_ops:
         yield "NOT COUNTED", f"{row['name']}, ran {row['count']} times"
     if record.unexecuted_modules:
-        yield "Not executed", ", ".join(record.unexecuted_modules)
+        yield "Not executed", listed(record.unexecuted_modules)
     if "note" in record.context:
         yield "Note", record.context["note"]
 

@@ -31,7 +31,6 @@ from inception_lab.cli.roofline_text import roofline_text
 from inception_lab.cli.time_plot import draw_macs_beside_time
 from inception_lab.cli.time_text import comparison_text, times_text
 from inception_lab.errors import InceptionLabError
-from inception_lab.files import check_writable
 from inception_lab.report.view import View
 
 if TYPE_CHECKING:
@@ -131,11 +130,9 @@ def command(
     MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
     """
     _check(models, options)
-    for path in filter(None, (output, options.plot)):
-        check_writable(path)  # measuring may take long
     tracing = replace(tracing, batch_size=options.batch_sizes[0])
     with progress_bar(f"timing {', '.join(models)}") as progress:
-        keywords = _keywords(tracing, options) | {"progress": progress}
+        keywords = _keywords(tracing, options) | {"progress": progress, **_names(models, tracing)}
         run = _time_beside_trace if options.beside_trace else _time_one
         run = _time_several if len(models) > 1 else run
         run = _time_batches if len(options.batch_sizes) > 1 else run
@@ -166,6 +163,11 @@ def _check(models: Sequence[str], options: TimeOptions) -> None:
         )
 
 
+def _names(models: Sequence[str], tracing: TracingOptions) -> dict[str, Any]:
+    names = [tracing.request(model).name for model in models]
+    return {"names": names} if len(names) > 1 else {"name": names[0]}
+
+
 def _keywords(tracing: TracingOptions, options: TimeOptions) -> dict[str, Any]:
     """The keywords that the functions which measure times have in common."""
     return {
@@ -186,7 +188,7 @@ def _time_one(
 
     def run(models: Sequence[ModelWithInputs]) -> str:
         ((model, inputs),) = models
-        return times_text(layer_times(model, inputs, name=names[0], **keywords), options.depth, view)
+        return times_text(layer_times(model, inputs, **keywords), options.depth, view)
 
     return _with_models(names, tracing, options, run)
 
@@ -200,7 +202,7 @@ def _time_beside_trace(
 
     def run(models: Sequence[ModelWithInputs]) -> str:
         ((model, inputs),) = models
-        roofline = measure_roofline(model, inputs, name=names[0], **eager)
+        roofline = measure_roofline(model, inputs, **eager)
         if options.plot is not None:
             draw_macs_beside_time(roofline, options.depth or 1, options.plot, options.size)
         if options.roofline:
@@ -217,7 +219,7 @@ def _time_several(
 
     def run(models: Sequence[ModelWithInputs]) -> str:
         nets, inputs = zip(*models, strict=True)
-        comparison = compare_times(nets, inputs, names=names, **keywords)
+        comparison = compare_times(nets, inputs, **keywords)
         return comparison_text(comparison, view)
 
     return _with_models(names, tracing, options, run)
@@ -232,9 +234,7 @@ def _time_batches(
     def run(models: Sequence[ModelWithInputs]) -> str:
         ((model, inputs),) = models
         sizes = without_batch(inputs)
-        return comparison_text(
-            times_by_batch(model, sizes, options.batch_sizes, name=names[0], **keywords), view
-        )
+        return comparison_text(times_by_batch(model, sizes, options.batch_sizes, **keywords), view)
 
     return _with_models(names, tracing, options, run)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from inception_lab.budgets.lock import LockedBudget, read_lock
 from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.loading.options import model_request
 from inception_lab.metrics import METRICS
 from inception_lab.record import Record, Row
 
@@ -51,7 +52,7 @@ def _record(file: str, budget: LockedBudget) -> Record:
     facts = {name: question[name] for name in ("kwargs", "optimizer") if question.get(name)}
     context: dict[str, Any] = {
         "torch": budget.torch,
-        "model": model,
+        "model": _name(file, model, question.get("kwargs", {})),
         "input_shapes": [_shape(file, text) for text in budget.input_shapes],
         "mode": mode,
         # figures of a partial trace are never locked
@@ -67,6 +68,14 @@ def _record(file: str, budget: LockedBudget) -> Record:
         (),
         tuple(_row(path, figures, metrics) for path, figures in layers.items()),
     )
+
+
+def _name(file: str, model: str, kwargs: Any) -> str:
+    """The model's name in results, which tells variants apart."""
+    try:
+        return model_request(model, kwargs).name
+    except (InceptionLabError, AttributeError, TypeError) as error:
+        raise _damage(file, f"{model!r} is not a model") from error
 
 
 def _row(path: str, figures: Mapping[str, int], metrics: list[str]) -> Row:

@@ -11,7 +11,7 @@ from inception_lab.comparison.locks import is_lock, locked_records
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import Place, layer_calls, layer_name, places
 from inception_lab.ir.trace import Mode, Trace
-from inception_lab.loading.options import ModelRequest, model_request
+from inception_lab.loading.options import ModelRequest, is_factory, model_request, spec_of
 from inception_lab.record import Record
 
 if TYPE_CHECKING:
@@ -71,11 +71,13 @@ def is_file(text: str) -> bool:
     Example:
         >>> [is_file(text) for text in ("before.json", "runs/before", "old (1).lock#nin", "googlenet")]
         [True, True, True, False]
+        >>> is_file("old/mynet.py:MyNet")
+        False
     """
     # a keyword of a model may have anything in it, and a lock may have parentheses in its name
-    spec = text.partition("(")[0]
+    spec = spec_of(text)
     is_of_lock = is_lock(spec if text.rstrip().endswith(")") else text)
-    return text.endswith(".json") or is_of_lock or "/" in spec
+    return text.endswith(".json") or is_of_lock or ("/" in spec and not is_factory(text))
 
 
 def is_saved(subject: Subject) -> bool:

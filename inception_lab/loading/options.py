@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from inception_lab.errors import InceptionLabError, nearest
+from inception_lab.errors import InceptionLabError, nearest, shortened
+from inception_lab.loading.literals import UNREADABLE, read_literal, read_value
+from inception_lab.loading.naming import model_name
 
 DTYPES = (
     "float32", "float64", "float16", "bfloat16", "complex64", "complex128",
@@ -18,17 +20,6 @@ DTYPES = (
 
 _MOST_DIGITS = 15
 """Of one size; Python refuses to read numbers of thousands of digits."""
-
-_UNREADABLE = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
-"""Everything that reading a literal may raise."""
-
-_LONGEST_SHOWN = 80
-"""Characters of a MODEL that an error shows."""
-
-_LOOKALIKES: Mapping[str, str] = MappingProxyType(
-    {"true": "True", "false": "False", "none": "None", "null": "None"}
-)
-"""Words of other languages that would be text here, and true as all text is; and what they stand for."""
 
 _NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 
@@ -67,28 +58,28 @@ class ModelRequest:
     """A model as a user names it, and the inputs that it is to run on.
 
     Attributes:
-        spec: Name of an entry of the zoo, or `package.module:factory`.
+        spec: Name of an entry of the zoo, `package.module:factory`, or `path/to/file.py:factory`.
         kwargs: Keywords of the model.
         input_sizes: One per input; empty for the size on the card, or that the model itself tells.
         batch_size: Images in a batch.
-        name: Its name in results; of itself that of `spec`.
         arguments: Of its forward, beside the inputs.
 
     Example:
         >>> request = ModelRequest("torch.nn:Linear", {"in_features": 3, "out_features": 2}, batch_size=4)
-        >>> request.name, request.kwargs, request.batch_size
-        ('torch.nn:Linear', {'in_features': 3, 'out_features': 2}, 4)
+        >>> request.name, request.batch_size
+        ('torch.nn:Linear(in_features=3, out_features=2)', 4)
     """
 
     spec: str
     kwargs: Mapping[str, Any] = field(default_factory=lambda: _NO_KEYWORDS)
     input_sizes: tuple[InputSize, ...] = ()
     batch_size: int = 1
-    name: str = ""
     arguments: ForwardArguments = NO_ARGUMENTS
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or self.spec)
+    @property
+    def name(self) -> str:
+        """The model's name in results, which tells variants apart; see `model_name`."""
+        return model_name(self.spec, self.kwargs)
 
 
 def parse_input_size(text: str) -> InputSize:
@@ -122,71 +113,49 @@ def _is_size(text: str) -> bool:
 
 
 def parse_keyword(text: str) -> tuple[str, Any]:
-    """Read a keyword of a model and its value: a Python literal, or else a string.
+    """Read a keyword of a model and its value: a literal of Python, JSON or TOML, or else text.
 
     Args:
         text: Such as `num_classes=10`.
 
     Raises:
-        InceptionLabError: There is no name before an equals sign, or the value is a constant of another
-            language, such as `false` (exit code 2).
+        InceptionLabError: There is no name before an equals sign, or the value looks like a literal and is
+            none (exit code 2); see `read_value`.
 
     Example:
-        >>> parse_keyword("num_classes=10"), parse_keyword("middle=input")
-        (('num_classes', 10), ('middle', 'input'))
+        >>> parse_keyword("num_classes=10"), parse_keyword("se=false"), parse_keyword("middle=input")
+        (('num_classes', 10), ('se', False), ('middle', 'input'))
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip().isidentifier():
         raise InceptionLabError(f"{text!r} is not a keyword", hint="write it like num_classes=10")
-    try:
-        # A value such as `1if` is a SyntaxWarning of Python's own, which would reach the terminal.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return name.strip(), ast.literal_eval(value.strip())
-    except _UNREADABLE:
-        return name.strip(), _word(name.strip(), value.strip())
+    return name.strip(), read_value(value, name.strip())
 
 
 def parse_argument(text: str) -> tuple[str, Any]:
     """Read an argument of a model's forward: a keyword and its value, or a value alone.
 
     Args:
-        text: Such as `out_indices=(1, 3)`, whose value is a Python literal or else text, or a literal alone.
+        text: Such as `out_indices=(1, 3)`, whose value is as of `parse_keyword`, or a literal alone.
 
     Returns:
         The keyword, empty for a value alone, and the value.
 
     Raises:
-        InceptionLabError: It cannot be read, or the value is a constant of another language (exit code 2).
+        InceptionLabError: It cannot be read (exit code 2).
 
     Example:
-        >>> parse_argument("out_indices=(1, 3)"), parse_argument("pool=mean"), parse_argument("[5, 3]")
-        (('out_indices', (1, 3)), ('pool', 'mean'), ('', [5, 3]))
+        >>> parse_argument("out_indices=(1, 3)"), parse_argument("pool=mean"), parse_argument("[5, null]")
+        (('out_indices', (1, 3)), ('pool', 'mean'), ('', [5, None]))
     """
-    name, equals, rest = text.partition("=")
+    name, equals, _ = text.partition("=")
     if equals and name.strip().isidentifier():
-        keyword, value = parse_keyword(text)
-        # brackets and quotes open a literal, so that one which cannot be read is a slip
-        if isinstance(value, str) and rest.strip() == value and value[:1] in _OPENING:
-            raise _unreadable_argument(text)
-        return keyword, value
+        return parse_keyword(text)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return "", ast.literal_eval(text.strip())
-    except _UNREADABLE as error:
-        raise _unreadable_argument(text) from error
-
-
-_OPENING = ("(", "[", "{", "'", '"')
-
-
-def _unreadable_argument(text: str) -> InceptionLabError:
-    excerpt = repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
-    return InceptionLabError(
-        f"{excerpt} is not an argument of a forward",
-        hint="write it like out_indices=(1,3), or without a name a literal such as [5,3] or None",
-    )
+        return "", read_literal(text.strip())
+    except ValueError as error:
+        hint = "write it like out_indices=(1,3), or without a name a literal such as [5,3] or None"
+        raise InceptionLabError(f"{text!r} is not an argument of a forward", hint=hint) from error
 
 
 def argument_text(name: str, value: Any) -> str | None:
@@ -225,15 +194,6 @@ def forward_arguments(pairs: Iterable[tuple[str, Any]]) -> ForwardArguments:
     return ForwardArguments(args, unique_keywords((name, value) for name, value in pairs if name))
 
 
-def _word(name: str, text: str) -> str:
-    """The value of a keyword that is text without quotes."""
-    if constant := _LOOKALIKES.get(text.lower()):
-        raise InceptionLabError(
-            f"the value of {name} would be the text {text!r}", hint=f"write {constant}, or quotes around it"
-        )
-    return text
-
-
 def unique_keywords(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Return keywords as a dictionary.
 
@@ -255,6 +215,29 @@ def unique_keywords(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return keywords
 
 
+def spec_of(text: str) -> str:
+    """Return MODEL without its keywords in parentheses.
+
+    Example:
+        >>> spec_of("nin(num_classes=10)"), spec_of("old (1)/mynet.py:MyNet(width=3)")
+        ('nin', 'old (1)/mynet.py:MyNet')
+    """
+    # the folders of a file may have parentheses in their names, and so may text among the keywords
+    file = text.partition("=")[0].rfind(".py:")
+    start = text.find("(", max(file, 0))
+    return text[:start].strip() if start >= 0 else text.strip()
+
+
+def is_factory(spec: str) -> bool:
+    """True where MODEL, with keywords or without, names a factory rather than an entry of the zoo.
+
+    Example:
+        >>> is_factory("torchvision.models:resnet50"), is_factory("googlenet")
+        (True, False)
+    """
+    return ":" in spec_of(spec)
+
+
 def model_request(
     text: str,
     kwargs: Mapping[str, Any] = _NO_KEYWORDS,
@@ -264,8 +247,8 @@ def model_request(
 ) -> ModelRequest:
     """Return the request for MODEL as a user types it, which may have keywords in parentheses.
 
-    Keywords in the text are literals of Python, or single words without quotes; nothing is evaluated. They
-    are part of the model's name in results.
+    Keywords in the text are literals, as of `read_literal`, or single words without quotes; nothing is
+    evaluated.
 
     Args:
         text: Such as `googlenet`, `package.module:factory`, or `googlenet(num_classes=10)`.
@@ -278,57 +261,42 @@ def model_request(
         InceptionLabError: What is in parentheses cannot be read, or a keyword is given twice (exit code 2).
 
     Example:
-        >>> request = model_request("mynet:MyNet( se=False,width=0.5)", {"depth": 3})
+        >>> request = model_request("mynet:MyNet( se=false,width=0.5)", {"depth": 3})
         >>> request.spec, request.kwargs, request.name
-        ('mynet:MyNet', {'se': False, 'width': 0.5, 'depth': 3}, 'mynet:MyNet(se=False, width=0.5)')
+        ('mynet:MyNet', {'se': False, 'width': 0.5, 'depth': 3}, 'mynet:MyNet(depth=3, se=False, width=0.5)')
     """
-    if "(" not in text:
-        keywords = unique_keywords(kwargs.items())
-        return ModelRequest(text, keywords, input_sizes, batch_size, arguments=arguments)
-    spec = text.partition("(")[0].strip()
-    own = [_keyword(spec, node) for node in _keyword_nodes(spec, text)]
-    keywords = unique_keywords([*((keyword.name, keyword.value) for keyword in own), *kwargs.items()])
-    name = f"{spec}({', '.join(f'{k.name}={k.text}' for k in own)})" if own else spec
-    return ModelRequest(spec, keywords, input_sizes, batch_size, name, arguments)
+    spec = spec_of(text)
+    own = _keywords_within(spec, text.strip()) if len(spec) < len(text.strip()) else []
+    return ModelRequest(spec, unique_keywords([*own, *kwargs.items()]), input_sizes, batch_size, arguments)
 
 
-class _Keyword(NamedTuple):
-    """A keyword with its value, and this as it is written."""
-
-    name: str
-    value: Any
-    text: str
-
-
-def _keyword_nodes(spec: str, text: str) -> list[ast.keyword]:
+def _keywords_within(spec: str, text: str) -> list[tuple[str, Any]]:
     """The keywords in the parentheses of MODEL."""
-    excerpt = repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
     hint = f"write it like {spec or 'googlenet'}(num_classes=10)"
+    # any name will do for a factory's, which has a colon in it
+    source = f"f{text[text.index('(', len(spec)) :]}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # any name will do for a factory's, which has a colon in it
-            source = f"f({text.partition('(')[2].rstrip()}"
             call = ast.parse(source, mode="eval").body
-    except _UNREADABLE as error:
-        raise InceptionLabError(f"{excerpt} cannot be read", hint=hint) from error
+    except UNREADABLE as error:
+        raise InceptionLabError(f"{shortened(text)!r} cannot be read", hint=hint) from error
     # a comment behind the parentheses is not in the call
     is_all = ast.get_source_segment(source, call) == source
     # of `f(a=1)(b=2)` the function is a call
     if not (spec and is_all and isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
-        raise InceptionLabError(f"{excerpt} cannot be read", hint=hint)
+        raise InceptionLabError(f"{shortened(text)!r} cannot be read", hint=hint)
     if call.args or not all(keyword.arg for keyword in call.keywords):
-        raise InceptionLabError(f"{excerpt} has a value without a keyword", hint=hint)
-    return call.keywords
+        raise InceptionLabError(f"{shortened(text)!r} has a value without a keyword", hint=hint)
+    return [(node.arg or "", _value_within(spec, source, node)) for node in call.keywords]
 
 
-def _keyword(spec: str, node: ast.keyword) -> _Keyword:
-    name = node.arg or ""
+def _value_within(spec: str, source: str, node: ast.keyword) -> Any:
+    text = ast.get_source_segment(source, node.value) or ""
     if isinstance(node.value, ast.Name):  # a single word is text, as `parse_keyword` reads it
-        return _Keyword(name, _word(name, node.value.id), repr(node.value.id))
+        return read_value(text, node.arg or "")
     try:
-        # unlike repr(), unparse() writes infinity as a literal
-        return _Keyword(name, ast.literal_eval(node.value), ast.unparse(node.value))
-    except _UNREADABLE as error:
-        hint = "write a number, text in quotes, True, False, None, or a list or dictionary of these"
-        raise InceptionLabError(f"the value of {name} is not a literal", where=spec, hint=hint) from error
+        return read_literal(text)
+    except ValueError as error:
+        hint = "write a number, text in quotes, true, false, null, or a list or dictionary of these"
+        raise InceptionLabError(f"the value of {node.arg} is not a literal", where=spec, hint=hint) from error

@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from shutil import copy2, copymode, copytree, rmtree
-from tempfile import mkdtemp
+from tempfile import TemporaryFile, mkdtemp
+from unicodedata import normalize
 
-from inception_lab.errors import InceptionLabError
+from inception_lab.errors import InceptionLabError, listed
 from inception_lab.record import SCHEMA
 
 MARKERS = ("summary.json", "comparison.json")
@@ -19,11 +20,13 @@ MARKERS = ("summary.json", "comparison.json")
 _OLD = "old"
 _HINT = "name another folder"
 
-_PLAIN_KEYWORD = r"\w+=(?:[\w.+-]+|'[a-z_][\w-]*')"
-_PLAIN_KEYWORDS = re.compile(rf"{_PLAIN_KEYWORD}(?:, {_PLAIN_KEYWORD})*", re.ASCII)
-"""Keywords that remain distinct in the name of a folder: numbers, constants, and text unlike these."""
-_LONGEST = 100
-"""Of the part of a name that keywords make up; systems take 255 bytes."""
+_PLAIN_VALUE = r"(?:[\w.+-]+|'(?!(?:inf|nan)')[a-z_]\w*')"
+_PLAIN_NAME = re.compile(rf"\w[\w.]*(?::\w+)?(?:\(\w+={_PLAIN_VALUE}(?:, \w+={_PLAIN_VALUE})*\))?", re.ASCII)
+"""Names of models that remain distinct in those of folders: keywords are numbers, constants, or text unlike
+these."""
+_PLAIN_WORD = re.compile(r"(?:(?:input|arg)-(?:\w+=)?)?[\w.]+", re.ASCII)
+_LONGEST = 150
+"""Of the name of a folder; systems take 255 bytes."""
 
 
 @contextmanager
@@ -70,10 +73,14 @@ def check_folder(folder: Path) -> None:
         folder: The place of a report: missing, empty, or a report.
 
     Raises:
-        InceptionLabError: It is a file, or the folder of something else, or the one in use.
+        InceptionLabError: It is a file, or the folder of something else, or the one in use, or it cannot be
+            written.
     """
     try:
         target = folder.resolve()
+        # permissions do not tell: a file system may be read-only, or not take files at all, as /proc
+        with TemporaryFile(dir=next(place for place in (target.parent, *target.parents) if place.exists())):
+            pass
         if not target.exists():
             return
         if not target.is_dir():
@@ -84,39 +91,65 @@ def check_folder(folder: Path) -> None:
             # its replacement would leave the caller in a folder that is gone
             raise _refusal(folder, "is in use as the current folder")
     except (OSError, RuntimeError) as error:  # before Python 3.13 a loop of links is a RuntimeError
-        raise _refusal(folder, f"cannot be read: {error}") from error
+        raise _refusal(folder, f"cannot be written: {getattr(error, 'strerror', None) or error}") from error
 
 
-def report_folders(models: Sequence[str], parent: Path) -> list[Path]:
-    """A folder for the report of each of several models; not every system takes a colon in a name.
+def report_folders(subjects: Sequence[tuple[str, Sequence[str]]], parent: Path) -> list[Path]:
+    """A folder for the report of each of several models, which no other variant has.
+
+    Not every system takes a colon in a name, or tells small letters from capitals.
 
     Args:
-        models: Names of models, such as `googlenet`, `torchvision.models:resnet50` or `nin(num_classes=10)`.
+        subjects: Names of models, such as `googlenet` or `mynet:MyNet(width=0.5)`, each with words for what
+            else tells its run from the run by default, such as `batch8`.
         parent: The folder around theirs.
 
     Raises:
-        InceptionLabError: Two models would share a folder.
+        InceptionLabError: A subject is there twice.
 
     Example:
-        >>> models = ["vgg16", "package.nets:build(width=0.5)"]
-        >>> [folder.name for folder in report_folders(models, Path("reports"))]
-        ['vgg16', 'package.nets.build-width=0.5']
+        >>> subjects = [("vgg16", ["batch8", "train"]), ("package.nets:build(width=0.5)", ())]
+        >>> [folder.name for folder in report_folders(subjects, Path("reports"))]
+        ['vgg16-batch8-train', 'package.nets.build-width=0.5']
     """
-    folders = [parent / _folder_name(model) for model in models]
-    if len(set(folders)) < len(folders):
-        raise InceptionLabError("two models would share a folder", hint="write one of them to another folder")
+    texts = [" ".join([model, *words]) for model, words in subjects]
+    if len(set(texts)) < len(texts):
+        raise InceptionLabError(f"named twice: {listed(texts)}", hint="name each model once")
+    taken = _names_within(parent)
+    folders = []
+    for text, (model, words) in zip(texts, subjects, strict=True):
+        name = _folder_name(model, words)
+        if any(other != name and _folded(other) == _folded(name) for other in taken):
+            name = f"{name}-{_checksum(text)}"
+        taken.add(name)
+        folders.append(parent / name)
     return folders
 
 
-def _folder_name(model: str) -> str:
-    spec, _, rest = model.partition("(")
-    keywords = rest.removesuffix(")")
-    words = re.sub(r"[^\w.=+-]+", "-", re.sub(r"['\"]", "", keywords), flags=re.ASCII).strip("-")
-    if not (_PLAIN_KEYWORDS.fullmatch(keywords) and len(words) <= _LONGEST):
-        # what is left of any other keywords may be the same for two variants
-        words = f"{words[:_LONGEST]}-{sha256(keywords.encode()).hexdigest()[:8]}"
-    name = spec.replace(":", ".")
-    return f"{name}-{words}" if rest else name
+def _folded(name: str) -> str:
+    """A name as systems see it that tell neither capitals nor ways to write an accent apart."""
+    return normalize("NFC", name).casefold()
+
+
+def _names_within(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError:  # missing, or to be refused when it is written
+        return set()
+
+
+def _folder_name(model: str, words: Sequence[str]) -> str:
+    plain = _PLAIN_NAME.fullmatch(model) and all(map(_PLAIN_WORD.fullmatch, words))
+    text = re.sub(r"['\")]", "", "-".join([model, *words])).replace(":", ".")
+    name = re.sub(r"[^\w.=+-]+", "-", text).strip("-.") or "model"
+    if plain and len(name) <= _LONGEST:
+        return name
+    # what is left of it may be the same for two variants
+    return f"{name.encode()[:_LONGEST].decode(errors='ignore')}-{_checksum(' '.join([model, *words]))}"
+
+
+def _checksum(text: str) -> str:
+    return sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]
 
 
 def _refusal(folder: Path, what: str) -> InceptionLabError:

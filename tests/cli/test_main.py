@@ -141,8 +141,8 @@ def test_keywords_in_the_text_of_a_model_are_those_after_the_option(capsys):
     _, out, _ = typed(capsys, "summary", "nin( num_classes=10)", "--format", "json")
     _, other, _ = typed(capsys, "summary", "nin", "--kwargs", "num_classes=10", "--format", "json")
     named, plain = json.loads(out), json.loads(other)
-    assert (named.pop("model"), plain.pop("model")) == ("nin(num_classes=10)", "nin")
     assert named == plain
+    assert named["model"] == "nin(num_classes=10)"
     assert named["kwargs"] == {"num_classes": 10}
 
 
@@ -153,9 +153,9 @@ def test_report_tells_two_variants_of_one_model_apart(capsys, tmp_path):
     ]
     code, out, _ = typed(capsys, "report", *variants, "--input-size", "3", "-o", str(tmp_path))
     assert code == 0
-    names = ["torch.nn.Linear-in_features=3-out_features=2", "torch.nn.Linear-in_features=3-out_features=4"]
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["comparison", *names]
-    table = list(csv.DictReader((tmp_path / "comparison" / "comparison.csv").open()))
+    names = [f"torch.nn.Linear-in_features=3-out_features={width}-3" for width in (2, 4)]
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["comparison-3", *names]
+    table = list(csv.DictReader((tmp_path / "comparison-3" / "comparison.csv").open()))
     assert [(row["model"], row["params"]) for row in table] == [(variants[0], "8"), (variants[1], "16")]
     assert out.count("README.md") == 3
 

@@ -206,7 +206,7 @@ def test_a_recording_as_json_and_csv(capsys, tmp_path, monkeypatch):
     data = json.loads(out)
     assert (code, data["model"], data["mode"]) == (0, "googlenet_cifar10", "eval")
     assert len(data["overview"]) == 2
-    assert err.startswith("Tables           profiles/googlenet_cifar10\n")
+    assert err.startswith("Tables           profiles/googlenet_cifar10-batch2\n")
     code, out, _ = typed(capsys, "profile", *ARGUMENTS, "--format", "csv")
     assert code == 0
     assert sum(float(row["self_host_ms"]) for row in csv.DictReader(io.StringIO(out))) > 0
@@ -229,7 +229,9 @@ def test_a_model_that_raises_is_named_with_its_layer(capsys, tmp_path):
         "--input-size", "5", "-o", str(tmp_path / "new"),
     )  # fmt: skip
     assert code == 3
-    assert err.startswith("inception-lab: torch.nn:Linear: cannot run: RuntimeError")
+    assert err.startswith(
+        "inception-lab: torch.nn:Linear(in_features=4, out_features=2): cannot run: RuntimeError"
+    )
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 

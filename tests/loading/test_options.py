@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inception_lab.errors import USAGE, InceptionLabError
+from inception_lab.loading.literals import CONSTANTS
 from inception_lab.loading.options import (
     DTYPES,
     InputSize,
@@ -65,21 +66,23 @@ def test_a_python_literal_is_read_as_its_value(name, value):
     assert parse_keyword(f"{name}={value!r}") == (name, ast.literal_eval(repr(value)))
 
 
-@pytest.mark.parametrize("value", ["input", "{[1]:2}", "{{}}", "-" * 20000 + "1", "1if", "a=b", ""])
+@pytest.mark.parametrize("value", ["input", "1if", "a=b", "", "a-b", "3x3", "#fff", "v1.5", "1979-05-27"])
 def test_any_other_value_is_a_string(value, recwarn):
     assert parse_keyword(f" width = {value} ") == ("width", value)
     assert not recwarn
 
 
-@pytest.mark.parametrize(
-    ("text", "constant"), [("true", "True"), ("FALSE", "False"), ("none", "None"), ("null", "None")]
-)
-def test_constants_of_other_languages_are_not_taken_for_text(text, constant):
-    for read in (lambda: parse_keyword(f"se={text}"), lambda: model_request(f"nin(se={text})")):
-        with pytest.raises(InceptionLabError, match=f"would be the text '{text}'; write {constant}, or"):
-            read()
-    assert parse_keyword(f"se='{text}'") == ("se", text)
-    assert model_request(f"nin(se='{text}')").kwargs == {"se": text}
+@pytest.mark.parametrize("word", ["true", "FALSE", "none", "Null", "NaN", "Infinity", "inf"])
+def test_constants_of_other_languages_are_understood_everywhere(word):
+    value = CONSTANTS[word.lower()]
+    for read in (
+        lambda text: parse_keyword(f"se={text}")[1],
+        lambda text: parse_argument(f"se={text}")[1],
+        lambda text: model_request(f"nin(se={text})").kwargs["se"],
+    ):
+        assert repr(read(word)) == repr(value)
+        assert repr(read(f"[1, {word}]")) == repr([1, value])
+        assert read(f"'{word}'") == word
 
 
 @given(st.text(max_size=12))
@@ -119,7 +122,8 @@ def test_keywords_of_a_model_are_read_as_written(kwargs, spec):
     request = model_request(f"{spec}({', '.join(f'{name}={value!r}' for name, value in kwargs.items())})")
     assert (request.spec, request.kwargs) == (spec, kwargs)
     assert list(map(type, request.kwargs.values())) == list(map(type, kwargs.values()))
-    assert model_request(request.name) == request
+    if "…" not in request.name:
+        assert model_request(request.name) == request
 
 
 @given(st.text(max_size=20) | st.text("n:(a=1,'[]{}*.) #-\\", max_size=16).map("net(a".__add__))
@@ -140,21 +144,20 @@ def test_any_model_is_read_or_refused_in_one_line(text):
         ("nin", "nin"),
         ("nin()", "nin"),
         (" nin ( num_classes = 1_0 ,) ", "nin(num_classes=10)"),
-        ("n:N(a=False,b=-0.5,c=None)", "n:N(a=False, b=-0.5, c=None)"),
+        ("n:N(c=None,b=-0.5,a=false)", "n:N(a=False, b=-0.5, c=None)"),
         ("n:N(a=input)", "n:N(a='input')"),
         ('n:N(a="x:(y)")', "n:N(a='x:(y)')"),
         ("n:N(a=[1,(2,)],\nb={1:'c'})", "n:N(a=[1, (2,)], b={1: 'c'})"),
-        ("n:N(a=1e999)", "n:N(a=1e309)"),
+        ("n:N(a=1e999)", "n:N(a=inf)"),
+        ("old (1)/n.py:N(a='.py:(')", "old (1)/n.py:N(a='.py:(')"),
     ],
 )
 def test_a_model_is_named_with_the_keywords_in_its_text(text, name):
-    request = model_request(text, {"z": 1}, (InputSize((3,)),), 2)
+    request = model_request(text, {}, (InputSize((3,)),), 2)
     assert request.name == name
-    assert request.kwargs["z"] == 1
     assert (request.input_sizes, request.batch_size) == ((InputSize((3,)),), 2)
-    again = model_request(name)
-    assert {**again.kwargs, "z": 1} == request.kwargs
-    assert again.name == name
+    assert model_request(name).kwargs == request.kwargs
+    assert model_request(request.spec, request.kwargs).name == name
 
 
 @pytest.mark.parametrize(
@@ -185,7 +188,7 @@ def test_a_model_is_named_with_the_keywords_in_its_text(text, name):
         ("nin(a='\ud800')", "cannot be read"),
         ("nin(a=1)#b", "cannot be read"),
         ("nin(a=1) # (b=2)", "cannot be read"),
-        ("nin(a=false)", "the value of a would be the text 'false'; write False, or quotes around it"),
+        ("nin(a=off)", "a is 'off', which may be a value or text; write false, or for text"),
         ("nin(a=1, a=2)", "keyword 'a' is given twice; give it once"),
     ],
     ids=lambda text: text[:40],
@@ -218,7 +221,7 @@ def test_the_text_of_an_argument_is_read_back(name, value):
     assert parse_argument(argument_text(name, value)) == (name, value)
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), float("inf"), [object()], SIZES])
+@pytest.mark.parametrize("value", [object(), [object()], SIZES])
 def test_what_is_not_a_literal_has_no_text(value):
     assert argument_text("x", value) is None
 
@@ -238,11 +241,11 @@ def test_any_argument_is_read_or_refused_in_one_line(text):
     ("text", "message"),
     [
         ("mean", "not an argument"),  # without a name a word may be a name without its value
-        ("out_indices=[1,3", "not an argument"),
-        ("scale=(1,3", "not an argument"),
-        ("mode='mean", "not an argument"),
-        ("flag=false", "write False"),
-        ("mask=null", "write None"),
+        ("out_indices=[1,3", "cannot be read"),
+        ("scale=(1,3", "cannot be read"),
+        ("mode='mean", "cannot be read"),
+        ("flag=off", "write false"),
+        ("mask=nil", "write null"),
         ("1a=3", "not an argument"),
         ("", "not an argument"),
         ("[1,", "not an argument"),

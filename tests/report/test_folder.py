@@ -196,19 +196,36 @@ def test_any_folder_and_any_note(tmp_path_factory: pytest.TempPathFactory, folde
 
 
 def test_each_of_several_models_has_a_folder_of_its_own() -> None:
-    folders = report_folders(["googlenet", "torchvision.models:alexnet"], Path("all"))
+    folders = report_folders([("googlenet", ()), ("torchvision.models:alexnet", ())], Path("all"))
     assert folders == [Path("all/googlenet"), Path("all/torchvision.models.alexnet")]
-    with pytest.raises(InceptionLabError, match="share a folder; write one of them to another folder"):
-        report_folders(["a.b:net", "a:b.net"], Path("all"))
+    with pytest.raises(InceptionLabError, match="named twice: nin batch8, nin batch8; name each model once"):
+        report_folders([("nin", ["batch8"]), ("nin", ["batch8"])], Path("all"))
 
 
 def test_variants_of_one_model_have_short_folders_of_their_own() -> None:
     models = [
         "nin", "nin(num_classes=10)", "my.nets:Net(se=False, width=0.5)", "n:N(act='relu')",
         "n:N(act='relu/6')", "n:N(act='relu:6')", "n:N(a='1')", "n:N(a=1)", "n:N(a=[1])", "n:N(a=(1,))",
-        f"n:N(a='{'x' * 300}')", f"n:N(a='{'x' * 301}')",
+        f"n:N(a='{'x' * 300}')", f"n:N(a='{'x' * 301}')", "n:N(a='inf')", "n:N(a=inf)", "n:N(a=-inf)",
+        "a.b:net", "a:b.net", "a/b.py:net", "a.b.py:net", "n:N(a='x-batch8')", "n:N(a='arg-b=1')",
+        "n:N(mask=3)", "n:N(a=True)", "n:N(a='True')", "n:N(a='')", "模:N", "块:N", "\ud800:N", "\ud801:N",
     ]  # fmt: skip
-    names = [folder.name for folder in report_folders(models, Path("all"))]
+    subjects = [(model, ()) for model in models]
+    subjects += [("n:N(a='x')", ["batch8"]), ("n:N(a='x')", ["arg-b=1"]), ("n:N", ["input-mask=3"])]
+    subjects += [("n:N", ["3x8x8", "train", "adam"]), ("n:N", ["3x8x8.int64"]), ("n:N", ["arg-[1, 2]"])]
+    names = [folder.name for folder in report_folders(subjects, Path("all"))]
     assert names[:4] == ["nin", "nin-num_classes=10", "my.nets.Net-se=False-width=0.5", "n.N-act=relu"]
     assert len(set(names)) == len(names)
-    assert all(len(name) < 120 and re.fullmatch(r"[\w.=-]+", name, re.ASCII) for name in names)
+    assert all(len(name) < 170 and re.fullmatch(r"[\w.=-]+", name) and name.encode() for name in names)
+    assert {"n.N-a=x-batch8", "n.N-3x8x8-train-adam", "n.N-input-mask=3"} <= set(names)
+
+
+def test_names_that_some_systems_do_not_tell_apart_have_folders_of_their_own(tmp_path: Path) -> None:
+    both = [("n:Net", ()), ("n:net", ())]
+    together = [folder.name for folder in report_folders(both, tmp_path)]
+    assert len({name.casefold() for name in together}) == 2
+    # in two commands, in either order
+    for subject in (*both, *both):
+        (folder,) = report_folders([subject], tmp_path)
+        folder.mkdir(exist_ok=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(together)

@@ -391,7 +391,7 @@ def test_an_input_by_keyword_on_the_command_line(net, capsys):
     ("options", "code", "message"),
     [
         (["--arg", "mean"], 2, "is not an argument of a forward"),
-        (["--arg", "flag=false"], 2, "write False"),
+        (["--arg", "flag=off"], 2, "write false"),
         (["--arg", "pool=a", "--arg", "pool=b"], 2, "given twice"),
         (["--arg", "colour=1"], 3, "unexpected keyword argument 'colour'"),
         (["--input-size", "mask=1", "--arg", "mask=None"], 2, "given twice"),
@@ -477,4 +477,4 @@ def test_texts_for_readers_name_them(net, capsys, tmp_path):
     assert "out_indices=[3]" in out
     il.write_report(il.trace(Receiver(), SHAPE, args=([5, 3],)), tmp_path / "report")
     page = (tmp_path / "report" / "README.md").read_text()
-    assert re.search(r"^Input 1x4x8x8, \\?\[5, 3\\?\], eval mode", page, re.MULTILINE)
+    assert re.search(r"^Input 1x4x8x8, \\?\[5, 3\\?\], eval", page, re.MULTILINE)
