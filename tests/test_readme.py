@@ -40,6 +40,9 @@ def test_the_python_example_runs(capsys):
 def test_the_commands_run(command, rest, capsys, tmp_path, monkeypatch):
     assert command in COMMANDS
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if "mynet" in rest:
+        _write_net(tmp_path)
+        monkeypatch.chdir(tmp_path)
     arguments = [command, *shlex.split(rest)]
     for option in {"-o", "--plot"} & set(arguments):
         place = arguments.index(option) + 1
@@ -48,6 +51,16 @@ def test_the_commands_run(command, rest, capsys, tmp_path, monkeypatch):
         main(arguments)
     assert not left.value.code
     assert capsys.readouterr().err == ""
+
+
+def _write_net(folder):
+    """The net of one's own that the commands name, in the current folder and in another one."""
+    (folder / "nets").mkdir()
+    for file in (folder / "mynet.py", folder / "nets" / "mynet.py"):
+        file.write_text(
+            "from torch import nn\n\ndef MyNet(width=1.0, se=True):\n"
+            "    return nn.Sequential(nn.Conv2d(3, int(8 * width), 3), nn.ReLU(inplace=se))\n"
+        )
 
 
 def test_the_saving_in_the_text_is_the_one_computed():
