@@ -74,19 +74,11 @@ def _table_row(row: Row) -> Row:
     return {**row, "year": str(row["year"]), "paper": paper}
 
 
+_IMPORTANCE = ("name", "macs", "params", "top5_error", "family", "input_size", "top1_error", "year", "paper")
+
 LAYOUT = Layout(
     ("family", "name", *COLUMNS[2:]),
     "macs",
-    importance=(
-        "name",
-        "macs",
-        "params",
-        "top5_error",
-        "family",
-        "input_size",
-        "top1_error",
-        "year",
-        "paper",
-    ),  # fmt: skip
+    importance=_IMPORTANCE,
     cells_of=_table_row,
 )

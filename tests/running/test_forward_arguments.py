@@ -470,7 +470,7 @@ def test_the_text_of_an_argument_is_the_same_in_every_run(value, text):
 def test_texts_for_readers_name_them(net, capsys, tmp_path):
     options = ["--input-size", "4x8x8", "--arg", "out_indices=[3]"]
     _, out, _ = typed(capsys, "summary", net, *options)
-    assert "Arguments        out_indices=[3]" in out
+    assert out.startswith("argued:Net, input 1x4x8x8, out_indices=[3], eval\n")
     _, out, _ = typed(capsys, "time", net, *options, "--seconds", "0")
     assert "1x4x8x8, out_indices=[3], eval" in out
     _, out, _ = typed(capsys, "compare", net, "argued:Net()", *options)
