@@ -39,7 +39,7 @@ def test_the_plot_of_a_family(tmp_path: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--plot", "zoo.gif"], "cannot draw into 'zoo.gif'; end it with .svg, .png or .pdf"),
+        (["--plot", "zoo.gif"], "zoo.gif'; end it with .svg, .png or .pdf"),
         (["--size", "paper"], "--size without --plot"),
         (["--family", "tutorial", "--plot", "zoo.svg"], "fewer than two models have errors"),
         (["--family", "nin", "--plot", "zoo.svg"], "fewer than two models have errors"),
