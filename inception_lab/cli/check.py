@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from inception_lab.budgets.wording import summary_line
 from inception_lab.cli.check_text import FORMS, check_text, fault_text
@@ -67,11 +68,12 @@ def _check(config: Path | None, budgets: Sequence[str], form: str, why: bool, ou
 def _update(config: Path | None, budgets: Sequence[str], form: str, why: bool, output: Path | None) -> bool:
     from inception_lab import update_lock
 
-    if budgets or form != "table":
+    is_typed = click.get_current_context().get_parameter_source("form") is ParameterSource.COMMANDLINE
+    if budgets or (is_typed and form != "table"):
         raise click.UsageError("--update is of all budgets and has one format: leave out BUDGET and --format")
     with busy("tracing the models of all budgets"):
         update = update_lock(config)
-    emit(_on_screen(update_text(update, every_layer=why), form, output), output)
+    emit(_on_screen(update_text(update, every_layer=why), "table", output), output)
     return not update.errors
 
 

@@ -30,6 +30,7 @@ from inception_lab.cli.options import (
 from inception_lab.cli.profile_text import profile_text
 from inception_lab.cli.progress import progress_bar
 from inception_lab.errors import InceptionLabError
+from inception_lab.files import check_writable
 from inception_lab.measure.profile.profile import Profile, read_profile
 from inception_lab.measure.profile.tensorboard import tensorboard_copy, worker_name
 from inception_lab.report.view import FOR_PROGRAMS, View
@@ -122,7 +123,8 @@ record_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_optio
         "-o",
         "--output",
         type=click.Path(path_type=Path),
-        help="Folder of the recording, profiles/MODEL by default; with --read a file for the table.",
+        help="Folder of the recording, profiles/MODEL by default; with --read a file for the table, "
+        "- is the terminal.",
     ),
 )
 def command(
@@ -145,6 +147,9 @@ def command(
     """
     if file is not None:
         _check_for_reading(model)
+        output = None if output == Path("-") else output
+        if output is not None:
+            check_writable(output)
         profile = read_profile(file)
         copy = tensorboard_copy(file, tensorboard) if tensorboard else None
         emit(profile_text(profile, view), output)

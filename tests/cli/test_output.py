@@ -118,3 +118,11 @@ def test_a_file_has_no_colour(tmp_path):
     path = tmp_path / "zoo.txt"
     assert on_terminal("models", "-o", str(path)) == ""
     assert "\x1b" not in path.read_text()
+
+
+def test_an_ending_is_no_format_that_was_typed(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "budgets.toml").write_text('[budgets.nin]\nmodel = "nin"\nmacs = { growth = "0 %" }\n')
+    code, _, err = typed(capsys, "check", "--config", "budgets.toml", "--update", "-o", "answer.json")
+    assert (code, err) == (0, "")
+    assert "nin" in (tmp_path / "answer.json").read_text()

@@ -32,6 +32,14 @@ def trace(tmp_path):
     return write_trace(tmp_path / "trace.json.gz", events, deviceProperties=devices)
 
 
+def test_a_table_goes_to_standard_output_by_name(trace, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = typed(capsys, "profile", "--read", str(trace), "-o", "-")
+    assert code == 0
+    assert out == typed(capsys, "profile", "--read", str(trace))[1]
+    assert not (tmp_path / "-").exists()
+
+
 def test_the_table_has_layers_reasons_and_totals(capsys, trace):
     code, out, err = typed(capsys, "profile", "--read", str(trace), "--wide")
     assert (code, err) == (0, "")
