@@ -223,7 +223,7 @@ def _module_lines(comparison: Comparison, modules: ModuleOptions, view: View) ->
     if top:
         yield _module_table(top, metrics, view)
     rest = _rest_line(len(top), len(others), len(rows) - len(selection), comparison)
-    yield from view.paper.lines(rest, below=2)
+    yield from view.prose_screen.lines(rest, below=2)
 
 
 def _growths(comparison: Comparison, view: View) -> list[str]:

@@ -65,7 +65,12 @@ def _text(record: Record, view: View) -> str:
     if view.form == "csv":
         return render(record.layers, columns, view.form)
     table = table_text(record.layers, Layout(columns, "macs", IMPORTANCE), view)
-    return page(subject_text(record.context), table, facts_text(_facts(record), 20, view.paper), view.paper)
+    return page(
+        subject_text(record.context),
+        table,
+        facts_text(_facts(record), 20, view.prose_screen),
+        view.prose_screen,
+    )
 
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,12 @@ def memory_text(answer: Mapping[str, Any], view: View) -> str:
     if view.form == "csv":
         return render(rows, columns, view.form)
     table = table_text(rows, _layout(rows, columns), view) if rows else ""
-    return page(subject_text(answer), table, facts_text(_facts(answer), _LABEL_WIDTH, view.paper), view.paper)
+    return page(
+        subject_text(answer),
+        table,
+        facts_text(_facts(answer), _LABEL_WIDTH, view.prose_screen),
+        view.prose_screen,
+    )
 
 
 def _layout(rows: Sequence[Row], columns: Sequence[str]) -> Layout:

@@ -43,8 +43,8 @@ def profile_text(profile: Profile, view: View) -> str:
     reasons = REASON_COLUMNS * bool(profile.rows["unattributed"])
     if view.form == "csv":
         return render(rows, (*LAYER_COLUMNS, *reasons, HOST_COLUMN), view.form)
-    facts = facts_text(_facts(profile), 16, view.paper)
-    return page(_subject(profile.context), _table(profile, rows, reasons, view), facts, view.paper)
+    facts = facts_text(_facts(profile), 16, view.prose_screen)
+    return page(_subject(profile.context), _table(profile, rows, reasons, view), facts, view.prose_screen)
 
 
 def _subject(context: Mapping[str, Any]) -> str:

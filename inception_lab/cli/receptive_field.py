@@ -155,7 +155,9 @@ def _page(
 ) -> str:
     """The layers, the summary of the spectrum, the axes, and how the net fits its input."""
     tables = "\n".join([table_text(layers, LAYERS, view), *_spectrum_tables(spectrum, view)])
-    return page(subject_text(record.context), tables, facts_text(facts, 16, view.paper), view.paper)
+    return page(
+        subject_text(record.context), tables, facts_text(facts, 16, view.prose_screen), view.prose_screen
+    )
 
 
 def _spectrum_tables(spectrum: DataFrame | None, view: View) -> Iterator[str]:

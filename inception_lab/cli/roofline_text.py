@@ -59,7 +59,7 @@ def roofline_text(roofline: Roofline, depth: int | None, view: View) -> str:
     facts = [_bound_fact(rows), *_ceiling_facts(roofline.ceilings), *total_facts(roofline)]
     answer = answer_text([*facts, *context_facts(roofline.times)], view)
     table = longest_text(visible_rows, view, _IMPORTANCE)
-    return page(subject_text(roofline.times.context), table, answer, view.paper)
+    return page(subject_text(roofline.times.context), table, answer, view.prose_screen)
 
 
 def _bound_fact(rows: Sequence[Row]) -> tuple[str, str]:

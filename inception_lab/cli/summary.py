@@ -75,8 +75,8 @@ def _text(record: Record, rows: Sequence[Row], view: View) -> str:
     columns = [column for column in readable_columns(rows) if column not in _IN_CSV_ALONE]
     layout = Layout(columns, "macs", IMPORTANCE, ROW_SUMS)
     table = table_text(rows, layout, view)
-    answer = facts_text(_facts(record), _label_width(record), view.paper)
-    return page(subject_text(record.context), table, answer, view.paper)
+    answer = facts_text(_facts(record), _label_width(record), view.prose_screen)
+    return page(subject_text(record.context), table, answer, view.prose_screen)
 
 
 def _label_width(record: Record) -> int:

@@ -47,12 +47,14 @@ def times_text(times: LayerTimes, depth: int | None, view: View) -> str:
     if view.form == "csv":
         return render(rows, columns_of(rows), view.form)
     facts = [*total_facts(times), *context_facts(times)]
-    return page(subject_text(times.context), longest_text(rows, view), answer_text(facts, view), view.paper)
+    return page(
+        subject_text(times.context), longest_text(rows, view), answer_text(facts, view), view.prose_screen
+    )
 
 
 def answer_text(facts: Iterable[tuple[str, str]], view: View) -> str:
     """Facts below the table of a step's times."""
-    return facts_text(facts, 20, view.paper)
+    return facts_text(facts, 20, view.prose_screen)
 
 
 def _json(times: LayerTimes, modules: Sequence[Row] | None) -> str:
@@ -137,7 +139,7 @@ def comparison_text(comparison: TimesComparison | BatchTimes, view: View) -> str
         return render(comparison.rows, columns, view.form)
     table = table_text(comparison.rows, Layout(columns, columns[1], _OF_SEVERAL), view)
     facts = [*_run_facts(comparison.context), *(("", note) for note in comparison.notes)]
-    return page(_subject(comparison), table, answer_text(facts, view), view.paper)
+    return page(_subject(comparison), table, answer_text(facts, view), view.prose_screen)
 
 
 def _subject(comparison: TimesComparison | BatchTimes) -> str:

@@ -70,7 +70,7 @@ class Screen:
         return [safe_text] if self.width is None else wrap(safe_text, self.width, min(below, self.width // 2))
 
 
-PAPER = Screen(width=None)
+UNWRAPPED = Screen(width=None)
 """A file in which lines are as long as they are."""
 
 
@@ -221,11 +221,11 @@ def _painted(cell: str, screen: Screen) -> str:
     return _BLOCKS.sub(lambda bar: screen.paint(bar[0], "cyan"), cell)
 
 
-def share_text(part: float, largest: float) -> str:
-    """Return a share in percent, and a bar beside that of the largest one; nothing for none.
+def bar_text(part: float, largest: float) -> str:
+    """A share in percent with its bar, as long beside that of the largest one; nothing for none.
 
     Example:
-        >>> share_text(21.9, 21.9), share_text(0.8, 21.9), share_text(0, 21.9)
+        >>> bar_text(21.9, 21.9), bar_text(0.8, 21.9), bar_text(0, 21.9)
         ('21.9 % █████', ' 0.8 % ▏', '')
     """
     if part <= 0 or largest <= 0:
@@ -296,8 +296,8 @@ def page(subject: str, table: str, answer: str, screen: Screen) -> str:
         answer: The totals, or what else the table comes to.
         screen: Where it is read.
     """
-    safe_subject = escape_markdown(subject) if screen is PAPER else subject
+    safe_subject = escape_markdown(subject) if screen is UNWRAPPED else subject
     head = "".join(f"{screen.paint(line, 'bold')}\n" for line in screen.lines(safe_subject, below=2))
-    is_long = screen is not PAPER and table.count("\n") > LONG
+    is_long = screen is not UNWRAPPED and table.count("\n") > LONG
     parts = [head, *[answer] * is_long, table, answer]
     return "\n".join(f"{part.rstrip()}\n" for part in parts if part.strip())

@@ -205,7 +205,7 @@ def _all_numbers(values: Sequence[Any]) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a number, and not a flag.
+    """True where a value is a number, and not a flag.
 
     Example:
         >>> is_number(7), is_number(2.5), is_number(True), is_number("7")
@@ -262,7 +262,7 @@ def _are_names(value: Any) -> bool:
 
 
 def is_empty(value: Any) -> bool:
-    """Return whether a cell stays empty: None, or not a number.
+    """True where a cell stays empty: None, or not a number.
 
     Example:
         >>> is_empty(None), is_empty(float("nan")), is_empty(0)

@@ -12,7 +12,7 @@ from inception_lab.metrics import METRICS, Unit, format_quantity
 from inception_lab.record import Row
 from inception_lab.report.cells import shorten_end, shorten_middle
 from inception_lab.report.tables import columns_of
-from inception_lab.report.terminal import PAPER, PATH_PART, Column, Screen, fitted_table, share_text
+from inception_lab.report.terminal import PATH_PART, UNWRAPPED, Column, Screen, bar_text, fitted_table
 from inception_lab.report.text import (
     heading,
     is_empty,
@@ -81,9 +81,9 @@ class View:
         return replace(self, sort="", top=None, columns=())
 
     @property
-    def paper(self) -> Screen:
+    def prose_screen(self) -> Screen:
         """The screen of prose: that of a table, or a file of lines as long as they are."""
-        return self.screen if self.form == "table" else PAPER
+        return self.screen if self.form == "table" else UNWRAPPED
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def _text_column(name: str, texts: Sequence[str], part: float | None) -> Column:
 
 
 def _share_column(rows: Sequence[Row], metric: str, largest: float) -> Column:
-    texts = [share_text(row.get(SHARE) or 0, largest) for row in rows]
+    texts = [bar_text(row.get(SHARE) or 0, largest) for row in rows]
     return Column(SHARE, f"Share of {_name(metric)}", texts, shrinks=False)
 
 

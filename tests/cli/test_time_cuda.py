@@ -8,7 +8,7 @@ from support.fake_gpu import FakeGpu, times_on
 from torch import nn
 
 from inception_lab.cli.time_text import times_text
-from inception_lab.report.terminal import PAPER
+from inception_lab.report.terminal import UNWRAPPED
 from inception_lab.report.view import View
 
 FACTS = {
@@ -23,7 +23,7 @@ def times(gpu=None, **facts):
 
 
 def test_the_table_has_kernels_gaps_and_the_launch_overhead():
-    text = times_text(times(), None, View(screen=PAPER))
+    text = times_text(times(), None, View(screen=UNWRAPPED))
     for words in (
         "(gaps)",
         "Kernels",
@@ -47,13 +47,13 @@ def test_the_table_has_kernels_gaps_and_the_launch_overhead():
     ],
 )
 def test_settings_that_choose_kernels_are_said(facts, words):
-    assert words in times_text(times(**facts), None, View(screen=PAPER))
+    assert words in times_text(times(**facts), None, View(screen=UNWRAPPED))
 
 
 def test_a_capture_that_fails_is_a_note_and_json_lacks_its_figures():
     result = times(FakeGpu(capture_error=RuntimeError("not permitted")))
     assert "not captured into a CUDA graph: RuntimeError: not permitted" in times_text(
-        result, None, View(screen=PAPER)
+        result, None, View(screen=UNWRAPPED)
     )
     data = json.loads(times_text(result, None, View("json")))
     assert "graph_step_ms" not in data["totals"]

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from inception_lab.report.cells import cell_width
 from inception_lab.report.terminal import (
     LONG,
-    PAPER,
+    UNWRAPPED,
     Column,
     Screen,
+    bar_text,
     facts_text,
     fitted_table,
     fitted_text,
     page,
-    share_text,
 )
 
 WORDS = st.text(st.sampled_from("ab_.9 -特征网络"), max_size=60)
@@ -103,8 +103,8 @@ def test_a_column_counts_where_it_is_named_first():
 
 
 def test_paper_is_as_wide_as_it_has_to_be():
-    assert "…" not in fitted_table([LAYERS, MACS, SHAPES], [], PAPER)
-    assert facts_text([("Note", "word " * 99)], 10, PAPER).count("\n") == 1
+    assert "…" not in fitted_table([LAYERS, MACS, SHAPES], [], UNWRAPPED)
+    assert facts_text([("Note", "word " * 99)], 10, UNWRAPPED).count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred", "a\nb", "\x9b2J", "a\rb", "tab\there"])
@@ -136,7 +136,7 @@ def test_colour_says_nothing_that_the_text_does_not():
 @settings(deadline=None)
 @given(st.floats(0, 100), st.floats(0.1, 100))
 def test_shares_take_the_same_cells(part, largest):
-    text = share_text(min(part, largest), largest)
+    text = bar_text(min(part, largest), largest)
     assert len(text) <= 12
     assert (text == "") == (part == 0)
 
