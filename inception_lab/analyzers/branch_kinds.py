@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from inception_lab.analyzers.reductions import POOLS
 from inception_lab.ir.once import once_per_trace
-from inception_lab.ir.structure import places
+from inception_lab.ir.structure import places, weighted_products
 from inception_lab.ir.trace import Op, Trace
 
 MOST_STEPS = 5
@@ -24,8 +24,9 @@ def branch_kinds(trace: Trace) -> Mapping[tuple[str, str], str]:
         trace: Of any mode.
 
     Returns:
-        Such as `1x1`, `1x1 → 3x3` or `pool → 1x1`, by module and branch. A branch without kernels, or with
-        more than `MOST_STEPS` in a row, is not in it.
+        Such as `1x1`, `1x1 → 3x3` or `pool → 1x1`, by module and branch; a product of activations, as in
+        attention, is a `matmul`. A branch without kernels, with more than `MOST_STEPS` in a row, or with
+        other ones in another call of the module is not in it.
 
     Example:
         >>> import inception_lab as il
@@ -34,13 +35,27 @@ def branch_kinds(trace: Trace) -> Mapping[tuple[str, str], str]:
         >>> [kinds["inception3a", f"branch{number}"] for number in (1, 2, 3, 4)]
         ['1x1', '1x1 → 3x3', '1x1 → 5x5', 'pool → 1x1']
     """
-    steps: dict[tuple[str, str], list[str]] = defaultdict(list)
+    steps: dict[tuple[str, str], dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
     place_of = places(trace)
     for op in trace.ops:
         if op.phase == "forward" and op.call >= 0 and (place := place_of[op.call]).branch:
-            steps[place] += filter(None, [_step(trace, op)])
-    kinds = {place: _ARROW.join(names) for place, names in steps.items() if 0 < len(names) <= MOST_STEPS}
-    return MappingProxyType(kinds)
+            steps[place][_call_of(trace, place.block, op.call)] += filter(None, [_step(trace, op)])
+    kinds = {place: _kind(list(calls.values())) for place, calls in steps.items()}
+    return MappingProxyType({place: kind for place, kind in kinds.items() if kind})
+
+
+def _call_of(trace: Trace, block: str, call: int) -> int:
+    """The call of the block in which one of its layers was called."""
+    while trace.calls[call].path != block and (parent := trace.calls[call].parent) is not None:
+        call = parent
+    return call
+
+
+def _kind(calls: Sequence[Sequence[str]]) -> str:
+    """The kernels of a branch that are the same in all calls of its block; else empty, as for too many."""
+    first, *others = calls
+    is_alike = all(other == first for other in others)
+    return _ARROW.join(first) if is_alike and len(first) <= MOST_STEPS else ""
 
 
 def _step(trace: Trace, op: Op) -> str:
@@ -49,7 +64,9 @@ def _step(trace: Trace, op: Op) -> str:
         return "pool"
     if op.base_name == "convolution":
         return _kernel(trace, op)
-    return "linear" if op.macs else ""
+    if not op.macs:
+        return ""
+    return "linear" if op.id in weighted_products(trace) else "matmul"
 
 
 def _kernel(trace: Trace, op: Op) -> str:

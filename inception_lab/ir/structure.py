@@ -59,19 +59,13 @@ def module_at_depth(layer: str, depth: int) -> str:
 
 
 @once_per_trace
-def weighted_depth(trace: Trace) -> int:
-    """Count the convolutions and linear layers on the longest path from an input to an output.
+def weighted_products(trace: Trace) -> frozenset[int]:
+    """Return the products of the forward pass with weights, by operation id: not those of activations alone.
 
-    Only products with a parameter count, or with a value made of parameters alone. Of modules that run in
-    parallel the longest counts.
-
-    Example:
-        >>> import inception_lab as il
-        >>> weighted_depth(il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224)))
-        22
+    Weights are parameters, and values made of parameters alone.
     """
     parameters = {s.id for s in trace.storages if s.kind == "parameter"}
-    depth: dict[int | None, int] = {None: 0}
+    products: set[int] = set()
     weight_ops: set[int | None] = set()  # those that read weights alone, as for a normalised weight
     for op in trace.ops:
         if op.phase != "forward":
@@ -80,7 +74,29 @@ def weighted_depth(trace: Trace) -> int:
         weights = [v for v in sources if v.storage in parameters or v.op in weight_ops]
         if sources and len(weights) == len(sources):
             weight_ops.add(op.id)
-        depth[op.id] = max((depth[v.op] for v in sources), default=0) + bool(op.macs and weights)
+        if op.macs and weights:
+            products.add(op.id)
+    return frozenset(products)
+
+
+@once_per_trace
+def weighted_depth(trace: Trace) -> int:
+    """Count the convolutions and linear layers on the longest path from an input to an output.
+
+    Of products those of `weighted_products` count, of modules that run in parallel the longest.
+
+    Example:
+        >>> import inception_lab as il
+        >>> weighted_depth(il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224)))
+        22
+    """
+    depth: dict[int | None, int] = {None: 0}
+    products = weighted_products(trace)
+    for op in trace.ops:
+        if op.phase != "forward":
+            break
+        before = max((depth[trace.values[value].op] for value in op.reads), default=0)
+        depth[op.id] = before + (op.id in products)
     return max(depth.values())
 
 

@@ -66,6 +66,65 @@ def test_the_backward_pass_adds_nothing():
     assert kinds_of(*branches, mode="train") == {0: "1x1", 1: "1x1 → 3x3"}
 
 
+class Twice(nn.Module):
+    """A block that is called again on what it returned, or on an input of other channels."""
+
+    def __init__(self, block):
+        super().__init__()
+        self.block = block
+
+    def forward(self, x):
+        return self.block(self.block(x)[:, :8])
+
+
+def test_a_block_called_twice_has_the_kernels_of_one_call():
+    block = Mix(a=conv(1), b=nn.Sequential(conv(1), conv(3)))
+    kinds = branch_kinds(il.trace(nn.Sequential(Twice(block)), (1, 8, 16, 16)))
+    assert dict(kinds) == {("0.block", "a"): "1x1", ("0.block", "b"): "1x1 → 3x3"}
+
+
+class Alternating(nn.Module):
+    """Other kernels in every second call."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernels = nn.ModuleList([conv(3), conv(5)])
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.kernels[self.calls % 2](x)
+
+
+def test_a_branch_that_differs_from_call_to_call_has_no_kind():
+    block = Mix(a=conv(1), b=Alternating())
+    kinds = branch_kinds(il.trace(nn.Sequential(Twice(block)), (1, 8, 16, 16)))
+    assert dict(kinds) == {("0.block", "a"): "1x1"}
+
+
+class Products(nn.Module):
+    """Attention without projections: products of activations."""
+
+    def forward(self, x):
+        return torch.softmax(x @ x.transpose(-2, -1), -1) @ x
+
+
+class Normalised(nn.Module):
+    """A linear layer whose weight is made of a parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(16, 16))
+
+    def forward(self, x):
+        return x @ torch.tanh(self.weight)
+
+
+def test_only_a_product_with_weights_is_linear():
+    branches = nn.Sequential(nn.Linear(16, 16), Products()), Normalised()
+    assert kinds_of(*branches, shape=(1, 16, 16)) == {0: "linear → matmul → matmul", 1: "linear"}
+
+
 class Gated(Mix):
     """Branches, and a gate behind them."""
 

@@ -28,6 +28,7 @@ ANALYSES = {
     "reductions": reductions.reduction_saving,
     "layer calls": structure.layer_calls,
     "places": structure.places,
+    "weighted products": structure.weighted_products,
     "depth": structure.weighted_depth,
 }
 NAMES = {unwrap(function).__code__: name for name, function in ANALYSES.items()}
