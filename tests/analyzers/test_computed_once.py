@@ -67,7 +67,7 @@ def test_a_report_computes_its_memory_once(trace):
             il.reserved_memory(trace)
     assert counts == {
         "layer costs": 1, "depth": 1, "layer calls": 1, "saved": 1, "timeline": 1, "peak": 1, "by module": 1,
-        "reserved": 1, "on_device": 2,  # for cpu and for cuda
+        "reserved": 1, "weighted products": 1, "on_device": 2,  # for cpu and for cuda
     }  # fmt: skip
 
 
@@ -80,9 +80,8 @@ def test_costs_are_computed_once(trace):
             il.module_costs(trace)
             il.branch_costs(trace)
             il.reduction_saving(trace)
-    assert counts == dict.fromkeys(
-        ("layer costs", "module costs", "branch costs", "reductions", "layer calls", "places", "depth"), 1
-    )
+    names = ("layer costs", "module costs", "branch costs", "reductions", "layer calls", "places", "depth")
+    assert counts == dict.fromkeys([*names, "weighted products"], 1)
 
 
 def test_each_device_has_results_of_its_own(trace):
