@@ -38,7 +38,7 @@ def command(family: str | None, view: View, output: Path | None, plot: Path | No
     check_plot(plot)
     names = list_models(family)
     if plot is not None:
-        _draw(names, plot, size)
+        _draw(family, plot, size)
     rows: list[Row] = [CARDS[name].to_dict() for name in names]
     if view.form == "json":
         data = {"schema": 1, "tool": f"inception_lab {__version__}", "models": rows}
@@ -49,15 +49,12 @@ def command(family: str | None, view: View, output: Path | None, plot: Path | No
         emit(_table(rows, view), output)
 
 
-def _draw(names: Sequence[str], plot: Path, size: str) -> None:
-    """Draw the errors of models against their MACs."""
+def _draw(family: str | None, plot: Path, size: str) -> None:
+    """Draw the published errors of a family, or of the zoo, against their MACs."""
     from inception_lab import plot_error_and_macs, zoo_records
-    from inception_lab.files import check_writable
 
-    check_writable(plot)
-    published = [name for name in names if CARDS[name].top5_error is not None]
     with progress_bar("tracing the zoo") as show:
-        records = zoo_records(published, show)
+        records = zoo_records(progress=show, family=family)
     plot_error_and_macs(records, plot, size)
 
 

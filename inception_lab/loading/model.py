@@ -260,15 +260,16 @@ def with_model_facts(record: Record, request: ModelRequest) -> Record:
     card = CARDS.get(request.spec)
     if card and card.reconstructed:
         facts["note"] = "; ".join(filter(None, (record.context.get("note"), card.notes)))
+        facts["reconstructed"] = True
     return record.with_context(**facts) if facts else record
 
 
 def with_card_facts(record: Record) -> Record:
-    """Return a record with what the card of a model of the zoo tells: its family, and its published error.
+    """Return a record with what the card of a model of the zoo tells, such as its published error.
 
     Args:
-        record: Of the model. One without a card is returned as it is; one of another input than the card's
-            gets no error, as that was measured on the card's.
+        record: Of the model, which is said to be `reconstructed` where it is. One without a card is returned
+            as it is; one of another input than the card's gets no error, as that was measured on the card's.
 
     Example:
         >>> context = {"model": "vgg16", "input_shapes": [[8, 3, 224, 224]]}
@@ -280,9 +281,13 @@ def with_card_facts(record: Record) -> Record:
     if card is None:
         return record
     facts: dict[str, Any] = {"family": card.family}
+    if card.reconstructed:
+        facts["reconstructed"] = True
     shapes = [tuple(shape[1:]) for shape in record.context["input_shapes"]]
     if card.top5_error is not None and shapes == [card.input_size]:
         facts |= {"top5_error": card.top5_error, "error_evaluation": card.error_evaluation}
+        if card.error_images:
+            facts["error_images"] = card.error_images
     return record.with_context(**facts)
 
 

@@ -98,7 +98,9 @@ class Card:
             are a reading of the paper and not the paper's.
         top1_error: Published error of the first guess on ImageNet's validation images, in percent.
         top5_error: Published error of the first five guesses, in percent.
-        error_evaluation: The way in which one net was evaluated: `one crop`, `ten crops`, `dense`.
+        error_evaluation: The way in which one net was evaluated: `one crop`, `ten crops` or
+            `dense evaluation`.
+        error_images: The images that the errors were measured on, where these are not all validation images.
         error_source: The table that publishes the errors, and the number of crops and nets.
 
     Example:
@@ -126,6 +128,7 @@ class Card:
     top1_error: float | None = None
     top5_error: float | None = None
     error_evaluation: str = ""
+    error_images: str = ""
     error_source: str = ""
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,7 +16,8 @@ def plot_error_and_macs(records: Iterable[Record], path: str | Path, size: str =
 
     Args:
         records: Of models, such as those of `zoo_records`. One whose context has a `top5_error` is drawn;
-            only those with the most frequent `error_evaluation` are compared with one another.
+            only those with the most frequent `error_evaluation`, and not `reconstructed`, are compared with
+            one another. Other `error_images` than all validation images are said below.
         path: The file, whose ending says its kind: `.svg`, `.png` or `.pdf`.
         size: That it is laid out for: `page`, `paper` or `slide`.
 

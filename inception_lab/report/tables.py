@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 PUBLISHED = "top5_error"
 """Name under which the context of a record may hold a published error, which no trace can tell."""
-EVALUATION = "error_evaluation"
-"""Name under which it may hold the way in which that error was measured, such as one crop."""
+EVALUATION, IMAGES = "error_evaluation", "error_images"
+"""Names under which it may hold the way in which that error was measured, such as one crop, and on what."""
 
 
 def layer_rows(record: Record) -> list[Row]:
@@ -95,8 +95,13 @@ def grouped(rows: Sequence[Row], column: str = "family") -> list[Row]:
     ]
 
 
+def is_reconstruction(record: Record) -> bool:
+    """True where the numbers of a model are a reading of a paper that leaves something open."""
+    return bool(record.context.get("reconstructed"))
+
+
 def model_labels(records: Sequence[Record]) -> list[str]:
-    """The name of each model, with input and mode where two share a name, and a star where noted."""
+    """The name of each model, with input and mode where two share a name, and a star for a reconstruction."""
     names = [str(record.context["model"]) for record in records]
     return [
         (
@@ -104,6 +109,6 @@ def model_labels(records: Sequence[Record]) -> list[str]:
             if names.count(name) == 1
             else f"{name} {shape_text(record.context['input_shapes'])} {record.context['mode']}"
         )
-        + " *" * ("note" in record.context)
+        + " *" * is_reconstruction(record)
         for name, record in zip(names, records, strict=True)
     ]

@@ -165,4 +165,5 @@ def test_a_record_says_what_no_trace_can_tell():
     context = with_model_facts(record, request).context
     assert context["kwargs"] == {"num_classes": 10, "dropout": "nan"}
     assert context["note"].startswith("ran for real; ")
+    assert context["reconstructed"] is True
     assert with_model_facts(record, ModelRequest("googlenet")) is record

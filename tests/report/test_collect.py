@@ -101,6 +101,21 @@ def test_a_comparison_shows_the_errors_that_papers_publish(tmp_path: Path) -> No
     assert errors == {"googlenet": "10.07", "nin": ""}
 
 
+def test_a_reconstruction_is_said_without_its_request() -> None:
+    net = il.create_model("inception_v2", device="meta")
+    facts = with_card_facts(il.summarise(il.trace(net, (1, 3, 299, 299), name="inception_v2"))).context
+    assert facts["reconstructed"] is True
+
+
+def test_the_records_of_a_family() -> None:
+    names = [record.context["model"] for record in il.zoo_records(family="vgg")]
+    assert names == il.list_models("vgg")
+    assert il.zoo_records(["googlenet", "nin"], family="nin")[0].context["model"] == "nin"
+    assert il.zoo_records(family="tutorial") == []
+    with pytest.raises(InceptionLabError, match="no family 'vvg'"):
+        il.zoo_records(family="vvg")
+
+
 def test_another_input_has_no_published_error() -> None:
     net = il.create_model("googlenet", device="meta")
     facts = with_card_facts(il.summarise(il.trace(net, (1, 3, 64, 64), name="googlenet"))).context

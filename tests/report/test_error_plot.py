@@ -21,7 +21,14 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.models.cards import CARDS
 from inception_lab.record import Record
 from inception_lab.report.plots import COMPARISON_PLOTS
-from inception_lab.report.plots.error_and_macs import Point, comparable, pareto, points_of, round_sizes
+from inception_lab.report.plots.error_and_macs import (
+    Point,
+    comparable,
+    notes_of,
+    pareto,
+    points_of,
+    round_sizes,
+)
 from inception_lab.report.plots.style import plot_style
 from inception_lab.report.sizes import PAGE, PAPER, SIZES, PlotSize
 
@@ -92,6 +99,28 @@ def test_the_zoo_says_inputs_evaluations_and_reconstructions(zoo: list[Record]) 
     assert f"{len(missing)} without a published error are left out" in PLOT.caption(records)
 
 
+def test_the_zoo_says_which_errors_are_of_a_part_of_the_images(zoo: list[Record]) -> None:
+    points = points_of(zoo)
+    (note,) = [note for note in notes_of(points) if "non-blacklisted" in note]
+    named = note.removeprefix("errors on the non-blacklisted validation images: ").split(", ")
+    assert set(named) == {name for name, card in CARDS.items() if "non-blacklisted" in card.error_source}
+    others = [point for point in points if point.name not in named]
+    assert "non-blacklisted" not in " ".join(notes_of(others))
+    assert "non-blacklisted" in " ".join(_texts(_figure(zoo)))
+
+
+@pytest.mark.parametrize("evaluation", sorted({card.error_evaluation for card in CARDS.values()} - {""}))
+def test_every_evaluation_of_the_cards_makes_a_sentence(evaluation: str) -> None:
+    records = [_record(f"m{n}", 10**9 * n, 9.0 - n, error_evaluation=evaluation) for n in (1, 2)]
+    assert f"No other model measured with {evaluation} has both" in PLOT.caption(records)
+
+
+def test_another_note_makes_no_reconstruction() -> None:
+    records = [_record("a", 10**9, 5.0), _record("b", 10**8, 6.0, note="ran for real on the CPU")]
+    assert [point.name for point in pareto(points_of(records))] == ["b", "a"]
+    assert "reconstruction" not in " ".join(_texts(_figure(records)))
+
+
 def test_the_line_goes_through_the_best_of_those_measured_alike(zoo: list[Record]) -> None:
     names = [point.name for point in pareto(points_of(zoo))]
     assert names == [
@@ -114,6 +143,7 @@ POINTS = st.lists(
         peak_bytes=st.integers(1, 10**9),
         input=st.just("1x3x8x8"),
         evaluation=st.sampled_from(["one crop", "one crop", "ten crops"]),
+        images=st.just(""),
         reconstructed=st.sampled_from([False, False, True]),
     ),
     min_size=1,
@@ -195,7 +225,7 @@ def test_one_model_can_be_best_in_both() -> None:
         [_record("a", 10**9, None), _record("b", 10**9, None)],
         [_record("a", 10**9, 5.0), replace(_record("b", 10**9, 6.0), totals={"macs": 3})],
         [_record("a", 10**9, 5.0), _record("b", 10**9, 6.0, error_evaluation="ten crops")],
-        [_record("a", 10**9, 5.0), _record("b", 10**9, 6.0, note="a reading")],
+        [_record("a", 10**9, 5.0), _record("b", 10**9, 6.0, reconstructed=True)],
     ],
 )
 def test_there_is_nothing_to_compare(records: list[Record], tmp_path: Path) -> None:

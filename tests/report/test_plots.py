@@ -198,6 +198,17 @@ def test_comparison_shows_every_total() -> None:
     assert widths == sorted(widths, reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("facts", "is_starred"), [({"reconstructed": True}, True), ({"note": "ran for real"}, False)]
+)
+def test_a_star_is_a_reconstruction(facts: dict[str, object], is_starred: bool) -> None:
+    first, *others = _records(3)
+    with plot_style():
+        texts = _texts(COMPARISON_PLOTS["comparison"].draw([first.with_context(**facts), *others], PAGE))
+    assert any("*: a reconstruction" in text for text in texts) == is_starred
+    assert any(text.endswith(" *") for text in texts) == is_starred
+
+
 def test_training_is_compared_where_all_models_train() -> None:
     records = [replace(r, totals={**r.totals, "training_macs": 3 * r.totals["macs"]}) for r in _records(3)]
     with plot_style():

@@ -28,6 +28,7 @@ _szegedy_2016 = partial(
     smallest_input=75,
     options=MappingProxyType(_OPTIONS),
     error_evaluation="one crop",
+    error_images="the non-blacklisted validation images",
     error_source="1602.07261 Table 2, one crop and one net, on the non-blacklisted validation images",
 )
 

@@ -16,7 +16,7 @@ from inception_lab.report.plots.rows import most_rows, row_pitch
 from inception_lab.report.plots.style import INK, MARGIN, MUTED, SMALL, TEXT
 from inception_lab.report.plots.wording import leader, ratio_text
 from inception_lab.report.sizes import PAGE, PlotSize
-from inception_lab.report.tables import PUBLISHED, model_labels
+from inception_lab.report.tables import PUBLISHED, is_reconstruction, model_labels
 from inception_lab.report.text import shape_text
 
 METRICS_SHOWN = (
@@ -121,7 +121,7 @@ def _subtitle(records: Sequence[Record]) -> str:
     partial = [label for label, r in zip(labels, records, strict=True) if not r.context["complete"]]
     warning = f", PARTIAL, not every operation is counted: {', '.join(partial)}" if partial else ""
     order = METRICS[common_metrics(records)[0]].label
-    star = " · *: a reconstruction" * any("note" in r.context for r in records)
+    star = " · *: a reconstruction" * any(map(is_reconstruction, records))
     return f"Models by {order} · {shape}, {' and '.join(modes)} · dark: the lowest{star}{warning}"
 
 

@@ -20,7 +20,7 @@ from inception_lab.report.plots.placing import Rect, along_line, place_beside
 from inception_lab.report.plots.style import FAINT, INK, MACS, MARGIN, MUTED, PALETTE, SMALL
 from inception_lab.report.plots.wording import ratio_text, round_decades, tick_text
 from inception_lab.report.sizes import PAGE, PlotSize
-from inception_lab.report.tables import EVALUATION, PUBLISHED, model_labels
+from inception_lab.report.tables import EVALUATION, IMAGES, PUBLISHED, is_reconstruction, model_labels
 from inception_lab.report.text import shape_text
 
 COLOURS = (MACS, "#e69f00", PALETTE[5], PALETTE[1], PALETTE[4], PALETTE[7])
@@ -41,6 +41,7 @@ class Point:
         peak_bytes: The most that the pass or step holds.
         input: The shapes of its inputs.
         evaluation: The way in which the error was measured, such as one crop; empty where that is unknown.
+        images: Those that the error was measured on, where not all validation images.
         reconstructed: True where the error is that of the paper's network and the MACs those of a reading.
     """
 
@@ -50,6 +51,7 @@ class Point:
     peak_bytes: int
     input: str
     evaluation: str
+    images: str
     reconstructed: bool
 
 
@@ -64,7 +66,8 @@ def points_of(records: Sequence[Record]) -> list[Point]:
             _peak(record),
             shape_text(record.context["input_shapes"]),
             record.context.get(EVALUATION, ""),
-            "note" in record.context,
+            record.context.get(IMAGES, ""),
+            is_reconstruction(record),
         )
         for label, record in zip(labels, records, strict=True)
         if record.context.get(PUBLISHED) and record.totals.get("macs") and _peak(record)
@@ -123,7 +126,7 @@ def caption(records: Sequence[Record]) -> str:
 def _alike(points: Sequence[Point]) -> str:
     """The evaluation that the line is of, as a part of a sentence; empty where it is unknown."""
     common = common_evaluation(points)
-    return f" evaluated on {common}" if common else ""
+    return f" measured with {common}" if common else ""
 
 
 def _title(points: Sequence[Point]) -> str:
@@ -145,7 +148,7 @@ def _subtitle(records: Sequence[Record]) -> str:
 def draw(records: Sequence[Record], size: PlotSize = PAGE) -> Figure:
     """A bubble per model: across its MACs, upwards its error, by area its peak memory."""
     points = points_of(records)
-    notes = wrap("; ".join(_notes(points)[: 1 if size.is_slide else None]), size.width - 2 * MARGIN, SMALL)
+    notes = wrap("; ".join(notes_of(points)[: 1 if size.is_slide else None]), size.width - 2 * MARGIN, SMALL)
     colours, sizes = _colours(points), _size_key(points, min(size.width - _LEFT - MARGIN, 0.45 * size.width))
     # the key of the sizes stands behind that of the inputs, or below it where the plot is narrow
     lines = key_lines(size, colours, _LEFT)
@@ -186,7 +189,7 @@ def _colour(number: int) -> str:
     return COLOURS[min(number, len(COLOURS) - 1)]
 
 
-def _notes(points: Sequence[Point]) -> list[str]:
+def notes_of(points: Sequence[Point]) -> list[str]:
     """The meaning of line, rings and dashes, as far as there are any."""
     common = common_evaluation(points)
     notes = [f"line and dark rims: no other model{_alike(points)} has both fewer MACs and a lower error"]
@@ -196,7 +199,13 @@ def _notes(points: Sequence[Point]) -> list[str]:
         notes.append("ring: another evaluation, not on the line")
     if any(point.reconstructed for point in points):
         notes.append("dashed: a reconstruction with the error of its paper, not on the line")
-    return notes
+    return notes + _image_notes(points)
+
+
+def _image_notes(points: Sequence[Point]) -> list[str]:
+    """The models whose errors were measured on a part of the validation images, by these."""
+    kinds = sorted({point.images for point in points if point.images})
+    return [f"errors on {kind}: {', '.join(p.name for p in points if p.images == kind)}" for kind in kinds]
 
 
 def _scale(axes: Axes, points: Sequence[Point], box: Box) -> None:
