@@ -182,6 +182,19 @@ def test_small_modules_are_summed_up_in_the_saving() -> None:
         assert len({text for text in _texts(figure) if text.endswith("others")}) == 1
 
 
+@pytest.mark.parametrize("name", ["reduction_saving", "saving_by_level"])
+@pytest.mark.parametrize(
+    ("naive", "words"),
+    [(48, f"Reductions cost MACs: 1.33{TIMES} as many in the whole net"), (64, "as they are")],
+)
+def test_the_title_of_a_net_whose_reductions_save_nothing(name: str, naive: int, words: str) -> None:
+    # one branch saves and the other one loses more, or as much
+    contents = net([layer("m", "a", 32, 9, naive=40), layer("m", "b", 32, 9, naive=naive - 40)])
+    title = str(_figure(name, contents).get_label())
+    assert title.endswith(words)
+    assert "fewer" not in title
+
+
 def test_saving_is_left_out_where_reductions_change_nothing() -> None:
     same = net([layer("m", branch, 640, 9) for branch in "ab"])
     assert len(same.saving) > 0

@@ -18,7 +18,7 @@ from inception_lab.report.plots.module_bars import (
     OTHER_BRANCHES,
     Bar,
     bars_of,
-    dearest,
+    fitted_bars,
     total,
 )
 from inception_lab.report.plots.rows import most_rows, row_pitch
@@ -89,7 +89,7 @@ def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     subtitle = f"Cost by module{', stacked by branch' if key else ''} · {context_line(contents.record)}"
     top = (0.35 + 0.2 * len(key_lines(size, key, MARGIN)) if key else 0.15) + 0.25
     room = room_below(size, title, subtitle) - top - _FOOT
-    rows = dearest(bars, most_rows(room))
+    rows = fitted_bars(bars, most_rows(room))
     height = row_pitch(len(rows), room) * len(rows)
     canvas = new_canvas(size, title, subtitle, top + height + _FOOT)
     canvas.key(MARGIN, 0.32, key)

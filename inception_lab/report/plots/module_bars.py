@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from inception_lab.report.contents import ReportContents
-from inception_lab.report.plots.rows import run_name, runs_of_equal
+from inception_lab.report.plots.rows import dearest, run_name, runs_of_equal
 from inception_lab.report.plots.style import PALETTE
 from inception_lab.report.tables import rows_of
 
 METRICS_SHOWN = ("macs", "params")
 NO_BRANCH, OTHER_BRANCHES = "in no branch", "other branches"
+Place = tuple[str, str]
 Parts = Mapping[str, Mapping[str, int]]
 
 
@@ -65,16 +66,14 @@ def _sum_of(name: str, bars: Sequence[Bar], *, is_rest: bool = False) -> Bar:
     return Bar(name, parts, is_rest)
 
 
-def dearest(bars: Sequence[Bar], most: int) -> list[Bar]:
+def fitted_bars(bars: Sequence[Bar], most: int) -> list[Bar]:
     """The dearest bars in order of execution, at most so many, the last of which sums up all others."""
-    if len(bars) <= most:
-        return list(bars)
     # a module is as dear as its larger share: of the net's MACs or of its parameters
     whole = {metric: total(bars, metric) or 1 for metric in METRICS_SHOWN}
     weight = [max(bar.total(m) / whole[m] for m in METRICS_SHOWN) for bar in bars]
-    large = set(sorted(range(len(bars)), key=lambda i: -weight[i])[: most - 1])
-    rest = [bar for i, bar in enumerate(bars) if i not in large]
-    return [*(bars[i] for i in sorted(large)), _sum_of(f"{len(rest)} others", rest, is_rest=True)]
+    large, small = dearest(weight, most)
+    rest = [_sum_of(f"{len(small)} others", [bars[i] for i in small], is_rest=True)] if small else []
+    return [bars[i] for i in large] + rest
 
 
 def total(bars: Iterable[Bar], metric: str) -> int:
@@ -97,7 +96,7 @@ def homes_of(contents: ReportContents) -> dict[str, str]:
     return {module: homes.get(module, module) for module in modules}
 
 
-def _series(contents: ReportContents) -> dict[tuple[str, str], str]:
+def _series(contents: ReportContents) -> dict[Place, str]:
     """The series that each branch belongs to: its kind, else its name, else that of all light ones."""
     rows = rows_of(contents.branches)
     names = {(r["module"], r["branch"]): branch_label(contents, r["module"], r["branch"]) for r in rows}
@@ -107,6 +106,16 @@ def _series(contents: ReportContents) -> dict[tuple[str, str], str]:
         for row in rows:
             if row["branch"] and row[metric]:
                 weight[names[row["module"], row["branch"]]] += row[metric] / whole
+    return light_together(names, weight)
+
+
+def light_together(names: Mapping[Place, str], weight: Counter[str]) -> dict[Place, str]:
+    """The names of branches, as many as there are colours; the light ones bear one name together.
+
+    Args:
+        names: Of each branch.
+        weight: Of each name.
+    """
     most = len(PALETTE) if len(weight) <= len(PALETTE) else len(PALETTE) - 1
     heavy = {NO_BRANCH, *(name for name, _ in weight.most_common(most))}
     return {place: name if name in heavy else OTHER_BRANCHES for place, name in names.items()}

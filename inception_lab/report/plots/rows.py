@@ -39,6 +39,27 @@ def row_pitch(count: int, room: float) -> float:
     return PITCH if isinf(room) else min(max(room / max(count, 1), _LEAST), _WIDEST)
 
 
+def dearest(weights: Sequence[float], most: int) -> tuple[list[int], list[int]]:
+    """The rows that are drawn, at most so many with one that sums up all others, and these others.
+
+    Args:
+        weights: Of each row.
+        most: Rows that there is room for.
+
+    Returns:
+        The places of both, in order.
+
+    Example:
+        >>> dearest([1, 5, 5, 2], 3), dearest([1, 2], 2)
+        (([1, 2], [0, 3]), ([0, 1], []))
+    """
+    places = range(len(weights))
+    if len(weights) <= most:
+        return list(places), []
+    large = set(sorted(places, key=lambda place: -weights[place])[: most - 1])
+    return sorted(large), [place for place in places if place not in large]
+
+
 def runs_of_equal(items: Sequence[Item], cost: Callable[[Item], Hashable]) -> list[list[Item]]:
     """Neighbours of equal cost, together.
 

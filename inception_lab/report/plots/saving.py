@@ -14,11 +14,11 @@ from inception_lab.metrics import format_quantity
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.canvas import Box, Canvas, key_lines, new_canvas, room_below
 from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width, wrap
-from inception_lab.report.plots.module_bars import OTHER_BRANCHES, branch_label, homes_of
+from inception_lab.report.plots.module_bars import branch_label, homes_of, light_together
 from inception_lab.report.plots.pairs import Pair, Saving, saving_of
-from inception_lab.report.plots.rows import most_rows, row_pitch, run_name, runs_of_equal
+from inception_lab.report.plots.rows import dearest, most_rows, row_pitch, run_name, runs_of_equal
 from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PALETTE, SMALL, TEXT
-from inception_lab.report.plots.wording import TIMES, context_line, ratio_text, round_decades
+from inception_lab.report.plots.wording import TIMES, change_text, context_line, ratio_text, round_decades
 from inception_lab.report.sizes import PAGE, PlotSize
 
 BAR = "#cfdbe6"
@@ -88,19 +88,15 @@ def _labels(contents: ReportContents, branches: Sequence[Pair]) -> Mapping[tuple
     weight: Counter[str] = Counter()
     for branch in branches:
         weight[names[branch.module, branch.branch]] += branch.naive
-    most = len(PALETTE) if len(weight) <= len(PALETTE) else len(PALETTE) - 1
-    heavy = {name for name, _ in weight.most_common(most)}
-    return {place: name if name in heavy else OTHER_BRANCHES for place, name in names.items()}
+    return light_together(names, weight)
 
 
-def dearest(rows: Sequence[Row], most: int) -> list[Row]:
+def fitted_rows(rows: Sequence[Row], most: int) -> list[Row]:
     """The rows with most MACs without reductions, at most so many, the last of which sums up all others."""
-    if len(rows) <= most:
-        return list(rows)
-    largest = sorted(rows, key=lambda row: -row.naive)[: most - 1]
-    rest = [row for row in rows if row not in largest]
+    large, small = dearest([row.naive for row in rows], most)
+    rest = [rows[place] for place in small]
     sums = sum(row.naive for row in rest), sum(row.reduced for row in rest)
-    return [*(row for row in rows if row in largest), Row(f"{len(rest)} others", *sums)]
+    return [rows[place] for place in large] + [Row(f"{len(rest)} others", *sums)] * bool(rest)
 
 
 def has_content(contents: ReportContents) -> bool:
@@ -119,14 +115,21 @@ def caption(contents: ReportContents) -> str:
     )
 
 
+def title_without_saving(saving: Saving) -> str:
+    """What reductions do to a net whose MACs they do not save, in one sentence; empty where they do."""
+    if saving.net.ratio < 1:
+        return f"Reductions cost MACs: {ratio_text(1 / saving.net.ratio)} as many in the whole net"
+    if saving.best.ratio == 1 or saving.net.ratio == 1:
+        return "Reductions leave the MACs of the whole net as they are"
+    return ""
+
+
 def _title(contents: ReportContents) -> str:
     """The saving in the net and in the best branch, in one sentence."""
     saving = saving_of(contents)
     best, net = saving.best, saving.net
-    if net.ratio < 1:
-        return f"Reductions cost MACs: {ratio_text(1 / net.ratio)} as many in the whole net"
-    if best.ratio == 1:
-        return "Reductions leave the MACs of the whole net as they are"
+    if not_saved := title_without_saving(saving):
+        return not_saved
     there = f"{ratio_text(best.ratio)} in {best_branch(contents)}"
     return f"Reductions save MACs: {ratio_text(net.ratio)} fewer in the whole net, {there}"
 
@@ -141,7 +144,7 @@ def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     top = 0.35 + 0.2 * len(key_lines(size, key, MARGIN)) + 0.27
     foot = _FOOT + 0.17 * len(notes)
     room = room_below(size, title, subtitle) - top - foot
-    rows = dearest(every, most_rows(room))
+    rows = fitted_rows(every, most_rows(room))
     height = row_pitch(len(rows), room) * len(rows)
     canvas = new_canvas(size, title, subtitle, top + height + foot)
     _draw_key(canvas, key)
@@ -230,14 +233,10 @@ def _write_numbers(canvas: Canvas, rows: Sequence[Row], right: float, top: float
     """The ratio of each module, and the MACs behind it, in columns at the right edge."""
     pitch = height / (len(rows) + 0.2)
     canvas.text(right - _ENDS, top - 0.1, "fewer", weight="bold", ha="right")
-    canvas.text(right, top - 0.1, _arrow("without", "with"), ha="right", color=MUTED)
+    canvas.text(right, top - 0.1, change_text("without", "with"), ha="right", color=MUTED)
     for number, row in enumerate(rows):
         # a baseline so far below the middle of the row centres the digits
         at = top + pitch * (number + 0.6) + 0.045
         canvas.text(right - _ENDS, at, ratio_text(row.ratio), ha="right", weight="bold")
-        ends = _arrow(format_quantity(row.naive), format_quantity(row.reduced))
+        ends = change_text(format_quantity(row.naive), format_quantity(row.reduced))
         canvas.text(right, at, ends, ha="right", color=MUTED)
-
-
-def _arrow(before: str, after: str) -> str:
-    return f"{before} \N{RIGHTWARDS ARROW} {after}"

@@ -13,9 +13,9 @@ from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.canvas import Box, Canvas, new_canvas, room_below
 from inception_lab.report.plots.fitting import distinct, text_width
 from inception_lab.report.plots.pairs import saving_of
-from inception_lab.report.plots.saving import best_branch
+from inception_lab.report.plots.saving import best_branch, title_without_saving
 from inception_lab.report.plots.style import INK, MACS, MARGIN, MUTED, PARAMS, TEXT
-from inception_lab.report.plots.wording import context_line, ratio_text
+from inception_lab.report.plots.wording import change_text, context_line, ratio_text
 from inception_lab.report.sizes import PAGE, PlotSize
 
 _PITCH, _TOP = 0.3, 0.45
@@ -39,6 +39,8 @@ def caption(contents: ReportContents) -> str:
 
 def _title(contents: ReportContents) -> str:
     saving = saving_of(contents)
+    if not_saved := title_without_saving(saving):
+        return not_saved
     there, here = ratio_text(saving.best.ratio), ratio_text(saving.net.ratio)
     return f"Of {there} fewer MACs in {best_branch(contents)}, {here} remain in the whole net"
 
@@ -81,12 +83,8 @@ def _write_numbers(canvas: Canvas, heading: str, bars: Sequence[Level], box: Box
     """The numbers behind the ratios, at the right edge."""
     right, pitch = box.left + box.width + _ENDS, box.height / len(bars)
     canvas.text(box.left, box.top - 0.1, heading, weight="bold")
-    canvas.text(right, box.top - 0.1, _arrow("without", "with"), ha="right", color=MUTED)
+    canvas.text(right, box.top - 0.1, change_text("without", "with"), ha="right", color=MUTED)
     for row, (_, naive, reduced) in enumerate(bars):
-        ends = _arrow(format_quantity(naive), format_quantity(reduced))
+        ends = change_text(format_quantity(naive), format_quantity(reduced))
         # a baseline so far below the middle of the row centres the digits
         canvas.text(right, box.top + pitch * (row + 0.5) + 0.045, ends, ha="right", color=MUTED)
-
-
-def _arrow(before: str, after: str) -> str:
-    return f"{before} \N{RIGHTWARDS ARROW} {after}"

@@ -78,6 +78,16 @@ def ratio_text(ratio: float) -> str:
     return f"{round(ratio, digits):,.{max(digits, 0)}f}{TIMES}"
 
 
+def change_text(before: str, after: str) -> str:
+    """What something was, and what it is.
+
+    Example:
+        >>> change_text("347 M", "163 M")
+        '347 M → 163 M'
+    """
+    return f"{before} \N{RIGHTWARDS ARROW} {after}"
+
+
 def share_text(part: float, whole: float) -> str:
     """A share in whole percent that is 0 % or 100 % only where it is nothing or all.
 
