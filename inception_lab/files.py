@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory, TemporaryFile
 
+from inception_lab import interrupts
 from inception_lab.errors import InceptionLabError
+from inception_lab.leftovers import clear_leftovers, temporary_prefix
 
 
 def path_from(value: object) -> Path:
@@ -79,11 +81,13 @@ def write_bytes(path: Path, content: bytes) -> None:
                 target.write_bytes(content)
                 return
             target.parent.mkdir(parents=True, exist_ok=True)
+            clear_leftovers(target.parent)
             # in the same folder, as only within one file system does replacing it happen at once
-            with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+            with NamedTemporaryFile(dir=target.parent, prefix=temporary_prefix(), delete=False) as file:
                 temporary = Path(file.name)
                 file.write(content)
             temporary.chmod(0o666 & ~_umask())  # temporary files are made for their owner alone
+            interrupts.check()
             temporary.replace(target)
     finally:
         if temporary is not None:
@@ -120,10 +124,13 @@ def written_together(folder: Path) -> Iterator[Path]:
         target = _resolved(folder)
         made += [place for place in (target, *target.parents) if not place.exists()]
         target.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(target)
         # within it, and so on the same file system, where a file moves at once or not at all
-        with TemporaryDirectory(dir=target, prefix=".inception_lab-") as place:
+        with TemporaryDirectory(dir=target, prefix=temporary_prefix()) as place:
             yield Path(place)
-            _move_files(Path(place), target)
+            interrupts.check()
+            with interrupts.deferred():
+                _move_files(Path(place), target)
     except BaseException as error:
         # the innermost first: rmdir takes none that holds something, as another program may have written
         for empty in made:

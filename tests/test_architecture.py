@@ -11,13 +11,15 @@ import pytest
 import inception_lab
 
 PACKAGE = Path(inception_lab.__file__).parent
-BASE = {"errors", "files", "formulas", "ir", "metrics", "record"}
+BASE = {"errors", "files", "formulas", "interrupts", "ir", "metrics", "record"}
 ENGINE = BASE | {"running", "tracing"}
 ANSWERS = ENGINE | {"analyzers", "limits", "measure"}
 MAY_IMPORT = {
     "errors": set(),
     "formulas": {"errors"},
-    "files": {"errors"},
+    "interrupts": set(),
+    "leftovers": set(),
+    "files": {"errors", "interrupts", "leftovers"},
     "metrics": {"errors"},
     "record": {"errors", "files", "metrics"},
     "models": {"errors"},
@@ -29,7 +31,7 @@ MAY_IMPORT = {
     "measure": ANSWERS,
     "counters": ANSWERS,
     "loading": ENGINE | {"models"},
-    "report": BASE | {"analyzers"},
+    "report": BASE | {"analyzers", "leftovers"},
     "comparison": ANSWERS | {"budgets", "counters", "loading", "models"},
     "budgets": ANSWERS | {"loading", "models"},
     "claims": ANSWERS | {"budgets", "comparison", "counters", "loading", "models"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
@@ -13,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from inception_lab import __version__
+from inception_lab import __version__, interrupts
 from inception_lab.cli.hints import command_line_hint
 from inception_lab.errors import USAGE, InceptionLabError, nearest, printable, shortened
 
@@ -81,23 +80,28 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """
     _escape_what_cannot_be_written()
     try:
-        _unwind_on_signals()
-        _run(list(sys.argv[1:] if args is None else args))
+        with interrupts.raised():
+            _answer(list(sys.argv[1:] if args is None else args))
+    except interrupts.Interrupted as request:
+        _end(request)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", INTERRUPT_CODE)
+    sys.exit(0)
+
+
+def _answer(args: list[str]) -> None:
+    try:
+        _run(args)
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
     except click.ClickException as error:
         _refuse(error)
     except InceptionLabError as error:
         _fail(str(error), error.exit_code)
-    except _Termination as termination:
-        sys.exit(termination.code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", INTERRUPT_CODE)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):  # else whoever read our output has left: nothing to say
             _fail(f"cannot write: {error.strerror or error}", USAGE)
-    sys.exit(0)
 
 
 def _escape_what_cannot_be_written() -> None:
@@ -130,25 +134,10 @@ def _refuse(error: click.ClickException) -> NoReturn:
     _fail(f"{_one_line(error)}; see '{command} --help'", USAGE)
 
 
-class _Termination(BaseException):
-    """A request to end, which no code of a user's model takes for its own."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.code = 128 + number
-
-
-def _unwind_on_signals() -> None:
-    """Have a request to end unwind the program, so that nothing half written is left behind."""
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), _end)
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    del frame
-    raise _Termination(number)
+def _end(request: interrupts.Interrupted) -> NoReturn:
+    if request.number == signal.SIGINT:
+        _fail("interrupted", INTERRUPT_CODE)
+    sys.exit(request.code)
 
 
 def _one_line(error: click.ClickException) -> str:

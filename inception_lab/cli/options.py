@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import click
 from click.core import ParameterSource
 
+from inception_lab import interrupts
 from inception_lab.files import check_writable, path_from, write_text
 from inception_lab.ir.trace import Mode
 from inception_lab.loading.options import (
@@ -380,6 +381,7 @@ def screen_of(output: Path | None) -> Screen:
 
 def emit(text: str, output: Path | None) -> None:
     """Print a text, or write it to a file; one that cannot be written leaves the old one whole."""
+    interrupts.check()
     if output is None:
         click.echo(text, nl=not text.endswith("\n"))
     else:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from traceback import TracebackException
 
+from inception_lab import interrupts
 from inception_lab.errors import MODEL_FAILED, InceptionLabError, first_line, printable, shortened
 from inception_lab.loading.namesakes import hiding_hint
 
@@ -33,6 +34,7 @@ def user_code(spec: str, activity: str) -> Iterator[None]:
     try:
         with redirect_stdout(sys.stderr), _descriptor_redirected():
             yield
+        interrupts.check()  # code that swallows whatever is raised in it swallowed the request too
     except BaseException as error:
         if _is_for_this_tool(error):
             raise

@@ -12,12 +12,13 @@ from shutil import copy2, copymode, copytree, rmtree
 from tempfile import TemporaryFile, mkdtemp
 from unicodedata import normalize
 
+from inception_lab import interrupts
 from inception_lab.errors import InceptionLabError, listed
+from inception_lab.leftovers import OLD, clear_leftovers, put_back, temporary_prefix
 from inception_lab.record import SCHEMA
 
 MARKERS = ("summary.json", "comparison.json")
 """The files, one of which every report holds."""
-_OLD = "old"
 _HINT = "name another folder"
 
 _PLAIN_VALUE = r"(?:[\w.+-]+|'(?!(?:inf|nan)')[a-z_]\w*')"
@@ -50,12 +51,15 @@ def replacing(folder: Path, ours: Collection[str]) -> Iterator[Path]:
         target = folder.resolve()
         missing += [place for place in target.parents if not place.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(target.parent)
         with _workplace(target) as place:
             new = place / "new"
             new.mkdir()
             yield new
             _carry_over(target, new, ours)
-            _swap(new, target)
+            interrupts.check()
+            with interrupts.deferred():
+                _swap(new, target)
     except BaseException as error:
         # the innermost first: rmdir takes none that holds something, as another program may have written
         for empty in missing:
@@ -177,17 +181,13 @@ def _is_ours(file: Path) -> bool:
 def _workplace(target: Path) -> Iterator[Path]:
     """A hidden folder beside the report, gone in the end; an old report left in it goes back."""
     # beside it, and so on the same file system, where a folder moves at once or not at all
-    place = Path(mkdtemp(prefix=".inception_lab-", dir=target.parent))
+    place = Path(mkdtemp(prefix=temporary_prefix(), dir=target.parent))
     try:
         yield place
     finally:
-        # interrupted between the two moves of `_swap`
-        if (place / _OLD).exists() and not target.exists():
-            (place / _OLD).rename(target)
-        try:
+        with interrupts.deferred():
+            put_back(place, target.parent)  # where the second move of `_swap` failed
             rmtree(place, ignore_errors=True)
-        finally:
-            rmtree(place, ignore_errors=True)  # the first one may have been interrupted
 
 
 def _carry_over(old: Path, new: Path, ours: Collection[str]) -> None:
@@ -208,5 +208,7 @@ def _swap(new: Path, target: Path) -> None:
     """Put the new folder where the old one is, and the old one beside the new one."""
     # no rename replaces a folder that holds files; between these two there is none, see `_workplace`
     if target.exists():
-        target.rename(new.with_name(_OLD))
+        old = new.with_name(OLD)
+        old.mkdir()
+        target.rename(old / target.name)
     new.rename(target)

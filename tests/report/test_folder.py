@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
 from unittest.mock import patch
 
@@ -112,16 +113,18 @@ def test_an_interrupted_swap_leaves_the_old_report(
 def test_an_interrupted_cleaning_leaves_nothing_behind(report: Path) -> None:
     import inception_lab.report.folder as module
 
-    remove, calls = module.rmtree, []
+    remove = module.rmtree
 
     def interrupt(path: Path, ignore_errors: bool = False) -> None:
-        calls.append(path)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
         remove(path, ignore_errors=ignore_errors)
 
-    with patch.object(module, "rmtree", interrupt), pytest.raises(KeyboardInterrupt):
-        _write(report, **{"README.md": "second"})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with patch.object(module, "rmtree", interrupt), pytest.raises(KeyboardInterrupt):
+            _write(report, **{"README.md": "second"})
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert [path.name for path in report.parent.iterdir()] == ["report"]
     assert (report / "README.md").read_text() == "second"
 

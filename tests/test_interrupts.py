@@ -1,0 +1,141 @@
+"""Requests to end: none is lost, and none comes in the middle of a step."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from inception_lab import interrupts
+from inception_lab.interrupts import Interrupted, check, deferred, leave_on_request, raised
+
+
+def send(number=signal.SIGINT):
+    os.kill(os.getpid(), number)
+
+
+@pytest.fixture(autouse=True)
+def handlers_are_put_back():
+    """As a test may run where Ctrl-C is ignored, behind `&` in a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+    interrupts._received.clear()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_is_raised_with_its_code(number):
+    with pytest.raises(Interrupted) as request, raised():
+        send(number)
+    assert request.value.code == 128 + number
+
+
+def test_a_request_that_was_swallowed_is_raised_by_the_next_check_and_at_the_end():
+    steps = []
+
+    def swallow():
+        try:
+            send()
+        except:  # noqa: E722 - as in code of users
+            steps.append("swallowed")
+        with pytest.raises(Interrupted):
+            check()
+        steps.append("checked")
+
+    with pytest.raises(Interrupted), raised():
+        swallow()
+    assert steps == ["swallowed", "checked"]
+
+
+def test_one_run_does_not_hear_the_request_of_the_last():
+    with pytest.raises(Interrupted), raised():
+        send()
+    with raised():
+        check()
+
+
+def test_a_deferred_request_comes_after_the_step():
+    steps = []
+
+    def step():
+        with deferred():
+            send()
+            send()
+            steps.append("whole")
+        steps.append("not reached")
+
+    with pytest.raises(Interrupted), raised():
+        step()
+    assert steps == ["whole"]
+
+
+def test_a_deferred_request_reaches_the_handler_of_any_program():
+    with pytest.raises(KeyboardInterrupt), deferred():
+        send()
+
+
+def test_what_a_shell_has_ignored_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with raised(), deferred():
+            send()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_other_threads_set_no_handlers():
+    errors = []
+
+    def run():
+        try:
+            with raised(), deferred():
+                pass
+            leave_on_request()
+        except ValueError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("number", "line"), [(signal.SIGINT, "inception-lab: interrupted\n"), (signal.SIGTERM, "")]
+)
+def test_while_it_starts_a_program_leaves_at_once(number, line):
+    code = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from inception_lab import interrupts
+interrupts.leave_on_request()
+try:
+    signal.raise_signal({int(number)})
+except BaseException:
+    pass
+print("went on")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", line)
+
+
+def test_after_the_answer_a_request_changes_nothing_up_to_the_very_end():
+    code = """
+import atexit, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from inception_lab import interrupts
+
+class UntilTheEnd:
+    def __del__(self, kill=__import__("os").kill, pid=__import__("os").getpid()):
+        kill(pid, 2)
+
+interrupts.ignore_requests()
+atexit.register(signal.raise_signal, signal.SIGINT)
+sys.until_the_end = UntilTheEnd()
+sys.exit(1)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
