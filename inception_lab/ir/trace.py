@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from, write_text
+from inception_lab.ir.checks import check_types, damage
 from inception_lab.ir.contents import unpacked
 from inception_lab.ir.operation_name import parse_operation_name
 
@@ -19,6 +21,8 @@ Kind = Literal[
     "parameter", "buffer", "gradient", "optimizer state", "input", "activation", "saved", "temporary"
 ]
 SCHEMA = 1
+_DIGEST = "digest"
+"""Of the rest of a file, which shows damage that no check of types sees, such as another padding."""
 TENSOR = "Tensor"
 """Stands for each tensor in a list argument that holds None too, such as the indices of `x[:, index]`."""
 
@@ -253,10 +257,16 @@ class Trace:
             context = {f.name: _tuples(facts[f.name]) for f in fields(Context)}
             parts = {name: _rows(part, data[name]) for name, part in _PARTS.items()}
             _check_ids(**parts)
-            _check_amounts(context["uncounted_ops"], parts)
             parts |= {name: _rows(part, data[name]) for name, part in _LATER_PARTS.items() if name in data}
+            check_types(context.values(), Context, "the context")
+            for name, rows in parts.items():
+                for place, row in enumerate(rows):
+                    check_types(row, _ALL_PARTS[name], f"row {place} of {name}")
+            _check_order(parts)
             _check_contents(parts.get("contents", ()), parts["storages"])
-        except (KeyError, TypeError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            if isinstance(error, InceptionLabError):
+                raise
             raise InceptionLabError(f"not a trace: {error!r}", hint="trace the model again") from error
         return cls(Context(**context), **parts)
 
@@ -266,14 +276,15 @@ class Trace:
         Raises:
             InceptionLabError: The file cannot be written.
         """
-        write_text(path_from(path), json.dumps(self.to_dict()))
+        data = self.to_dict()
+        write_text(path_from(path), json.dumps({**data, _DIGEST: _digest(data)}))
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:
         """Read a trace that `save` wrote.
 
         Raises:
-            InceptionLabError: The file cannot be read, or is not a trace of this schema.
+            InceptionLabError: The file cannot be read, is not a trace of this schema, or is damaged.
         """
         file = path_from(path)
         try:
@@ -281,7 +292,9 @@ class Trace:
         except (OSError, ValueError, RecursionError) as error:
             raise InceptionLabError(f"cannot be read as a trace: {error}", where=str(file)) from error
         try:
-            return cls.from_dict(data)
+            trace = cls.from_dict(data)
+            _check_digest(data)
+            return trace
         except InceptionLabError as error:
             raise InceptionLabError(error.what, where=str(file), hint=error.hint) from error
 
@@ -305,10 +318,6 @@ def _rows(part: Any, table: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(part(*map(_tuples, row)) for row in table["rows"])
 
 
-def _damage(what: str) -> InceptionLabError:
-    return InceptionLabError(f"damaged trace: {what}", hint="trace the model again")
-
-
 def _check_ids(
     ops: Sequence[Op], values: Sequence[Value], storages: Sequence[Storage], calls: Sequence[Call]
 ) -> None:
@@ -318,7 +327,7 @@ def _check_ids(
     }  # fmt: skip
     for name, rows in tables.items():
         if [row.id for row in rows] != list(range(len(rows))):
-            raise _damage(f"{name} are not in order")
+            raise damage(f"{name} are not in order")
     links: Mapping[str, set[Any]] = {
         "ops": {value.op for value in values} | {op for s in storages for op in (s.born, s.dies)},
         "values": {id for op in ops for id in (*op.reads, *op.writes)}
@@ -331,32 +340,39 @@ def _check_ids(
     for name, ids in links.items():
         for id in ids - nowhere.get(name, set()):
             if type(id) is not int or not 0 <= id < len(tables[name]):
-                raise _damage(f"{name} have no row {id!r}")
+                raise damage(f"{name} have no row {id!r}")
 
 
-def _check_amounts(uncounted_ops: object, parts: Mapping[str, Any]) -> None:
-    """Refuse amounts that are not whole numbers, and uncounted operations that are not by name."""
-    amounts = [
-        *[amount for op in parts["ops"] for amount in (op.macs, op.other_flops)],
-        *[storage.bytes for storage in parts["storages"]],
-        *[size for call in parts["calls"] for size in (call.params, call.trainable_params)],
-    ]
-    wrong = [amount for amount in amounts if type(amount) is not int]
-    if wrong:
-        raise _damage(f"{wrong[0]!r} is not a whole number")
-    if not isinstance(uncounted_ops, Mapping):
-        raise TypeError(f"uncounted_ops: {uncounted_ops!r}")
+def _check_order(parts: Mapping[str, Any]) -> None:
+    """Refuse a call that stands before the one around it, and strides of other axes than a tensor has."""
+    for call in parts["calls"]:
+        if call.parent is not None and not 0 <= call.parent < call.id:
+            raise damage(f"call {call.id} stands before the call {call.parent} around it")
+    for value in parts["values"]:
+        if len(value.shape) != len(value.strides):
+            raise damage(f"value {value.id} has {len(value.shape)} axes and {len(value.strides)} strides")
 
 
 def _check_contents(contents: Sequence[Content], storages: Sequence[Storage]) -> None:
     """Refuse contents of no storage, and those that do not fill it."""
     for storage, data in contents:
-        if type(storage) is not int or not 0 <= storage < len(storages):
-            raise _damage(f"contents of storage {storage!r}, which is not there")
+        if not storage < len(storages):
+            raise damage(f"contents of storage {storage!r}, which is not there")
         try:
             unpacked(data, storages[storage].bytes)
         except ValueError as error:
-            raise _damage(f"contents of storage {storage}: {error}") from error
+            raise damage(f"contents of storage {storage}: {error}") from error
+
+
+def _check_digest(data: Mapping[str, Any]) -> None:
+    """Refuse data that is another than was written; that of an older version tells no digest."""
+    content = {name: part for name, part in data.items() if name != _DIGEST}
+    if data.get(_DIGEST, digest := _digest(content)) != digest:
+        raise damage("its content is not what was written")
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _tuples(data: Any) -> Any:

@@ -139,7 +139,6 @@ class TestFile:
             lambda d: d.update(values=[]),
             lambda d: d["context"].pop("loss"),
             lambda d: d.update(context=None),
-            lambda d: d["context"].update(uncounted_ops=[1]),
         ],
     )
     def test_a_part_damaged(self, step, tmp_path, damage):
@@ -161,14 +160,45 @@ class TestFile:
             ("calls", "parent", 1.5, "calls have no row 1.5"),
             ("calls", "outputs", [10**6], "values have no row 1000000"),
             ("calls", "id", 7, "calls are not in order"),
-            ("ops", "macs", "abc", "'abc' is not a whole number"),
+            ("calls", "parent", 3, "call 3 stands before the call 3 around it"),
+            ("calls", "parent", 5, "call 3 stands before the call 5 around it"),
+            ("ops", "phase", "sideways", "phase of row 3 of ops is 'sideways'"),
+            ("storages", "kind", ["saved"], "kind of row 3 of storages is ('saved',)"),
+            ("values", "shape", [-3], "shape of row 3 of values is (-3,)"),
+            ("values", "shape", [1, 2, 3, 4, 5], "value 3 has 5 axes and 4 strides"),
+            ("values", "dtype", None, "dtype of row 3 of values is None"),
+            ("storages", "bytes", 2**63, "bytes of row 3 of storages is 9223372036854775808"),
+            ("storages", "bytes", True, "bytes of row 3 of storages is True"),
+            ("calls", "params", float("nan"), "params of row 3 of calls is nan"),
+            ("ops", "args", [["stride", {}]], "args of row 3 of ops is (('stride', {}),)"),
+            ("ops", "args", [["padding", [0, 0]]], "its content is not what was written"),
+            ("ops", "macs", "abc", "macs of row 3 of ops is 'abc'"),
         ],
     )
     def test_an_entry_damaged(self, step, tmp_path, part, column, entry, line):
-        data = json.loads(json.dumps(step.to_dict()))
+        step.save(tmp_path / "trace.json")
+        data = json.loads((tmp_path / "trace.json").read_text())
         data[part]["rows"][3][data[part]["columns"].index(column)] = entry
         message = f"{tmp_path / 'trace.json'}: damaged trace: {line}; trace the model again"
         assert self.message_about(data, tmp_path) == message
+
+    @pytest.mark.parametrize(
+        ("fact", "entry"),
+        [("mode", "sideways"), ("uncounted_ops", [1]), ("uncounted_ops", {"aten.x": "3"}), ("notes", [5]),
+         ("input_shapes", [1]), ("input_shapes", [["a"]]), ("loss", 3), ("torch", None)],
+    )  # fmt: skip
+    def test_a_fact_damaged(self, step, tmp_path, fact, entry):
+        data = json.loads(json.dumps(step.to_dict()))
+        data["context"][fact] = entry
+        assert f"damaged trace: {fact} of the context is " in self.message_about(data, tmp_path)
+
+    def test_a_file_in_another_order_and_one_without_a_digest_are_read(self, step, tmp_path):
+        step.save(tmp_path / "trace.json")
+        data = json.loads((tmp_path / "trace.json").read_text())
+        (tmp_path / "pretty.json").write_text(json.dumps(data, indent=1, sort_keys=True))
+        del data["digest"]
+        (tmp_path / "older.json").write_text(json.dumps(data))
+        assert Trace.load(tmp_path / "pretty.json") == Trace.load(tmp_path / "older.json") == step
 
     @pytest.mark.parametrize("depth", [500, 10**5])
     def test_lists_too_deep(self, step, tmp_path, depth):
