@@ -21,6 +21,7 @@ from inception_lab.analyzers.receptive_field.resolution import (
     resolution_fit,
     smallest_by_geometry,
 )
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.prediction import Device, trace_for_device
@@ -35,6 +36,7 @@ BATCH_LIMIT = 2**31
 """The search for a batch that does not fit ends here."""
 
 
+@checked
 def smallest_input(
     model: nn.Module,
     shape: Sequence[int],
@@ -70,6 +72,7 @@ def smallest_input(
     return _smallest(model, first, args, kwargs)
 
 
+@checked
 def tried_resolution_fit(
     model: nn.Module,
     trace: Trace,
@@ -173,6 +176,7 @@ class LargestBatch:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+@checked
 def largest_batch(
     model: nn.Module,
     inputs: InputSizes,

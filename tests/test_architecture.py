@@ -11,22 +11,23 @@ import pytest
 import inception_lab
 
 PACKAGE = Path(inception_lab.__file__).parent
-BASE = {"errors", "files", "formulas", "interrupts", "ir", "metrics", "record"}
+BASE = {"arguments", "errors", "files", "formulas", "interrupts", "ir", "metrics", "record"}
 ENGINE = BASE | {"running", "tracing"}
 ANSWERS = ENGINE | {"analyzers", "limits", "measure"}
 MAY_IMPORT = {
     "errors": set(),
-    "formulas": {"errors"},
+    "arguments": {"errors"},
+    "formulas": {"arguments", "errors"},
     "interrupts": set(),
     "leftovers": set(),
     "files": {"errors", "interrupts", "leftovers"},
     "metrics": {"errors"},
     "record": {"errors", "files", "metrics"},
-    "models": {"errors"},
+    "models": {"arguments", "errors"},
     "ir": {"errors", "files"},
-    "running": {"errors", "formulas", "ir"},
-    "tracing": {"errors", "formulas", "ir", "running"},
-    "analyzers": {"errors", "ir", "metrics", "record"},
+    "running": {"arguments", "errors", "formulas", "ir"},
+    "tracing": {"arguments", "errors", "formulas", "ir", "running"},
+    "analyzers": {"arguments", "errors", "ir", "metrics", "record"},
     "limits": ANSWERS,
     "measure": ANSWERS,
     "counters": ANSWERS,

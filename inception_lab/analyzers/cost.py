@@ -12,9 +12,17 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from inception_lab.analyzers.analyzer import Analyzer
+from inception_lab.arguments import checked
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.once import table_once_per_trace
-from inception_lab.ir.structure import layer_calls, layer_name, module_at_depth, places, weighted_depth
+from inception_lab.ir.structure import (
+    check_depth,
+    layer_calls,
+    layer_name,
+    module_at_depth,
+    places,
+    weighted_depth,
+)
 from inception_lab.ir.trace import Phase, Trace
 from inception_lab.metrics import METRICS
 
@@ -22,6 +30,7 @@ IntArray = NDArray[np.int64]
 _LARGEST = np.iinfo(np.int64).max
 
 
+@checked
 @table_once_per_trace
 def layer_costs(trace: Trace) -> DataFrame:
     """Return the cost of each layer call.
@@ -119,6 +128,7 @@ def _metric_columns(layers: DataFrame) -> list[str]:
     return [name for name in layers.columns if name in METRICS]
 
 
+@checked
 @table_once_per_trace
 def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
     """Return the costs of whole modules, such as each Inception module of a net.
@@ -139,9 +149,11 @@ def module_costs(trace: Trace, depth: int = 1) -> DataFrame:
         >>> int(module_costs(trace).set_index("module").loc["inception3a", "params"])
         163696
     """
+    check_depth(depth)  # also where no layer has a row
     return _sum_by(trace, {"module": [module_at_depth(layer_name(c), depth) for c in layer_calls(trace)]})
 
 
+@checked
 @table_once_per_trace
 def branch_costs(trace: Trace) -> DataFrame:
     """Return the costs of parallel branches.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from pandas import DataFrame
 
+from inception_lab.arguments import checked
 from inception_lab.ir.once import once_per_trace, table_once_per_trace
 from inception_lab.ir.structure import Place, places
 from inception_lab.ir.trace import Op, Trace
@@ -65,6 +66,7 @@ class Sides(NamedTuple):
     reduced_macs: int
 
 
+@checked
 @table_once_per_trace
 def reduction_saving(trace: Trace) -> DataFrame:
     """Compare naive and reduced modules on the same input, per branch, per module and over the net.

@@ -14,6 +14,7 @@ from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.analyzers.cost import COST
 from inception_lab.analyzers.memory.table import MEMORY
 from inception_lab.analyzers.receptive_field.table import RECEPTIVE_FIELD
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Trace
@@ -31,6 +32,7 @@ class _Claim(NamedTuple):
     data: Any
 
 
+@checked
 def summarise(trace: Trace, analyzers: Iterable[Analyzer] = ANALYZERS) -> Record:
     """Run analyzers over a trace and set their columns beside one another.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from inception_lab import __version__
+from inception_lab.arguments import checked
 from inception_lab.audits.alignment import Aligner, BlockPair, BranchPair, StationPair
 from inception_lab.audits.places import Names
 from inception_lab.audits.properties import NOTHING, consequences, differences, text_of
@@ -112,6 +113,7 @@ class Audit:
         }
 
 
+@checked
 def audit(trace: Trace, reference: Trace) -> Audit:
     """Say where a net departs from a reference, layer by layer.
 

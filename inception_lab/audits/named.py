@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from inception_lab.arguments import checked
 from inception_lab.audits.audit import Audit, audit
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
@@ -13,6 +14,7 @@ from inception_lab.loading.options import InputSize, ModelRequest, is_factory, m
 from inception_lab.models.cards import get_card
 
 
+@checked
 def audit_models(
     request: ModelRequest | str,
     reference: ModelRequest | str = "googlenet",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard, Unpack
 
+from inception_lab.arguments import checked
 from inception_lab.budgets.budget import Budget
 from inception_lab.budgets.configuration import Configuration, read_budget, read_configuration
 from inception_lab.budgets.judge import UPDATE_HINT, Models, Reference, judge
@@ -31,6 +32,7 @@ _STEP = ("mode", "optimizer")
 """The part of a question that does not name the model or its inputs."""
 
 
+@checked
 def check_budgets(path: str | Path | None = None, names: Sequence[str] = ()) -> Check:
     r"""Check the budgets of a configuration against their models, and against the lock beside it.
 
@@ -103,6 +105,7 @@ class MetricLimits(TypedDict, total=False):
     time: LimitValue
 
 
+@checked
 def check_budget(
     model: nn.Module | str,
     inputs: Inputs | None = None,
@@ -161,7 +164,7 @@ def check_budget(
     if verdict.status in ("failed", "error"):
         raise BudgetExceeded(verdict)
     if verdict.status == "warned":
-        warnings.warn(failure_text(verdict), stacklevel=2)
+        warnings.warn(failure_text(verdict), stacklevel=3)  # past `checked`
     return verdict
 
 

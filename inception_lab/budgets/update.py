@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from inception_lab.arguments import checked
 from inception_lab.budgets.budget import Budget
 from inception_lab.budgets.budget_metrics import BUDGET_METRICS
 from inception_lab.budgets.configuration import Configuration, read_configuration
@@ -68,6 +69,7 @@ class LockUpdate:
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+@checked
 def update_lock(path: str | Path | None = None) -> LockUpdate:
     """Write the lock beside a configuration: the figures that the models of its budgets have now.
 

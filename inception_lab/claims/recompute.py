@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from inception_lab import __version__
+from inception_lab.arguments import checked
 from inception_lab.claims.catalogue import ALL
 from inception_lab.claims.claim import Claim, Figure
 from inception_lab.claims.nets import Nets
@@ -147,6 +148,7 @@ class Confirmation:
         }
 
 
+@checked
 def confirm(
     ids: Sequence[str] = (),
     *,

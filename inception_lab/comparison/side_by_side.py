@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inception_lab import __version__
+from inception_lab.arguments import checked
 from inception_lab.comparison.alignment import Pair, align
 from inception_lab.comparison.branch_rows import BranchRow, branch_rows
 from inception_lab.comparison.comparability import is_comparable, notes, ratio
@@ -289,6 +290,7 @@ def _without_layers(record: Record) -> Row:
     return {name: value for name, value in record.to_dict().items() if name not in ("schema", "layers")}
 
 
+@checked
 def compare(
     *subjects: Record | Trace | nn.Module | ModelRequest | str | Path,
     inputs: Inputs | None = None,

@@ -13,6 +13,7 @@ from torch import nn
 
 from inception_lab.analyzers.cost import layer_costs
 from inception_lab.analyzers.summary import summarise
+from inception_lab.arguments import checked
 from inception_lab.counters.counts import CannotRunError, Count
 from inception_lab.counters.fvcore_counts import fvcore_counts
 from inception_lab.counters.torch_counts import flop_counter_mode_counts
@@ -106,6 +107,7 @@ class Crosscheck:
         return DataFrame(list(self.record.layers))
 
 
+@checked
 def crosscheck(
     model: nn.Module,
     inputs: Inputs,

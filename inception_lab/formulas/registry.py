@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch.utils.flop_counter import flop_registry
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.formulas.free import FREE_OPS, is_free
 from inception_lab.formulas.nested import NESTED_COSTS, has_nested
@@ -139,6 +140,7 @@ class _Registry:
 _REGISTRY = _Registry()
 
 
+@checked
 def register_formula(operation: OpOverloadPacket, formula: Callable[..., Cost]) -> RegisteredFormula:
     """Register what an operation costs, for every trace from now on.
 

@@ -61,7 +61,7 @@ def once_per_trace(analysis: Callable[Arguments, Result]) -> Callable[Arguments,
             if not isinstance(trace, Trace):
                 raise InceptionLabError(
                     f"a {type(trace).__name__} is not a trace",
-                    hint="pass that of il.trace(model, shape)",
+                    hint="pass il.trace(model, (1, 3, 224, 224))",
                 )
             # the callback runs before another object can take the same id
             results[key] = ref(trace, lambda _: results.pop(key, None)), {}

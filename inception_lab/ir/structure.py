@@ -53,9 +53,18 @@ def module_at_depth(layer: str, depth: int) -> str:
         >>> module_at_depth("inception3a.branch3.reduce.conv", 2)
         'inception3a.branch3'
     """
+    check_depth(depth)
+    return ".".join(layer.split(".")[:depth])
+
+
+def check_depth(depth: int) -> None:
+    """Refuse a depth above which there is no module.
+
+    Raises:
+        InceptionLabError: It is below 1 (exit code 2).
+    """
     if depth < 1:
         raise InceptionLabError(f"depth {depth} is below 1", hint="use 1 for the model's own children")
-    return ".".join(layer.split(".")[:depth])
 
 
 @once_per_trace

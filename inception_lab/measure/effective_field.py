@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.hardware import device_name
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
@@ -89,6 +90,7 @@ class EffectiveField:
         }  # fmt: skip
 
 
+@checked
 @plain_tensors()
 def effective_field(
     model: nn.Module,

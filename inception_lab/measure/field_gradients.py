@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import allow_mutation_on_saved_tensors
 
 from inception_lab.analyzers.receptive_field.field import Field
+from inception_lab.arguments import checked
 from inception_lab.measure.positive_model import InFloat64, Positive, positive_weights
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
 from inception_lab.running.guards import guarded, plain_tensors
@@ -32,6 +33,7 @@ NOTHING: Span = (0, -1)
 """The span of a unit that sees nothing but padding."""
 
 
+@checked
 @plain_tensors()
 def check_fields(
     model: nn.Module,

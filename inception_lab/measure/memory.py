@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from inception_lab.arguments import checked
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.formulas.sparse_layouts import dense_parts
 from inception_lab.ir.operation_name import parse_operation_name
@@ -64,6 +65,7 @@ class MeasuredMemory:
     workspaces: Mapping[str, int] = field(default_factory=dict)
 
 
+@checked
 def measure_memory(
     model: nn.Module,
     inputs: Inputs,

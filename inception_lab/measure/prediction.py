@@ -18,6 +18,7 @@ from inception_lab.analyzers.memory.peak import (
     peak_memory,
     takes_fast_path,
 )
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.hardware import this_processor
@@ -44,6 +45,7 @@ RECURRENT_INFERENCE = (
 )
 
 
+@checked
 def trace_for_device(
     model: nn.Module,
     inputs: Inputs,
@@ -180,6 +182,7 @@ class MemoryComparison:
         return row | ({"workspaces": dict(workspaces)} if workspaces else {})
 
 
+@checked
 def compare_memory(
     model: nn.Module,
     inputs: Inputs,

@@ -42,7 +42,7 @@ def device_of(name: str, kinds: Collection[str], refusal: str) -> torch.device:
     """
     try:
         device = torch.device(name)
-    except (RuntimeError, TypeError):  # no such name; not a name
+    except (RuntimeError, TypeError, ValueError):  # no such name; not a name; too large a number
         device = torch.device("meta")
     if device.type not in kinds:
         hint = " or ".join(f"device={kind!r}" for kind in kinds)

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from inception_lab.arguments import checked
 from inception_lab.errors import USAGE, InceptionLabError, nearest
 from inception_lab.models.cards import CARDS, check_options, get_card
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+@checked
 def list_models(family: str | None = None) -> list[str]:
     """The names that `create_model` takes, in the order of the zoo.
 
@@ -33,6 +35,7 @@ def list_models(family: str | None = None) -> list[str]:
     return [card.name for card in CARDS.values() if family in (None, card.family)]
 
 
+@checked
 def create_model(name: str, /, *, device: str | torch.device | None = None, **kwargs: Any) -> nn.Module:
     """Build a network of the zoo, in train mode as torch builds all modules.
 
@@ -86,7 +89,7 @@ def _on(device: str | torch.device | None) -> AbstractContextManager[object]:
 
     try:
         where = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         hint = "it takes cpu, cuda, cuda:N or meta"
         raise InceptionLabError(f"device is {device!r}", hint=hint, exit_code=USAGE) from error
     return shapes_only() if where.type == "meta" else where

@@ -1,5 +1,7 @@
 """Weights of the public ports, carried over by name maps that are checked for completeness."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.models.ports import TIMM, TORCHVISION, Names, Port
 
@@ -31,6 +34,7 @@ class LoadResult:
     changed: tuple[str, ...] = ()
 
 
+@checked
 def load_torchvision_state_dict(model: nn.Module, weights: Weights) -> LoadResult:
     """Give a model the weights of torchvision's network, so that in eval mode it computes the same.
 
@@ -60,6 +64,7 @@ def load_torchvision_state_dict(model: nn.Module, weights: Weights) -> LoadResul
     return _load(model, weights, "torchvision", TORCHVISION)
 
 
+@checked
 def load_timm_state_dict(model: nn.Module, weights: Weights) -> LoadResult:
     """Give a model the weights of timm's network, so that in eval mode it computes the same.
 

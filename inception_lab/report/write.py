@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from inception_lab import __version__
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from
 from inception_lab.record import SCHEMA, Record, Row, check_context
@@ -39,6 +40,7 @@ def _silent(name: str) -> None:
     """Show no progress."""
 
 
+@checked
 def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent, size: str = "page") -> Path:
     """Analyse a trace and write everything about it: tables, its record, plots, and a page.
 
@@ -100,6 +102,7 @@ def write_contents(
     return folder / PAGE
 
 
+@checked
 def write_comparison(
     records: Iterable[Record], folder: str | Path, progress: Progress = _silent, size: str = "page"
 ) -> Path:

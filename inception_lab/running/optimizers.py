@@ -61,7 +61,7 @@ def optimizer_of(optimizer: str | NamedOptimizer | MakeOptimizer, **options: Any
     if callable(optimizer):
         function = optimizer.func if isinstance(optimizer, partial) else optimizer
         return NamedOptimizer(getattr(function, "__name__", type(function).__name__), optimizer)
-    if optimizer not in OPTIMIZERS:
+    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
         raise InceptionLabError(f"no optimizer {optimizer!r}", hint=nearest(str(optimizer), OPTIMIZERS))
     return NamedOptimizer(optimizer, partial(OPTIMIZERS[optimizer], **options))
 

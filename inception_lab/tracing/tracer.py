@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError, InputRefused
 from inception_lab.ir.trace import Mode, Phase, Trace
 from inception_lab.running import torch_internals
@@ -45,6 +46,7 @@ from inception_lab.tracing.trace_error import TraceError
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+@checked
 def trace(
     model: nn.Module,
     inputs: Inputs,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import ROOT
 from inception_lab.models.blocks import Branches, chain
@@ -17,6 +18,7 @@ from inception_lab.worksheets.sheet import Window, Worksheet
 from inception_lab.worksheets.traced import worksheet
 
 
+@checked
 def design_worksheet(input_size: str | Sequence[int], branches: str | Sequence[int]) -> Worksheet:
     """Write down the arithmetic of a module of which nothing but numbers exists.
 

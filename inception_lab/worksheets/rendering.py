@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.worksheets.formats.data import worksheet_csv, worksheet_json
 from inception_lab.worksheets.formats.latex import worksheet_latex
@@ -24,6 +25,7 @@ FORMATS: Mapping[str, Callable[[Worksheet], str]] = MappingProxyType(
 """By name, read-only."""
 
 
+@checked
 def render_worksheet(sheet: Worksheet, fmt: str = "table") -> str:
     """Return a worksheet as text that ends in a line break.
 

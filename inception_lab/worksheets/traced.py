@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from inception_lab.analyzers.reductions import InputChannels, naive_channels
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import ROOT, Place, places
@@ -18,6 +19,7 @@ from inception_lab.worksheets.sheet import Branch, Sums, Working, Worksheet
 from inception_lab.worksheets.workings import is_pool, naive_working, parameters_read, working_of
 
 
+@checked
 @once_per_trace
 def worksheet(trace: Trace, module: str) -> Worksheet:
     """Write down the arithmetic of one module, layer by layer, and that of its naive counterpart.

@@ -7,14 +7,16 @@ from pandas import DataFrame
 
 from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.analyzers.memory.timeline import KINDS
+from inception_lab.arguments import checked
 from inception_lab.ir.once import table_once_per_trace
-from inception_lab.ir.structure import ROOT, module_at_depth
+from inception_lab.ir.structure import ROOT, check_depth, module_at_depth
 from inception_lab.ir.trace import Trace
 
 _NAME_PARTS = {"parameters": 1, "buffers": 1, "optimizer_state": 2}
 """Parts of a tensor's name that stand after the module that owns it: `weight`, `weight.exp_avg`."""
 
 
+@checked
 @table_once_per_trace
 def memory_by_module(
     trace: Trace, depth: int = 1, device: str = "cpu", rounding: int | None = None
@@ -40,6 +42,7 @@ def memory_by_module(
         >>> int(memory_by_module(trace).set_index("module").loc["norm2", "bytes"])
         7225344
     """
+    check_depth(depth)  # also where nothing is alive
     tensors = peak_memory(trace, device, rounding).tensors
     owners = [_owner(name, kind) for name, kind in zip(tensors["layer"], tensors["kind"], strict=True)]
     modules = [module_at_depth(owner, depth) for owner in owners]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import inf
 
 from inception_lab.analyzers.memory.devices import CUDA_BLOCK, on_device
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Storage, Trace
@@ -181,6 +182,7 @@ def _multiple(size: int, step: int) -> int:
     return -(-size // step) * step
 
 
+@checked
 @once_per_trace
 def reserved_memory(trace: Trace, limit: float = inf) -> int:
     """Return the most that the allocator reserves on CUDA during some steps like the traced one.

@@ -62,6 +62,9 @@ def check_device(device: object) -> None:
         raise InceptionLabError(f"no memory rules for device {device!r}", hint=nearest(device, DEVICES))
 
 
+_MOST_ROUNDING = 2**40
+
+
 @once_per_trace
 def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
     """Return the trace with each storage as large as on a device.
@@ -82,8 +85,8 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
     """
     check_device(device)
     block = DEVICES[device].block if rounding is None else rounding
-    if block < 1:
-        raise InceptionLabError(f"no multiples of {block} bytes", hint="rounding is 1 or more")
+    if not 1 <= block <= _MOST_ROUNDING:
+        raise InceptionLabError(f"no multiples of {block} bytes", hint="rounding is from 1 to 2**40")
     sizes = {storage: size for rule in DEVICES[device].rules for storage, size in rule.sizes(trace)}
     # most storages are as they were, and shared with the trace
     storages = [

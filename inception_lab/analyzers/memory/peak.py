@@ -12,6 +12,7 @@ from inception_lab.analyzers.memory.cpu_temporaries import temporaries
 from inception_lab.analyzers.memory.cpu_workspaces import Processor, convolution_workspaces
 from inception_lab.analyzers.memory.devices import on_device
 from inception_lab.analyzers.memory.timeline import KINDS, layer_of_call, memory_timeline
+from inception_lab.arguments import checked
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import ROOT
 from inception_lab.ir.trace import Kind, Storage, Trace, Value
@@ -45,6 +46,7 @@ class PeakMemory:
     notes: tuple[str, ...] = ()
 
 
+@checked
 def peak_memory(trace: Trace, device: str = "cpu", rounding: int | None = None) -> PeakMemory:
     """Return the peak of `memory_timeline`, the first where there are several.
 

@@ -12,6 +12,7 @@ from inception_lab.analyzers.memory.devices import DEVICES
 from inception_lab.analyzers.memory.peak import PeakMemory, peak_memory
 from inception_lab.analyzers.memory.table import memory_totals
 from inception_lab.analyzers.summary import summarise
+from inception_lab.arguments import checked
 from inception_lab.ir.trace import Trace
 from inception_lab.record import Record, Row
 
@@ -65,6 +66,7 @@ class MemoryRecord:
         return data | {"peak": dict(self.peak), **self.answers, self.row_kind: rows}
 
 
+@checked
 def memory_record(trace: Trace, device: str = "cpu", depth: int | None = None) -> MemoryRecord:
     """Return what a pass or a training step holds on a device: its totals, its peak, what is alive then.
 

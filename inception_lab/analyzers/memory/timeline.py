@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from inception_lab.analyzers.memory.devices import on_device
+from inception_lab.arguments import checked
 from inception_lab.ir.once import table_once_per_trace
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Kind, Storage, Trace
@@ -28,6 +29,7 @@ KINDS: Mapping[str, tuple[Kind, ...]] = {
 Bytes = NDArray[np.int64]
 
 
+@checked
 @table_once_per_trace
 def memory_timeline(trace: Trace, device: str = "cpu", rounding: int | None = None) -> DataFrame:
     """Live bytes right after each operation, all its outputs made and nothing freed yet.

@@ -18,6 +18,7 @@ from inception_lab.analyzers.receptive_field.numbers import numbers_of
 from inception_lab.analyzers.receptive_field.propagation import geometry_of, propagate
 from inception_lab.analyzers.receptive_field.rules.context import Dependence, Unknown
 from inception_lab.analyzers.receptive_field.units import Layout, extents_of, layout_of
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.trace import Call, Trace
@@ -205,6 +206,7 @@ class Fields(Mapping[int, Field]):
         return len(self._elements)
 
 
+@checked
 def field_of(trace: Trace, layer: str, source: str = "") -> Field:
     """The field of a layer's output.
 

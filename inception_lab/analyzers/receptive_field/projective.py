@@ -14,10 +14,12 @@ from inception_lab.analyzers.receptive_field.field import fields
 from inception_lab.analyzers.receptive_field.joining import as_one
 from inception_lab.analyzers.receptive_field.propagation import dependence_of
 from inception_lab.analyzers.receptive_field.rules.context import Dependence, Unknown
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Trace
 
 
+@checked
 def projective_field(
     trace: Trace, pixel: Sequence[int], layer: str, source: str = ""
 ) -> tuple[tuple[int, int] | None, ...]:

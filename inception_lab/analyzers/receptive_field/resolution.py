@@ -12,6 +12,7 @@ from inception_lab.analyzers.receptive_field.axis_layout import Geometry
 from inception_lab.analyzers.receptive_field.field import Field, fields
 from inception_lab.analyzers.receptive_field.propagation import geometry_of, propagate
 from inception_lab.analyzers.receptive_field.sizes import Sizes
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_calls, layer_name
@@ -43,6 +44,7 @@ class ResolutionFit:
     global_context: tuple[str, ...] = ()
 
 
+@checked
 def resolution_fit(trace: Trace) -> ResolutionFit:
     """Compare a net's fields with the resolution that it was traced at.
 

@@ -12,6 +12,7 @@ from pandas import DataFrame
 
 from inception_lab.analyzers.receptive_field.channels import Channels, channel_labels, channels_of
 from inception_lab.analyzers.receptive_field.routes import Counts, all_paths
+from inception_lab.arguments import checked
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_name, places
 from inception_lab.ir.trace import Call, Trace
@@ -20,6 +21,7 @@ SPECTRUM = ["module", "axis", "field", "channels", "paths"]
 SUMMARY = ["module", "axis", "smallest", "median", "largest"]
 
 
+@checked
 def field_spectrum(trace: Trace) -> DataFrame:
     """The receptive fields present at the output of each module with branches.
 

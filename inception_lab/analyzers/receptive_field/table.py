@@ -11,6 +11,7 @@ from pandas import DataFrame, Series
 from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes, source_of
 from inception_lab.analyzers.receptive_field.field import INDEPENDENT, Field, fields
+from inception_lab.arguments import checked
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Call, Trace
@@ -20,6 +21,7 @@ NEVER_RAN = "it never ran"
 NOT_FORWARD = "it is not a part of the forward pass"
 
 
+@checked
 def receptive_field(trace: Trace, source: str = "") -> DataFrame:
     """The receptive field of each layer's output, exact through branches and rounding pools.
 

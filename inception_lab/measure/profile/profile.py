@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inception_lab import __version__
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from
 from inception_lab.measure.profile import overview, tables
@@ -129,6 +130,7 @@ class Profile:
         return DataFrame(tables.frame_columns(self.rows[name], COLUMNS[name]))
 
 
+@checked
 def read_profile(path: str | Path) -> Profile:
     """Read a trace of torch.profiler and give each GPU kernel and each moment of the CPU to a layer.
 

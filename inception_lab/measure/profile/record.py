@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
+from inception_lab.arguments import checked
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.files import path_from, written_together
 from inception_lab.ir.trace import Mode
@@ -81,6 +82,7 @@ class Plan:
         return self.wait + self.warm_up + self.active
 
 
+@checked
 def record_profile(
     model: nn.Module,
     inputs: Inputs,

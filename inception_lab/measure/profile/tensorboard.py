@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from, written_together
 from inception_lab.measure.profile.events import (
@@ -52,6 +53,7 @@ _FIRST_PYTHON_ID = 2**40
 Event = dict[str, Any]
 
 
+@checked
 def tensorboard_copy(trace: str | Path, folder: str | Path) -> Path:
     """Write a copy of a trace into a folder for `tensorboard --logdir`, all of whose views are right.
 

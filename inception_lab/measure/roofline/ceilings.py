@@ -8,6 +8,7 @@ from math import inf
 import torch
 from torch import nn
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.hardware import device_name, float32_precisions
 from inception_lab.measure.real_runs import device_of, operation_threads
@@ -24,6 +25,7 @@ _FOR_PRODUCTS, _FOR_COPY, _FOR_OPERATION = 0.7, 0.2, 0.05
 """Parts of the time budget; there are two kinds of operation."""
 
 
+@checked
 def measure_ceilings(
     *,
     device: str = "cpu",

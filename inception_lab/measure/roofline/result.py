@@ -11,6 +11,7 @@ import torch
 from pandas import DataFrame
 from torch import nn
 
+from inception_lab.arguments import checked
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.prediction import Device, trace_for_device
 from inception_lab.measure.roofline.ceilings import check_dtype, measure_ceilings
@@ -107,6 +108,7 @@ def _with_values(row: Row) -> dict[str, Any]:
     return {k: v for k, v in values.items() if v is not None and not (isinstance(v, float) and isnan(v))}
 
 
+@checked
 def measure_roofline(
     model: nn.Module,
     inputs: Inputs,

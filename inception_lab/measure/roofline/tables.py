@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 
 from pandas import DataFrame
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import module_at_depth
 from inception_lab.ir.trace import Phase, Trace
@@ -27,6 +28,7 @@ _OF_MODULES = ("module", "self_ms", "share", "kernels")
 """Columns of the times that their rooflines have too; kernels are those of a GPU."""
 
 
+@checked
 def roofline(times: LayerTimes, trace: Trace, ceilings: Ceilings) -> DataFrame:
     """Return each layer's time beside what the ceilings of the machine allow.
 
@@ -76,6 +78,7 @@ def roofline(times: LayerTimes, trace: Trace, ceilings: Ceilings) -> DataFrame:
     )
 
 
+@checked
 def roofline_by_module(times: LayerTimes, trace: Trace, ceilings: Ceilings, depth: int = 1) -> DataFrame:
     """Return each module's time beside what the ceilings allow, and what its branches could gain.
 
@@ -124,6 +127,7 @@ def roofline_by_module(times: LayerTimes, trace: Trace, ceilings: Ceilings, dept
     )  # fmt: skip
 
 
+@checked
 def roofline_totals(times: LayerTimes, trace: Trace) -> Mapping[str, float]:
     """Return the figures of the whole step: what must move, what runs, and its longest path.
 
@@ -157,6 +161,7 @@ def roofline_totals(times: LayerTimes, trace: Trace) -> Mapping[str, float]:
     }
 
 
+@checked
 def macs_beside_time(times: LayerTimes, trace: Trace, depth: int = 1) -> DataFrame:
     """Return each module's share of the MACs beside its share of the time.
 

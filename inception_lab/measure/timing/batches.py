@@ -10,6 +10,7 @@ import torch
 from pandas import DataFrame
 from torch import nn
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.timing.results import (
@@ -83,6 +84,7 @@ class BatchTimes:
         return {"schema": SCHEMA, **self.context, **notes, "batches": batches}
 
 
+@checked
 def times_by_batch(
     model: nn.Module,
     inputs: InputSizes,

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.real_runs import device_of, failure_named, operation_threads, prepared_on
@@ -38,6 +39,7 @@ SECONDS = 5.0
 """Default time budget for a model."""
 
 
+@checked
 def layer_times(
     model: nn.Module,
     inputs: Inputs,
@@ -106,6 +108,7 @@ def layer_times(
     return measurement.times
 
 
+@checked
 def compare_times(
     models: Sequence[nn.Module],
     inputs: Sequence[Inputs],
