@@ -10,14 +10,16 @@ from sys import float_info
 from typing import TYPE_CHECKING, Any
 
 from inception_lab.errors import InceptionLabError, nearest
-from inception_lab.files import path_from
+from inception_lab.files import path_from, write_text
 from inception_lab.metrics import METRICS
+from inception_lab.short_forms import html_table, subject_of, totals_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 SCHEMA = 1
 Row = Mapping[str, Any]
+_FIRST_TOTALS = ("params", "macs", "training_macs", "peak_bytes", "train_peak_bytes")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,20 @@ class Record:
                 raise InceptionLabError(
                     f"total {name!r} is not a finite number: {total!r}", hint="give an int or a float"
                 )
+
+    def __repr__(self) -> str:
+        """The model, the step and the totals that are read first."""
+        totals = totals_text({name: self.totals[name] for name in _FIRST_TOTALS if name in self.totals})
+        texts = [f"{text} {name}" for name, text in totals.items()]
+        return f"<{self._subject()}: {', '.join([f'{len(self.layers):,} layers', *texts])}>"
+
+    def _repr_html_(self) -> str:
+        """The totals as a table, for a notebook."""
+        return html_table(self._subject(), {"layers": len(self.layers), **totals_text(self.totals)})
+
+    def _subject(self) -> str:
+        model, shapes, mode = (self.context.get(name, "?") for name in ("model", "input_shapes", "mode"))
+        return subject_of("Record", model, shapes, mode)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as the JSON that other programs read."""
@@ -94,6 +110,14 @@ class Record:
     def to_json(self) -> str:
         """Return the record as JSON text, the same bytes every time."""
         return _json(self.to_dict())
+
+    def save(self, path: str | Path) -> None:
+        """Write the record as JSON, at once or not at all; `load` reads it.
+
+        Raises:
+            InceptionLabError: The file cannot be written.
+        """
+        write_text(path_from(path), self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Record:

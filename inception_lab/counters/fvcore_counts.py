@@ -7,6 +7,7 @@ on meta tensors of the shapes in fvcore's graph, under torch's FlopCounterMode.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from math import prod
@@ -14,7 +15,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
-from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry
 
@@ -30,6 +30,11 @@ from inception_lab.ir.trace import Op, Trace
 from inception_lab.running import torch_internals
 from inception_lab.running.request import Request
 from inception_lab.tracing.backends import Backend
+
+with warnings.catch_warnings():
+    # importing it compiles a function by torch.jit, which is deprecated: an error under `pytest -W error`
+    warnings.simplefilter("ignore")
+    from fvcore.nn import FlopCountAnalysis
 
 Products = Callable[[Any], int | None]
 DEAD = "fvcore leaves out what no output depends on"

@@ -14,6 +14,8 @@ from inception_lab.files import path_from, write_text
 from inception_lab.ir.checks import check_types, damage
 from inception_lab.ir.contents import unpacked
 from inception_lab.ir.operation_name import parse_operation_name
+from inception_lab.metrics import format_quantity
+from inception_lab.short_forms import html_table, subject_of
 
 Phase = Literal["forward", "loss", "backward", "optimizer"]
 Mode = Literal["eval", "train"]
@@ -235,6 +237,23 @@ class Trace:
     storages: tuple[Storage, ...]
     calls: tuple[Call, ...]
     contents: tuple[Content, ...] = ()
+
+    def __repr__(self) -> str:
+        """The model, the step and how much there is of it."""
+        counts = [f"{count} {label}" for label, count in self._counts().items()]
+        return f"<{self._subject()}: {', '.join(counts)}>"
+
+    def _repr_html_(self) -> str:
+        """The same as a table, for a notebook."""
+        return html_table(self._subject(), self._counts())
+
+    def _subject(self) -> str:
+        return subject_of("Trace", self.context.model, self.context.input_shapes, self.context.mode)
+
+    def _counts(self) -> dict[str, str]:
+        executed = sum(call.executed for call in self.calls)
+        macs = sum(op.macs for op in self.ops if op.phase == "forward")
+        return {"calls": f"{executed:,}", "ops": f"{len(self.ops):,}", "MACs": format_quantity(macs)}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the trace as plain data: the context, and each part as its field names and its rows."""
