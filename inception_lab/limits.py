@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import partial
 from math import inf
 from numbers import Real
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory, reserved_memory
+from inception_lab.analyzers.memory.devices import DEVICES, check_device
 from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.analyzers.receptive_field.axes import source_of
 from inception_lab.analyzers.receptive_field.resolution import (
@@ -147,6 +148,27 @@ def _one_less(size: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 @dataclass(frozen=True)
+class RequestedBatch:
+    """The batch that was asked about.
+
+    Attributes:
+        batch_size: Its size.
+        fits: True where its pass or step fits into the limit.
+        peak_bytes: Its peak as of `peak_memory`.
+        reserved_bytes: Bytes that CUDA's allocator reserves for it; None on the CPU and where it runs out.
+    """
+
+    batch_size: int
+    fits: bool
+    peak_bytes: int
+    reserved_bytes: int | None = None
+
+    def to_dict(self) -> dict[str, int | bool]:
+        """The answer as plain data."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class LargestBatch:
     """The largest batch that fits into a limit of memory.
 
@@ -157,6 +179,8 @@ class LargestBatch:
         reserved_bytes: Bytes that CUDA's allocator reserves for it; None on the CPU and where none fits.
         one_more_bytes: The peak of a batch that is larger by one. On CUDA it may be below the limit and
             still out of reach of the allocator, whose free blocks may be too small for it.
+        context_bytes: Bytes of the limit that are left free for what is beside tensors.
+        requested: The answer for the batch that was asked about, None where none was.
 
     Example:
         >>> largest_batch(nn.Linear(10, 20), (10,), limit=2048).to_dict()
@@ -168,12 +192,17 @@ class LargestBatch:
     peak_bytes: int | None
     reserved_bytes: int | None
     one_more_bytes: int
+    context_bytes: int = 0
+    requested: RequestedBatch | None = None
 
-    def to_dict(self) -> dict[str, int]:
-        """The answer as plain data; where none fits, limit and batch size alone."""
-        if not self.batch_size:
-            return {"limit_bytes": self.limit_bytes, "batch_size": 0}
-        return {name: value for name, value in asdict(self).items() if value is not None}
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data; where none fits, limit and batch size without the peaks."""
+        names = ("batch_size", "peak_bytes", "reserved_bytes", "one_more_bytes")
+        values = {name: getattr(self, name) for name in (names if self.batch_size else names[:1])}
+        row = {"limit_bytes": self.limit_bytes}
+        row |= {"context_bytes": self.context_bytes} if self.context_bytes else {}
+        row |= {name: value for name, value in values.items() if value is not None}
+        return row | ({"requested": self.requested.to_dict()} if self.requested else {})
 
 
 @checked
@@ -190,6 +219,9 @@ def largest_batch(
     autocast: torch.dtype | None = None,
     device: Device = "cpu",
     start: int = 1,
+    batch_size: int | None = None,
+    context: str | float | None = None,
+    progress: Progress | None = None,
 ) -> LargestBatch:
     """Return the largest batch whose pass or training step fits into memory, from traces alone.
 
@@ -211,20 +243,28 @@ def largest_batch(
         autocast: As for `trace`.
         device: Whose rules count: `cpu` for storages alone, `cuda` for blocks of its caching allocator.
         start: A batch size that the model takes; smaller ones are tried only where it does not fit.
+        batch_size: A batch to be judged too, which the model takes.
+        context: Bytes of the limit, or text with a unit, to leave to what is beside tensors: on CUDA the
+            driver's context and loaded kernels. By default 512 MiB on CUDA and nothing on the CPU.
+        progress: Called with the part of the search that is done, from 0 to 1.
 
     Raises:
-        InceptionLabError: The limit is not a quantity of bytes, `start` is not a batch size, `inputs` holds
-            what is neither a size nor a tensor, or no batch reaches the limit (exit code 2); the model
-            cannot run on such inputs (3).
+        InceptionLabError: Limit or context is not a quantity of bytes, `start` or `batch_size` is not a batch
+            size, `inputs` holds what is neither a size nor a tensor, or no batch reaches the limit (exit
+            code 2); the model cannot run on such inputs (3).
 
     Example:
         >>> net = nn.Linear(10, 20)  # 880 bytes of parameters, 120 for each row in and out
-        >>> answer = largest_batch(net, (10,), limit="2 KiB")
+        >>> answer = largest_batch(net, (10,), limit="2 KiB", batch_size=32)
         >>> answer.batch_size, answer.peak_bytes, answer.one_more_bytes
         (9, 1960, 2080)
+        >>> answer.requested
+        RequestedBatch(batch_size=32, fits=False, peak_bytes=4720, reserved_bytes=None)
     """
-    limit_bytes = _limit_in_bytes(limit)
-    _check_start(start)
+    check_device(device)
+    limit_bytes = _in_bytes(limit, "limit")
+    context_bytes = DEVICES[device].context if context is None else _in_bytes(context, "context")
+    _check_batch_size(start, "start")
     inputs = with_arguments(inputs, args, kwargs)
     trace_step = partial(
         trace_for_device,
@@ -236,34 +276,86 @@ def largest_batch(
         device=device,
         meta_only=True,
     )
-
-    def step(batch_size: int) -> Trace:
-        return trace_step(with_batch(inputs, batch_size))
-
-    @cache
-    def peak(batch_size: int) -> int:
-        return peak_memory(step(batch_size), device).peak_bytes
-
-    batch_size, reserved_bytes = _bisected(lambda size: peak(size) <= limit_bytes, start), None
-    if device == "cuda":
-        batch_size, reserved_bytes = _reservable(step, batch_size, limit_bytes)
+    search = _Search(lambda size: trace_step(with_batch(inputs, size)), limit_bytes - context_bytes, device)
+    requested = None
+    if batch_size is not None:
+        _check_batch_size(batch_size, "batch_size")
+        requested = search.judged(batch_size)
+    largest, reserved_bytes = search.largest(start, progress or _silent)
     return LargestBatch(
         limit_bytes=int(limit_bytes),
-        batch_size=batch_size,
-        peak_bytes=peak(batch_size) if batch_size else None,
+        batch_size=largest,
+        peak_bytes=search.peak(largest) if largest else None,
         reserved_bytes=reserved_bytes,
-        one_more_bytes=peak(batch_size + 1),
+        one_more_bytes=search.peak(largest + 1),
+        context_bytes=int(context_bytes),
+        requested=requested,
     )
 
 
-def _limit_in_bytes(limit: str | float) -> float:
-    limit_bytes = parse_quantity(limit, "bytes") if isinstance(limit, str) else limit
+Progress = Callable[[float], None]
+
+
+def _silent(part: float) -> None:
+    """Show no progress."""
+
+
+class _Search:
+    """The search for the largest batch by traces, each made once.
+
+    Args:
+        step: Traces a pass or step of a batch size.
+        room: Bytes into which a batch has to fit.
+        device: Whose rules count.
+    """
+
+    def __init__(self, step: Callable[[int], Trace], room: float, device: Device) -> None:
+        self._step, self._room, self._device = step, room, device
+        self._peaks: dict[int, int] = {}
+
+    def peak(self, batch_size: int) -> int:
+        """The peak of a batch."""
+        if batch_size not in self._peaks:
+            self._peaks[batch_size] = peak_memory(self._step(batch_size), self._device).peak_bytes
+        return self._peaks[batch_size]
+
+    def judged(self, batch_size: int) -> RequestedBatch:
+        """The answer for one batch."""
+        peak_bytes = self.peak(batch_size)
+        reserved_bytes = self._reserved(batch_size) if self._below(batch_size) else None
+        is_enough = self._device != "cuda" or reserved_bytes is not None
+        return RequestedBatch(batch_size, self._below(batch_size) and is_enough, peak_bytes, reserved_bytes)
+
+    def largest(self, start: int, progress: Progress) -> tuple[int, int | None]:
+        """The largest batch that fits, and the bytes that CUDA's allocator reserves for it."""
+        bound = _bisected(self._below, start, progress)
+        if self._device != "cuda":
+            return bound, None
+        # What the allocator reserves need not grow with the batch, so that bisection could miss the largest.
+        for batch_size in range(bound, 0, -1):
+            if (reserved_bytes := self._reserved(batch_size)) is not None:
+                return batch_size, reserved_bytes
+        return 0, None
+
+    def _below(self, batch_size: int) -> bool:
+        return self.peak(batch_size) <= self._room
+
+    def _reserved(self, batch_size: int) -> int | None:
+        """Bytes that CUDA's allocator reserves; None elsewhere, and where it runs out."""
+        if self._device == "cuda":
+            with suppress(OutOfMemory):
+                return reserved_memory(self._step(batch_size), self._room)
+        return None
+
+
+def _in_bytes(amount: str | float, name: str) -> float:
+    size = parse_quantity(amount, "bytes") if isinstance(amount, str) else amount
     # NaN is in no range, so that this refuses it too
-    if not _is_number(limit_bytes) or not 0 <= limit_bytes < inf:
+    if not _is_number(size) or not 0 <= size < inf:
         raise InceptionLabError(
-            f"limit {limit!r} is not a number of bytes", hint='give bytes, or text such as "80 GiB"'
+            f"{name} {amount!r} is not a number of bytes", hint='give bytes, or text such as "80 GiB"'
         )
-    return limit_bytes
+    return size
 
 
 def _is_number(value: object) -> bool:
@@ -271,39 +363,34 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _check_start(start: int) -> None:
-    if not isinstance(start, int) or isinstance(start, bool) or start < 1:
-        raise InceptionLabError(f"start={start!r} is not a batch size", hint="give a whole number from 1 on")
+def _check_batch_size(size: int, name: str) -> None:
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= BATCH_LIMIT:
+        hint = f"give a whole number from 1 to {BATCH_LIMIT}"
+        raise InceptionLabError(f"{name}={size!r} is not a batch size", hint=hint)
 
 
-def _bisected(fits: Callable[[int], bool], start: int) -> int:
+def _bisected(fits: Callable[[int], bool], start: int, progress: Progress = _silent) -> int:
     """Return the largest batch size that fits, 0 where none does.
 
     Args:
         fits: Tells if a batch size fits; none that is larger than one that does not.
         start: Doubled until it does not fit.
+        progress: Called with the part that is done.
 
     Raises:
         InceptionLabError: Memory does not grow with the batch (exit code 2).
     """
-    fitting, beyond = 0, start
+    fitting, beyond, tried = 0, start, 0
     while fits(beyond):
-        fitting, beyond = beyond, 2 * beyond
+        fitting, beyond, tried = beyond, 2 * beyond, tried + 1
+        progress(tried / (2 * tried + 1))  # as each doubling is one more bisection
         if beyond > BATCH_LIMIT:
             raise InceptionLabError(
                 f"a batch of {fitting:,} still fits",
                 hint="name a smaller size, or check that inputs= is right",
             )
     while beyond - fitting > 1:
-        middle = (fitting + beyond) // 2
+        middle, tried = (fitting + beyond) // 2, tried + 1
         fitting, beyond = (middle, beyond) if fits(middle) else (fitting, middle)
+        progress(tried / (tried + (beyond - fitting).bit_length() - 1))
     return fitting
-
-
-def _reservable(step: Callable[[int], Trace], bound: int, limit: float) -> tuple[int, int | None]:
-    """The largest batch up to a bound through which CUDA's allocator gets, and the bytes it reserves."""
-    # What the allocator reserves need not grow with the batch, so that bisection could miss the largest.
-    for batch_size in range(bound, 0, -1):
-        with suppress(OutOfMemory):
-            return batch_size, reserved_memory(step(batch_size), limit)
-    return 0, None

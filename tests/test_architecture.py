@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "record": {"errors", "files", "metrics", "short_forms"},
     "models": {"arguments", "errors"},
     "ir": {"errors", "files", "metrics", "short_forms"},
-    "running": {"arguments", "errors", "formulas", "ir"},
+    "running": {"arguments", "errors", "formulas", "ir", "metrics"},
     "tracing": {"arguments", "errors", "formulas", "ir", "running"},
     "analyzers": {"arguments", "errors", "ir", "metrics", "record"},
     "limits": ANSWERS,

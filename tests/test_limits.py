@@ -61,10 +61,69 @@ class TestLargestBatch:
         message = f'limit {limit!r} is not a number of bytes; give bytes, or text such as "80 GiB"'
         assert (str(caught.value), caught.value.exit_code) == (message, 2)
 
-    @pytest.mark.parametrize("start", [0, -3, 1.5, True])
-    def test_a_start_that_is_not_a_batch_size(self, start):
-        with pytest.raises(InceptionLabError, match=f"start={start} is not a batch size"):
-            il.largest_batch(nn.Linear(2, 2), (2,), 1000, start=start)
+    @pytest.mark.parametrize("size", [0, -3, 2**31 + 1, 10**30])
+    @pytest.mark.parametrize("name", ["start", "batch_size"])
+    def test_a_number_that_is_not_a_batch_size(self, size, name):
+        with pytest.raises(InceptionLabError, match=f"{name}={size} is not a batch size"):
+            il.largest_batch(nn.Linear(2, 2), (2,), 1000, **{name: size})
+
+    @pytest.mark.parametrize(("batch_size", "fits"), [(1, True), (9, True), (10, False), (10**6, False)])
+    def test_a_batch_that_was_asked_about_is_judged_by_its_own_trace(self, batch_size, fits):
+        net = nn.Linear(10, 20)
+        answer = il.largest_batch(net, (10,), limit="2 KiB", batch_size=batch_size)
+        peak_bytes = il.peak_memory(il.trace(net, (batch_size, 10))).peak_bytes
+        assert answer.batch_size == 9
+        assert answer.to_dict()["requested"] == {
+            "batch_size": batch_size, "fits": fits, "peak_bytes": peak_bytes
+        }  # fmt: skip
+        assert (batch_size <= answer.batch_size) == (peak_bytes <= 2048) == fits
+
+    def test_where_none_fits_the_batch_that_was_asked_about_does_not(self):
+        answer = il.largest_batch(nn.Linear(10, 20), (10,), limit=10, batch_size=3)
+        assert answer.to_dict() == {
+            "limit_bytes": 10, "batch_size": 0,
+            "requested": {"batch_size": 3, "fits": False, "peak_bytes": 880 + 3 * 120},
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("context", "batch_size"), [(0, 9), (120, 8), ("0.5 KiB", 5), (2048, 0), ("1 GiB", 0)]
+    )
+    def test_room_for_a_context_is_left_free(self, context, batch_size):
+        answer = il.largest_batch(nn.Linear(10, 20), (10,), limit=2048, context=context)
+        assert answer.batch_size == batch_size
+        assert answer.limit_bytes == 2048
+        assert answer.to_dict().get("context_bytes", 0) == answer.context_bytes
+
+    def test_on_cuda_the_context_has_a_default_and_on_the_cpu_none(self):
+        net, limit = branched(), "600 MiB"
+        answers = {
+            context: il.largest_batch(net, (3, 12, 12), limit, device="cuda", context=context, start=4096)
+            for context in (None, "512 MiB", "256 MiB")
+        }
+        assert answers[None] == answers["512 MiB"]
+        assert answers[None].context_bytes == 2**29
+        assert answers[None].batch_size < answers["256 MiB"].batch_size
+        assert il.largest_batch(net, (3, 12, 12), "1 MiB").context_bytes == 0
+
+    def test_on_cuda_the_allocator_decides_about_the_batch_that_was_asked_about(self):
+        how = {"mode": "train", "optimizer": "adam", "device": "cuda"}
+        answer = il.largest_batch(branched(), (3, 12, 12), 64 * 2**20, context=0, **how)
+        for batch_size, fits in ((answer.batch_size, True), (answer.batch_size + 1, False)):
+            requested = il.largest_batch(
+                branched(), (3, 12, 12), 64 * 2**20, context=0, batch_size=batch_size, **how
+            ).requested
+            assert (requested.fits, requested.reserved_bytes is not None) == (fits, fits)
+
+    @pytest.mark.parametrize("context", [float("nan"), -1, "much", [1], True])
+    def test_a_context_that_is_not_a_number_of_bytes(self, context):
+        with pytest.raises(InceptionLabError, match=r"is not a (number|quantity) of bytes"):
+            il.largest_batch(nn.Linear(2, 2), (2,), 1000, context=context)
+
+    def test_the_search_tells_how_far_it_is(self):
+        parts = []
+        il.largest_batch(nn.Linear(10, 20), (10,), limit="1 MiB", progress=parts.append)
+        assert parts == sorted(parts)
+        assert 0 < parts[0] < parts[-1] == 1
 
     @pytest.mark.parametrize(
         ("inputs", "value"),
@@ -112,7 +171,7 @@ class TestLargestBatch:
     def test_on_cuda_the_allocator_gets_through_within_the_limit(self):
         net, limit = branched(), 64 * 2**20
         how = {"mode": "train", "optimizer": "adam", "device": "cuda"}
-        answer = il.largest_batch(net, (3, 12, 12), limit=limit, **how)
+        answer = il.largest_batch(net, (3, 12, 12), limit=limit, context=0, **how)
         step = il.trace_for_device(net, (answer.batch_size, 3, 12, 12), **how)
         assert il.peak_memory(step, "cuda").peak_bytes == answer.peak_bytes
         assert answer.peak_bytes <= answer.reserved_bytes == il.reserved_memory(step, limit) <= limit
@@ -122,7 +181,7 @@ class TestLargestBatch:
             il.reserved_memory(more, limit)
 
     def test_on_cuda_none_fits_where_not_even_a_segment_may_be_reserved(self):
-        answer = il.largest_batch(nn.ReLU(), (100_000,), limit=2**20, device="cuda")
+        answer = il.largest_batch(nn.ReLU(), (100_000,), limit=2**20, device="cuda", context=0)
         assert (answer.batch_size, answer.peak_bytes, answer.reserved_bytes) == (0, None, None)
         assert answer.one_more_bytes == 2 * 782 * 512 < 2**20  # 400,000 bytes in and out, in whole blocks
         assert answer.to_dict() == {"limit_bytes": 2**20, "batch_size": 0}

@@ -12,8 +12,10 @@ from click.core import ParameterSource
 
 from inception_lab.cli.options import TracingOptions, typed_options
 from inception_lab.cli.plot_options import check_plot, plot_options
+from inception_lab.cli.progress import progress_bar
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import write_bytes
+from inception_lab.measure.bounds import MOST_SAMPLES, MOST_SEEDS
 from inception_lab.record import Row
 from inception_lab.report.sizes import plot_kind, size_of
 
@@ -58,9 +60,17 @@ effective_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_op
             "--layer", default="", help="Whose centre unit's gradient.  [default: the last spatial one]"
         ),
         click.option(
-            "--samples", type=click.IntRange(1), default=4, help="Inputs for each seed.  [default: 4]"
+            "--samples",
+            type=click.IntRange(1, MOST_SAMPLES),
+            default=4,
+            help=f"Inputs for each seed, at most {MOST_SAMPLES}.  [default: 4]",
         ),
-        click.option("--seeds", type=click.IntRange(1), default=5, help="How many seeds.  [default: 5]"),
+        click.option(
+            "--seeds",
+            type=click.IntRange(1, MOST_SEEDS),
+            default=5,
+            help=f"How many seeds, at most {MOST_SEEDS}.  [default: 5]",
+        ),
         click.option(
             "--weights", type=click.Path(path_type=Path), help="A state dict to load for --effective."
         ),
@@ -115,9 +125,11 @@ def measure_field(model: str, tracing: TracingOptions, options: EffectiveOptions
             seeds=range(options.seeds),
             samples=options.samples,
             device=options.device,
+            progress=progress,
         )
 
-    return apply_with_weights(tracing.request(model), measure, options.weights)
+    with progress_bar(f"gradients of {model}") as progress:
+        return apply_with_weights(tracing.request(model), measure, options.weights)
 
 
 def draw(model: str, field: EffectiveField, path: Path, size: str) -> None:

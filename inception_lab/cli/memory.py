@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from inception_lab.cli.memory_text import memory_text
 from inception_lab.cli.model import refuse_partial, traceback_shown
@@ -24,7 +25,7 @@ from inception_lab.cli.options import (
     tracing_options,
     typed_options,
 )
-from inception_lab.cli.progress import busy
+from inception_lab.cli.progress import busy, progress_bar
 from inception_lab.errors import InceptionLabError
 from inception_lab.metrics import parse_quantity
 from inception_lab.report.view import View
@@ -53,6 +54,8 @@ class MemoryOptions:
         by: `tensor` or `module`: the rows of the table at the peak.
         depth: Levels below the model at which modules have rows, None for the first.
         fits: A limit for the largest batch, as text with a unit; None where none is asked for.
+        context: Of that limit, what is left to anything but tensors, as text with a unit; None for the
+            device's default.
         device: Whose allocator is predicted, and measured.
         dtype: Name of the dtype that the model is converted to, None for its own.
         autocast: Name of the dtype of autocast, None without.
@@ -62,6 +65,7 @@ class MemoryOptions:
     by: Literal["tensor", "module"]
     depth: int | None
     fits: str | None
+    context: str | None
     device: Literal["cpu", "cuda"]
     dtype: str | None
     autocast: str | None
@@ -99,7 +103,17 @@ memory_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_optio
             help="What the table at the peak has a row for.",
         ),
         click.option("--depth", type=click.IntRange(min=1), help="Of --by module: how deep.  [default: 1]"),
-        click.option("--fits", metavar="SIZE", help="The largest batch size that fits, such as into 80GiB."),
+        click.option(
+            "--fits",
+            metavar="SIZE",
+            help="The largest batch size that fits, such as into 80GiB; of a --batch-size, yes or no.",
+        ),
+        click.option(
+            "--context",
+            metavar="SIZE",
+            help="Of --fits: room for the CUDA context and loaded kernels.  "
+            "[default: 512MiB with --device cuda, else none]",
+        ),
         click.option(
             "--device",
             type=click.Choice(["cpu", "cuda"]),
@@ -138,8 +152,22 @@ def command(
     answer = _record(trace, tracing.request(model), options, largest, comparison).to_dict()
     emit(json.dumps(answer, indent=2) if view.form == "json" else memory_text(answer, view), output)
     refuse_partial(trace, tracing)
-    if largest is not None and not largest.batch_size:
+    if largest is not None:
+        _refuse_batch(model, largest, options)
+
+
+def _refuse_batch(model: str, largest: LargestBatch, options: MemoryOptions) -> None:
+    """Say no where the batch that was typed does not fit, or not even one does.
+
+    Raises:
+        InceptionLabError: It is so (exit code 1).
+    """
+    if not largest.batch_size:
         raise InceptionLabError(f"not even one fits into {options.fits}", where=model, exit_code=1)
+    if largest.requested and not largest.requested.fits:
+        what = f"a batch of {largest.requested.batch_size:,} does not fit into {options.fits}"
+        hint = f"use batch_size={largest.batch_size}"
+        raise InceptionLabError(what, where=model, hint=hint, exit_code=1)
 
 
 def _check(tracing: TracingOptions, options: MemoryOptions, form: str) -> None:
@@ -149,6 +177,8 @@ def _check(tracing: TracingOptions, options: MemoryOptions, form: str) -> None:
     asks_for_more = options.limit is not None or options.measure
     if options.depth and options.by != "module":
         raise InceptionLabError("--depth is of --by module", hint="add --by module")
+    if options.context is not None and options.fits is None:
+        raise InceptionLabError("--context is of --fits", hint="add --fits, such as --fits 80GiB")
     if form == "csv" and asks_for_more:
         raise InceptionLabError("CSV holds the table alone", hint="take --format json or table")
 
@@ -171,10 +201,17 @@ def _largest(name: str, tracing: TracingOptions, options: MemoryOptions) -> Larg
     from inception_lab.running.batches import without_batch
 
     def search(model: nn.Module, inputs: ModelInputs) -> LargestBatch:
-        function = partial(largest_batch, limit=options.limit or 0, start=tracing.batch_size)
+        function = partial(
+            largest_batch,
+            limit=options.limit or 0,
+            start=tracing.batch_size,
+            batch_size=tracing.batch_size if _is_typed("batch_size") else None,
+            context=options.context,
+            progress=show,
+        )
         return _answer_of(function, model, without_batch(inputs), tracing, options)
 
-    with traceback_shown(name, tracing):
+    with traceback_shown(name, tracing), progress_bar(f"largest batch of {name}") as show:
         return apply_without_weights(tracing.request(name), search)
 
 
@@ -183,9 +220,14 @@ def _compare(name: str, tracing: TracingOptions, options: MemoryOptions) -> Memo
     from inception_lab.loading.model import apply_with_weights
 
     def compare(model: nn.Module, inputs: ModelInputs) -> MemoryComparison:
-        return _answer_of(compare_memory, model, inputs, tracing, options)
+        return _answer_of(partial(compare_memory, progress=show), model, inputs, tracing, options)
 
-    return apply_with_weights(tracing.request(name), compare)
+    with progress_bar(f"measuring {name}") as show:
+        return apply_with_weights(tracing.request(name), compare)
+
+
+def _is_typed(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def _answer_of(

@@ -54,7 +54,7 @@ def _layout(rows: Sequence[Row], columns: Sequence[str]) -> Layout:
 def _facts(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _peak_facts(answer)
     if "fits" in answer:
-        yield "Fits", _fits_text(answer["fits"])
+        yield from _fits_facts(answer["fits"])
     yield from _measurement_facts(answer.get("measured", {}))
     if "note" in answer:
         yield "Note", answer["note"]
@@ -74,14 +74,27 @@ def _peak_facts(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Reserved", _bytes_text(peak["reserved_bytes"])
 
 
+def _fits_facts(fits: Row) -> Iterator[tuple[str, str]]:
+    """The batch that was asked about, the largest, and what is left to anything but tensors."""
+    if requested := fits.get("requested"):
+        verdict = "fits" if requested["fits"] else "does not fit"
+        yield f"Batch {requested['batch_size']:,}", f"{verdict}: it takes {_taken(requested)}"
+    yield "Fits", _fits_text(fits)
+    if "context_bytes" in fits:
+        yield "CUDA context", f"{_bytes_text(fits['context_bytes'])}, left free for it: see --context"
+
+
+def _taken(row: Row) -> str:
+    reserved = f" ({row['reserved_bytes']:,} reserved)" if "reserved_bytes" in row else ""
+    return f"{row['peak_bytes']:,} bytes{reserved}"
+
+
 def _fits_text(fits: Row) -> str:
     if not fits["batch_size"]:
         return "not even one"
     one_more = f"{fits['batch_size'] + 1:,} would"
-    fitting, beyond = f"{fits['peak_bytes']:,} bytes", f"{one_more} take {fits['one_more_bytes']:,}"
-    if "reserved_bytes" in fits:
-        fitting, beyond = f"{fitting} ({fits['reserved_bytes']:,} reserved)", f"{one_more} run out of it"
-    return f"batch size {fits['batch_size']:,} in {fitting}; {beyond}"
+    takes = "run out of it" if "reserved_bytes" in fits else f"take {fits['one_more_bytes']:,}"
+    return f"batch size {fits['batch_size']:,} in {_taken(fits)}; {one_more} {takes}"
 
 
 def _measurement_facts(comparison: Row) -> Iterator[tuple[str, str]]:

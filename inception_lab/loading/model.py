@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from inception_lab.loading.user_code import user_code
 from inception_lab.models.card import Card
 from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
+from inception_lab.running.free_memory import WeightsThatFit
 from inception_lab.running.inputs import CallInputs, of_each_input, of_shape
 from inception_lab.tracing.trace_error import TraceError
 
@@ -97,7 +98,7 @@ def _apply_without_weights(request: ModelRequest, task: Task[Result]) -> Result:
         # weights cost time and memory: they are built only where meta tensors may be to blame
         if error.exit_code != MODEL_FAILED or (isinstance(error, TraceError) and not error.blames_meta):
             raise
-    return _apply(request, *_from_factory(request, factory, nullcontext()), task)
+    return _apply(request, *_from_factory(request, factory, WeightsThatFit(request.name)), task)
 
 
 def apply_with_weights(request: ModelRequest, task: Task[Result], weights: Path | None = None) -> Result:
@@ -118,13 +119,17 @@ def apply_with_weights(request: ModelRequest, task: Task[Result], weights: Path 
     """
     state = None if weights is None else read_state_dict(weights)
     with isolated():
-        if is_factory(request.spec):
-            model, inputs = _from_factory(request, find_factory(request.spec), nullcontext())
-        else:
-            model, inputs = _from_zoo(request, None)
+        model, inputs = _with_weights(request)
         if state is not None:
             load_state_dict(model, state, request.name)
         return _apply(request, model, inputs, task)
+
+
+def _with_weights(request: ModelRequest) -> tuple[nn.Module, ModelInputs]:
+    if is_factory(request.spec):
+        return _from_factory(request, find_factory(request.spec), WeightsThatFit(request.name))
+    with WeightsThatFit(request.name):
+        return _from_zoo(request, None)
 
 
 def _apply(request: ModelRequest, model: nn.Module, inputs: ModelInputs, task: Task[Result]) -> Result:

@@ -6,7 +6,7 @@ Networks", 2016 (arXiv 1701.04128): the input gradient of the centre unit, over 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -19,14 +19,18 @@ from torch import Tensor, nn
 
 from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
+from inception_lab.measure.bounds import MOST_SAMPLES, MOST_SEEDS
 from inception_lab.measure.hardware import device_name
+from inception_lab.measure.room import refuse_gradients_without_room
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
 from inception_lab.running.guards import guarded, plain_tensors
 from inception_lab.running.higher_order import taken_apart
 from inception_lab.running.inputs import Inputs, arguments, with_arguments
+from inception_lab.running.request import request_of
 from inception_lab.running.stand_ins import cpu_copy, cpu_input
 from inception_lab.tracing.tracer import trace
 
+Progress = Callable[[float], None]
 SHARES = (0.5, 0.95, 0.99)
 
 
@@ -102,6 +106,7 @@ def effective_field(
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     samples: int = 4,
     device: str = "cpu",
+    progress: Progress | None = None,
 ) -> EffectiveField:
     """Average the absolute input gradient of a layer's centre unit over random inputs.
 
@@ -114,13 +119,15 @@ def effective_field(
         args: Positional arguments behind the input, as for `trace`.
         kwargs: Keyword arguments, as for `trace`.
         layer: Path of a layer with spatial axes; by default the last one that does not see everything.
-        seeds: Seeds of the random inputs.
-        samples: Inputs for each seed.
+        seeds: Seeds of the random inputs, at most 1000.
+        samples: Inputs for each seed, at most 1000.
         device: `cpu` or `cuda`.
+        progress: Called with the part of the inputs that is done, from 0 to 1.
 
     Raises:
-        InceptionLabError: The device is not a name or not there, the net does not run on it, the layer has
-            no spatial axes, or its centre unit has no gradient.
+        InceptionLabError: The device is not a name or not there, there are too many inputs, they and the run
+            cannot fit into the free memory of the machine, the net does not run on it, the layer has no
+            spatial axes, or its centre unit has no gradient.
 
     Example:
         >>> field = effective_field(nn.Conv2d(3, 8, 3), (1, 3, 9, 9), samples=1)
@@ -129,21 +136,35 @@ def effective_field(
     """
     device = _device(device)
     shape = tuple(input_shape)
+    _check_number("seeds", len(seeds), MOST_SEEDS)
+    _check_number("samples", samples, MOST_SAMPLES)
     traced_pass = trace(model, shape, args=args, kwargs=kwargs)
     ((layer, field),) = fields_of_layers(traced_pass, [layer] if layer else []).items()
     dtype: torch.dtype = getattr(torch, traced_pass.context.dtype)
     unit = Unit(layer, field.middle)
+    drawn_bytes = len(seeds) * samples * prod(shape[1:]) * dtype.itemsize
+    request = request_of(model, with_arguments(shape, args, kwargs))
+    refuse_gradients_without_room(request, torch.device(device), beside=drawn_bytes)
     inputs = [image.to(dtype) for seed in seeds for image in _random_inputs(shape, seed, samples)]
     if not inputs:
         raise InceptionLabError("no inputs to average over", hint="give seeds, and samples of 1 or more")
     with errors_in_one_line(model, shape):
         beside = with_arguments([], args, kwargs)
-        gradients = _gradients(model, shape[0], inputs, beside, unit, device)
-        total = sum(gradients, torch.zeros(shape[2:])).numpy()
+        total = torch.zeros(shape[2:])
+        for number, gradient in enumerate(_gradients(model, shape[0], inputs, beside, unit, device), start=1):
+            total = total + gradient
+            if progress is not None:
+                progress(min(1.0, number * shape[0] / len(inputs)))
         name = device_name(device)
-    weight = _shares(total, layer)
+    weight = _shares(total.numpy(), layer)
     areas = tuple(area(weight, share) for share in SHARES)
     return EffectiveField(unit, weight, areas, field.extent(unit.position), len(inputs), name)
+
+
+def _check_number(name: str, number: int, most: int) -> None:
+    if not 1 <= number <= most:
+        hint = f"take from 1 to {most:,}, as {name}={min(most, max(1, number))}"
+        raise InceptionLabError(f"{number:,} {name}", hint=hint)
 
 
 def _device(value: object) -> str:

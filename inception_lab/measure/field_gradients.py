@@ -21,10 +21,12 @@ from torch.autograd.graph import allow_mutation_on_saved_tensors
 from inception_lab.analyzers.receptive_field.field import Field
 from inception_lab.arguments import checked
 from inception_lab.measure.positive_model import InFloat64, Positive, positive_weights
+from inception_lab.measure.room import refuse_gradients_without_room
 from inception_lab.measure.unit_gradients import Probes, Unit, errors_in_one_line, fields_of_layers
 from inception_lab.running.guards import guarded, plain_tensors
 from inception_lab.running.higher_order import taken_apart
 from inception_lab.running.inputs import Inputs, arguments, beside_shape, with_arguments
+from inception_lab.running.request import request_of
 from inception_lab.running.stand_ins import cpu_input
 from inception_lab.tracing.tracer import takes, trace
 
@@ -78,6 +80,8 @@ def check_fields(
         beside = with_arguments([], args, kwargs)
         shape = strip(model, input_shape, axis, layers, source, beside)
         fields = fields_of_layers(trace(model, shape, args=args, kwargs=kwargs), layers, source)
+        request = request_of(model, with_arguments(shape, args, kwargs))
+        refuse_gradients_without_room(request, torch.device("cpu"), scale=2)  # as gradients are of float64
         units = [Unit(layer, place) for layer, field in fields.items() for place in _places(field, axis)]
         gradients = input_gradients(model, shape, units, source, beside)
         local_gradients = gradients

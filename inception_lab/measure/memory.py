@@ -21,6 +21,7 @@ from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.hardware import device_name
 from inception_lab.measure.real_runs import device_of, prepared_on, quiet_profiler
+from inception_lab.measure.room import refuse_without_room
 from inception_lab.running import torch_internals
 from inception_lab.running.exclusion import one_run_at_a_time
 from inception_lab.running.fast_attention import FAST_PATHS
@@ -77,6 +78,7 @@ def measure_memory(
     optimizer: str | MakeOptimizer | None = None,
     autocast: torch.dtype | None = None,
     device: str = "cpu",
+    progress: Progress | None = None,
 ) -> MeasuredMemory:
     """Run what `trace` would trace for real, on copies, and measure the peak of its memory.
 
@@ -95,9 +97,11 @@ def measure_memory(
         optimizer: As for `trace`; train mode only.
         autocast: The type in which autocast runs the model, none by default.
         device: `cpu` or `cuda`.
+        progress: Called with the part of the runs that is done, from 0 to 1.
 
     Raises:
-        InceptionLabError: The device is not there, or the model raised on it or has no data.
+        InceptionLabError: The device is not there, the run cannot fit into the free memory of the machine, or
+            the model raised on it or has no data.
 
     Example:
         >>> memory = measure_memory(nn.Linear(10, 20), (4, 10))
@@ -109,9 +113,10 @@ def measure_memory(
         model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, fast_path=True
     )
     place = device_of(device, _MEASURES, "memory cannot be measured")
+    refuse_without_room(request, place)
     try:
         with one_run_at_a_time:  # the profiler and the allocator's figures are those of the process
-            return _MEASURES[place.type](request, place)
+            return _MEASURES[place.type](request, place, progress or _silent)
     except InceptionLabError:
         raise
     except Exception as error:
@@ -121,6 +126,13 @@ def measure_memory(
             hint="try a smaller batch" if _out_of_memory(error) else "",
             exit_code=MODEL_FAILED,
         ) from error
+
+
+Progress = Callable[[float], None]
+
+
+def _silent(part: float) -> None:
+    """Show no progress."""
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -226,9 +238,11 @@ def _warmed_up(request: Request, device: torch.device) -> list[torch.UntypedStor
     return tracker.met
 
 
-def _on_cpu(request: Request, device: torch.device) -> MeasuredMemory:
+def _on_cpu(request: Request, device: torch.device, progress: Progress) -> MeasuredMemory:
     others = _warmed_up(request, device)
+    progress(1 / 3)
     tracked_bytes = _tracked(request, device, others).peak_bytes
+    progress(2 / 3)
     with prepared_on(request, device) as step:
         before = StorageTracker(existing_tensors(step), others).live_bytes
         with quiet_profiler(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
@@ -262,11 +276,12 @@ class ScratchMeter(torch_internals.TorchDispatchMode):
         return out
 
 
-def _on_cuda(request: Request, device: torch.device) -> MeasuredMemory:
+def _on_cuda(request: Request, device: torch.device, progress: Progress) -> MeasuredMemory:
     """Four runs: to warm up, for the allocator's peak, for the workspaces, and for the storages."""
     _clear_cublas()
     allocated_before = torch.cuda.memory_allocated(device)
     outside = _warmed_up(request, device)
+    progress(1 / 4)
     with prepared_on(request, device) as step:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -274,8 +289,10 @@ def _on_cuda(request: Request, device: torch.device) -> MeasuredMemory:
         torch.cuda.synchronize(device)
         allocator_bytes = torch.cuda.max_memory_allocated(device) - allocated_before
         reserved_bytes = torch.cuda.max_memory_reserved(device)
+    progress(2 / 4)
     with prepared_on(request, device) as step, ScratchMeter(device) as scratch:
         step.run()
+    progress(3 / 4)
     tracked_bytes = _tracked(request, device, outside).peak_bytes
     workspaces = {"cublas": _clear_cublas(device), "convolution": scratch.most}
     return MeasuredMemory(
@@ -290,7 +307,7 @@ def _clear_cublas(device: torch.device | None = None) -> int:
     return before - torch.cuda.memory_allocated(device)
 
 
-_MEASURES: Mapping[str, Callable[[Request, torch.device], MeasuredMemory]] = {
+_MEASURES: Mapping[str, Callable[[Request, torch.device, Progress], MeasuredMemory]] = {
     "cpu": _on_cpu,
     "cuda": _on_cuda,
 }

@@ -22,7 +22,7 @@ from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.measure.hardware import this_processor
-from inception_lab.measure.memory import MeasuredMemory, measure_memory
+from inception_lab.measure.memory import MeasuredMemory, Progress, measure_memory
 from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
 from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of
@@ -194,6 +194,7 @@ def compare_memory(
     optimizer: str | MakeOptimizer | None = None,
     autocast: torch.dtype | None = None,
     device: Device = "cpu",
+    progress: Progress | None = None,
 ) -> MemoryComparison:
     """Predict the peak memory of a pass or a training step, run it for real, and set both side by side.
 
@@ -207,6 +208,7 @@ def compare_memory(
         optimizer: As for `trace`; train mode only.
         autocast: As for `trace`.
         device: `cpu` or `cuda`, which has to be there.
+        progress: As for `measure_memory`.
 
     Raises:
         InceptionLabError: As of `trace` and `measure_memory`.
@@ -221,7 +223,14 @@ def compare_memory(
         model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, device=device
     )
     measurement = measure_memory(
-        model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, device=device
+        model,
+        inputs,
+        mode=mode,
+        loss=loss,
+        optimizer=optimizer,
+        autocast=autocast,
+        device=device,
+        progress=progress,
     )
     if device == "cuda":
         return MemoryComparison(_predicted_on_cuda(step, measurement), measurement)

@@ -27,6 +27,7 @@ from inception_lab.measure.real_runs import (
     prepared_on,
     quiet_profiler,
 )
+from inception_lab.measure.room import refuse_without_room
 from inception_lab.measure.timing.context import run_context
 from inception_lab.measure.timing.module_state import ModuleState
 from inception_lab.measure.timing.rounds import Progress, renew
@@ -158,6 +159,7 @@ def record_profile(
     request = request_of(
         model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, name=name
     )
+    refuse_without_room(request, place)
     # before the run, so that a folder that cannot be written costs no time
     with written_together(path_from(folder)) as new:
         path = new / (worker_name(request.name) + TRACE_SUFFIX)

@@ -15,6 +15,7 @@ from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode
 from inception_lab.measure.real_runs import device_of, failure_named, operation_threads, prepared_on
+from inception_lab.measure.room import refuse_without_room
 from inception_lab.measure.timing.context import run_context
 from inception_lab.measure.timing.cuda import measure_on_cuda
 from inception_lab.measure.timing.results import (
@@ -200,6 +201,8 @@ def measure_requests(
     """Measure passes or steps whose rounds take turns, each within `seconds`; see `layer_times`."""
     place = timed_device(device)
     _check_seconds(seconds)
+    for request in requests:
+        refuse_without_room(request, place)
     with one_run_at_a_time, operation_threads(threads), ExitStack() as stack:
         steps = [_enter(stack, request, place) for request in requests]
         return _MEASURES[place.type](steps, seconds * len(steps), progress)
