@@ -101,7 +101,8 @@ class WeightsThatFit(TorchFunctionMode):
 def _size_of(function: Any, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> int:
     """Bytes of what a function makes, found on meta tensors; 0 where it cannot be tried there."""
     with suppress(Exception):
-        made = function(*args, **{**keywords, "device": "meta", "out": None, "pin_memory": False})
+        plain = {name: value for name, value in keywords.items() if name not in ("out", "pin_memory")}
+        made = function(*args, **{**plain, "device": "meta"})
         return int(made.untyped_storage().nbytes())
     return 0
 

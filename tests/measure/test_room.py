@@ -1,0 +1,125 @@
+"""Real runs that cannot fit into free memory are refused before they run."""
+
+import os
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import inception_lab as il
+from inception_lab.measure import room
+from inception_lab.running import free_memory
+
+MIB = 2**20
+
+
+class Net(nn.Sequential):
+    """Notes each forward with data in a file, as everything in memory is put back after a run."""
+
+    def __init__(self, notes=os.devnull):
+        super().__init__(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1))
+        self.notes = str(notes)
+
+    def forward(self, x):
+        if x.device.type != "meta":
+            Path(self.notes).write_text("it ran")
+        return super().forward(x)
+
+
+SHAPE = (1, 3, 64, 64)
+RUNS = {
+    "memory": lambda model, shape: il.measure_memory(model, shape),
+    "compare": lambda model, shape: il.compare_memory(model, shape),
+    "time": lambda model, shape: il.layer_times(model, shape, seconds=0),
+    "ratio": lambda model, shape: il.times_by_batch(model, shape[1:], [1, 2], seconds=0),
+    "effective": lambda model, shape: il.effective_field(model, shape, seeds=(0,), samples=1),
+    "fields": lambda model, shape: il.check_fields(model, shape),
+}
+
+
+@pytest.fixture
+def free(monkeypatch):
+    def set_free(size):
+        for module in (room, free_memory):
+            monkeypatch.setattr(module, "free_memory", lambda *_: size)
+
+    return set_free
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_that_cannot_fit_does_not_begin(name, free, tmp_path):
+    free(20_000)
+    with pytest.raises(il.InceptionLabError) as refusal:
+        RUNS[name](Net(tmp_path / "notes"), SHAPE)
+    assert not (tmp_path / "notes").exists()
+    assert refusal.value.exit_code == 3
+    assert "running it would take " in str(refusal.value)
+    assert "and 19.5 KiB are free here; use smaller inputs= or a smaller batch" in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("size", [64 * MIB, None], ids=["enough", "unknown"])
+def test_a_run_that_fits_runs(name, size, free, tmp_path):
+    free(size)
+    RUNS[name](Net(tmp_path / "notes"), SHAPE)
+    assert (tmp_path / "notes").exists()
+
+
+def test_a_profile_that_cannot_fit_leaves_no_folder(free, tmp_path):
+    free(20_000)
+    with pytest.raises(il.InceptionLabError, match="running it would take"):
+        il.record_profile(Net(), SHAPE, folder=tmp_path / "profile")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_border_is_the_peak_that_the_trace_predicts(free):
+    peak = il.peak_memory(il.trace(Net(), SHAPE)).peak_bytes
+    free(peak)
+    assert il.measure_memory(Net(), SHAPE).tracked_bytes == peak
+    free(peak - 1)
+    with pytest.raises(il.InceptionLabError, match="would take"):
+        il.measure_memory(Net(), SHAPE)
+
+
+def test_where_nothing_can_be_predicted_nothing_is_refused(free):
+    class Asking(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) if x.sum() > -1e9 else x
+
+    free(1)
+    assert il.measure_memory(Asking(4, 2), (1, 4)).tracked_bytes > 1
+
+
+def test_the_inputs_of_an_effective_field_count(free):
+    one = 3 * 64 * 64 * 4
+    for samples, fits in ((1, True), (1000, False)):
+        free(4 * MIB)
+        assert (one * samples < 4 * MIB) == fits
+        if fits:
+            il.effective_field(Net(), SHAPE, seeds=(0,), samples=samples)
+        else:
+            with pytest.raises(il.InceptionLabError, match="would take"):
+                il.effective_field(Net(), SHAPE, seeds=(0,), samples=samples)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"seeds": range(10**9)}, "1,000,000,000 seeds; take from 1 to 1,000, as seeds=1000"),
+        ({"samples": 10**9}, "1,000,000,000 samples; take from 1 to 1,000, as samples=1000"),
+        ({"samples": 0}, "0 samples; take from 1 to 1,000, as samples=1"),
+        ({"samples": -3}, "-3 samples; take from 1 to 1,000, as samples=1"),
+        ({"seeds": ()}, "0 seeds; take from 1 to 1,000, as seeds=1"),
+    ],
+)
+def test_seeds_and_samples_have_ends(options, line):
+    with pytest.raises(il.InceptionLabError) as refusal:
+        il.effective_field(Net(), SHAPE, **options)
+    assert str(refusal.value) == line
+
+
+def test_a_measurement_tells_how_far_it_is():
+    parts = []
+    il.measure_memory(nn.Linear(2, 2), (1, 2), progress=parts.append)
+    il.effective_field(nn.Conv2d(1, 1, 3), (2, 1, 9, 9), seeds=(0,), samples=4, progress=parts.append)
+    assert parts == [1 / 3, 2 / 3, 0.5, 1.0]
