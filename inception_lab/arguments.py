@@ -16,6 +16,12 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
+_OWN_WORDS = frozenset(
+    {"device", "threads", "seconds", "wait", "warm_up", "active", "start", "batch_size", "batch_sizes"}
+)
+"""Parameters that all functions with them refuse in words that say more than these rules can."""
+
+
 class _Rule(NamedTuple):
     """What an annotation allows.
 
@@ -51,8 +57,7 @@ def checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
         inception_lab.errors.InceptionLabError: a str is not a whole number; give one to number=
     """
     parameters = signature(function).parameters
-    # a torch.device does where the name of one is declared
-    annotations = {p.name: str(p.annotation) for p in parameters.values() if p.name != "device"}
+    annotations = {p.name: str(p.annotation) for p in parameters.values() if p.name not in _OWN_WORDS}
     rules = {name: _RULES[text] for name, text in annotations.items() if text in _RULES}
     names = tuple(parameters)
 

@@ -61,7 +61,7 @@ class TestLargestBatch:
         message = f'limit {limit!r} is not a number of bytes; give bytes, or text such as "80 GiB"'
         assert (str(caught.value), caught.value.exit_code) == (message, 2)
 
-    @pytest.mark.parametrize("size", [0, -3, 2**31 + 1, 10**30])
+    @pytest.mark.parametrize("size", [0, -3, 1.5, True, 2**31 + 1, 10**30])
     @pytest.mark.parametrize("name", ["start", "batch_size"])
     def test_a_number_that_is_not_a_batch_size(self, size, name):
         with pytest.raises(InceptionLabError, match=f"{name}={size} is not a batch size"):

@@ -11,8 +11,10 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem, shell_complete
 
 from inception_lab import __version__, interrupts
+from inception_lab.cli.examples import end_of_help
 from inception_lab.cli.hints import command_line_hint
 from inception_lab.errors import USAGE, InceptionLabError, nearest, printable, shortened
 
@@ -33,6 +35,21 @@ COMMANDS = {
 """Every command with its one line of help, so that `--help` loads none of them."""
 
 INTERRUPT_CODE = 130
+COMPLETION = "_INCEPTION_LAB_COMPLETE"
+"""The variable by which a shell asks for its script, and for the words that may stand next."""
+
+END_OF_HELP = f"""\b
+Examples:
+  inception-lab summary mynet:MyNet --input-size 3x64x64
+  inception-lab memory googlenet --mode train --fits 80GiB
+  inception-lab report googlenet googlenet_naive -o my-reports
+
+\b
+Completion of commands, options and models (in zsh and fish likewise):
+  eval "$({COMPLETION}=bash_source inception-lab)"
+
+Exit codes: 0 fine, 1 the answer is no, 2 wrong usage, 3 the model could not be built or traced.
+"""
 
 
 class _LazyGroup(click.Group):
@@ -47,7 +64,13 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
+        command.epilog = end_of_help(cmd_name, command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=COMMANDS[name]) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -65,7 +88,7 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 fine, 1 the answer is no, 2 wrong usage, 3 the model could not be built or traced.",
+    epilog=END_OF_HELP,
 )
 @click.version_option(__version__, prog_name="inception_lab")
 def app() -> None:
@@ -111,7 +134,18 @@ def _escape_what_cannot_be_written() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _complete(instruction: str) -> NoReturn:
+    """Answer a shell; a line that is wrong so far has no next words."""
+    try:
+        code = shell_complete(app, {}, "inception-lab", COMPLETION, instruction)
+    except (click.ClickException, InceptionLabError):
+        code = 0
+    sys.exit(code)
+
+
 def _run(args: list[str]) -> None:
+    if instruction := os.environ.get(COMPLETION):
+        _complete(instruction)
     with app.make_context("inception-lab", args) as context:
         try:
             app.invoke(context)

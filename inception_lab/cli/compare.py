@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from inception_lab.cli.compare_text import ModuleOptions, comparison_text
 from inception_lab.cli.model import traceback_shown
@@ -40,6 +41,16 @@ class SubjectType(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read the text of a MODEL; that of a file stays as it is."""
         return value if is_file(value) else MODEL.convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the zoo, and files of records and locks in the folder that is typed."""
+        folder, _, start = incomplete.rpartition("/")
+        places = sorted(Path(f"{folder}/" if "/" in incomplete else ".").glob("*"))
+        fitting = [place for place in places if place.suffix in (".json", ".lock") and place.is_file()]
+        files = [CompletionItem(str(place)) for place in fitting if place.name.startswith(start)]
+        return [*MODEL.shell_complete(ctx, param, incomplete), *files]
 
 
 module_options = typed_options(

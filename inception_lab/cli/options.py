@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from inception_lab import interrupts
 from inception_lab.files import check_writable, path_from, write_text
@@ -31,6 +32,7 @@ from inception_lab.loading.options import (
     unique_keywords,
 )
 from inception_lab.loading.variants import variant_words
+from inception_lab.models.cards import CARDS
 from inception_lab.report.terminal import LEAST_WIDTH, Screen
 from inception_lab.report.view import View
 
@@ -84,6 +86,13 @@ class ModelType(click.ParamType[str]):
         del param, ctx
         model_request(value)
         return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the zoo."""
+        del ctx, param
+        return [CompletionItem(name) for name in CARDS if name.startswith(incomplete)]
 
 
 MODEL = ModelType()
@@ -162,6 +171,7 @@ _INPUT_SIZE = click.option(
     "input_sizes",
     multiple=True,
     type=SizeType(),
+    metavar="CxHxW",
     help="Size of an input without the batch, and its element type where it is not the model's, "
     "such as 128:int64; by keyword mask=16x16; repeatable.  [default: the card's]",
 )

@@ -136,18 +136,16 @@ def effective_field(
     """
     device = _device(device)
     shape = tuple(input_shape)
-    _check_number("seeds", len(seeds), MOST_SEEDS)
-    _check_number("samples", samples, MOST_SAMPLES)
+    _check_inputs(len(seeds), samples)
     traced_pass = trace(model, shape, args=args, kwargs=kwargs)
     ((layer, field),) = fields_of_layers(traced_pass, [layer] if layer else []).items()
     dtype: torch.dtype = getattr(torch, traced_pass.context.dtype)
     unit = Unit(layer, field.middle)
     drawn_bytes = len(seeds) * samples * prod(shape[1:]) * dtype.itemsize
     request = request_of(model, with_arguments(shape, args, kwargs))
-    refuse_gradients_without_room(request, torch.device(device), beside=drawn_bytes)
+    with errors_in_one_line(model, shape):  # no device has this name
+        refuse_gradients_without_room(request, torch.device(device), beside=drawn_bytes)
     inputs = [image.to(dtype) for seed in seeds for image in _random_inputs(shape, seed, samples)]
-    if not inputs:
-        raise InceptionLabError("no inputs to average over", hint="give seeds, and samples of 1 or more")
     with errors_in_one_line(model, shape):
         beside = with_arguments([], args, kwargs)
         total = torch.zeros(shape[2:])
@@ -161,10 +159,14 @@ def effective_field(
     return EffectiveField(unit, weight, areas, field.extent(unit.position), len(inputs), name)
 
 
-def _check_number(name: str, number: int, most: int) -> None:
-    if not 1 <= number <= most:
-        hint = f"take from 1 to {most:,}, as {name}={min(most, max(1, number))}"
-        raise InceptionLabError(f"{number:,} {name}", hint=hint)
+def _check_inputs(seeds: int, samples: int) -> None:
+    """Refuse a number of seeds, or of samples for each, that leaves no inputs or never ends."""
+    if seeds < 1 or samples < 1:
+        raise InceptionLabError("no inputs to average over", hint="give seeds, and samples of 1 or more")
+    if seeds > MOST_SEEDS:
+        raise InceptionLabError(f"{seeds:,} seeds", hint=f"take {MOST_SEEDS:,} or fewer")
+    if samples > MOST_SAMPLES:
+        raise InceptionLabError(f"{samples:,} samples", hint=f"take samples={MOST_SAMPLES} or fewer")
 
 
 def _device(value: object) -> str:

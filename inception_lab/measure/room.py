@@ -14,8 +14,6 @@ from inception_lab.running.free_memory import free_memory, refuse_beyond
 from inception_lab.running.request import Request
 from inception_lab.tracing.tracer import trace_request
 
-RUNNING = "running it"
-
 
 def refuse_without_room(request: Request, device: torch.device) -> None:
     """Refuse a real pass or step that cannot fit; one that cannot be traced without data is let through.
@@ -28,7 +26,7 @@ def refuse_without_room(request: Request, device: torch.device) -> None:
         InceptionLabError: Its peak is above what is free (exit code 3).
     """
     if (step := _traced(request)) is not None and free_memory(device) is not None:
-        refuse_beyond(peak_memory(step, device.type).peak_bytes, device, RUNNING, request.name)
+        refuse_beyond(peak_memory(step, device.type).peak_bytes, device, request.name)
 
 
 def refuse_gradients_without_room(
@@ -52,7 +50,7 @@ def refuse_gradients_without_room(
     if step is not None and free_memory(device) is not None:
         timeline = memory_timeline(step, device.type)
         size = int((timeline["live_bytes"] - timeline["gradients"]).max()) if len(timeline) else 0
-        refuse_beyond(scale * size + (beside if device.type == "cpu" else 0), device, RUNNING, request.name)
+        refuse_beyond(scale * size + (beside if device.type == "cpu" else 0), device, request.name)
 
 
 def _traced(request: Request) -> Trace | None:

@@ -43,13 +43,12 @@ def free_memory(device: str | torch.device = "cpu") -> int | None:
     return min(amounts, default=None)
 
 
-def refuse_beyond(size: int, device: str | torch.device, what: str, where: str) -> None:
-    """Refuse what takes more memory than a device has free.
+def refuse_beyond(size: int, device: str | torch.device, where: str) -> None:
+    """Refuse a run that takes more memory than a device has free.
 
     Args:
         size: Bytes that it takes.
         device: The device.
-        what: That takes them, such as `running it`.
         where: The model.
 
     Raises:
@@ -59,7 +58,7 @@ def refuse_beyond(size: int, device: str | torch.device, what: str, where: str) 
     if free is not None and size > free:
         takes, has = format_quantity(size, "bytes"), format_quantity(free, "bytes")
         raise InceptionLabError(
-            f"{what} would take {takes} of memory, and {has} are free here",
+            f"cannot run on {device}: it would take {takes} of memory, and {has} are free",
             where=where,
             hint="use smaller inputs= or a smaller batch",
             exit_code=MODEL_FAILED,

@@ -117,7 +117,7 @@ class TestAround:
 @pytest.mark.parametrize(
     ("raise_it", "hint"),
     [
-        (lambda x: x.new_empty(2**55), "try a smaller batch"),
+        (lambda x: x.is_meta or x.new_empty(2**55), "try a smaller batch"),
         (lambda _: bytearray(2**62), "try a smaller batch"),
         (lambda x: x.bool() - x.bool(), ""),
     ],

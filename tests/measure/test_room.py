@@ -53,8 +53,8 @@ def test_a_run_that_cannot_fit_does_not_begin(name, free, tmp_path):
         RUNS[name](Net(tmp_path / "notes"), SHAPE)
     assert not (tmp_path / "notes").exists()
     assert refusal.value.exit_code == 3
-    assert "running it would take " in str(refusal.value)
-    assert "and 19.5 KiB are free here; use smaller inputs= or a smaller batch" in str(refusal.value)
+    assert "cannot run on cpu: it would take " in str(refusal.value)
+    assert "and 19.5 KiB are free; use smaller inputs= or a smaller batch" in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -67,7 +67,7 @@ def test_a_run_that_fits_runs(name, size, free, tmp_path):
 
 def test_a_profile_that_cannot_fit_leaves_no_folder(free, tmp_path):
     free(20_000)
-    with pytest.raises(il.InceptionLabError, match="running it would take"):
+    with pytest.raises(il.InceptionLabError, match="it would take"):
         il.record_profile(Net(), SHAPE, folder=tmp_path / "profile")
     assert list(tmp_path.iterdir()) == []
 
@@ -105,11 +105,11 @@ def test_the_inputs_of_an_effective_field_count(free):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"seeds": range(10**9)}, "1,000,000,000 seeds; take from 1 to 1,000, as seeds=1000"),
-        ({"samples": 10**9}, "1,000,000,000 samples; take from 1 to 1,000, as samples=1000"),
-        ({"samples": 0}, "0 samples; take from 1 to 1,000, as samples=1"),
-        ({"samples": -3}, "-3 samples; take from 1 to 1,000, as samples=1"),
-        ({"seeds": ()}, "0 seeds; take from 1 to 1,000, as seeds=1"),
+        ({"seeds": range(10**9)}, "1,000,000,000 seeds; take 1,000 or fewer"),
+        ({"samples": 10**9}, "1,000,000,000 samples; take samples=1000 or fewer"),
+        ({"samples": 0}, "no inputs to average over; give seeds, and samples of 1 or more"),
+        ({"samples": -3}, "no inputs to average over; give seeds, and samples of 1 or more"),
+        ({"seeds": ()}, "no inputs to average over; give seeds, and samples of 1 or more"),
     ],
 )
 def test_seeds_and_samples_have_ends(options, line):

@@ -30,7 +30,7 @@ def system(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("system")
 def test_nobody_tells_elsewhere():
     assert free_memory() is None
-    refuse_beyond(2**70, "cpu", "running it", "net")
+    refuse_beyond(2**70, "cpu", "net")
 
 
 def test_what_linux_has_available_with_swap(system):
@@ -74,11 +74,11 @@ def test_a_group_that_is_over_its_limit_has_nothing_left(system):
 
 def test_the_refusal_says_what_it_takes_what_is_free_and_what_to_type(system):
     system(meminfo=MEMINFO)
-    refuse_beyond(5000 * 1024, "cpu", "running it", "net")
+    refuse_beyond(5000 * 1024, "cpu", "net")
     with pytest.raises(InceptionLabError) as refusal:
-        refuse_beyond(6000 * 1024, "cpu", "running it", "net")
+        refuse_beyond(6000 * 1024, "cpu", "net")
     assert str(refusal.value) == (
-        "net: running it would take 5.86 MiB of memory, and 4.88 MiB are free here; "
+        "net: cannot run on cpu: it would take 5.86 MiB of memory, and 4.88 MiB are free; "
         "use smaller inputs= or a smaller batch"
     )
     assert refusal.value.exit_code == 3
