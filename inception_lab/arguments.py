@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from inspect import signature
+from inspect import Parameter, signature
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any, NamedTuple, ParamSpec, TypeVar
@@ -59,7 +59,8 @@ def checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
     parameters = signature(function).parameters
     annotations = {p.name: str(p.annotation) for p in parameters.values() if p.name not in _OWN_WORDS}
     rules = {name: _RULES[text] for name, text in annotations.items() if text in _RULES}
-    names = tuple(parameters)
+    by_place = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    names = tuple([name for name, parameter in parameters.items() if parameter.kind in by_place])
 
     @wraps(function)
     def checked_function(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -72,11 +73,10 @@ def checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
 
 
 def _refusal(name: str, value: Any, rule: _Rule) -> InceptionLabError:
-    kind = type(value).__name__
-    article = "an" if kind[:1].lower() in "aeiou" else "a"
-    what = f"{article} {kind}" if value is not None else "None"
-    if isinstance(value, float) and not isfinite(value):
-        what = str(value)
+    if rule.noun == _NAMES.noun and isinstance(value, str):
+        return InceptionLabError(f"{name} is the text {value!r}", hint=f"pass [{value!r}]")
+    is_finite = not isinstance(value, float) or isfinite(value)
+    what = f"a {type(value).__name__}" if is_finite else str(value)
     return InceptionLabError(f"{what} is not {rule.noun}", hint=rule.hint.format(name=name))
 
 
@@ -102,10 +102,6 @@ def _is_number(value: Any) -> bool:
     return not isinstance(value, bool) and isinstance(value, Real) and bool(value == value)
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
-
-
 def _is_list_of_text(value: Any) -> bool:
     is_list = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
     return is_list and all(isinstance(item, str) for item in value)
@@ -118,17 +114,9 @@ def _is_list_of_whole(value: Any) -> bool:
     )
 
 
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) or hasattr(value, "__fspath__")
-
-
 _TEXT = _Rule(lambda value: isinstance(value, str), "text", "give text to {name}=")
 _WHOLE = _Rule(_is_whole, "a whole number", "give one to {name}=")
-_KEYWORDS = _Rule(
-    lambda value: isinstance(value, Mapping) and all(isinstance(key, str) for key in value),
-    "a dictionary of keywords",
-    'pass {name}={{"key": value}}',
-)
+_NAMES = _Rule(_is_list_of_text, "a list of names", 'pass {name}=["name"]')
 _FUNCTION = _Rule(callable, "a function", "pass one, or leave out {name}=")
 _RULES: Mapping[str, _Rule] = {
     "Trace": _instance(
@@ -152,19 +140,15 @@ _RULES: Mapping[str, _Rule] = {
     "int": _WHOLE,
     "int | None": _optional(_WHOLE),
     "float": _Rule(_is_number, "a number", "give one to {name}="),
-    "str | Path": _Rule(_is_path, "a path", "pass text such as 'folder/name'"),
-    "str | Path | None": _optional(_Rule(_is_path, "a path", "pass text such as 'folder/name'")),
-    "Sequence[str]": _Rule(_is_list_of_text, "a list of names", 'pass {name}=["name"]'),
-    "Sequence[str] | None": _optional(_Rule(_is_list_of_text, "a list of names", 'pass {name}=["name"]')),
+    "Sequence[str]": _NAMES,
     "Sequence[int]": _Rule(_is_list_of_whole, "a list of whole numbers", "pass {name}=(number, number)"),
     "str | Sequence[int]": _Rule(
         lambda value: isinstance(value, str) or _is_list_of_whole(value),
         "text or a list of whole numbers",
         "give text to {name}=",
     ),
-    "Sequence[Any]": _Rule(_is_list, "a list of arguments", "pass {name}=[value]"),
-    "Mapping[str, Any] | None": _optional(_KEYWORDS),
     "Loss | None": _optional(_FUNCTION),
+    "Callable[..., Cost]": _FUNCTION,
     "Progress": _FUNCTION,
     "Progress | None": _optional(_FUNCTION),
 }

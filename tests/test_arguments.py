@@ -5,7 +5,6 @@ import re
 from contextlib import contextmanager
 
 import pytest
-import torch
 from torch import nn
 
 import inception_lab as il
@@ -37,7 +36,7 @@ def right(tmp_path_factory):
         "limit": "1 MiB", "layer": "0", "module": "0", "source": "", "pixel": (3, 3),
         "times": times, "ceilings": None, "record": il.summarise(trace), "records": [il.summarise(trace)],
         "folder": tmp_path_factory.mktemp("folder") / "report", "path": "nowhere.json", "batch_sizes": [1],
-        "name": "nin", "weights": {}, "operation": torch.ops.aten.relu, "formula": None, "sheet": None,
+        "name": "nin", "weights": {}, "operation": None, "formula": print, "sheet": None,
         "request": "nin", "input_size": "8x8x3", "branches": "1x1:4",
     }  # fmt: skip
 
@@ -109,7 +108,9 @@ WITH_TRACE = [
 
 
 @pytest.mark.parametrize("name", WITH_TRACE)
-@pytest.mark.parametrize(("value", "what"), [(MODEL, "a Sequential"), (None, "None"), (SHAPE, "a tuple")])
+@pytest.mark.parametrize(
+    ("value", "what"), [(MODEL, "a Sequential"), (None, "a NoneType"), (SHAPE, "a tuple")]
+)
 def test_whoever_passes_no_trace_is_told_what_to_pass(name, value, what, right):
     with pytest.raises(InceptionLabError) as refusal:
         call(name, {**required_arguments(name, right), "trace": value})
@@ -127,14 +128,14 @@ def test_whoever_passes_no_trace_is_told_what_to_pass(name, value, what, right):
         (lambda trace: il.reserved_memory(trace, limit=-1), "-1 bytes are not enough"),
         (lambda trace: il.peak_memory(trace, rounding=0), "no multiples of 0 bytes"),
         (lambda trace: il.peak_memory(trace, rounding=10**30), "no multiples of 1000000"),
-        (lambda trace: il.field_of(trace, 5), "an int is not text"),
-        (lambda trace: il.projective_field(trace, 5, "0"), "an int is not a list of whole numbers"),
-        (lambda _: il.trace(None, SHAPE), "None is not a torch.nn.Module; pass a model"),
+        (lambda trace: il.field_of(trace, 5), "a int is not text"),
+        (lambda trace: il.projective_field(trace, 5, "0"), "a int is not a list of whole numbers"),
+        (lambda _: il.trace(None, SHAPE), "a NoneType is not a torch.nn.Module; pass a model"),
         (lambda trace: il.trace(trace, SHAPE), "a Trace is not a torch.nn.Module; pass a model"),
         (lambda _: il.trace(MODEL, SHAPE, optimizer=[]), "no optimizer []"),
         (lambda _: il.create_model("nin", device=10**30), "device is 1000"),
         (lambda _: il.measure_memory(MODEL, SHAPE, device=10**30), "memory cannot be measured on"),
-        (lambda _: il.effective_field(MODEL, SHAPE, seeds=3), "an int is not a list of whole numbers"),
+        (lambda _: il.effective_field(MODEL, SHAPE, seeds=3), "a int is not a list of whole numbers"),
         (lambda _: il.layer_times(MODEL, SHAPE, progress="yes"), "a str is not a function"),
     ],
 )

@@ -154,6 +154,7 @@ def check_budget(
     """
     table: dict[str, Any] = {**limits, "layers": {} if layers is None else layers, "mode": mode}
     table |= {"optimizer": optimizer} if optimizer is not None else {}
+    _check_arguments(args, kwargs)
     table |= _argument_settings(model, args, kwargs or {})
     budget = _budget(model, inputs, table, name)
     if not budget.limits:
@@ -176,6 +177,15 @@ def _budget(model: nn.Module | str, inputs: Inputs | None, table: Mapping[str, A
             f"{inputs!r} is not a shape", where=model, hint="write it like inputs=(1, 3, 224, 224)"
         )
     return read_budget(name or spec, {"model": spec, **_input_settings(inputs), **table}, Place())
+
+
+def _check_arguments(args: object, kwargs: object) -> None:
+    if not isinstance(args, list | tuple):
+        raise InceptionLabError(f"args={args!r} is not a row of arguments", hint="write args=(value,)")
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise InceptionLabError(
+            f"kwargs={kwargs!r} are not arguments by name", hint="write kwargs={'name': value}"
+        )
 
 
 def _argument_settings(

@@ -338,7 +338,7 @@ def compare(
 
 def _beside(inputs: Inputs | None, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> Inputs | None:
     """The inputs beside other arguments, where there are any."""
-    if not len(args) and not kwargs:
+    if isinstance(args, list | tuple) and not args and not kwargs:
         return inputs
     if inputs is None:
         raise InceptionLabError("args= and kwargs= without inputs=", hint="give inputs=(1, 3, 224, 224)")

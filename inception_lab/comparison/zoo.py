@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from inception_lab.arguments import checked
+from inception_lab.errors import InceptionLabError
 from inception_lab.loading.options import ModelRequest
 from inception_lab.models.cards import CARDS, get_card
 from inception_lab.models.registry import list_models
@@ -16,6 +18,7 @@ def _silent(part: float) -> None:
     """Show no progress."""
 
 
+@checked
 def zoo_records(
     names: Iterable[str] | None = None, progress: Progress = _silent, *, family: str | None = None
 ) -> list[Record]:
@@ -41,6 +44,8 @@ def zoo_records(
     in_family = list_models(family)
     if names is None:
         names = [name for name in in_family if CARDS[name].top5_error is not None]
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise InceptionLabError(f"names={names!r} is not a list of models", hint="pass names=['nin']")
     cards = [card for card in map(get_card, names) if card.name in in_family]
     records = []
     for number, card in enumerate(cards):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,8 +12,15 @@ from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.analyzers.memory.timeline import memory_timeline
 from inception_lab.ir.trace import Trace
 from inception_lab.running.free_memory import free_memory, refuse_beyond
+from inception_lab.running.inputs import arguments
 from inception_lab.running.request import Request
 from inception_lab.tracing.tracer import trace_request
+
+WORTH_A_TRACE = 10_000
+"""What a run takes is traced where weights and inputs are more than one part of so many of what is free.
+
+No net comes near that factor: an activation of a thousand channels at each pixel of a grey image, ten deep.
+"""
 
 
 def refuse_without_room(request: Request, device: torch.device) -> None:
@@ -25,8 +33,11 @@ def refuse_without_room(request: Request, device: torch.device) -> None:
     Raises:
         InceptionLabError: Its peak is above what is free (exit code 3).
     """
-    if (step := _traced(request)) is not None and free_memory(device) is not None:
-        refuse_beyond(peak_memory(step, device.type).peak_bytes, device, request.name)
+
+    def peak() -> int:
+        return peak_memory(_traced(request), device.type).peak_bytes
+
+    _refuse(request, device, peak)
 
 
 def refuse_gradients_without_room(
@@ -45,16 +56,34 @@ def refuse_gradients_without_room(
     Raises:
         InceptionLabError: Its peak is above what is free (exit code 3).
     """
-    # some nets do not train on one image: the pass alone is then the least that it takes
-    step = _traced(replace(request, mode="train")) or _traced(request)
-    if step is not None and free_memory(device) is not None:
+
+    def peak() -> int:
+        try:
+            step = _traced(replace(request, mode="train"))
+        except Exception:  # some nets do not train on one image: the pass alone is the least that it takes
+            step = _traced(request)
         timeline = memory_timeline(step, device.type)
-        size = int((timeline["live_bytes"] - timeline["gradients"]).max()) if len(timeline) else 0
-        refuse_beyond(scale * size + (beside if device.type == "cpu" else 0), device, request.name)
+        return scale * int((timeline["live_bytes"] - timeline["gradients"]).max()) + outside
+
+    outside = beside if device.type == "cpu" else 0
+    _refuse(request, device, peak, outside)
 
 
-def _traced(request: Request) -> Trace | None:
-    """The trace of a request on meta tensors, None where there is none."""
-    with suppress(Exception):
-        return trace_request(replace(request, execution="eager", fast_path=False), "meta", meta_only=True)
-    return None
+def _refuse(request: Request, device: torch.device, peak: Callable[[], int], beside: int = 0) -> None:
+    """Refuse a request whose peak is above what is free, where that is known and can be predicted."""
+    free, size = free_memory(device), 0
+    with suppress(Exception):  # a model without a prediction runs, or says itself why it cannot
+        if free is not None and WORTH_A_TRACE * (_least_bytes(request) + beside) > free:
+            size = peak()
+    refuse_beyond(size, device, request.name)
+
+
+def _least_bytes(request: Request) -> int:
+    """Bytes of weights and inputs."""
+    inputs = arguments(request.inputs, torch.float32, lambda example: example).tensors
+    tensors = [*inputs.values(), *request.model.parameters(), *request.model.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _traced(request: Request) -> Trace:
+    return trace_request(replace(request, execution="eager", fast_path=False), "meta", meta_only=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from, write_bytes
 from inception_lab.record import Record
 from inception_lab.report.sizes import plot_kind, size_of
 
 
+@checked
 def plot_error_and_macs(records: Iterable[Record], path: str | Path, size: str = "page") -> Path:
     """Draw the published errors of several models against their MACs, with the Pareto line.
 

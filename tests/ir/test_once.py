@@ -90,7 +90,9 @@ def test_each_reader_of_a_table_has_a_copy_of_its_own():
 @pytest.mark.parametrize("value", [None, 5, "trace", [1]])
 def test_only_a_trace_is_analysed(counting_analysis, value):
     analysis, calls = counting_analysis
-    with pytest.raises(il.InceptionLabError, match=f"^a {type(value).__name__} is not a trace; pass that"):
+    with pytest.raises(
+        il.InceptionLabError, match=f"^a {type(value).__name__} is not a trace; pass il.trace"
+    ):
         analysis(value)
     assert calls == []
 

@@ -123,3 +123,14 @@ def test_a_measurement_tells_how_far_it_is():
     il.measure_memory(nn.Linear(2, 2), (1, 2), progress=parts.append)
     il.effective_field(nn.Conv2d(1, 1, 3), (2, 1, 9, 9), seeds=(0,), samples=4, progress=parts.append)
     assert parts == [1 / 3, 2 / 3, 0.5, 1.0]
+
+
+def test_a_small_net_costs_no_trace(free, monkeypatch):
+    traces = []
+    monkeypatch.setattr(room, "trace_request", lambda *_, **__: traces.append(1))
+    free(20 << 30)
+    il.measure_memory(Net(), SHAPE)
+    assert traces == []
+    free(64 * MIB)
+    il.measure_memory(Net(), SHAPE)
+    assert traces == [1]

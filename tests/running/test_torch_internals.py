@@ -16,8 +16,8 @@ from inception_lab.running.torch_internals import ATTRIBUTES, NAMES
 
 PACKAGE = Path(inception_lab.__file__).parent
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "torch_internals.py"]
-PYTHONS_OWN = {"_fields", "_replace", "_asdict", "_DummyThread", "_getframe", "_current_frames"}
-"""Of named tuples, threads and frames."""
+PYTHONS_OWN = {"_exit", "_fields", "_replace", "_asdict", "_DummyThread", "_getframe", "_current_frames"}
+"""Of processes, named tuples, threads and frames."""
 
 
 def is_private(name):

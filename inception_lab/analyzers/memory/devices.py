@@ -88,7 +88,7 @@ def on_device(trace: Trace, device: str, rounding: int | None = None) -> Trace:
     check_device(device)
     block = DEVICES[device].block if rounding is None else rounding
     if not 1 <= block <= _MOST_ROUNDING:
-        raise InceptionLabError(f"no multiples of {block} bytes", hint="rounding is from 1 to 2**40")
+        raise InceptionLabError(f"no multiples of {block} bytes", hint="rounding is 1 or more")
     sizes = {storage: size for rule in DEVICES[device].rules for storage, size in rule.sizes(trace)}
     # most storages are as they were, and shared with the trace
     storages = [

@@ -163,6 +163,8 @@ def times_by_batch(
 
 
 def _check_batch_sizes(batch_sizes: Sequence[int]) -> None:
+    if not isinstance(batch_sizes, Sequence) or isinstance(batch_sizes, (str, bytes)):
+        raise InceptionLabError(f"batch_sizes={batch_sizes!r} is not a list", hint="give it as [1, 8]")
     wrong = [size for size in batch_sizes if type(size) is not int or size < 1]
     if wrong:
         raise InceptionLabError(f"{wrong[0]!r} is not a batch size", hint="give whole numbers from 1 on")
