@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from hashlib import sha256
 
 USAGE = 2
 MODEL_FAILED = 3
@@ -49,6 +50,16 @@ def shortened(text: str, most: int = LONGEST_PART) -> str:
     """
     half = (most - 1) // 2
     return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
+
+
+def checksum(text: str) -> str:
+    """Return eight characters that tell a text from another one, of any characters.
+
+    Example:
+        >>> checksum("width=4"), checksum("width=5")
+        ('5ebdaa8a', '0fd32fa6')
+    """
+    return sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]
 
 
 def printable(text: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
+
+from inception_lab.errors import checksum
 
 _LONGEST_VALUE = 60
 _LONGEST_KEYWORDS = 240
@@ -32,8 +33,3 @@ def model_name(spec: str, kwargs: Mapping[str, Any]) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 9]}…{checksum(text)}"
-
-
-def checksum(text: str) -> str:
-    """Return eight characters that tell a text from another one, of any characters."""
-    return sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]

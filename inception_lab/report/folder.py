@@ -6,14 +6,13 @@ import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from shutil import copy2, copymode, copytree, rmtree
 from tempfile import TemporaryFile, mkdtemp
 from unicodedata import normalize
 
 from inception_lab import interrupts
-from inception_lab.errors import InceptionLabError, listed
+from inception_lab.errors import InceptionLabError, checksum, listed
 from inception_lab.leftovers import OLD, clear_leftovers, put_back, temporary_prefix
 from inception_lab.record import SCHEMA
 
@@ -124,7 +123,7 @@ def report_folders(subjects: Sequence[tuple[str, Sequence[str]]], parent: Path) 
     for text, (model, words) in zip(texts, subjects, strict=True):
         name = _folder_name(model, words)
         if any(other != name and _folded(other) == _folded(name) for other in taken):
-            name = f"{name}-{_checksum(text)}"
+            name = f"{name}-{checksum(text)}"
         taken.add(name)
         folders.append(parent / name)
     return folders
@@ -149,11 +148,7 @@ def _folder_name(model: str, words: Sequence[str]) -> str:
     if plain and len(name) <= _LONGEST:
         return name
     # what is left of it may be the same for two variants
-    return f"{name.encode()[:_LONGEST].decode(errors='ignore')}-{_checksum(' '.join([model, *words]))}"
-
-
-def _checksum(text: str) -> str:
-    return sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]
+    return f"{name.encode()[:_LONGEST].decode(errors='ignore')}-{checksum(' '.join([model, *words]))}"
 
 
 def _refusal(folder: Path, what: str) -> InceptionLabError:
