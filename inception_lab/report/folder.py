@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -116,8 +117,8 @@ def report_folders(subjects: Sequence[tuple[str, Sequence[str]]], parent: Path) 
         ['vgg16-batch8-train', 'package.nets.build-width=0.5']
     """
     texts = [" ".join([model, *words]) for model, words in subjects]
-    if len(set(texts)) < len(texts):
-        raise InceptionLabError(f"named twice: {listed(texts)}", hint="name each model once")
+    if twice := [text for text, count in Counter(texts).items() if count > 1]:
+        raise InceptionLabError(f"named twice: {listed(twice)}", hint="name each model once")
     taken = _names_within(parent)
     folders = []
     for text, (model, words) in zip(texts, subjects, strict=True):
