@@ -98,7 +98,8 @@ def build_from(spec: str, factory: Any, kwargs: Mapping[str, Any]) -> nn.Module:
 def _check_keywords(spec: str, factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
     """Refuse keywords that a factory does not take, and calls without those that it needs."""
     try:
-        parameters = signature(factory).parameters
+        # of a decorated factory what its wrapper takes, which may supply some of the keywords and take others
+        parameters = signature(factory, follow_wrapped=False).parameters
     except (TypeError, ValueError):  # written in C, or decorated so that nothing is told
         return
     kinds = {parameter.kind for parameter in parameters.values()}

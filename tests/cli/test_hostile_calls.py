@@ -150,7 +150,7 @@ def test_a_hostile_call_ends_in_one_short_line(capsys, home, call, code, message
     "model",
     ["mynet:MyNet", "mynet.py:MyNet", "./mynet.py:MyNet", "./mynet:MyNet", "sub/pack/deep.py:MyNet",
      "sub.pack.deep:MyNet", "{home}/mynet.py:MyNet", "./queue.py:MyNet", "torch.py:MyNet", "./rich.py:MyNet",
-     "my-net.py:MyNet", "mynet:Open(whatever=1)", "mynet:MyNet(se=TRUE)", "mynet:MyNet(se=true, text=null)"],
+     "my-net.py:MyNet", "mynet:Open(whatever=1)", "mynet:injected", "mynet:injected(extra=0, se=true)", "mynet:MyNet(se=TRUE)", "mynet:MyNet(se=true, text=null)"],
 )  # fmt: skip
 def test_a_net_of_ones_own_is_found_however_it_is_named(capsys, home, model):
     code, out, err = typed(capsys, "summary", model.format(home=home), "--format", "json")

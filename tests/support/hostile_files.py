@@ -1,7 +1,7 @@
 """Files of a user's own that do what a program must not be harmed by."""
 
 NETS = """
-import os, random, signal, sys, warnings
+import functools, os, random, signal, sys, warnings
 import torch
 from torch import nn
 
@@ -37,6 +37,19 @@ class Needy(MyNet):
 class Open(MyNet):
     def __init__(self, **kwargs):
         super().__init__(kwargs.get("width", 4))
+
+
+def configured(factory):
+    @functools.wraps(factory)
+    def with_configuration(*, extra=0, **kwargs):
+        return factory({"width": 4 + extra}, **kwargs)
+
+    return with_configuration
+
+
+@configured
+def injected(cfg, *, se=True):
+    return MyNet(cfg["width"], se)
 
 
 def elsewhere():
