@@ -14,10 +14,10 @@ PACKAGES = {
     name: name.replace("_", "-")
     for name in (
         "torchvision", "torchaudio", "timm", "transformers", "diffusers", "segmentation_models_pytorch",
-        "pretrainedmodels", "monai", "ultralytics", "torch_geometric", "pytorchcv", "open_clip_torch", "mmcv",
-        "mmpretrain", "mmdet", "detectron2", "efficientnet_pytorch", "einops", "kornia", "lightning",
+        "pretrainedmodels", "monai", "ultralytics", "torch_geometric", "pytorchcv", "mmcv", "mmpretrain",
+        "mmdet", "detectron2", "efficientnet_pytorch", "einops", "kornia", "lightning",
     )
-}  # fmt: skip
+} | {"open_clip": "open_clip_torch"}  # fmt: skip
 """Published packages of models by the name to import, and the name to install."""
 
 _DEEPEST = 3

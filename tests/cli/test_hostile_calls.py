@@ -38,6 +38,7 @@ def home(tmp_path, monkeypatch):
 
 
 LONG = "x" * 120_000
+ROOT_REFUSED = "/: holds files, but not a report" if os.access("/", os.W_OK) else "/: cannot be written: "
 
 REFUSED = [
     # literals that may be something else
@@ -70,6 +71,8 @@ REFUSED = [
     ("summary mynets:MyNet", 2, "did you mean mynet"),
     ("summary nowhere:Net", 2, "run in the folder that holds it, or type its path: path/to/nowhere.py:Net"),
     ("summary mmdet:Net", 2, "pip install mmdet"),
+    ("summary open_clip:create_model", 2, "(pip install open_clip_torch)"),
+    ("summary torch_geometric:Net", 2, "(pip install torch-geometric)"),
     ("summary misses:Net", 3, "No module named 'nowhere_to_be_found'"),
     ("summary broken:MyNet", 3, "SyntaxError"),
     # files that hide others, or are hidden
@@ -125,7 +128,7 @@ REFUSED = [
     ("time mynet:raises --plot /proc/x/y.svg", 2, "cannot be written"),
     ("report mynet:raises -o taken", 2, "holds files, but not a report"),
     ("report mynet:raises -o mynet.py", 2, "is a file"),
-    ("report mynet:raises -o /", 2, "/: "),
+    ("report mynet:raises -o /", 2, ROOT_REFUSED),
     ("compare mynet:MyNet none.json", 2, "none.json: cannot be read: No such file or directory"),
     ("report mynet:raises -o /proc/x", 2, "cannot be written"),
     ("report mynet:MyNet mynet:raises -o mynet.py/x", 2, "cannot be written"),
@@ -150,7 +153,8 @@ def test_a_hostile_call_ends_in_one_short_line(capsys, home, call, code, message
     "model",
     ["mynet:MyNet", "mynet.py:MyNet", "./mynet.py:MyNet", "./mynet:MyNet", "sub/pack/deep.py:MyNet",
      "sub.pack.deep:MyNet", "{home}/mynet.py:MyNet", "./queue.py:MyNet", "torch.py:MyNet", "./rich.py:MyNet",
-     "my-net.py:MyNet", "mynet:Open(whatever=1)", "mynet:injected", "mynet:injected(extra=0, se=true)", "mynet:MyNet(se=TRUE)", "mynet:MyNet(se=true, text=null)"],
+     "my-net.py:MyNet", "mynet:Open(whatever=1)", "mynet:MyNet(se=TRUE)", "mynet:MyNet(se=true, text=null)",
+     "mynet:injected", "mynet:injected(extra=0, se=true)"],
 )  # fmt: skip
 def test_a_net_of_ones_own_is_found_however_it_is_named(capsys, home, model):
     code, out, err = typed(capsys, "summary", model.format(home=home), "--format", "json")

@@ -201,7 +201,7 @@ def test_any_folder_and_any_note(tmp_path_factory: pytest.TempPathFactory, folde
 def test_each_of_several_models_has_a_folder_of_its_own() -> None:
     folders = report_folders([("googlenet", ()), ("torchvision.models:alexnet", ())], Path("all"))
     assert folders == [Path("all/googlenet"), Path("all/torchvision.models.alexnet")]
-    with pytest.raises(InceptionLabError, match="^named twice: nin batch8; name each model once$"):
+    with pytest.raises(InceptionLabError, match=r"^named twice: nin batch8; name each model once$"):
         report_folders([("nin", ["batch8"]), ("nin", ()), ("nin", ["batch8"])], Path("all"))
 
 
