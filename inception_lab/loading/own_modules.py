@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module, invalidate_caches
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from inception_lab.errors import InceptionLabError
+from inception_lab.loading.import_settings import settings_of_imports
 from inception_lab.loading.namesakes import FOLDERS, forget_namesakes, home, other_owner
 from inception_lab.loading.own_files import absent_hint, file_of, module_file
 from inception_lab.loading.user_code import user_code
-from inception_lab.running.settings import Settings
 
 _NEEDED = (
     "pandas", "numpy", "torch", "matplotlib", "fvcore", "rich", "click", "jinja2", "markupsafe", "PIL",
@@ -27,10 +26,6 @@ _NEEDED = (
 """Packages that this tool and those that it stands on import when they need them."""
 
 _SITES = ("site-packages", "dist-packages")
-
-
-_changes: dict[ModuleType, list[tuple[Callable[[Any], Any], Any]]] = {}
-"""Settings of the process that each module changes when it is imported."""
 
 
 def module_named(spec: str, name: str, attribute: str) -> ModuleType:
@@ -102,17 +97,8 @@ def _imported(spec: str, name: str, folder: Path) -> ModuleType:
             with suppress(ImportError):
                 import_module(package)
     invalidate_caches()
-    before = Settings()
-    with _ahead_of_packages(folder), user_code(spec, "importing it"):
-        module = import_module(name)
-    return _with_its_settings(module, before)
-
-
-def _with_its_settings(module: ModuleType, before: Settings) -> ModuleType:
-    """The module, with settings as its import leaves them, also where it was imported for another model."""
-    for write, value in _changes.setdefault(module, before.changes()):
-        write(value)
-    return module
+    with _ahead_of_packages(folder), user_code(spec, "importing it"), settings_of_imports(name):
+        return import_module(name)
 
 
 @contextmanager
@@ -138,17 +124,17 @@ def _loaded_alone(spec: str, file: Path) -> ModuleType:
     name = re.sub(r"\W", "_", file.stem) + "_py"
     module = sys.modules.get(name)
     if module is not None and getattr(module, "__file__", None) == str(file):
-        return _with_its_settings(module, Settings())
+        with settings_of_imports(name):
+            return module
     module_spec = spec_from_file_location(name, file)
     assert module_spec is not None
     assert module_spec.loader is not None
     module = module_from_spec(module_spec)
     sys.modules[name] = module  # where dataclasses and pickle look for it
-    before = Settings()
     try:
-        with _ahead_of_packages(file.parent), user_code(spec, "importing it"):
+        with _ahead_of_packages(file.parent), user_code(spec, "importing it"), settings_of_imports(name):
             module_spec.loader.exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)
         raise
-    return _with_its_settings(module, before)
+    return module

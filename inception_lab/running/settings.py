@@ -105,7 +105,8 @@ _SETTINGS: tuple[Setting, ...] = (
     (np.geterr, lambda state: np.seterr(**state)),
     (os.environ.copy, _set_environment),
     (_current_folder, _set_folder),
-    (sys.path.copy, lambda places: sys.path.__setitem__(slice(None), places)),
+    # the list that is there now: code may put another one in its place
+    (lambda: sys.path.copy(), lambda places: sys.path.__setitem__(slice(None), places)),
     (sys.getrecursionlimit, sys.setrecursionlimit),
     (lambda: list(warnings.filters), _set_filters),
     (_signal_handlers, _set_signal_handlers),
