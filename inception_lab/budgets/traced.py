@@ -20,7 +20,14 @@ from inception_lab.budgets.judge import FieldDoubt, TimeRatio
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import layer_calls, layer_name, weighted_depth
 from inception_lab.ir.trace import Mode, Trace
-from inception_lab.loading.model import ModelInputs, apply_with_weights, apply_without_weights, own_input_size
+from inception_lab.loading.isolation import check_same_settings
+from inception_lab.loading.model import (
+    ModelInputs,
+    apply_to_several,
+    apply_with_weights,
+    apply_without_weights,
+    own_input_size,
+)
 from inception_lab.loading.options import (
     ModelRequest,
     forward_arguments,
@@ -29,6 +36,7 @@ from inception_lab.loading.options import (
     parse_input_size,
 )
 from inception_lab.running.inputs import Inputs
+from inception_lab.running.settings import Settings
 from inception_lab.tracing.tracer import trace
 
 _WITHOUT_FIELD = (INDEPENDENT.reason, NEVER_RAN, NOT_FORWARD)
@@ -199,15 +207,11 @@ class NamedModels:
             InceptionLabError: One of them cannot be built or run.
         """
 
-        def time_both(model: nn.Module, inputs: ModelInputs) -> TimeRatio:
-            def time_beside(base: nn.Module, base_inputs: ModelInputs) -> TimeRatio:
-                return timed_ratio(
-                    [base, model], [base_inputs, inputs], budget, names=[other.name, budget.name]
-                )
+        def time_both(built: Sequence[tuple[nn.Module, ModelInputs]]) -> TimeRatio:
+            models, inputs = zip(*built, strict=True)
+            return timed_ratio(models, inputs, budget, names=[other.name, budget.name])
 
-            return apply_with_weights(_request(other), time_beside)
-
-        return apply_with_weights(_request(budget), time_both)
+        return apply_to_several([_request(other), _request(budget)], time_both)
 
 
 def _figures_of_named(budget: Budget, mode: Mode) -> TracedFigures:
@@ -259,9 +263,11 @@ class ModelAtHand:
 
     def time_ratio(self, budget: Budget, other: Budget) -> TimeRatio:
         """Time the model at hand and one that is named; see `NamedModels`."""
+        settings = Settings()
 
         def time_beside(base: nn.Module, base_inputs: ModelInputs) -> TimeRatio:
             names = [other.name, budget.name]
+            check_same_settings([(other.name, Settings()), (budget.name, settings)])
             return timed_ratio([base, self.model], [base_inputs, self.inputs], budget, names=names)
 
         return apply_with_weights(_request(other), time_beside)

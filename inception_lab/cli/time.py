@@ -244,18 +244,14 @@ def _with_models(
     tracing: TracingOptions,
     options: TimeOptions,
     task: Callable[[Sequence[ModelWithInputs]], str],
-    loaded: Sequence[ModelWithInputs] = (),
 ) -> str:
-    """Build the models one within the other, as each is guarded for as long as it is used."""
-    from inception_lab.loading.model import apply_with_weights
+    from inception_lab.loading.model import apply_to_several
 
-    if not names:
-        return task(loaded)
+    def run(models: Sequence[ModelWithInputs]) -> str:
+        return task([options.convert(model, inputs) for model, inputs in models])
 
-    def load_others(model: nn.Module, inputs: ModelInputs) -> str:
-        return _with_models(names[1:], tracing, options, task, (*loaded, options.convert(model, inputs)))
-
-    return apply_with_weights(tracing.request(names[0]), load_others)
+    free = ["threads"] if options.threads else []
+    return apply_to_several([tracing.request(name) for name in names], run, free)
 
 
 def _dtype(name: str | None) -> torch.dtype | None:

@@ -7,7 +7,7 @@ fails there is built again as its author builds it, with weights.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.loading.checkpoints import load_state_dict, read_state_dict
 from inception_lab.loading.factories import build_from, find_factory
-from inception_lab.loading.isolation import isolated
+from inception_lab.loading.isolation import check_same_settings, isolated
 from inception_lab.loading.options import InputSize, ModelRequest, is_factory, unique_keywords
 from inception_lab.loading.own_files import own_net_hint
 from inception_lab.loading.user_code import user_code
@@ -29,6 +29,7 @@ from inception_lab.models.cards import CARDS, check_options, get_card
 from inception_lab.record import Record
 from inception_lab.running.free_memory import WeightsThatFit
 from inception_lab.running.inputs import CallInputs, of_each_input, of_shape
+from inception_lab.running.settings import Settings
 from inception_lab.tracing.trace_error import TraceError
 
 ModelInputs = list[tuple[int, ...] | Tensor] | CallInputs
@@ -130,6 +131,42 @@ def _with_weights(request: ModelRequest) -> tuple[nn.Module, ModelInputs]:
         return _from_factory(request, find_factory(request.spec), WeightsThatFit(request.name))
     with WeightsThatFit(request.name):
         return _from_zoo(request, None)
+
+
+def apply_to_several(
+    requests: Sequence[ModelRequest],
+    task: Callable[[Sequence[tuple[nn.Module, ModelInputs]]], Result],
+    free: Collection[str] = (),
+) -> Result:
+    """Build models with weights, each as if it were alone, and do something with all and their inputs.
+
+    Args:
+        requests: The models and their inputs.
+        task: A function of the pairs of both.
+        free: Settings of PyTorch that the task makes itself, such as `threads`.
+
+    Raises:
+        InceptionLabError: As of `apply_with_weights`; or the code of two models sets PyTorch differently (2).
+
+    Example:
+        >>> requests = [ModelRequest("nin"), ModelRequest("alexnet")]
+        >>> apply_to_several(requests, lambda models: [type(model).__name__ for model, _ in models])
+        ['NIN', 'AlexNet']
+    """
+    built: list[tuple[nn.Module, ModelInputs]] = []
+    settings: list[tuple[str, Settings]] = []
+
+    def build(model: nn.Module, inputs: ModelInputs) -> Result:
+        # one within the other, as each is guarded for as long as it is used
+        built.append((model, inputs))
+        settings.append((requests[len(built) - 1].name, Settings()))
+        check_same_settings(settings, free)
+        return apply_next()
+
+    def apply_next() -> Result:
+        return apply_with_weights(requests[len(built)], build) if len(built) < len(requests) else task(built)
+
+    return apply_next()
 
 
 def _apply(request: ModelRequest, model: nn.Module, inputs: ModelInputs, task: Task[Result]) -> Result:

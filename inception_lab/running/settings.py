@@ -75,33 +75,42 @@ def _set_signal_handlers(handlers: list[Any]) -> None:
                 signal.signal(number, handler)
 
 
-_SETTINGS: tuple[Setting, ...] = (
-    (torch.get_default_dtype, torch.set_default_dtype),
-    (torch.get_default_device, _set_default_device),
-    (torch.is_grad_enabled, torch.set_grad_enabled),
-    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-    (torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
-    *(
-        setting
-        for device in ("cpu", "cuda")
-        for setting in (
-            (
-                lambda device=device: torch.is_autocast_enabled(device),
-                lambda on, device=device: torch.set_autocast_enabled(device, on),
-            ),
-            (
-                lambda device=device: torch.get_autocast_dtype(device),
-                lambda dtype, device=device: torch.set_autocast_dtype(device, dtype),
-            ),
-        )
+def _autocast(device: str) -> dict[str, Setting]:
+    return {
+        f"autocast on {device}": (
+            lambda: torch.is_autocast_enabled(device),
+            lambda on: torch.set_autocast_enabled(device, on),
+        ),
+        f"dtype of autocast on {device}": (
+            lambda: torch.get_autocast_dtype(device),
+            lambda dtype: torch.set_autocast_dtype(device, dtype),
+        ),
+    }
+
+
+_OF_TORCH: dict[str, Setting] = {
+    "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "default device": (torch.get_default_device, _set_default_device),
+    "gradients enabled": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "autocast cache": (torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
+    **_autocast("cpu"),
+    **_autocast("cuda"),
+    "deterministic algorithms": (
+        _deterministic,
+        lambda flags: torch.use_deterministic_algorithms(flags[0], warn_only=flags[1]),
     ),
-    (_deterministic, lambda flags: torch.use_deterministic_algorithms(flags[0], warn_only=flags[1])),
-    (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
-    (torch.get_num_threads, torch.set_num_threads),
-    _flag(torch.backends.cudnn, "benchmark"),
-    _flag(torch.backends.cudnn, "deterministic"),
-    _flag(torch.backends.cudnn, "allow_tf32"),
-    _flag(torch.backends.cudnn, "enabled"),
+    "anomaly detection": (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+    "threads": (torch.get_num_threads, torch.set_num_threads),
+    **{
+        f"cudnn.{name}": _flag(torch.backends.cudnn, name)
+        for name in ("benchmark", "deterministic", "allow_tf32", "enabled")
+    },
+}
+"""Reads and writes each setting of PyTorch."""
+
+_SETTINGS: tuple[Setting, ...] = (
+    *_OF_TORCH.values(),
     (np.geterr, lambda state: np.seterr(**state)),
     (os.environ.copy, _set_environment),
     (_current_folder, _set_folder),
@@ -125,6 +134,10 @@ class Settings:
         for (read, write), value in zip(_SETTINGS, self._values, strict=True):
             if read() != value:
                 write(value)
+
+    def of_torch(self) -> dict[str, Any]:
+        """Return those of PyTorch, by name."""
+        return dict(zip(_OF_TORCH, self._values, strict=False))
 
     def changes(self) -> list[tuple[Callable[[Any], Any], Any]]:
         """Return those that have changed, each as what writes it and its value of now."""

@@ -7,6 +7,7 @@ import re
 from decimal import Decimal
 
 import pytest
+import torch
 from support.typed import typed
 
 import inception_lab
@@ -141,6 +142,40 @@ def test_models_of_several_types_are_said_to_be(capsys, tmp_path, monkeypatch):
     assert "dtypes differ" in out
 
 
+@pytest.fixture
+def threads(tmp_path, monkeypatch):
+    """Modules `first` and `second` of a net that sets one more thread than there are, and `plain`."""
+    net = "import torch\nfrom torch import nn\n\n\ndef net():\n    return nn.Linear(4, 4)\n"
+    for name, line in {"first": "+ 1", "second": "+ 1", "plain": ""}.items():
+        line = f"torch.set_num_threads(torch.get_num_threads() {line})\n"
+        (tmp_path / f"threads_of_{name}.py").write_text(f"{net}\n\n{line}")
+    monkeypatch.chdir(tmp_path)
+    return torch.get_num_threads()
+
+
+@pytest.mark.parametrize("order", [("first", "plain"), ("plain", "first"), ("first", "second", "plain")])
+def test_models_that_set_different_threads_do_not_take_turns(capsys, threads, order):
+    names = [f"threads_of_{name}:net" for name in order]
+    code, out, err = run(capsys, *names, "--input-size", "4", "--seconds", "0")
+    assert (code, out) == (2, "")
+    theirs = {"first": threads + 1, "plain": threads}
+    first, last = order[0], order[-1]
+    assert err == (
+        f"inception-lab: threads is {theirs[first]} of threads_of_{first}:net and {theirs[last]} of "
+        f"threads_of_{last}:net; they would run in turns: set the same in both, or run each alone\n"
+    )
+    assert torch.get_num_threads() == threads
+
+
+def test_models_run_with_the_threads_that_all_set_or_that_are_given(capsys, threads):
+    options = ("--input-size", "4", "--seconds", "0", "--format", "json")
+    _, out, _ = run(capsys, "threads_of_first:net", "threads_of_second:net", *options)
+    assert [model["threads"] for model in json.loads(out)["models"]] == [threads + 1, threads + 1]
+    code, out, _ = run(capsys, "threads_of_first:net", "threads_of_plain:net", "--threads", "1", *options)
+    assert code == 0
+    assert [model["threads"] for model in json.loads(out)["models"]] == [1, 1]
+
+
 def test_a_compiled_model_is_said_to_be_one(capsys, monkeypatch):
     monkeypatch.setattr("torch.compile", lambda forward, **_: forward)
     _, out, _ = run(capsys, "nin", *SMALL, "--compile", "--format", "json")
@@ -163,7 +198,7 @@ def test_a_model_of_ones_own_that_raises(capsys, tmp_path, monkeypatch):
 
 def test_without_a_gpu_nothing_is_built(capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("inception_lab.loading.model.apply_with_weights", None)
+    monkeypatch.setattr("inception_lab.loading.model.apply_to_several", None)
     code, out, err = run(capsys, "nin", "--device", "cuda")
     assert (code, out) == (2, "")
     assert err == "inception-lab: this machine has no CUDA device; use --device cpu\n"
