@@ -298,3 +298,17 @@ def test_keyword_values_in_the_lock_are_read_back(folder):
         {"batch-size": 1, "input-size": ["1x4x4"], "kwargs": {"frozen": False, "width": 2}, "mode": "eval",
          "model": "user_nets:net"}
     )  # fmt: skip
+
+
+def test_models_that_set_pytorch_differently_do_not_take_turns(folder):
+    text = "import torch\nfrom user_nets import net\ntorch.set_default_dtype(torch.float64)\n"
+    (folder / "double_nets.py").write_text(text)
+    budget = '[budgets.a]\nmodel = "user_nets:net"\ninput-size = "1x4x4"\n'
+    budget += 'time = { ratio = 1, to = "double_nets:net" }\n'
+    (folder / "inception-lab.toml").write_text(budget)
+    message = "default dtype is torch.float64 of double_nets:net and torch.float32 of "
+    (finding,) = il.check_budgets().verdicts[0].findings
+    assert not finding.passed
+    assert finding.reason.startswith(message)
+    with pytest.raises(il.BudgetExceeded, match=message):
+        il.check_budget(user_net(), (1, 1, 4, 4), time={"ratio": 1, "to": "double_nets:net"})
