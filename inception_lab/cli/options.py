@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from inception_lab import interrupts
+from inception_lab.errors import InceptionLabError
 from inception_lab.files import check_writable, path_from, write_text
 from inception_lab.ir.trace import Mode
 from inception_lab.loading.options import (
@@ -286,15 +287,20 @@ class OutputFile(WrittenFile):
     """The type of a file for a text, where `-` is standard output, which is None."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse a file that cannot be written."""
-        return None if value == "-" else super().convert(value, param, ctx)
+        """Refuse a file that cannot be written, and one of code, such as that of the model."""
+        if value == "-":
+            return None
+        if Path(value).suffix.lower() == ".py":
+            hint = "end it with .csv, .json, .md or .txt"
+            raise InceptionLabError(f"{str(value)!r} is a file of code", hint=hint)
+        return super().convert(value, param, ctx)
 
 
 output_option = click.option(
     "-o",
     "--output",
     type=OutputFile(),
-    help="Write to this file, whose ending .csv, .json, .md or .txt says the format; - is the terminal.",
+    help="Write to this file, whose ending .csv, .json, .md or .txt says the format; - is standard output.",
 )
 
 

@@ -124,7 +124,7 @@ record_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_optio
         "--output",
         type=click.Path(path_type=Path),
         help="Folder of the recording, profiles/MODEL by default; with --read a file for the table, "
-        "- is the terminal.",
+        "- is standard output.",
     ),
 )
 def command(

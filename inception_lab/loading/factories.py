@@ -96,7 +96,7 @@ def build_from(spec: str, factory: Any, kwargs: Mapping[str, Any]) -> nn.Module:
 
 
 def _check_keywords(spec: str, factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
-    """Refuse keywords that a factory does not take, and calls without those that it needs."""
+    """Refuse keywords that a factory does not take, text for flags, and calls without what it needs."""
     try:
         # of a decorated factory what its wrapper takes, which may supply some of the keywords and take others
         parameters = signature(factory, follow_wrapped=False).parameters
@@ -108,6 +108,10 @@ def _check_keywords(spec: str, factory: Callable[..., Any], kwargs: Mapping[str,
     if unknown and Parameter.VAR_KEYWORD not in kinds:
         hint = nearest(unknown[0], named) if named else "it takes none"
         raise InceptionLabError(f"no keyword {unknown[0]!r}", where=spec, hint=hint)
+    for name, value in kwargs.items():
+        # all text is true, a slip such as flase too
+        if isinstance(value, str) and name in named and isinstance(named[name].default, bool):
+            raise InceptionLabError(f"{name} is the text {value!r}", where=spec, hint="write true or false")
     missing = [name for name, p in named.items() if p.default is Parameter.empty and name not in kwargs]
     if missing:
         what = f"it needs a value of {listed(missing)}"
