@@ -121,6 +121,15 @@ def test_the_strip_holds_the_strides_of_the_table(name: str) -> None:
     assert _strides(collect(trace)) == [strides]
 
 
+def test_strides_have_ticks_at_both_ends_whatever_the_room() -> None:
+    side = 299
+    model = il.create_model("inception_resnet_v2", device="meta")
+    contents = collect(il.trace(model, (1, 3, side, side), name="inception_resnet_v2"))
+    for size in SIZES.values():
+        ticks = [text.get_text() for text in _figure(DEPTH, contents, size).axes[1].get_yticklabels()]
+        assert (ticks[0], ticks[-1]) == ("2", "32")
+
+
 def test_axes_of_other_strides_have_lines_of_their_own() -> None:
     conv = nn.Conv2d(3, 4, 3, stride=(2, 1), padding=1)
     figure = _figure(
@@ -315,6 +324,36 @@ def test_modules_left_out_are_counted() -> None:
     slide = _figure(SPECTRUM, WEIRD["many fields"](), SLIDE)
     rows = len(_rows(slide.axes[1]))
     assert any(text.startswith(f"{62 - rows} modules") for text in _texts(slide))
+
+
+def _mixing(widest: list[int]) -> ReportContents:
+    """A module for each number, of channels that see 3 pixels and so many; paths see a single pixel too."""
+    names = [f"m{number}" for number in range(len(widest))]
+    mixing = [
+        (name, axis, {1: 0, 3: 4, most: 4})
+        for name, most in zip(names, widest, strict=True)
+        for axis in (0, 1)
+    ]
+    layers = [layer(name, "a", 9, fields=field(3, 3)) for name in names]
+    return net(layers, resolution=fit(8, 8), mixing=mixing)
+
+
+def test_what_is_left_out_of_a_spectrum_is_a_sentence() -> None:
+    for left_out, words in ((1, "1 module whose channels differ less is"), (2, "2 modules whose")):
+        texts = " ".join(_texts(_figure(SPECTRUM, _mixing([9] * (60 + left_out)))))
+        assert words in texts
+        assert "left out. A channel counts" in texts
+
+
+def test_colours_reach_over_the_rows_that_are_shown() -> None:
+    # the module of the largest field is left out: all of its channels see it
+    contents = net(
+        [layer(f"m{n}", "a", 9, fields=field(3, 3)) for n in range(61)],
+        resolution=fit(8, 8),
+        mixing=[(f"m{n}", a, {900: 4} if n == 60 else {3: 4, 9: 4}) for n in range(61) for a in (0, 1)],
+    )
+    figure = _figure(SPECTRUM, contents)
+    assert figure.axes[0].get_xlim() == pytest.approx((3, 9))
 
 
 # ------------------------------------------------------------------------------ effective field

@@ -126,7 +126,7 @@ def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     count = max(map(len, rows.values()))
     height, notes = _PITCH * count + 0.1, _notes(contents, size, most)
     canvas = new_canvas(size, *heading, _TOP + height + 0.35 + 0.2 * len(notes))
-    norm = _norm(contents)
+    norm = _norm([bar for bars in rows.values() for bar in bars])
     _draw_colour_bar(canvas, norm)
     labels = distinct([bar.module for bar in rows[0]], min(2.2, size.width / 4))
     left = MARGIN + max(map(text_width, labels)) + 0.12
@@ -159,8 +159,8 @@ def _columns(pitch: float) -> Mapping[str, float]:
 def _notes(contents: ReportContents, size: PlotSize, most: int) -> list[str]:
     """The lines below the plot."""
     others = len(bars_of(contents, 0)) - most
-    s, differ = ("s", "differ") if others > 1 else ("", "differ")
-    left_out = [f"{others} module{s} whose channels {differ} less left out"] if others > 0 else []
+    noun = "modules whose channels differ less are" if others > 1 else "module whose channels differ less is"
+    left_out = [f"{others} {noun} left out."] if others > 0 else []
     return wrap(" ".join([*left_out, _path_text(contents)]), size.width - 2 * MARGIN, SMALL)
 
 
@@ -170,9 +170,9 @@ def _furthest_apart(bars: Sequence[Bar], most: int) -> list[Bar]:
     return [bar for bar in bars if bar in furthest]
 
 
-def _norm(contents: ReportContents) -> LogNorm:
-    """The scale of colours, the same in all panels."""
-    fields = [field for bar in _all_bars(contents) for field, _ in bar.channels]
+def _norm(bars: Sequence[Bar]) -> LogNorm:
+    """The scale of colours of the bars that are drawn, the same in all panels."""
+    fields = [field for bar in bars for field, _ in bar.channels]
     return LogNorm(min(fields), max(fields))
 
 

@@ -28,11 +28,22 @@ def draw_strides(canvas: Canvas, layers: Sequence[Layer], names: Names, box: Box
     axes.set_yscale("log", base=2)
     axes.set_ylim(2.0 ** (low - 0.4), 2.0 ** (high + 0.4))
     # a number takes up this much of the axis
-    most = max(int(box.height / 0.14), 1)
-    steps = range(low, high + 1, (high - low) // most + 1)
+    steps = even_steps(low, high, int(box.height / 0.14))
     axes.set_yticks([2.0**step for step in steps], [f"{2.0**step:g}" for step in steps])
     axes.set_yticks([], minor=True)
     axes.tick_params("y", labelcolor=MUTED)
+
+
+def even_steps(low: int, high: int, most: int) -> range:
+    """Whole numbers at even distances with both ends, at most so many but for the ends.
+
+    Example:
+        >>> list(even_steps(1, 5, 6)), list(even_steps(1, 5, 4)), list(even_steps(1, 5, 1))
+        ([1, 2, 3, 4, 5], [1, 3, 5], [1, 5])
+    """
+    span = high - low
+    fits = (step for step in range(1, span) if span % step == 0 and span // step < most)
+    return range(low, high + 1, next(fits, max(span, 1)))
 
 
 def stride_groups(layers: Sequence[Layer]) -> AxisGroups:
