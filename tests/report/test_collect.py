@@ -75,7 +75,7 @@ def test_a_page_says_both_what_is_local_and_what_is_not(tmp_path: Path) -> None:
     seen = "on local paths, 31 at stride 8, and everything through stages.0.2 and stages.1.2"
     assert f"Its centre unit sees 27 % of the input {seen}." in page
     # the stem and the four convolutions; the second stage's stand behind a gate
-    assert "2 of 5 also see a whole axis, through stages.0.2." in page
+    assert "units also see a whole axis through stages.0.2 and stages.1.2, in 2 of 5 layers." in page
     record = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert record["axes"] == [2, 3]
     rows = {row["layer"]: row for row in record["layers"]}

@@ -30,6 +30,7 @@ from inception_lab.report.plots.field_spectrum import COLOURS
 from inception_lab.report.plots.stride_strip import strides_along
 from inception_lab.report.plots.style import PARAMS, plot_style
 from inception_lab.report.sizes import PAGE, SIZES, SLIDE, PlotSize
+from inception_lab.report.text import layers_text
 
 DEPTH, SPECTRUM = "field_along_depth", "field_spectrum"
 
@@ -169,6 +170,7 @@ def test_the_rule_covers_the_layers_with_global_context(model: nn.Module, side: 
     covered = [any(start <= n < end for start, end in spans) for n in range(len(context))]
     assert covered == [bool(names) for names in context]
     starts = [n for n, names in enumerate(context) if set(names) - {x for c in context[:n] for x in c}]
+    starts += [len(context)] * isinstance(model, Stages) * any(context)  # the last gate, behind all columns
     marks = [list(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "v"]
     assert marks == [starts]
     assert ("also sees a whole axis" in _texts(figure)) == bool(starts)
@@ -178,8 +180,39 @@ def test_the_rule_covers_the_layers_with_global_context(model: nn.Module, side: 
 def test_gates_are_named_where_they_begin() -> None:
     figure = _figure(DEPTH, collect(il.trace(Stages(3), (1, 3, 60, 60))))
     names = {text.get_text(): text.get_position()[0] for text in figure.axes[0].texts}
-    # the stem and two layers a stage; the first two gates have a layer behind them
-    assert names == {"stages.0.2": 3, "stages.1.2": 5}
+    # the stem and two layers a stage; the last gate has no layer behind it
+    assert names == {"stages.0.2": 3, "stages.1.2": 5, "stages.2.2": 7}
+
+
+@pytest.mark.parametrize("stages", [1, 2, 4])
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_every_gate_of_the_table_is_counted(stages: int, size: PlotSize) -> None:
+    trace = il.trace(Stages(stages), (1, 3, 60, 60))
+    gates = {name for names in il.receptive_field(trace)["global_context"] for name in names}
+    figure = _figure(DEPTH, collect(trace), size)
+    marks = [x for line in figure.axes[0].lines if line.get_marker() == "v" for x in line.get_xdata()]
+    assert len(marks) == len(gates) == stages
+    where = f"in {2 * stages - 2} of {2 * stages + 1} layers" if stages > 1 else "behind these layers"
+    # a slide has no notes
+    assert (f"through {layers_text(sorted(gates))}, {where}" in " ".join(_texts(figure))) != size.is_slide
+    check_layout(figure)
+
+
+def test_titles_tell_local_fields_from_what_a_gate_sees() -> None:
+    label = _figure(DEPTH, collect(il.trace(Stages(2), (1, 3, 60, 60)))).get_label()
+    words = "Local fields grow to 31 pixels; from stages.0.2 on units also see a whole axis"
+    assert str(label).startswith(words)
+    caption = MODEL_PLOTS[DEPTH].caption(collect(il.trace(Stages(2), (1, 3, 60, 60))))
+    assert "no layer sees more than the 60x60 pixels of the input on local paths" in caption
+    beyond = _figure(DEPTH, collect(il.trace(Stages(3), (1, 3, 60, 60)))).get_label()
+    assert str(beyond).startswith("Local fields grow to 63 pixels, 1.05")
+    plain = _figure(DEPTH, collect(il.trace(Stages(2, gated=False), (1, 3, 60, 60)))).get_label()
+    assert str(plain).startswith("Fields grow to 31 pixels, within the input's 60x60")
+    assert "whole axis" not in str(plain)
+
+
+def test_the_key_says_that_ranges_are_those_of_paths(googlenet: Any) -> None:
+    assert "range over single paths" in _texts(_figure(DEPTH, collect(googlenet)))
 
 
 def test_layers_that_see_everything_are_counted() -> None:

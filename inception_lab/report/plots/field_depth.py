@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
@@ -24,6 +25,7 @@ from inception_lab.report.plots.field_layers import (
 from inception_lab.report.plots.field_panel import (
     BAND,
     BAND_EDGE,
+    BEHIND,
     CONTEXT,
     MARKERS,
     context_names_fit,
@@ -38,7 +40,7 @@ from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.text import layers_text, shape_text
 
 _SYMBOLS, _BAND = {"o": "●", "D": "◆", "^": "▲"}, "band"
-_LEFT, _RIGHT, _FIELDS, _STRIDES, _GAP = 0.72, 1.0, 3.0, 0.85, 0.42
+_LEFT, _FIELDS, _STRIDES, _GAP = 0.72, 3.0, 0.85, 0.42
 
 
 def has_content(contents: ReportContents) -> bool:
@@ -53,14 +55,20 @@ def caption(contents: ReportContents) -> str:
     layers = layers_with_field(contents)
     missing = _without_dot(layers)
     note = [f"no one number describes what {missing} layers see"] if missing else []
-    return f"{'; '.join([*parts, *_context_text(layers), *note])}."
+    return f"{'; '.join([*parts, *_context_text(contents, layers), *note])}."
 
 
-def _context_text(layers: Sequence[Layer]) -> list[str]:
+def _context_text(contents: ReportContents, layers: Sequence[Layer]) -> list[str]:
     """The layers through which others see a whole axis, beside the fields that are drawn."""
-    names = list(dict.fromkeys(name for layer in layers for name in layer.context))
+    names = _context_names(contents, layers)
     count = sum(bool(layer.context) for layer in layers)
-    return [f"{count} of {len(layers)} also see a whole axis, through {layers_text(names)}"] if names else []
+    where = f"in {count} of {len(layers)} layers" if count else "behind these layers"
+    return [f"units also see a whole axis through {layers_text(names)}, {where}"] if names else []
+
+
+def _context_names(contents: ReportContents, layers: Sequence[Layer]) -> list[str]:
+    """The layers through which others see a whole axis, in order."""
+    return list(chain(*context_starts(contents, layers).values()))
 
 
 def _without_dot(layers: Sequence[Layer]) -> str:
@@ -84,17 +92,29 @@ def _band_text(contents: ReportContents) -> list[str]:
 
 def _passing(contents: ReportContents) -> str:
     beyond, size = contents.fit.exceeding, shape_text(contents.fit.input_size)
+    local = _context_names(contents, layers_with_field(contents))
     if not beyond:
-        return f"no layer sees more than the {size} pixels of the input"
-    return f"from {beyond[0]} on, fields are larger than the {size} pixels of the input"
+        paths = " on local paths" if local else ""
+        return f"no layer sees more than the {size} pixels of the input{paths}"
+    fields = "local fields" if local else "fields"
+    return f"from {beyond[0]} on, {fields} are larger than the {size} pixels of the input"
 
 
 def _title(contents: ReportContents, layers: Sequence[Layer]) -> str:
+    gates, growth = _context_names(contents, layers), _growth(contents, layers)
+    if gates:
+        return f"Local fields {growth}; from {headline(gates[0])} on units also see a whole axis"
+    within = "" if contents.fit.exceeding else f", within the input's {shape_text(contents.fit.input_size)}"
+    return f"Fields {growth}{within}"
+
+
+def _growth(contents: ReportContents, layers: Sequence[Layer]) -> str:
+    """The largest field on local paths, beside the input that it passes."""
     size, beyond = contents.fit.input_size, contents.fit.exceeding
     most = max(pixels_of(contents, layers))
-    growth = f"Fields grow to {most:,} pixels"
+    growth = f"grow to {most:,} pixels"
     if not beyond:
-        return f"{growth}, within the input's {shape_text(size)}"
+        return growth
     module = headline(module_of(beyond[0], modules_of(contents.branches)))
     if len(set(size)) > 1:
         return f"{growth} and pass the input's {shape_text(size)} in {module}"
@@ -104,13 +124,14 @@ def _title(contents: ReportContents, layers: Sequence[Layer]) -> str:
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """Two panels above one another, a column per layer: fields in pixels, and strides."""
     layers = layers_with_field(contents)
-    groups, room = axis_groups(contents, layers), size.width - _LEFT - _RIGHT
+    groups, room = axis_groups(contents, layers), size.width - _LEFT - BEHIND
     names = names_below(runs_of([layer.module for layer in layers]), room / len(layers), longest_name(size))
-    notes = notes_below(size, names, *_axis_text(contents, layers), *_context_text(layers))
+    notes = notes_below(size, names, *_axis_text(contents, layers), *_context_text(contents, layers))
     key = _key(contents, layers, groups)
     # from above: a key, a rule where any layer sees a whole axis, fields, a heading, strides, names
     top = 0.3 + 0.2 * _flow(size, key)[-1].line
-    top += 0.2 + 0.12 * bool(context_starts(layers)) + 0.16 * context_names_fit(layers, names.pitch)
+    starts = context_starts(contents, layers)
+    top += 0.2 + 0.12 * bool(starts) + 0.16 * context_names_fit(starts, len(layers), names.pitch)
     heading = _title(contents, layers), f"Receptive field along depth · {context_line(contents.record)}"
     fixed = top + _GAP + names.height + 0.24 + 0.18 * len(notes)
     fields, strides = fitted(size, heading, fixed, _FIELDS, _STRIDES)
@@ -143,8 +164,8 @@ def _key(contents: ReportContents, layers: Sequence[Layer], groups: AxisGroups) 
         label = f"{name} if different" if number else "a layer" + f" ({name})" * (len(groups) > 1)
         key.append(_Entry(_SYMBOLS[marker], label, colour))
     if mixing_modules(contents):
-        key += [_Entry("—", "a module's median", INK), _Entry(_BAND, "and its range", BAND)]
-    if context_starts(layers):
+        key += [_Entry("—", "a module's median", INK), _Entry(_BAND, "range over single paths", BAND)]
+    if context_starts(contents, layers):
         key.append(_Entry("▼", "also sees a whole axis", CONTEXT))
     return key
 

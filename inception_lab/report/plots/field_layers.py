@@ -86,16 +86,30 @@ def context_spans(layers: Sequence[Layer]) -> list[tuple[int, int]]:
     return [(run.start, run.end) for run in runs if run.module]
 
 
-def context_starts(layers: Sequence[Layer]) -> dict[int, list[str]]:
-    """The columns from which on units see a whole axis through one more gate or the like, and its name."""
-    starts: dict[int, list[str]] = {}
-    names: set[str] = set()
+def context_starts(contents: ReportContents, layers: Sequence[Layer]) -> dict[int, list[str]]:
+    """The columns from which on units see a whole axis through one more gate or the like, and its name.
+
+    One that no column lies behind stands at the end of its block's columns.
+    """
+    places: dict[str, int] = {}
     for number, layer in enumerate(layers):
-        further = [name for name in layer.context if name not in names]
-        if further:
-            starts[number] = further
-        names.update(further)
+        for name in layer.context:
+            places.setdefault(name, number)
+    for name in [name for row in contents.record.layers for name in row.get("global_context", ())]:
+        if name not in places:
+            places[name] = _columns_up_to(contents, layers, name)
+    starts: dict[int, list[str]] = {}
+    for name, place in sorted(places.items(), key=lambda item: item[1]):
+        starts.setdefault(place, []).append(name)
     return starts
+
+
+def _columns_up_to(contents: ReportContents, layers: Sequence[Layer], name: str) -> int:
+    """The number of columns of layers that run before a module ends."""
+    rows = [row["layer"] for row in contents.record.layers]
+    inside = [n for n, row in enumerate(rows) if f"{row}.".startswith(f"{name}.")]
+    before = set(rows[: inside[-1] + 1] if inside else rows)
+    return sum(layer.name in before for layer in layers)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import log
 from typing import Any
@@ -28,11 +28,14 @@ from inception_lab.report.plots.style import INK, MACS, PARAMS, SMALL
 from inception_lab.report.plots.wording import alike, round_decades
 from inception_lab.report.text import layers_text
 
+Starts = Mapping[int, Sequence[str]]
 BAND, BAND_EDGE, CONTEXT = "#cddbe7", "#5d83a6", "#aa3377"
 MARKERS = (("o", MACS), ("D", "#aa3377"), ("^", "#228833"))
 """Marker and colour of each group of axes that see different fields."""
 RULE = 0.09
 """Height of the rule above the panel, in inches."""
+BEHIND = 1.0
+"""Room behind the panel, in inches, for the size of the input and the end of a name."""
 _APART = 0.15
 
 
@@ -48,7 +51,7 @@ def draw_fields(
     axes = panel(canvas, names.count, box, names.edges)
     _draw_bands(axes, contents, layers, groups)
     _draw_dots(axes, layers, groups, 72 * box.width / len(layers))
-    _draw_context(axes, layers, names.pitch, box.height)
+    _draw_context(axes, layers, context_starts(contents, layers), names.pitch, box.height)
     low, high = _limits(contents, layers)
     axes.set_yscale("log")
     axes.set_ylim(low, high)
@@ -85,24 +88,28 @@ def _draw_dots(axes: Axes, layers: Sequence[Layer], groups: AxisGroups, pitch: f
         axes.plot(x, y, marker, color=colour, ms=size, mec="white", mew=0.3, zorder=3)
 
 
-def _draw_context(axes: Axes, layers: Sequence[Layer], pitch: float, height: float) -> None:
+def _draw_context(axes: Axes, layers: Sequence[Layer], starts: Starts, pitch: float, height: float) -> None:
     """A rule above the columns, with a mark wherever another layer lets units see a whole axis."""
     style: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False}
     for start, end in context_spans(layers):
         corner, size = (start, 1 + 0.03 / height), (end - start, 0.045 / height)
         axes.add_patch(Rectangle(corner, *size, color=CONTEXT, lw=0, gid="context", **style))
-    starts = context_starts(layers)
     axes.plot(list(starts), [1 + RULE / height] * len(starts), "v", color=CONTEXT, ms=5, mew=0, **style)
-    if context_names_fit(layers, pitch):
+    if context_names_fit(starts, len(layers), pitch):
         for column, names in starts.items():
             place = (column, 1 + (RULE + 0.06) / height)
             axes.text(*place, layers_text(names), color=CONTEXT, size=SMALL, **style)
 
 
-def context_names_fit(layers: Sequence[Layer], pitch: float) -> bool:
-    """True where each layer through which units see a whole axis can be named above where that begins."""
-    starts = context_starts(layers)
-    rooms = [(end - start) * pitch for start, end in pairwise([*starts, len(layers)])]
+def context_names_fit(starts: Starts, count: int, pitch: float) -> bool:
+    """True where each layer through which units see a whole axis can be named above where that begins.
+
+    Args:
+        starts: Columns and names, in order.
+        count: Of columns.
+        pitch: Width of each, in inches.
+    """
+    rooms = [(end - start) * pitch for start, end in pairwise([*starts, count + BEHIND / pitch])]
     widths = [text_width(layers_text(names), SMALL) + 0.1 for names in starts.values()]
     return bool(starts) and all(width <= room for width, room in zip(widths, rooms, strict=True))
 
