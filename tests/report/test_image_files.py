@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from matplotlib import font_manager
 from matplotlib import image as pixels
+from matplotlib.figure import Figure
 from support.hostile_names import HOSTILE_NAMES
+from support.plot_layout import check_layout
 from support.report_nets import inception, layer, net
 
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import MODEL_PLOTS
 from inception_lab.report.plots.style import plot_style
 from inception_lab.report.sizes import KINDS, PAGE, PAPER, SIZES, PlotSize
-from inception_lab.report.text import one_line
+from inception_lab.report.text import one_line, subject_text
 
 PLOT = MODEL_PLOTS["cost_along_depth"]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -64,7 +66,47 @@ def test_the_title_of_an_svg_is_that_of_the_plot(contents: ReportContents) -> No
     assert svg.attrib["role"] == "img"
     assert svg.attrib["aria-label"] == title.text
     texts = [text.text for text in svg.iter(f"{SVG}text")]
-    assert title.text == next(text for text in texts if text and text.startswith("Half of the"))
+    finding = next(text for text in texts if text and text.startswith("Half of the"))
+    assert title.text == f"{finding} · {subject_text(contents.record.context)}"
+
+
+def test_the_title_of_a_file_names_the_variant() -> None:
+    contents = _named("nin(num_classes=10)")
+    subject = subject_text(contents.record.context)
+    assert subject.startswith("nin(num_classes=10), input ")
+    assert str(_svg(contents)[0].text).endswith(f" · {subject}")
+    pdf = _image(_named("wide"), "pdf")
+    assert b"wide, input" in pdf or "wide, input".encode("utf-16-be") in pdf
+
+
+def _notes(monkeypatch: pytest.MonkeyPatch, name: str, kind: str) -> list[str]:
+    """The texts about letters without a font in a figure, at the time that it is written."""
+    notes: list[str] = []
+
+    def write(figure: Figure, _: PlotSize) -> bytes:
+        notes.extend(text.get_text() for text in figure.texts if "no font" in text.get_text())
+        check_layout(figure)
+        return b""
+
+    monkeypatch.setattr("inception_lab.report.plots.image_files._WRITERS", dict.fromkeys(KINDS, write))
+    for size in SIZES.values():
+        _image(_named(name), kind, size)
+    return notes
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf"])
+def test_letters_that_no_font_has_are_noted(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr("inception_lab.report.plots.image_files.font_families", lambda: ["DejaVu Sans"])
+    note = f"Letters that no font here has are boxes in the {kind.upper()}; an SVG has them"
+    assert _notes(monkeypatch, "한국어", kind) == [note] * len(SIZES)
+    assert _notes(monkeypatch, "Größe", kind) == []
+
+
+def test_an_svg_has_every_letter_and_no_note() -> None:
+    files = PLOT.images(_named("한국어"), PAGE, ["png", "svg"])
+    svg = files["svg"].decode()
+    assert "한국어" in svg
+    assert "no font" not in svg
 
 
 def test_fonts_have_others_to_fall_back_on(contents: ReportContents) -> None:

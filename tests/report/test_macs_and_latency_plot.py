@@ -2,7 +2,7 @@
 
 import pytest
 from matplotlib.text import Text
-from support.plot_layout import check_layout
+from support.plot_layout import check_layout, title_of
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.report.plots import LATENCY_PLOT, macs_and_latency_plot
@@ -66,7 +66,7 @@ def test_a_few_models_have_room(size):
 
 
 def test_the_caption_does_not_repeat_the_title():
-    assert figure_of(subject_of(*MODELS)).get_label() not in LATENCY_PLOT.caption(subject_of(*MODELS))
+    assert title_of(figure_of(subject_of(*MODELS))) not in LATENCY_PLOT.caption(subject_of(*MODELS))
 
 
 @pytest.mark.parametrize("models", [(), (Ratios("free", 0, 1, 1, 1),)], ids=["none", "no MACs"])

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from matplotlib.text import Text
-from support.plot_layout import check_layout
+from support.plot_layout import check_layout, title_of
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.report.plots import MACS_AND_TIME_PLOT, macs_and_time_plot
@@ -66,7 +66,7 @@ def test_the_caption_names_the_ends():
 
 def test_the_caption_does_not_repeat_the_title():
     for subject in (subject_of(*NET), subject_of(("stem", 60, 20), ("head", 40, 80))):
-        assert figure_of(subject).get_label() not in MACS_AND_TIME_PLOT.caption(subject)
+        assert title_of(figure_of(subject)) not in MACS_AND_TIME_PLOT.caption(subject)
 
 
 def test_noise_is_said():

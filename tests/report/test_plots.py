@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from support.plot_layout import check_layout
+from support.plot_layout import check_layout, title_of
 from support.report_nets import inception, layer, net
 from support.weird_nets import WEIRD
 
@@ -190,7 +190,7 @@ def test_small_modules_are_summed_up_in_the_saving() -> None:
 def test_the_title_of_a_net_whose_reductions_save_nothing(name: str, naive: int, words: str) -> None:
     # one branch saves and the other one loses more, or as much
     contents = net([layer("m", "a", 32, 9, naive=40), layer("m", "b", 32, 9, naive=naive - 40)])
-    title = str(_figure(name, contents).get_label())
+    title = title_of(_figure(name, contents))
     assert title.endswith(words)
     assert "fewer" not in title
 
@@ -253,7 +253,7 @@ def test_any_net_can_be_drawn(weird: ReportContents) -> None:
 
 @pytest.mark.parametrize("name", MODEL_PLOTS)
 def test_captions_do_not_repeat_titles(contents: ReportContents, name: str) -> None:
-    title, caption = str(_figure(name, contents).get_label()), MODEL_PLOTS[name].caption(contents)
+    title, caption = title_of(_figure(name, contents)), MODEL_PLOTS[name].caption(contents)
     assert title
     assert title.casefold() not in caption.casefold()
 
@@ -261,7 +261,7 @@ def test_captions_do_not_repeat_titles(contents: ReportContents, name: str) -> N
 @pytest.mark.parametrize("name", FITTED)
 def test_captions_do_not_repeat_a_part_of_their_title(contents: ReportContents, name: str) -> None:
     caption = MODEL_PLOTS[name].caption(contents).casefold()
-    words = str(_figure(name, contents).get_label()).casefold().split()
+    words = title_of(_figure(name, contents)).casefold().split()
     runs = [" ".join(words[start : start + 5]) for start in range(len(words) - 4)]
     assert runs
     assert not any(run in caption for run in runs)

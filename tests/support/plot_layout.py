@@ -4,6 +4,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 
+def title_of(figure: Figure) -> str:
+    """The finding, without the subject behind it."""
+    return str(figure.get_label()).partition(" · ")[0]
+
+
 def check_layout(figure: Figure) -> None:
     """Every text lies on the canvas, and none lies on another one."""
     figure.canvas.draw()

@@ -128,7 +128,7 @@ def new_canvas(size: PlotSize, title: str, subtitle: str, height: float) -> Canv
     titles, subtitles = _heading(size, title, subtitle)
     top = _top(titles, subtitles)
     whole = size.height if size.is_slide else top + height
-    figure = Figure(figsize=(size.width, whole), facecolor="white", label=one_line(title))
+    figure = Figure(figsize=(size.width, whole), facecolor="white", label=_label(title, subtitle))
     FigureCanvasAgg(figure)
     canvas = Canvas(figure, size, whole, top)
     for number, line in enumerate(titles):
@@ -137,6 +137,12 @@ def new_canvas(size: PlotSize, title: str, subtitle: str, height: float) -> Canv
     for number, line in enumerate(reversed(subtitles)):
         canvas.text(MARGIN, 0.02 - 0.19 * number, line, color=MUTED)
     return canvas
+
+
+def _label(title: str, subtitle: str) -> str:
+    """The title of a file: the finding, and all that the subtitle says behind the kind of plot."""
+    kind, _, subject = subtitle.partition(" · ")
+    return one_line(f"{title} · {subject or kind}")
 
 
 def _heading(size: PlotSize, title: str, subtitle: str) -> tuple[list[str], list[str]]:
