@@ -25,6 +25,12 @@ RUNS = {
 with wrong ones of the parameters that are checked alone."""
 
 
+@pytest.fixture(autouse=True)
+def folder_of_its_own(tmp_path, monkeypatch):
+    """As any text is a path, and some of these are written to."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def right(tmp_path_factory):
     """A right value for each parameter that has no default, by name."""
