@@ -49,7 +49,7 @@ REFUSED = [
     ("summary mynet:MyNet(se=yes)", 2, "se is 'yes', which may be a value or text; write true"),
     ("summary mynet:MyNet --arg se=nil", 2, "write null"),
     ("summary mynet:MyNet --kwargs se=flase", 2, "se is the text 'flase'; write true or false"),
-    ("summary mynet:MyNet -o mynet.py", 2, "'mynet.py' is a file of code; end it with .csv, .json, .md or .txt"),
+    ("summary mynet:MyNet -o mynet.py", 2, "'mynet.py' is a file of code; end it with .csv, .json, "),
     # MODEL in other words
     ("summary mynet", 2, "no model 'mynet' in the zoo; for the file mynet.py type mynet:Needy or mynet:Open"),
     ("summary mynet.py", 2, "no model 'mynet.py' in the zoo; type mynet.py:Needy"),
