@@ -9,10 +9,12 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+
+from inception_lab.running import torch_internals
 
 Setting = tuple[Callable[[], Any], Callable[[Any], Any]]
 
@@ -32,8 +34,31 @@ _OF_COMPILER = ("TORCHINDUCTOR_", "TRITON_")
 """Variables that PyTorch's compiler sets for itself when it is first used."""
 
 
-def _set_default_device(device: torch.device) -> None:
-    torch.set_default_device(None if device.type == "cpu" else device)
+class _DefaultDevice(NamedTuple):
+    """The device in effect, and if the one that PyTorch keeps as the default is not."""
+
+    device: torch.device
+    has_left_over: bool
+
+    def __str__(self) -> str:
+        return str(self.device)
+
+
+def _default_device() -> _DefaultDevice:
+    return _DefaultDevice(torch.get_default_device(), _is_left_over())
+
+
+def _is_left_over() -> bool:
+    """True where a default was set within `with torch.device(...)`, whose end took it out of effect."""
+    context = getattr(torch_internals.default_device_of_thread, "device_context", None)
+    return context is not None and context not in torch_internals.function_mode_stack()
+
+
+def _set_default_device(state: _DefaultDevice) -> None:
+    if _is_left_over():
+        # to be ended as others are, it would bring back the device around it
+        torch_internals.default_device_of_thread.device_context = None
+    torch.set_default_device(None if state.device.type == "cpu" else state.device)
 
 
 def _deterministic() -> tuple[bool, bool]:
@@ -90,7 +115,7 @@ def _autocast(device: str) -> dict[str, Setting]:
 
 _OF_TORCH: dict[str, Setting] = {
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "default device": (torch.get_default_device, _set_default_device),
+    "default device": (_default_device, _set_default_device),
     "gradients enabled": (torch.is_grad_enabled, torch.set_grad_enabled),
     "matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "autocast cache": (torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),

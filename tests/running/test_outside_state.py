@@ -254,6 +254,16 @@ def settings():
     )  # fmt: skip
 
 
+def test_a_default_device_that_was_set_within_another_one():
+    """The outer one's end takes it out of effect, though PyTorch keeps it; ended later it brings that back."""
+    state = Settings()
+    with torch.device("meta"):
+        torch.set_default_device("meta")
+    state.restore()
+    trace(Net(change_settings))
+    assert torch.get_default_device() == torch.device("cpu")
+
+
 def test_settings_of_the_process():
     before = settings()
     trace(Net(change_settings))

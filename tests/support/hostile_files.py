@@ -63,6 +63,7 @@ def double():
 
 
 def unsettling():
+    torch.set_default_device("meta")
     torch.set_grad_enabled(False)
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(torch.get_num_threads() + 1)
