@@ -64,7 +64,9 @@ def _text(record: Record, view: View) -> str:
     columns = columns_of(record.layers)
     if view.form == "csv":
         return render(record.layers, columns, view.form)
-    table = table_text(record.layers, Layout(columns, "macs", IMPORTANCE), view)
+    table = table_text(
+        record.layers, Layout(columns, "macs", IMPORTANCE, idle={*record.unexecuted_modules}), view
+    )
     return page(
         subject_text(record.context),
         table,

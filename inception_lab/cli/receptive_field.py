@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -154,7 +154,8 @@ def _page(
     view: View,
 ) -> str:
     """The layers, the summary of the spectrum, the axes, and how the net fits its input."""
-    tables = "\n".join([table_text(layers, LAYERS, view), *_spectrum_tables(spectrum, view)])
+    layout = replace(LAYERS, idle={*record.unexecuted_modules})
+    tables = "\n".join([table_text(layers, layout, view), *_spectrum_tables(spectrum, view)])
     return page(
         subject_text(record.context), tables, facts_text(facts, 16, view.prose_screen), view.prose_screen
     )

@@ -73,7 +73,7 @@ def _text(record: Record, rows: Sequence[Row], view: View) -> str:
     if view.form == "csv":
         return render(rows, columns_of(rows), view.form)
     columns = [column for column in readable_columns(rows) if column not in _IN_CSV_ALONE]
-    layout = Layout(columns, "macs", IMPORTANCE, ROW_SUMS)
+    layout = Layout(columns, "macs", IMPORTANCE, ROW_SUMS, idle={*record.unexecuted_modules})
     table = table_text(rows, layout, view)
     answer = facts_text(_facts(record), _label_width(record), view.prose_screen)
     return page(subject_text(record.context), table, answer, view.prose_screen)

@@ -36,6 +36,9 @@ ROW_SUMS = frozenset(
 )  # fmt: skip
 """Metrics of layers or modules, whose rows add up to the totals."""
 
+MOST_IDLE = 10
+"""Layers that never ran, up to which each has a row."""
+
 FOR_PROGRAMS = ("csv", "json")
 """Forms that hold every row and column, in order of execution."""
 
@@ -93,12 +96,13 @@ class Layout:
     Attributes:
         columns: From left to right; those that no row has are left out.
         main: The metric that rows are chosen by, if by no other, and whose share stands beside it.
-        importance: Columns that stay longest where there is little room, those that matter most first;
-            before them the first column and the main metric, unless the first one has its place here.
+        importance: Columns that stay longest where there is little room, those that matter most first, behind
+            the key and the main metric.
         sums: Metrics whose rows add up to a total, so that a row has a share.
         units: Of columns that are not metrics.
         most: Rows that the table has by itself, the largest; None for all of them, as they come.
         cells_of: A row as people read it.
+        idle: Layers that never ran; of many of them a fitted table has no rows.
     """
 
     columns: Sequence[str]
@@ -108,6 +112,12 @@ class Layout:
     units: Mapping[str, Unit] = field(default_factory=dict)
     most: int | None = None
     cells_of: Callable[[Row], Row] = dict
+    idle: Collection[str] = ()
+
+    @property
+    def key(self) -> str:
+        """The column that says what a row is of: the first one, if `importance` begins with no other."""
+        return self.importance[0] if self.columns[0] in self.importance else self.columns[0]
 
     def unit(self, column: str) -> Unit | None:
         """The unit of a column; None where it has none."""
@@ -136,14 +146,13 @@ def table_text(rows: Sequence[Row], layout: Layout, view: View) -> str:
     """
     metric = _metric(rows, layout, view)
     columns = _columns(rows, layout, view, metric)
+    rows, idle_text = _without_idle(rows, layout, view)
     total = sum(row.get(metric) or 0 for row in rows) if metric in layout.sums else 0
     ordered, most = _ordered(rows, layout, view, metric)
     top = [_with_share(layout.cells_of(row), row.get(metric), total, view) for row in ordered[:most]]
-    rest = _rest(ordered, most, metric, total, view)
+    rest = "; ".join(filter(None, [_rest(ordered, most, metric, total, view), idle_text]))
     if view.is_fitted:
-        importance = layout.importance
-        if layout.columns[0] not in importance:
-            importance = (layout.columns[0], metric, *importance)
+        importance = (layout.key, metric, *layout.importance)
         return fitted_table([*_fitted(top, columns, layout, metric)], importance, view.screen, rest)
     # a line right below a table of Markdown would be one of its rows
     space = "\n" * (view.form == "markdown")
@@ -187,6 +196,15 @@ def _ordered(rows: Sequence[Row], layout: Layout, view: View, metric: str) -> tu
     if not view.sort and most is None:
         return rows, len(rows)
     return sorted(rows, key=lambda row: -_key(row.get(metric))), len(rows) if most is None else most
+
+
+def _without_idle(rows: Sequence[Row], layout: Layout, view: View) -> tuple[Sequence[Row], str]:
+    """The rows without many that never ran, and how many these are, in words."""
+    idle = [row for row in rows if row.get("layer") in layout.idle]
+    if not view.is_fitted or len(idle) <= MOST_IDLE:
+        return rows, ""
+    others = [row for row in rows if row.get("layer") not in layout.idle]
+    return others, f"and {len(idle):,} layers that never ran; --wide shows everything"
 
 
 def _with_share(row: Row, value: Any, total: float, view: View) -> Row:
@@ -236,7 +254,7 @@ def _fitted(rows: Sequence[Row], names: Sequence[str], layout: Layout, metric: s
             yield _number_column(rows, name, layout.unit(name))
         else:
             texts = [one_line(readable_text(row.get(name), name)) for row in rows]
-            yield _text_column(name, texts, PATH_PART if name == layout.columns[0] else None)
+            yield _text_column(name, texts, PATH_PART if name == layout.key else None)
 
 
 def _text_column(name: str, texts: Sequence[str], part: float | None) -> Column:

@@ -15,26 +15,18 @@ from pathlib import Path
 import pytest
 import torch
 from support.hostile_files import FILES
+from support.own_folder import own_folder
 from support.typed import typed
 
 import inception_lab as il
-from inception_lab.loading.namesakes import FOLDERS
 from inception_lab.models.cards import CARDS
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """The current folder, with the files of a user's own in it."""
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    FOLDERS.clear()
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
+    with own_folder(tmp_path, FILES, monkeypatch) as folder:
+        yield folder
 
 
 LONG = "x" * 120_000
@@ -259,6 +251,12 @@ def test_the_state_of_the_process_is_put_back(capsys):
 def test_modules_that_never_ran_are_ten_names_and_a_number(capsys):
     _, out, _ = typed(capsys, "summary", "mynet:Idle(many=5000)")
     assert "idle.9 and 4,990 more" in " ".join(out.split())
+    for command in ("summary", "receptive-field", "crosscheck"):
+        _, out, _ = typed(capsys, command, "mynet:Idle(many=5000)")
+        assert len(out.splitlines()) < 60
+        assert "and 5,000 layers that never ran; --wide shows everything" in " ".join(out.split())
+        _, out, _ = typed(capsys, command, "mynet:Idle(many=5000)", "--wide")
+        assert len(out.splitlines()) > 5000
 
 
 @pytest.mark.parametrize("command", ["summary", "receptive-field", "memory", "report"])
