@@ -68,6 +68,7 @@ def test_a_link_goes_and_not_what_it_leads_to(tmp_path):
 
 def test_a_folder_that_is_not_there_is_no_fault(tmp_path):
     clear_leftovers(tmp_path / "absent")
+    assert names(tmp_path) == []
 
 
 KILLED = """

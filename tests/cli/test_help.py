@@ -56,7 +56,7 @@ def test_every_example_is_a_right_command_line(example):
     name, *arguments = shlex.split(example)
     with app.make_context("inception-lab", [name, *arguments]) as context:
         command = app.get_command(context, name)
-        command.make_context(name, arguments, parent=context)
+        assert command.make_context(name, arguments, parent=context).params
 
 
 def test_an_example_that_is_wrong_would_be_found():

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.own_folder import own_folder
 
 from inception_lab.loading.model import trace_model
-from inception_lab.loading.namesakes import FOLDERS
 from inception_lab.loading.options import ModelRequest
 
 NET = "import torch\nfrom torch import nn\nclass Net(nn.Linear):\n    default_cfg = {'input_size': (3,)}\n"
@@ -47,16 +47,8 @@ NETS = sorted({*DOUBLE_ONES, "single.two", "again_single", "alone"})
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    FOLDERS.clear()
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
+    with own_folder(tmp_path, FILES, monkeypatch) as folder:
+        yield folder
 
 
 def dtype_of(module):

@@ -255,7 +255,7 @@ def settings():
 
 
 def test_a_default_device_that_was_set_within_another_one():
-    """The outer one's end takes it out of effect, though PyTorch keeps it; ended later it brings that back."""
+    """The outer one's end takes it out of effect; PyTorch keeps it, and ended later it brings that back."""
     state = Settings()
     with torch.device("meta"):
         torch.set_default_device("meta")
