@@ -339,11 +339,20 @@ def _form(form: str, output: Path | None, forms: Sequence[str]) -> str:
 
 WIDE = click.option("--wide", is_flag=True, help="Every column and exact figures, whatever the width.")
 TOP = click.option("--top", type=click.IntRange(min=1), metavar="N", help="The N largest rows alone.")
+
+
+def _column_names(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
+    del context, parameter
+    names = tuple(dict.fromkeys(filter(None, re.split(r"[,\s]+", text or ""))))
+    if text is not None and not names:
+        raise InceptionLabError(f"--columns {text!r} names no column", hint="write it like layer,macs")
+    return names
+
+
 COLUMNS = click.option(
     "--columns",
     metavar="A,B,...",
-    default="",
-    callback=lambda _context, _parameter, text: tuple(filter(None, re.split(r"[,\s]+", text))),
+    callback=_column_names,
     help="These columns alone, by their names in CSV.",
 )
 

@@ -42,6 +42,7 @@ REFUSED = [
     ("summary mynet:MyNet --arg se=nil", 2, "write null"),
     ("summary mynet:MyNet --kwargs se=flase", 2, "se is the text 'flase'; write true or false"),
     ("summary mynet:MyNet -o mynet.py", 2, "'mynet.py' is a file of code; end it with .csv, .json, "),
+    ("summary mynet:MyNet --columns ,", 2, "--columns ',' names no column; write it like layer,macs"),
     # MODEL in other words
     ("summary mynet", 2, "no model 'mynet' in the zoo; for the file mynet.py type mynet:Needy or mynet:Open"),
     ("summary mynet.py", 2, "no model 'mynet.py' in the zoo; type mynet.py:Needy"),
