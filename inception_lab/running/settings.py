@@ -7,9 +7,9 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,31 +34,20 @@ _OF_COMPILER = ("TORCHINDUCTOR_", "TRITON_")
 """Variables that PyTorch's compiler sets for itself when it is first used."""
 
 
-class _DefaultDevice(NamedTuple):
-    """The device in effect, and if the one that PyTorch keeps as the default is not."""
-
-    device: torch.device
-    has_left_over: bool
-
-    def __str__(self) -> str:
-        return str(self.device)
+def _set_default_device(device: torch.device) -> None:
+    torch.set_default_device(None if device.type == "cpu" else device)
 
 
-def _default_device() -> _DefaultDevice:
-    return _DefaultDevice(torch.get_default_device(), _is_left_over())
-
-
-def _is_left_over() -> bool:
+def _keeps_device_out_of_effect() -> bool:
     """True where a default was set within `with torch.device(...)`, whose end took it out of effect."""
     context = getattr(torch_internals.default_device_of_thread, "device_context", None)
     return context is not None and context not in torch_internals.function_mode_stack()
 
 
-def _set_default_device(state: _DefaultDevice) -> None:
-    if _is_left_over():
-        # to be ended as others are, it would bring back the device around it
+def _drop_device(is_kept: bool) -> None:
+    # to be ended as others are, it would bring back the device around it
+    if not is_kept:
         torch_internals.default_device_of_thread.device_context = None
-    torch.set_default_device(None if state.device.type == "cpu" else state.device)
 
 
 def _deterministic() -> tuple[bool, bool]:
@@ -115,7 +104,7 @@ def _autocast(device: str) -> dict[str, Setting]:
 
 _OF_TORCH: dict[str, Setting] = {
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "default device": (_default_device, _set_default_device),
+    "default device": (torch.get_default_device, _set_default_device),
     "gradients enabled": (torch.is_grad_enabled, torch.set_grad_enabled),
     "matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "autocast cache": (torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
@@ -134,17 +123,19 @@ _OF_TORCH: dict[str, Setting] = {
 }
 """Reads and writes each setting of PyTorch."""
 
-_SETTINGS: tuple[Setting, ...] = (
-    *_OF_TORCH.values(),
-    (np.geterr, lambda state: np.seterr(**state)),
-    (os.environ.copy, _set_environment),
-    (_current_folder, _set_folder),
+_SETTINGS: Mapping[str, Setting] = {
+    # before the default device itself
+    "device out of effect": (_keeps_device_out_of_effect, _drop_device),
+    **_OF_TORCH,
+    "numpy's errors": (np.geterr, lambda state: np.seterr(**state)),
+    "environment": (os.environ.copy, _set_environment),
+    "folder": (_current_folder, _set_folder),
     # the list that is there now: code may put another one in its place
-    (lambda: sys.path.copy(), lambda places: sys.path.__setitem__(slice(None), places)),
-    (sys.getrecursionlimit, sys.setrecursionlimit),
-    (lambda: list(warnings.filters), _set_filters),
-    (_signal_handlers, _set_signal_handlers),
-)
+    "sys.path": (lambda: sys.path.copy(), lambda places: sys.path.__setitem__(slice(None), places)),
+    "recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
+    "warnings": (lambda: list(warnings.filters), _set_filters),
+    "signals": (_signal_handlers, _set_signal_handlers),
+}
 """Reads and writes each."""
 
 
@@ -152,19 +143,19 @@ class Settings:
     """The settings as they were before a run."""
 
     def __init__(self) -> None:
-        self._values = [read() for read, _ in _SETTINGS]
+        self._values = {name: read() for name, (read, _) in _SETTINGS.items()}
 
     def restore(self) -> None:
         """Put back those that have changed."""
-        for (read, write), value in zip(_SETTINGS, self._values, strict=True):
-            if read() != value:
-                write(value)
+        for name, (read, write) in _SETTINGS.items():
+            if read() != self._values[name]:
+                write(self._values[name])
 
     def of_torch(self) -> dict[str, Any]:
         """Return those of PyTorch, by name."""
-        return dict(zip(_OF_TORCH, self._values, strict=False))
+        return {name: self._values[name] for name in _OF_TORCH}
 
     def changes(self) -> list[tuple[Callable[[Any], Any], Any]]:
         """Return those that have changed, each as what writes it and its value of now."""
-        pairs = zip(_SETTINGS, self._values, strict=True)
-        return [(write, now) for (read, write), value in pairs if (now := read()) != value]
+        settings = _SETTINGS.items()
+        return [(write, now) for name, (read, write) in settings if (now := read()) != self._values[name]]
