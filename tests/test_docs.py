@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support import pytest_plugin
 from support.typed import typed
 
 from inception_lab.budgets.budget_metrics import BUDGET_METRICS
@@ -75,16 +76,9 @@ def test_the_example_in_the_readme_is_a_configuration(tmp_path):
 
 def test_the_examples_for_pytest_run(project):
     (project / "test_it.py").write_text("".join(block("python", number) for number in (1, 2)))
-    plugin = [] if "inception_lab" in installed_plugins() else ["-p", "inception_lab.pytest_plugin"]
-    command = [sys.executable, "-m", "pytest", *plugin, "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *pytest_plugin.ARGUMENTS, "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True)
     assert "2 passed" in done.stdout, done.stdout
-
-
-def installed_plugins():
-    from importlib.metadata import entry_points
-
-    return {point.name for point in entry_points(group="pytest11")}
 
 
 def environment(**others):

@@ -5,15 +5,12 @@ import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ET
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from support import pytest_plugin
 
 ROOT = Path(__file__).parents[1]
-INSTALLED = any(point.value == "inception_lab.pytest_plugin" for point in entry_points(group="pytest11"))
-# named twice, a plugin is an error of pytest's
-PLUGIN = () if INSTALLED else ("-p", "inception_lab.pytest_plugin")
 NET = """
 from torch import nn
 
@@ -87,7 +84,7 @@ def run(folder, code, *options):
         sys.executable,
         "-m",
         "pytest",
-        *PLUGIN,
+        *pytest_plugin.ARGUMENTS,
         "--strict-markers",
         "-p",
         "no:cacheprovider",
@@ -173,7 +170,7 @@ def test_it_works_on_several_workers_and_imports_torch_in_them_alone(tmp_path):
 def test_installed_it_is_active_without_a_flag(tmp_path):
     """The entry point of pyproject.toml, as an installer writes it, makes pytest know the marker."""
     points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
-    if not INSTALLED:
+    if not pytest_plugin.INSTALLED:
         metadata = tmp_path / "site/as_installed-0.dist-info"
         metadata.mkdir(parents=True)
         (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: as_installed\nVersion: 0\n")

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from support import pytest_plugin
+
 CODE = """
 import inception_lab as il
 for name in il.__all__:
@@ -34,6 +36,6 @@ def test_pytest_with_warnings_as_errors(tmp_path):
     (tmp_path / "test_it.py").write_text(TEST)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
-    command += ["-p", "inception_lab.pytest_plugin", str(tmp_path)]
+    command += [*pytest_plugin.ARGUMENTS, str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
