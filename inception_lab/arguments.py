@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, signature
 from math import isfinite
@@ -93,6 +93,10 @@ def _optional(rule: _Rule) -> _Rule:
     return rule._replace(allows=lambda value: value is None or rule.allows(value))
 
 
+def _or_text(rule: _Rule) -> _Rule:
+    return rule._replace(allows=lambda value: isinstance(value, str) or rule.allows(value))
+
+
 def _is_whole(value: Any) -> bool:
     return not isinstance(value, bool) and isinstance(value, Integral)
 
@@ -110,28 +114,36 @@ def _is_list_of_text(value: Any) -> bool:
 def _is_list_of_whole(value: Any) -> bool:
     # a range holds nothing else, and may be endless for all that matters
     return isinstance(value, range) or (
-        isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and all(map(_is_whole, value))
+        isinstance(value, Collection) and not isinstance(value, (str, bytes)) and all(map(_is_whole, value))
     )
 
 
 _TEXT = _Rule(lambda value: isinstance(value, str), "text", "give text to {name}=")
 _WHOLE = _Rule(_is_whole, "a whole number", "give one to {name}=")
+_CEILINGS = _instance(
+    "inception_lab.measure.roofline.limits", "Ceilings", "ceilings", "pass il.measure_ceilings()"
+)
+_REQUEST = _instance(
+    "inception_lab.loading.options", "ModelRequest", "a model's name", 'pass text such as {name}="nin"'
+)
+_MODULE = _instance("torch.nn", "Module", "a torch.nn.Module", "pass a model")
 _NAMES = _Rule(_is_list_of_text, "a list of names", 'pass {name}=["name"]')
 _FUNCTION = _Rule(callable, "a function", "pass one, or leave out {name}=")
 _RULES: Mapping[str, _Rule] = {
     "Trace": _instance(
         "inception_lab.ir.trace", "Trace", "a trace", "pass il.trace(model, (1, 3, 224, 224))"
     ),
-    "nn.Module": _instance("torch.nn", "Module", "a torch.nn.Module", "pass a model"),
+    "nn.Module": _MODULE,
+    "nn.Module | str": _or_text(_MODULE),
+    "ModelRequest | str": _or_text(_REQUEST),
     "LayerTimes": _instance(
         "inception_lab.measure.timing.results",
         "LayerTimes",
         "a table of times",
         "pass il.layer_times(model, (1, 3, 224, 224))",
     ),
-    "Ceilings": _instance(
-        "inception_lab.measure.roofline.limits", "Ceilings", "ceilings", "pass il.measure_ceilings()"
-    ),
+    "Ceilings": _CEILINGS,
+    "Ceilings | None": _optional(_CEILINGS),
     "Worksheet": _instance(
         "inception_lab.worksheets.sheet", "Worksheet", "a worksheet", "pass il.worksheet(trace, module)"
     ),

@@ -143,6 +143,8 @@ def test_whoever_passes_no_trace_is_told_what_to_pass(name, value, what, right):
         (lambda _: il.measure_memory(MODEL, SHAPE, device=10**30), "memory cannot be measured on"),
         (lambda _: il.effective_field(MODEL, SHAPE, seeds=3), "a int is not a list of whole numbers"),
         (lambda _: il.layer_times(MODEL, SHAPE, progress="yes"), "a str is not a function"),
+        (lambda _: il.audit_models(5), 'a int is not a model\'s name; pass text such as request="nin"'),
+        (lambda _: il.measure_roofline(MODEL, SHAPE, ceilings=5), "a int is not ceilings"),
     ],
 )
 def test_numbers_and_names_out_of_range_are_refused(wrong_call, line, right):
