@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from inception_lab.errors import printable, shortened
 from inception_lab.metrics import METRICS, format_quantity
 
 _LONGEST = 60
@@ -24,7 +25,7 @@ def subject_of(kind: str, name: object, shapes: object, mode: object) -> str:
         >>> subject_of("Trace", "nin", [(1, 3, 224, 224)], "eval")
         'Trace of nin, input 1x3x224x224, eval'
     """
-    return f"{kind} of {printable(name)}, input {_shapes_text(shapes)}, {printable(mode)}"
+    return f"{kind} of {_text(name)}, input {_shapes_text(shapes)}, {_text(mode)}"
 
 
 def html_table(title: str, facts: Mapping[str, object]) -> str:
@@ -39,10 +40,10 @@ def html_table(title: str, facts: Mapping[str, object]) -> str:
         '<table><caption>&lt;b&gt;</caption><tr><th>MACs</th><td>1.58 G</td></tr></table>'
     """
     rows = "".join(
-        f"<tr><th>{escape(printable(label))}</th><td>{escape(printable(text))}</td></tr>"
+        f"<tr><th>{escape(_text(label))}</th><td>{escape(_text(text))}</td></tr>"
         for label, text in facts.items()
     )
-    return f"<table><caption>{escape(printable(title, longest=5 * _LONGEST))}</caption>{rows}</table>"
+    return f"<table><caption>{escape(_text(title, 5 * _LONGEST))}</caption>{rows}</table>"
 
 
 def totals_text(totals: Mapping[str, Any]) -> dict[str, str]:
@@ -63,20 +64,8 @@ def _within(label: str) -> str:
     return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
-def printable(value: object, longest: int = _LONGEST) -> str:
-    """Return any value as text on one line that does no harm to a terminal.
-
-    Args:
-        value: Text, or anything else.
-        longest: Characters from which on its middle is left out.
-
-    Example:
-        >>> printable("net"), printable("line" + chr(10) + chr(27) + "[31m"), len(printable("a" * 1000))
-        ('net', 'line??[31m', 60)
-    """
-    text = "".join([char if char.isprintable() else "?" for char in str(value)])
-    half = (longest - 3) // 2
-    return text if len(text) <= longest else f"{text[:half]}...{text[half - longest + 3 :]}"
+def _text(value: object, longest: int = _LONGEST) -> str:
+    return printable(shortened(str(value), longest))
 
 
 def _shapes_text(shapes: object) -> str:
@@ -85,4 +74,4 @@ def _shapes_text(shapes: object) -> str:
     texts = [
         "x".join(map(str, shape)) if isinstance(shape, (list, tuple)) else str(shape) for shape in shapes
     ]
-    return printable(" and ".join(texts))
+    return _text(" and ".join(texts))

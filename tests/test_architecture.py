@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "leftovers": set(),
     "files": {"errors", "interrupts", "leftovers"},
     "metrics": {"errors"},
-    "short_forms": {"metrics"},
+    "short_forms": {"errors", "metrics"},
     "record": {"errors", "files", "metrics", "short_forms"},
     "models": {"arguments", "errors"},
     "ir": {"errors", "files", "metrics", "short_forms"},
