@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from inception_lab import interrupts
+from inception_lab import cli
+from inception_lab.files import write_text
 from inception_lab.interrupts import Interrupted, check, deferred, leave_on_request, raised
 
 
@@ -22,7 +23,6 @@ def handlers_are_put_back():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
-    interrupts._received.clear()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -52,8 +52,18 @@ def test_a_request_that_was_swallowed_is_raised_by_the_next_check_and_at_the_end
 def test_one_run_does_not_hear_the_request_of_the_last():
     with pytest.raises(Interrupted), raised():
         send()
+    check()
     with raised():
         check()
+
+
+def test_a_process_writes_files_after_a_command_was_interrupted_in_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "_run", lambda _: send())
+    with pytest.raises(SystemExit) as end:
+        cli.main([])
+    assert end.value.code == 130
+    write_text(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text\n"
 
 
 def test_a_deferred_request_comes_after_the_step():
