@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "arguments": {"errors"},
     "formulas": {"arguments", "errors"},
     "interrupts": set(),
-    "leftovers": set(),
+    "leftovers": {"errors"},
     "files": {"errors", "interrupts", "leftovers"},
     "metrics": {"errors"},
     "short_forms": {"errors", "metrics"},

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from inception_lab import leftovers
 from inception_lab.files import write_text, written_together
-from inception_lab.leftovers import MARK, clear_leftovers, temporary_prefix
+from inception_lab.leftovers import MARK, OLD, clear_leftovers, put_back, temporary_prefix
 from inception_lab.report.folder import replacing
 
 DAYS = 24 * 3600
@@ -39,31 +40,106 @@ def test_what_a_dead_process_left_goes(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    [None, f"{MARK}elsewhere-1-abc", f"{MARK}abc", MARK, ".other-1-abc", "inception_lab"],
-)
-def test_what_lives_and_what_others_made_stays(tmp_path, name):
-    name = name or f"{temporary_prefix()}abc"
-    (tmp_path / name).write_text("theirs")
+    [
+        None, MARK, f"{MARK}abc", f"{MARK}notes", f"{MARK}elsewhere-1-abc", f"{MARK}0123abcd-1-abc",
+        f"{MARK}0123abcd-x-01234567-abc", f"{MARK}0123abcd-0-01234567-abc",
+        f"{MARK}0123abcd-1-01234567-abc.txt", f"{MARK}0123abcd-1-01234567-", ".other-0123abcd-1-01234567-abc",
+        "inception_lab",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("days", [0, 1.1])
+def test_what_lives_and_what_is_not_ours_stays_however_old(tmp_path, name, days):
+    path = tmp_path / (name or f"{temporary_prefix()}abc")
+    path.write_text("theirs")
+    aged(path, days)
     clear_leftovers(tmp_path)
-    assert names(tmp_path) == [name]
+    assert names(tmp_path) == [path.name]
 
 
-@pytest.mark.parametrize(("name", "stays"), [("elsewhere-1-abc", False), ("abc", False), (None, True)])
-def test_of_another_machine_and_of_an_older_version_what_is_older_than_a_day_goes(tmp_path, name, stays):
-    path = tmp_path / (f"{MARK}{name}" if name else f"{temporary_prefix()}abc")
+@pytest.mark.parametrize(("days", "stays"), [(0.9, True), (1.1, False)])
+def test_of_another_machine_what_is_older_than_a_day_goes(tmp_path, days, stays):
+    path = tmp_path / f"{MARK}0123abcd-1-01234567-abc"
     path.touch()
-    aged(path, 1.1)
+    aged(path, days)
     clear_leftovers(tmp_path)
     assert path.exists() == stays
 
 
-def test_a_link_goes_and_not_what_it_leads_to(tmp_path):
+def test_what_an_earlier_process_of_the_same_number_left_goes(tmp_path):
+    prefix, process = temporary_prefix().split(f"-{os.getpid()}-")[0], os.getpid()
+    (tmp_path / f"{prefix}-{process}-01234567-abc").touch()
+    clear_leftovers(tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("fact", ["_BOOT", "_CONTAINER"])
+def test_another_start_and_another_container_of_one_host_name_are_other_machines(tmp_path, monkeypatch, fact):
+    dead = tmp_path / f"{prefix_of_a_dead_process()}a"
+    dead.touch()
+    with monkeypatch.context() as patch:
+        (tmp_path / "fact").write_text("another")
+        patch.setattr(leftovers, fact, tmp_path / "fact")
+        clear_leftovers(tmp_path)
+        assert dead.exists()
+    clear_leftovers(tmp_path)
+    assert not dead.exists()
+
+
+@pytest.mark.parametrize("days", [0, 1.1])
+def test_a_link_stays_with_what_it_leads_to(tmp_path, days):
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "file").touch()
-    (tmp_path / f"{prefix_of_a_dead_process()}a").symlink_to(tmp_path / "theirs")
+    link = tmp_path / f"{prefix_of_a_dead_process()}a"
+    link.symlink_to(tmp_path / "theirs")
+    when = link.lstat().st_mtime - days * DAYS
+    os.utime(link, (when, when), follow_symlinks=False)
     clear_leftovers(tmp_path)
-    assert names(tmp_path) == ["theirs"]
+    assert names(tmp_path) == sorted([link.name, "theirs"])
     assert names(tmp_path / "theirs") == ["file"]
+
+
+@pytest.mark.parametrize("prefix", [f"{MARK}evil", f"{MARK}0123abcd-1-01234567-", None])
+def test_nothing_comes_out_of_a_folder_that_is_linked_to(tmp_path, prefix):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "file").touch()
+    (tmp_path / "shared").mkdir()
+    planted = tmp_path / "shared" / f"{prefix or prefix_of_a_dead_process()}a"
+    planted.mkdir()
+    (planted / OLD).symlink_to(tmp_path / "home")
+    aged(planted, 1.1)
+    write_text(tmp_path / "shared" / "file.txt", "text")
+    assert names(tmp_path / "shared") == sorted([planted.name, "file.txt"])
+    assert names(tmp_path / "home") == ["file"]
+
+
+def test_what_another_user_made_stays(tmp_path, monkeypatch):
+    path = tmp_path / f"{prefix_of_a_dead_process()}a"
+    path.touch()
+    monkeypatch.setattr(os, "getuid", lambda: path.lstat().st_uid + 1)
+    clear_leftovers(tmp_path)
+    assert path.exists()
+
+
+def test_what_was_replaced_does_not_take_the_place_of_a_link(tmp_path):
+    place = tmp_path / f"{temporary_prefix()}a"
+    (place / OLD / "report").mkdir(parents=True)
+    (tmp_path / "report").symlink_to(tmp_path / "absent")
+    put_back(place, tmp_path)
+    assert (tmp_path / "report").is_symlink()
+    assert names(place / OLD) == ["report"]
+
+
+def test_one_that_cannot_be_cleared_leaves_the_others_to_be(tmp_path, monkeypatch):
+    for letter in "ab":
+        (tmp_path / f"{prefix_of_a_dead_process()}{letter}").touch()
+
+    def refuse_the_first(*_, **__):
+        monkeypatch.undo()
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "unlink", refuse_the_first)
+    clear_leftovers(tmp_path)
+    assert len(names(tmp_path)) == 1
 
 
 def test_a_folder_that_is_not_there_is_no_fault(tmp_path):
