@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -51,13 +52,25 @@ def raised() -> Iterator[None]:
     """
     before = _handle(_raise)
     try:
-        yield
+        with _told_once():
+            yield
     finally:
         _put_back(before)
         try:
             check()
         finally:
             _received.clear()  # what runs later in this process was not asked to end
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Print nothing of a request that was raised where Python cannot raise, as in `__del__` and callbacks."""
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda what: None if _received else before(what)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def check() -> None:

@@ -11,8 +11,11 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-_PARTS = ("matplotlib.style", "matplotlib.font_manager")
-"""Modules that read files of the user's as they are imported: settings, styles, a cache of fonts."""
+from inception_lab import interrupts
+
+_PARTS = ("matplotlib.style", "matplotlib.font_manager", "matplotlib.figure")
+"""Modules that read files of the user's as they are imported: settings, styles, a cache of fonts; and the one
+that imports nearly all others."""
 
 
 def import_matplotlib() -> None:
@@ -20,12 +23,14 @@ def import_matplotlib() -> None:
 
     Importing it raises where `MPLBACKEND` names a backend that is not installed, as within Jupyter's
     kernel in another environment, or where a `matplotlibrc` or a style cannot be read; it warns of
-    folders that cannot be written to. A backend that is there holds for the user's own plots.
+    folders that cannot be written to. A backend that is there holds for the user's own plots. Requests to
+    end wait for its end.
     """
     if "matplotlib" in sys.modules:
         return
     backend = os.environ.get("MPLBACKEND")
-    with _variables(MPLBACKEND=None), without_warnings():
+    # it takes what is raised in it for a broken installation, and warns of that
+    with interrupts.deferred(), _variables(MPLBACKEND=None), without_warnings():
         try:
             _import_parts()
         except Exception:  # whatever a broken file raises; what is not its fault is raised again
