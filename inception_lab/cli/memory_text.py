@@ -54,7 +54,7 @@ def _layout(rows: Sequence[Row], columns: Sequence[str]) -> Layout:
 def _facts(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _peak_facts(answer)
     if "fits" in answer:
-        yield from _fits_facts(answer["fits"])
+        yield from _fits_facts(answer["fits"], answer["device"])
     yield from _measurement_facts(answer.get("measured", {}))
     if "note" in answer:
         yield "Note", answer["note"]
@@ -74,14 +74,17 @@ def _peak_facts(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Reserved", _bytes_text(peak["reserved_bytes"])
 
 
-def _fits_facts(fits: Row) -> Iterator[tuple[str, str]]:
+def _fits_facts(fits: Row, device: str) -> Iterator[tuple[str, str]]:
     """The batch that was asked about, the largest, and what is left to anything but tensors."""
     if requested := fits.get("requested"):
         verdict = "fits" if requested["fits"] else "does not fit"
         yield f"Batch {requested['batch_size']:,}", f"{verdict}: it takes {_taken(requested)}"
     yield "Fits", _fits_text(fits)
     if "context_bytes" in fits:
-        yield "CUDA context", f"{_bytes_text(fits['context_bytes'])}, left free for it: see --context"
+        label, what = (
+            ("CUDA context", "left free for it: see") if device == "cuda" else ("Left free", "as of")
+        )
+        yield label, f"{_bytes_text(fits['context_bytes'])}, {what} --context"
 
 
 def _taken(row: Row) -> str:
