@@ -26,7 +26,7 @@ def free_memory(device: str | torch.device = "cpu") -> int | None:
     """Return the bytes that a device can still give, None where nobody tells.
 
     On the CPU they are those that Linux takes for available, swap included, or fewer where a control group,
-    as of a container, allows fewer.
+    as of a container, allows fewer. On CUDA, blocks that PyTorch's allocator holds and nothing uses are free.
 
     Args:
         device: Whose memory is meant.
@@ -38,7 +38,8 @@ def free_memory(device: str | torch.device = "cpu") -> int | None:
     """
     device = torch.device(device)
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
     amounts = [*_of_the_system(), *_of_control_groups()] if device.type == "cpu" else []
     return min(amounts, default=None)
 

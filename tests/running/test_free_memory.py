@@ -72,6 +72,18 @@ def test_a_group_that_is_over_its_limit_has_nothing_left(system):
     assert free_memory() == 0
 
 
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", torch.device("cuda", 1)])
+def test_blocks_that_the_allocator_of_cuda_holds_unused_are_free(monkeypatch, device):
+    number = torch.device(device).index or 0
+    gpus = [
+        {"mem_get_info": (100, 1000), "memory_reserved": 70, "memory_allocated": 30},
+        {"mem_get_info": (200, 1000), "memory_reserved": 7, "memory_allocated": 7},
+    ]
+    for name in gpus[0]:
+        monkeypatch.setattr(torch.cuda, name, lambda of, name=name: gpus[of.index or 0][name])
+    assert free_memory(device) == (140, 200)[number]
+
+
 def test_the_refusal_says_what_it_takes_what_is_free_and_what_to_type(system):
     system(meminfo=MEMINFO)
     refuse_beyond(5000 * 1024, "cpu", "net")
