@@ -81,10 +81,13 @@ def _fits_facts(fits: Row, device: str) -> Iterator[tuple[str, str]]:
         yield f"Batch {requested['batch_size']:,}", f"{verdict}: it takes {_taken(requested)}"
     yield "Fits", _fits_text(fits)
     if "context_bytes" in fits:
-        label, what = (
-            ("CUDA context", "left free for it: see") if device == "cuda" else ("Left free", "as of")
-        )
-        yield label, f"{_bytes_text(fits['context_bytes'])}, {what} --context"
+        yield _context_fact(fits["context_bytes"], device)
+
+
+def _context_fact(size: int, device: str) -> tuple[str, str]:
+    if device == "cuda":
+        return "CUDA context", f"{_bytes_text(size)}, left free for it: see --context"
+    return "Left free", f"{_bytes_text(size)}, as of --context"
 
 
 def _taken(row: Row) -> str:

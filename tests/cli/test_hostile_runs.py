@@ -97,6 +97,6 @@ def test_the_verdict_and_the_context_are_said_in_words(capsys):
 
 
 def test_on_the_cpu_what_is_left_free_is_no_context_of_cuda(capsys):
-    _, out, _ = typed(capsys, *"memory nin --fits 1GiB --context 100MiB".split())
+    _, out, _ = typed(capsys, "memory", "nin", "--fits", "1GiB", "--context", "100MiB")
     assert "Left free 104,857,600 100 MiB, as of --context" in " ".join(out.split())
     assert "CUDA" not in out
