@@ -281,13 +281,14 @@ def largest_batch(
     if batch_size is not None:
         _check_batch_size(batch_size, "batch_size")
         requested = search.judged(batch_size)
-    largest, reserved_bytes = search.largest(start, progress or _silent)
+    largest = search.largest(start, progress or _silent)
+    answer = search.judged(largest) if largest else None
     return LargestBatch(
         limit_bytes=int(limit_bytes),
         batch_size=largest,
-        peak_bytes=search.peak(largest) if largest else None,
-        reserved_bytes=reserved_bytes,
-        one_more_bytes=search.peak(largest + 1),
+        peak_bytes=answer.peak_bytes if answer else None,
+        reserved_bytes=answer.reserved_bytes if answer else None,
+        one_more_bytes=search.judged(largest + 1).peak_bytes,
         context_bytes=int(context_bytes),
         requested=requested,
     )
@@ -301,7 +302,7 @@ def _silent(part: float) -> None:
 
 
 class _Search:
-    """The search for the largest batch by traces, each made once.
+    """The search for the largest batch by traces, one for each batch that is tried.
 
     Args:
         step: Traces a pass or step of a batch size.
@@ -311,41 +312,51 @@ class _Search:
 
     def __init__(self, step: Callable[[int], Trace], room: float, device: Device) -> None:
         self._step, self._room, self._device = step, room, device
-        self._peaks: dict[int, int] = {}
-
-    def peak(self, batch_size: int) -> int:
-        """The peak of a batch."""
-        if batch_size not in self._peaks:
-            self._peaks[batch_size] = peak_memory(self._step(batch_size), self._device).peak_bytes
-        return self._peaks[batch_size]
+        self._answers: dict[int, RequestedBatch] = {}
 
     def judged(self, batch_size: int) -> RequestedBatch:
         """The answer for one batch."""
-        peak_bytes = self.peak(batch_size)
-        reserved_bytes = self._reserved(batch_size) if self._below(batch_size) else None
-        is_enough = self._device != "cuda" or reserved_bytes is not None
-        return RequestedBatch(batch_size, self._below(batch_size) and is_enough, peak_bytes, reserved_bytes)
+        if batch_size not in self._answers:
+            self._answers[batch_size] = self._judge(batch_size, self._step(batch_size))
+        return self._answers[batch_size]
 
-    def largest(self, start: int, progress: Progress) -> tuple[int, int | None]:
-        """The largest batch that fits, and the bytes that CUDA's allocator reserves for it."""
-        bound = _bisected(self._below, start, progress)
+    def largest(self, start: int, progress: Progress) -> int:
+        """The largest batch that fits, 0 where none does."""
         if self._device != "cuda":
-            return bound, None
+            return _bisected(self._below, start, progress)
+        bound = _bisected(self._below, start, lambda part: progress(_BISECTION * part))
+        return self._largest_up_to(bound, progress)
+
+    def _largest_up_to(self, bound: int, progress: Progress) -> int:
         # What the allocator reserves need not grow with the batch, so that bisection could miss the largest.
         for batch_size in range(bound, 0, -1):
-            if (reserved_bytes := self._reserved(batch_size)) is not None:
-                return batch_size, reserved_bytes
-        return 0, None
+            if self.judged(batch_size).fits:
+                break
+            progress(_BISECTION + (1 - _BISECTION) * (bound - batch_size + 1) / bound)
+        else:
+            batch_size = 0
+        progress(1.0)
+        return batch_size
 
     def _below(self, batch_size: int) -> bool:
-        return self.peak(batch_size) <= self._room
+        return self.judged(batch_size).peak_bytes <= self._room
 
-    def _reserved(self, batch_size: int) -> int | None:
-        """Bytes that CUDA's allocator reserves; None elsewhere, and where it runs out."""
-        if self._device == "cuda":
-            with suppress(OutOfMemory):
-                return reserved_memory(self._step(batch_size), self._room)
+    def _judge(self, batch_size: int, step: Trace) -> RequestedBatch:
+        peak_bytes = peak_memory(step, self._device).peak_bytes
+        if self._device != "cuda" or peak_bytes > self._room:
+            return RequestedBatch(batch_size, peak_bytes <= self._room, peak_bytes)
+        reserved_bytes = self._reserved(step)
+        return RequestedBatch(batch_size, reserved_bytes is not None, peak_bytes, reserved_bytes)
+
+    def _reserved(self, step: Trace) -> int | None:
+        """Bytes that CUDA's allocator reserves; None where it runs out."""
+        with suppress(OutOfMemory):
+            return reserved_memory(step, self._room)
         return None
+
+
+_BISECTION = 0.5
+"""Part of the progress of a search on CUDA at which bisection ends; the allocator may allow far less."""
 
 
 def _in_bytes(amount: str | float, name: str) -> float:

@@ -8,6 +8,7 @@ from support.fingerprints import fingerprint, same
 from torch import nn
 
 import inception_lab as il
+from inception_lab import limits
 from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.limits import _bisected
@@ -124,6 +125,31 @@ class TestLargestBatch:
         il.largest_batch(nn.Linear(10, 20), (10,), limit="1 MiB", progress=parts.append)
         assert parts == sorted(parts)
         assert 0 < parts[0] < parts[-1] == 1
+
+    @pytest.mark.parametrize("batch_size", [None, 7])
+    def test_on_cuda_each_batch_is_traced_once_and_the_way_down_tells_how_far_it_is(
+        self, batch_size, monkeypatch
+    ):
+        traced, parts = [], []
+
+        def trace(model, inputs, **options):
+            traced.append(inputs[0])
+            return il.trace_for_device(model, inputs, **options)
+
+        monkeypatch.setattr(limits, "trace_for_device", trace)
+        answer = il.largest_batch(
+            branched(), (3, 64, 64), "64 MiB", device="cuda", context=0,
+            batch_size=batch_size, progress=parts.append,
+        )  # fmt: skip
+        assert len(traced) == len(set(traced))
+        assert parts == sorted(parts)
+        assert parts[-1] == 1
+        # of those on the way down, each that the allocator does not get through is told, then the end
+        below = answer.batch_size
+        while il.peak_memory(il.trace(branched(), (below + 1, 3, 64, 64)), "cuda").peak_bytes <= 64 << 20:
+            below += 1
+        assert below > answer.batch_size
+        assert len([part for part in parts if part > 0.5]) == below - answer.batch_size + 1
 
     @pytest.mark.parametrize(
         ("inputs", "value"),
