@@ -51,12 +51,12 @@ if TYPE_CHECKING:
     from inception_lab.limits import largest_batch as largest_batch
     from inception_lab.limits import smallest_input as smallest_input
     from inception_lab.limits import tried_resolution_fit as tried_resolution_fit
+    from inception_lab.measure.device_trace import trace_for_device as trace_for_device
     from inception_lab.measure.effective_field import effective_field as effective_field
     from inception_lab.measure.field_gradients import check_fields as check_fields
     from inception_lab.measure.memory import measure_memory as measure_memory
     from inception_lab.measure.prediction import MemoryComparison as MemoryComparison
     from inception_lab.measure.prediction import compare_memory as compare_memory
-    from inception_lab.measure.prediction import trace_for_device as trace_for_device
     from inception_lab.measure.profile.profile import Profile as Profile
     from inception_lab.measure.profile.profile import read_profile as read_profile
     from inception_lab.measure.profile.record import record_profile as record_profile
@@ -162,7 +162,7 @@ _HOME = {
     "times_by_batch": "measure.timing.batches",
     "tensorboard_copy": "measure.profile.tensorboard",
     "trace": "tracing.tracer",
-    "trace_for_device": "measure.prediction",
+    "trace_for_device": "measure.device_trace",
     "tried_resolution_fit": "limits",
     "update_lock": "budgets.update",
     "worksheet": "worksheets.traced",

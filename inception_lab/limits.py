@@ -25,7 +25,7 @@ from inception_lab.analyzers.receptive_field.resolution import (
 from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
-from inception_lab.measure.prediction import Device, trace_for_device
+from inception_lab.measure.device_trace import Device, trace_for_device
 from inception_lab.metrics import parse_quantity
 from inception_lab.running.batches import InputSizes, with_batch
 from inception_lab.running.inputs import with_arguments

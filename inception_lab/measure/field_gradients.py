@@ -81,7 +81,7 @@ def check_fields(
         shape = strip(model, input_shape, axis, layers, source, beside)
         fields = fields_of_layers(trace(model, shape, args=args, kwargs=kwargs), layers, source)
         request = request_of(model, with_arguments(shape, args, kwargs))
-        refuse_gradients_without_room(request, torch.device("cpu"), scale=2)  # as gradients are of float64
+        refuse_gradients_without_room(request, torch.device("cpu"), torch.float64)
         units = [Unit(layer, place) for layer, field in fields.items() for place in _places(field, axis)]
         gradients = input_gradients(model, shape, units, source, beside)
         local_gradients = gradients

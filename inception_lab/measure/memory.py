@@ -113,7 +113,7 @@ def measure_memory(
         model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, fast_path=True
     )
     place = device_of(device, _MEASURES, "memory cannot be measured")
-    refuse_without_room(request, place)
+    refuse_without_room([request], place)
     try:
         with one_run_at_a_time:  # the profiler and the allocator's figures are those of the process
             return _MEASURES[place.type](request, place, progress or _silent)

@@ -3,122 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from inception_lab.analyzers.memory.cpu_recurrent import LAYER
 from inception_lab.analyzers.memory.cuda_allocator import reserved_memory
-from inception_lab.analyzers.memory.devices import DEVICES, check_device
 from inception_lab.analyzers.memory.peak import (
     allocator_peak,
-    decomposed_on_meta,
     peak_memory,
-    takes_fast_path,
 )
 from inception_lab.arguments import checked
-from inception_lab.errors import InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
+from inception_lab.measure.device_trace import WITHOUT_FAST_PATH, Device, trace_for_device
 from inception_lab.measure.hardware import this_processor
 from inception_lab.measure.memory import MeasuredMemory, Progress, measure_memory
 from inception_lab.running.inputs import Inputs, with_arguments
 from inception_lab.running.losses import Loss
-from inception_lab.running.optimizers import MakeOptimizer, NamedOptimizer, optimizer_of
-from inception_lab.running.request import Request, request_of
-from inception_lab.tracing.tracer import trace_request
-
-Device = Literal["cpu", "cuda"]
-"""A device whose memory is predicted: a key of `analyzers.memory.devices.DEVICES`."""
+from inception_lab.running.optimizers import MakeOptimizer
 
 SPARSE_WORKSPACE = "what a product of a sparse matrix holds within itself has no rule"
 UNKNOWN_PROCESSOR = "what a convolution holds within itself has no rule for this processor"
 _PRODUCTS = frozenset({"convolution", "convolution_backward", "mm", "addmm", "bmm", "baddbmm"})
 _HALF = ("bfloat16", "float16")
-WITHOUT_FAST_PATH = "traced without the fast path that attention takes in inference, as it depends on data"
 HALF_PRECISION = (
     "what products of half precision hold within themselves has no rule: allocator_bytes is a lower bound"
 )
 RECURRENT_INFERENCE = (
     "what a fused LSTM holds within itself in inference has no rule: allocator_bytes is a lower bound"
 )
-
-
-@checked
-def trace_for_device(
-    model: nn.Module,
-    inputs: Inputs,
-    *,
-    args: Sequence[Any] = (),
-    kwargs: Mapping[str, Any] | None = None,
-    mode: Mode = "eval",
-    loss: Loss | None = None,
-    optimizer: str | NamedOptimizer | MakeOptimizer | None = None,
-    autocast: torch.dtype | None = None,
-    device: Device = "cpu",
-    name: str = "",
-    meta_only: bool = False,
-) -> Trace:
-    """Trace a pass or a training step as a device runs it, which decides what it holds in memory.
-
-    An optimizer by name has the defaults that it has on the device. Operations that are fused there but
-    come apart on meta tensors (attention, recurrent layers) are traced as the CPU has them.
-
-    Args:
-        model: As for `trace`.
-        inputs: As for `trace`, batch included.
-        args: As for `trace`.
-        kwargs: As for `trace`.
-        mode: `eval` or `train`.
-        loss: As for `trace`.
-        optimizer: As for `trace`; train mode only.
-        autocast: As for `trace`.
-        device: `cpu` or `cuda`; no such device has to be there.
-        name: Name of the model in the result.
-        meta_only: Raise an error where the model would have to run for real.
-
-    Returns:
-        A trace for `peak_memory(trace, device)` and its like.
-
-    Raises:
-        InceptionLabError: There are no memory rules for the device (exit code 2), or as of `trace`.
-
-    Example:
-        >>> lstm = nn.LSTM(8, 16)
-        >>> fused = trace_for_device(lstm, (5, 1, 8))
-        >>> import inception_lab as il
-        >>> fused.context.device, il.trace(lstm, (5, 1, 8)).context.device
-        ('fake', 'meta')
-    """
-    check_device(device)
-    defaults = DEVICES[device].optimizer_options
-    request = request_of(
-        model,
-        with_arguments(inputs, args, kwargs),
-        mode=mode,
-        loss=loss,
-        optimizer=None if optimizer is None else optimizer_of(optimizer, **defaults),
-        autocast=autocast,
-        name=name,
-    )
-    step = trace_request(request, "meta", meta_only)
-    # Fake CPU tensors keep fused kernels whole but take several times as long, so meta tensors come first.
-    return _trace_fused(request, device, meta_only) if decomposed_on_meta(step) else step
-
-
-def _trace_fused(request: Request, device: Device, meta_only: bool) -> Trace:
-    if device != "cpu":
-        return trace_request(request, "cpu", meta_only)
-    try:
-        return trace_request(replace(request, fast_path=True), "cpu", meta_only=True)
-    except InceptionLabError:
-        # the fast path of padded sequences makes nested tensors, whose shapes depend on data
-        step = trace_request(request, "cpu", meta_only)
-    if not takes_fast_path(step):
-        return step
-    context = replace(step.context, notes=(*step.context.notes, WITHOUT_FAST_PATH))
-    return replace(step, context=context)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 import inception_lab as il
 from inception_lab.measure import room
 from inception_lab.running import free_memory
+from inception_lab.running.request import request_of
 
 MIB = 2**20
 
@@ -125,12 +127,63 @@ def test_a_measurement_tells_how_far_it_is():
     assert parts == [1 / 3, 2 / 3, 0.5, 1.0]
 
 
-def test_a_small_net_costs_no_trace(free, monkeypatch):
-    traces = []
-    monkeypatch.setattr(room, "trace_request", lambda *_, **__: traces.append(1))
-    free(20 << 30)
-    il.measure_memory(Net(), SHAPE)
-    assert traces == []
-    free(64 * MIB)
-    il.measure_memory(Net(), SHAPE)
-    assert traces == [1]
+class Huge(nn.Module):
+    """Has no weights and a small input, and takes 2 GiB."""
+
+    def forward(self, x):
+        assert x.device.type in ("meta", "cpu")
+        assert x.device.type == "meta", "it ran"
+        return x.repeat(1, 1 << 23, 1, 1).relu()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_small_weights_and_inputs_prove_nothing(name, free):
+    free(1 << 30)
+    with pytest.raises(il.InceptionLabError, match="it would take"):
+        RUNS[name](Huge(), (1, 1, 8, 8))
+
+
+def weights(model):
+    return sum(4 * parameter.numel() for parameter in model.parameters())
+
+
+def test_models_that_take_turns_hold_their_weights_at_the_same_time(free):
+    nets = [nn.Linear(1000, 1000), nn.Linear(1000, 1001)]
+    peaks = [il.peak_memory(il.trace(net, (1, 1000))).peak_bytes for net in nets]
+    least = max(peaks[0] + weights(nets[1]) + 4000, peaks[1] + weights(nets[0]) + 4000)
+    free(least)
+    il.compare_times(nets, [(1, 1000), (1, 1000)], seconds=0)
+    free(least - 1)
+    with pytest.raises(il.InceptionLabError, match="would take 7"):
+        il.compare_times(nets, [(1, 1000), (1, 1000)], seconds=0)
+
+
+def test_attention_counts_as_the_cpu_runs_it(free):
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    inputs = ((1, 512, 8),) * 3
+    fused = il.compare_memory(attention, inputs).prediction.tracked_bytes
+    free(fused)
+    il.measure_memory(attention, inputs)
+    free(fused - 1)
+    with pytest.raises(il.InceptionLabError, match="would take"):
+        il.measure_memory(attention, inputs)
+
+
+def test_what_compiling_makes_of_a_net_is_not_foretold(free):
+    free(1)
+    with pytest.raises(il.InceptionLabError, match="would take"):
+        il.layer_times(nn.ReLU(), (1, 4), seconds=0)
+    room.refuse_without_room([request_of(nn.ReLU(), (1, 4), execution="compiled")], torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("dtype", "times"), [(torch.float32, 2), (torch.float64, 1), (torch.bfloat16, 4)])
+def test_gradients_take_float64(dtype, times, free):
+    net, x = nn.ReLU().to(dtype), torch.zeros(1, 1, 8, 8, dtype=dtype)
+    request = request_of(net, x)
+    step = il.memory_timeline(il.trace(net, x, mode="train"))
+    peak = times * int((step["live_bytes"] - step["gradients"]).max())
+    free(peak)
+    room.refuse_gradients_without_room(request, torch.device("cpu"), torch.float64)
+    free(peak - 1)
+    with pytest.raises(il.InceptionLabError, match="would take"):
+        room.refuse_gradients_without_room(request, torch.device("cpu"), torch.float64)

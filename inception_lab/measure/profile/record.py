@@ -159,7 +159,7 @@ def record_profile(
     request = request_of(
         model, inputs, mode=mode, loss=loss, optimizer=optimizer, autocast=autocast, name=name
     )
-    refuse_without_room(request, place)
+    refuse_without_room([request], place)
     # before the run, so that a folder that cannot be written costs no time
     with written_together(path_from(folder)) as new:
         path = new / (worker_name(request.name) + TRACE_SUFFIX)

@@ -13,7 +13,7 @@ from torch import nn
 
 from inception_lab.arguments import checked
 from inception_lab.ir.trace import Mode, Trace
-from inception_lab.measure.prediction import Device, trace_for_device
+from inception_lab.measure.device_trace import Device, trace_for_device
 from inception_lab.measure.roofline.ceilings import check_dtype, measure_ceilings
 from inception_lab.measure.roofline.limits import Ceilings
 from inception_lab.measure.roofline.tables import (

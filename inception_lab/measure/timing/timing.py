@@ -201,8 +201,7 @@ def measure_requests(
     """Measure passes or steps whose rounds take turns, each within `seconds`; see `layer_times`."""
     place = timed_device(device)
     _check_seconds(seconds)
-    for request in requests:
-        refuse_without_room(request, place)
+    refuse_without_room(requests, place)
     with one_run_at_a_time, operation_threads(threads), ExitStack() as stack:
         steps = [_enter(stack, request, place) for request in requests]
         return _MEASURES[place.type](steps, seconds * len(steps), progress)
