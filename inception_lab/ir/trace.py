@@ -363,10 +363,13 @@ def _check_ids(
 
 
 def _check_order(parts: Mapping[str, Any]) -> None:
-    """Refuse a call that stands before the one around it, and strides of other axes than a tensor has."""
+    """Refuse calls before the one around them, storages that die unborn, and strides of other axes."""
     for call in parts["calls"]:
         if call.parent is not None and not 0 <= call.parent < call.id:
             raise damage(f"call {call.id} stands before the call {call.parent} around it")
+    for storage in parts["storages"]:
+        if storage.dies is not None and storage.dies < (storage.born or 0):
+            raise damage(f"storage {storage.id} dies before it is made")
     for value in parts["values"]:
         if len(value.shape) != len(value.strides):
             raise damage(f"value {value.id} has {len(value.shape)} axes and {len(value.strides)} strides")

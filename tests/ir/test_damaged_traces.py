@@ -93,6 +93,17 @@ def test_a_damage_anywhere_is_refused_in_one_line(saved, tmp_path):
     assert number > 500
 
 
+def test_a_storage_does_not_die_before_it_is_made(saved):
+    content = json.loads(saved[1])
+    columns = content["storages"]["columns"]
+    born, dies = columns.index("born"), columns.index("dies")
+    row = next(row for row in content["storages"]["rows"] if row[born] and row[dies] is not None)
+    row[dies] = row[born] - 1
+    del content["digest"]
+    with pytest.raises(InceptionLabError, match="dies before it is made"):
+        il.Trace.from_dict(content)
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_without_its_digest_a_damaged_trace_is_refused_or_analysed(saved, data):
