@@ -66,6 +66,28 @@ def test_a_process_writes_files_after_a_command_was_interrupted_in_it(tmp_path, 
     assert (tmp_path / "file").read_text() == "text\n"
 
 
+def test_a_request_that_comes_as_an_object_dies_is_told_once(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+    class Dies:
+        def __init__(self, end):
+            self.end = end
+
+        def __del__(self):
+            self.end()
+
+    def fail():
+        raise ValueError
+
+    with raised():
+        Dies(fail)
+    assert len(told) == 1
+    with pytest.raises(Interrupted), raised():
+        Dies(send)
+    assert len(told) == 1
+
+
 def test_a_deferred_request_comes_after_the_step():
     steps = []
 

@@ -100,3 +100,24 @@ def test_the_users_own_plots_keep_their_settings(tmp_path: Path) -> None:
 def test_matplotlib_that_is_there_already_stays(tmp_path: Path) -> None:
     before = "import matplotlib as m; m.rcParams['lines.linewidth'] = 7;"
     assert _run(tmp_path, before + IMPORT + PRINT).stdout == "7.0 0\n"
+
+
+INTERRUPTED = """
+import signal, sys
+from inception_lab import interrupts
+
+class Sends:
+    def find_spec(self, name, path=None, target=None):
+        if name == "mpl_toolkits.mplot3d":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Sends())
+with interrupts.raised():
+    import inception_lab.report.plots
+"""
+
+
+def test_a_request_to_end_is_no_broken_installation(tmp_path: Path) -> None:
+    run = _run(tmp_path, INTERRUPTED)
+    assert run.stderr.splitlines()[-1] == "inception_lab.interrupts.Interrupted: 2"
+    assert "Axes3D" not in run.stderr
