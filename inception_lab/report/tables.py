@@ -24,6 +24,16 @@ def layer_rows(record: Record) -> list[Row]:
     return [{"layer": row["layer"], "call": 0} | dict(row) for row in record.layers]
 
 
+def step_macs(record: Record) -> str:
+    """Return the metric of all MACs of a run: those of the forward, or of a whole training step.
+
+    Example:
+        >>> step_macs(Record({}, {"macs": 3, "training_macs": 9}, (), (), ()))
+        'training_macs'
+    """
+    return "training_macs" if "training_macs" in record.totals else "macs"
+
+
 def field_status(row: Row) -> str:
     """The status of a layer's receptive field; a row without one is exact."""
     return str(row.get("status", "exact"))
