@@ -14,10 +14,12 @@ from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.memory_timeline import SERIES
 from inception_lab.report.plots.wording import alike, peak_place, share_text
 from inception_lab.report.tables import field_status, readable_columns, rows_of, step_macs
-from inception_lab.report.text import alike_text, axes_text, input_text, layers_text
+from inception_lab.report.text import alike_text, axes_text, input_text, label_within, layers_text
 
 LARGEST_TENSORS = 5
 """Tensors that a page shows of those at the peak."""
+LARGEST_MODULES = 10
+"""Modules that a short page shows."""
 COSTS = ("params", "macs", "backward_macs", "training_macs", "other_flops", "activation_bytes")
 """Metrics of modules and branches, those that there are, in the order of their columns."""
 
@@ -33,7 +35,7 @@ def headline(contents: ReportContents) -> str:
         >>> trace = il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224), name="googlenet")
         >>> for sentence in headline(collect(trace)).split(". "):
         ...     print(sentence)
-        googlenet has 7.00 M parameters
+        A net of 7.00 M parameters
         A forward pass of 1x3x224x224 takes 1.58 G MACs and holds 36.5 MiB at its peak
         The centre unit of inception5b sees 100 % of the input.
     """
@@ -42,7 +44,7 @@ def headline(contents: ReportContents) -> str:
     params, macs = (format_quantity(record.totals[name]) for name in ("params", step_macs(record)))
     peak = format_quantity(contents.peak.peak_bytes, "bytes")
     sentences = [
-        f"{record.context['model']} has {params} parameters.",
+        f"A net of {params} parameters.",
         f"A {run} of {input_text(record.context)} takes {macs} MACs and holds {peak} at its peak.",
     ]
     if fit.last_layer and fit.seen_by_centre is not None:
@@ -90,6 +92,24 @@ def _with_behind(costs: dict[str, Any], metric: str, share: str, whole: int) -> 
         if name == metric:
             cells[share] = _percent(value, whole)
     return cells
+
+
+def largest_modules(contents: ReportContents) -> Rows:
+    """Return the rows of the modules with most MACs, or else most parameters, the largest first."""
+    macs = step_macs(contents.record)
+    rows = sorted(module_rows(contents), key=lambda row: (-row[macs], -row["params"]))
+    return rows[:LARGEST_MODULES]
+
+
+def rest_text(contents: ReportContents) -> str:
+    """Return the number of modules that are not among the largest, and their part; empty without these."""
+    count = len(module_rows(contents)) - LARGEST_MODULES
+    if count <= 0:
+        return ""
+    macs = step_macs(contents.record)
+    whole, rows = contents.record.totals[macs], largest_modules(contents)
+    rest = whole - sum(row[macs] for row in rows)
+    return f"{count} more with {share_text(rest, whole)} of the {label_within(macs)}"
 
 
 def module_sums(contents: ReportContents) -> Row:

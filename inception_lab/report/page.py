@@ -5,25 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from inception_lab.record import Record, Row
-from inception_lab.report.answers import (
-    branch_rows,
-    field_range_rows,
-    kind_rows,
-    last_field_rows,
-    module_rows,
-    module_sums,
-    peak_text,
-    saving_rows,
-    sight_text,
-    step_note,
-    tensor_rows,
-    total_rows,
-)
+from inception_lab.report.answers import headline, largest_modules, module_sums, rest_text, total_rows
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.tables import (
     columns_of,
@@ -32,43 +20,53 @@ from inception_lab.report.tables import (
     model_labels,
     readable_columns,
 )
-from inception_lab.report.text import escape_markdown, heading, input_text, render, shape_text, step_text
+from inception_lab.report.text import (
+    escape_markdown,
+    heading,
+    input_text,
+    layers_text,
+    render,
+    shape_text,
+    step_text,
+)
 
-FIELD_PLOTS = ("field_along_depth", "field_spectrum")
-"""The plots that stand where the page says what the net sees."""
-MEMORY_PLOTS = ("memory_timeline",)
-"""The plots that stand where the page says what the net holds."""
+SHOWN_PLOTS = ("cost_by_module", "field_along_depth", "memory_timeline")
+"""The plots on the page: what the net costs, what it sees, what it holds. Others are links."""
+MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "index.html": "all of this and more on one page, which opens in a browser",
+        "layers.csv": "a row per layer call: cost, field, memory",
+        "modules.csv": "a row per module: cost",
+        "branches.csv": "a row per parallel branch, and per module outside of branches",
+        "saving.csv": "each branch and module without 1x1 reductions and with them",
+        "spectrum.csv": "the fields that each module mixes, by channels and paths",
+        "memory.csv": "bytes at the peak by module and kind",
+        "summary.json": "the record, for programs and to compare with",
+    }
+)
+"""The content of each file of a report, in a few words; read-only."""
 
 
 def report_page(contents: ReportContents, plots: Mapping[str, str], files: Sequence[str]) -> str:
-    """Render the page of one model's report in Markdown.
+    """Render the page of one model's report in Markdown: short, with links to the rest.
 
     Args:
         contents: The results to show.
         plots: Captions of the plots that stand beside it, by name.
-        files: Names of the tables and records that stand beside it.
+        files: Names of the pages, tables and records that stand beside it.
     """
     return (
         _environment()
         .get_template("page.md.j2")
         .render(
             record=contents.record,
+            headline=headline(contents),
             totals=_markdown(total_rows(contents.record)),
-            modules=_markdown([*module_rows(contents), module_sums(contents)]),
-            branches=_markdown(branch_rows(contents)),
-            saving=_markdown(saving_rows(contents)),
-            fit=contents.fit,
-            sight=sight_text(contents),
-            last_field=_markdown(last_field_rows(contents)),
-            field_ranges=_markdown(field_range_rows(contents)),
-            peak=peak_text(contents),
-            step_note=step_note(contents.record),
-            kinds=_markdown(kind_rows(contents)),
-            tensors=_markdown(tensor_rows(contents)),
-            plots={name: text for name, text in plots.items() if name not in FIELD_PLOTS + MEMORY_PLOTS},
-            field_plots={name: text for name, text in plots.items() if name in FIELD_PLOTS},
-            memory_plots={name: text for name, text in plots.items() if name in MEMORY_PLOTS},
-            files=files,
+            modules=_markdown([*largest_modules(contents), module_sums(contents)]),
+            rest=rest_text(contents),
+            plots={name: plots[name] for name in SHOWN_PLOTS if name in plots},
+            files=[(name, MEANINGS[name]) for name in files],
+            linked_plots=[name for name in plots if name not in SHOWN_PLOTS],
         )
     )
 
@@ -112,6 +110,7 @@ def _environment() -> Environment:
         "step_text": step_text,
         "escape_markdown": escape_markdown,
         "heading": heading,
+        "layers_text": layers_text,
     }
     return environment
 

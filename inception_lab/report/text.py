@@ -65,6 +65,17 @@ def heading(column: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def label_within(metric: str) -> str:
+    """A metric or column within a sentence.
+
+    Example:
+        >>> label_within("macs"), label_within("training_macs"), label_within("self_ms")
+        ('MACs', 'training MACs', 'own time')
+    """
+    label = METRICS[metric].label if metric in METRICS else heading(metric)
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
 def shape_text(shape: Sequence[Any]) -> str:
     """A shape as 1x64x28x28; several shapes with a space between them.
 

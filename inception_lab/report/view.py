@@ -17,6 +17,7 @@ from inception_lab.report.text import (
     heading,
     is_empty,
     is_number,
+    label_within,
     numeric_columns,
     one_line,
     readable_text,
@@ -233,16 +234,10 @@ def _rest(rows: Sequence[Row], most: int, metric: str, total: float, view: View)
     if not rest:
         return ""
     part = 100 * sum(row.get(metric) or 0 for row in rest) / total if total else 0
-    share = f" with {part:.1f} % of {_name(metric)}" if total else ""
+    share = f" with {part:.1f} % of {label_within(metric)}" if total else ""
     # who has typed a number knows how to type another one
     hint = "" if view.top else f"; --top {len(rows)} shows them"
     return f"and {len(rest):,} more{share}{hint}"
-
-
-def _name(metric: str) -> str:
-    """A metric within a sentence, such as MACs or own time."""
-    label = METRICS[metric].label if metric in METRICS else heading(metric)
-    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
 def _fitted(rows: Sequence[Row], names: Sequence[str], layout: Layout, metric: str) -> Iterator[Column]:
@@ -265,7 +260,7 @@ def _text_column(name: str, texts: Sequence[str], part: float | None) -> Column:
 
 def _share_column(rows: Sequence[Row], metric: str, largest: float) -> Column:
     texts = [bar_text(row.get(SHARE) or 0, largest) for row in rows]
-    return Column(SHARE, f"Share of {_name(metric)}", texts, shrinks=False)
+    return Column(SHARE, f"Share of {label_within(metric)}", texts, shrinks=False)
 
 
 def _number_column(rows: Sequence[Row], name: str, unit: Unit | None) -> Column:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.report_nets import inception, net, tiny
+from support.report_nets import fit, inception, layer, net, tiny
 from support.weird_nets import WEIRD
 from torch import nn
 
@@ -14,10 +14,12 @@ from inception_lab.report.answers import (
     field_range_rows,
     headline,
     kind_rows,
+    largest_modules,
     last_field_rows,
     module_rows,
     module_sums,
     peak_text,
+    rest_text,
     saving_rows,
     sight_text,
     step_note,
@@ -40,8 +42,8 @@ def step() -> ReportContents:
 
 def test_a_headline_is_of_the_pass() -> None:
     # 32,000 + 6,400 x (1 + 2 + 3) + 3 x (12,800 + 1,280 + 640) + 640 MACs; 4,000 + 768 + 5 x 256 bytes
-    assert headline(tiny(name="small")) == (
-        "small has 10.0 k parameters. A forward pass of 1x3x8x8 takes 115 k MACs and holds 5.91 KiB at its "
+    assert headline(tiny()) == (
+        "A net of 10.0 k parameters. A forward pass of 1x3x8x8 takes 115 k MACs and holds 5.91 KiB at its "
         "peak. The centre unit of mix2.branch3.conv sees 100 % of the input."
     )
 
@@ -103,7 +105,22 @@ def test_the_sight_of_a_net() -> None:
 
 
 def test_names_are_not_escaped() -> None:
-    assert headline(WEIRD["markup"]()).startswith("a|b $c$ has ")
+    contents = net(inception(1), resolution=fit(8, 8, last="a_<b>*"))
+    assert "The last layer with several units along each axis is a_<b>*." in sight_text(contents)
+    assert "The centre unit of a_<b>* sees" in headline(contents)
+
+
+def test_a_short_table_has_the_largest_modules_and_tells_of_the_rest() -> None:
+    contents = net([layer(f"m{n}", macs=n, params=9 - n // 4) for n in range(1, 13)])
+    assert [row["module"] for row in largest_modules(contents)] == [f"m{n}" for n in range(12, 2, -1)]
+    # 1 + 2 of 78 MACs
+    assert rest_text(contents) == "2 more with 4 % of the MACs"
+    assert rest_text(net(inception(1))) == ""
+
+
+def test_modules_without_macs_stand_by_their_parameters() -> None:
+    rows = largest_modules(net([layer("norm", params=2), layer("embed", params=90)]))
+    assert [row["module"] for row in rows] == ["embed", "norm"]
 
 
 def test_axes_that_are_alike_have_one_row() -> None:
@@ -117,12 +134,38 @@ def test_axes_that_are_alike_have_one_row() -> None:
             "padding": 15,
         }
     ]
-    assert [row["axis"] for row in last_field_rows(WEIRD["3-d"]())] == ["depth", "height", "width"]
+    rows = last_field_rows(WEIRD["3-d"]())
+    assert [(row["axis"], row["input size"], row["receptive_field"]) for row in rows] == [
+        ("depth", 16, 3),
+        ("height", 112, 11),
+        ("width", 113, 11),
+    ]
 
 
 def test_field_ranges_name_the_axis_where_it_matters() -> None:
     assert field_range_rows(tiny())[0] == {"module": "mix0", "smallest": 7, "median": 11, "largest": 15}
-    assert [row["axis"] for row in field_range_rows(WEIRD["3-d"]())] == ["depth", "height and width"]
+    assert field_range_rows(WEIRD["3-d"]()) == [
+        {"module": "mix", "axis": "depth", "smallest": 1, "median": 1, "largest": 3},
+        {"module": "mix", "axis": "height and width", "smallest": 7, "median": 7, "largest": 11},
+    ]
+
+
+def test_the_fields_of_googlenet() -> None:
+    # 715, 32, 327 by the published table; 27 = 7 + 2 x (3 - 1) + 4 x (3 - 1) + 4 x (3 - 1) before the
+    # branches of inception3a, whose kernels of 1, 3 and 5 at stride 8 add 0, 16 and 32
+    contents = collect(il.trace(il.create_model("googlenet", device="meta"), (1, 3, 224, 224)))
+    (row,) = last_field_rows(contents)
+    assert (row["receptive_field"], row["stride"], row["padding"]) == (715, 32, 327)
+    assert field_range_rows(contents)[0] == {
+        "module": "inception3a",
+        "smallest": 27,
+        "median": 43,
+        "largest": 59,
+    }
+
+
+def test_no_number_holds_for_a_field_that_is_misaligned() -> None:
+    assert sight_text(WEIRD["misaligned"]()).endswith("No one number describes its field: it is misaligned.")
 
 
 def test_the_peak_its_kinds_and_its_tensors() -> None:

@@ -15,6 +15,7 @@ from support.typed import typed
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
 from inception_lab.loading.model import with_card_facts
+from inception_lab.report.answers import sight_text
 from inception_lab.report.collect import collect
 
 
@@ -70,10 +71,12 @@ def test_any_other_error_of_an_analysis_is_shown(googlenet: il.Trace, tmp_path: 
 def test_a_page_says_both_what_is_local_and_what_is_not(tmp_path: Path) -> None:
     trace = il.trace(Stages(2), (1, 3, 60, 60))
     page = il.write_report(trace, tmp_path / "report").read_text()
-    assert "Fields lie along axes 2 and 3 of the input 1x3x60x60." in page
+    text = sight_text(collect(trace))
+    assert "Fields lie along axes 2 and 3 of the input 1x3x60x60." in text
     # 7, 11, 15, 23, 31 at strides 2, 2, 4, 4, 8
     seen = "on local paths, 31 at stride 8, and everything through stages.0.2 and stages.1.2"
-    assert f"Its centre unit sees 27 % of the input {seen}." in page
+    assert f"Its centre unit sees 27 % of the input {seen}." in text
+    assert "sees 27 % of the input on local paths." in page
     # the stem and the four convolutions; the second stage's stand behind a gate
     assert "units also see a whole axis through stages.0.2 and stages.1.2, in 2 of 5 layers." in page
     record = json.loads((tmp_path / "report" / "summary.json").read_text())

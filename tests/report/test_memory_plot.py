@@ -19,6 +19,7 @@ from support.weird_nets import WEIRD
 from torch import nn
 
 import inception_lab as il
+from inception_lab.report.answers import kind_rows, peak_text, tensor_rows
 from inception_lab.report.collect import collect
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import MODEL_PLOTS
@@ -212,48 +213,30 @@ def test_colours_are_told_apart_with_any_colour_vision(sight: str) -> None:
     assert min(np.linalg.norm(one - other) for one, other in combinations(colours, 2)) > 25
 
 
-# ------------------------------------------------------------------------------------ the page
+# ------------------------------------------------------------------------------------ the answers
 
 
-def _page(folder: Path, contents: ReportContents) -> str:
-    write_contents(contents, folder)
-    return (folder / "README.md").read_text()
+def test_what_a_net_holds() -> None:
+    contents = _of(Small())
+    assert peak_text(contents) == "5.62 KiB, in act (aten.relu.default, forward)"
+    shares = {row["kind"]: (row["bytes"], round(row["share (%)"], 2)) for row in kind_rows(contents)}
+    assert shares == {"Parameters": (896, 15.56), "Inputs": (768, 13.33), "Temporaries": (4096, 71.11)}
+    tensors = [(row["layer"], row["shape"], row["kind"], row["bytes"]) for row in tensor_rows(contents)]
+    assert ("conv", (1, 8, 8, 8), "Temporaries", 2048) in tensors
+    assert ("conv.weight", (8, 3, 3, 3), "Parameters", 864) in tensors
 
 
-def test_the_page_says_what_the_net_holds(tmp_path: Path) -> None:
-    page = _page(tmp_path / "small", _of(Small()))
-    assert "## What it holds\n\nAt the peak: 5.62 KiB, in act (aten.relu.default, forward).\n\n| Kind" in page
-    for row in (
-        "| Parameters | 896 | 15.56 |",
-        "| Inputs | 768 | 13.33 |",
-        "| Temporaries | 4,096 | 71.11 |",
-        "| conv | 1x8x8x8 | float32 | Temporaries | 2,048 |",
-        "| conv.weight | 8x3x3x3 | float32 | Parameters | 864 |",
-    ):
-        assert f"\n{row}\n" in page
-    assert page.index("## What it holds") < page.index("](memory_timeline.svg)") < page.index("## Files")
-
-
-@pytest.mark.parametrize(
-    ("how", "sentence"),
-    [
-        ({"optimizer": "adamw"}, "the state of adamw is there from the start"),
-        ({}, "no optimizer steps"),
-    ],
-)
-def test_the_page_says_what_the_step_is(tmp_path: Path, how: dict[str, Any], sentence: str) -> None:
-    assert sentence in _page(tmp_path / "step", _of(Small(), mode="train", **how))
-
-
-def test_no_more_than_five_tensors_are_shown(tmp_path: Path) -> None:
-    page = _page(tmp_path / "small", _of(Small(), mode="train", optimizer="adamw"))
-    assert page.split("The largest tensors")[1].split("\n## ")[0].count("\n| ") == 2 + 5
+def test_no_more_than_five_tensors_are_shown() -> None:
+    assert len(tensor_rows(_of(Small(), mode="train", optimizer="adamw"))) == 5
 
 
 def test_a_net_that_does_nothing_holds_its_input(tmp_path: Path) -> None:
-    page = _page(tmp_path / "none", _of(nn.Identity()))
-    assert "At the peak: 768 B.\n" in page
-    assert "| Inputs | 768 | 100.00 |" in page
+    contents = _of(nn.Identity())
+    assert peak_text(contents) == "768 B"
+    assert [(row["kind"], row["bytes"], row["share (%)"]) for row in kind_rows(contents)] == [
+        ("Inputs", 768, 100)
+    ]
+    write_contents(contents, tmp_path / "none")
     assert not (tmp_path / "none" / "memory_timeline.svg").exists()
 
 

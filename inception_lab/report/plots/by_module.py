@@ -25,6 +25,7 @@ from inception_lab.report.plots.rows import most_rows, row_pitch
 from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, OUTSIDE, PALETTE, TEXT
 from inception_lab.report.plots.wording import context_line, leader, round_steps, share_text, tick_text
 from inception_lab.report.sizes import PAGE, PlotSize
+from inception_lab.report.text import label_within
 
 _BAR, _FOOT = 0.74, 0.45
 _VALUE = 0.62
@@ -47,7 +48,7 @@ def _top_share(bars: Sequence[Bar], metric: str) -> str:
     values = [bar.total(metric) for bar in bars]
     name, whole = leader([bar.name for bar in bars], values), format_quantity(sum(values))
     each = " each" if values.count(max(values)) > 1 else ""
-    top = f"{format_quantity(max(values))} of {whole} {_label(metric)}"
+    top = f"{format_quantity(max(values))} of {whole} {label_within(metric)}"
     return f"{name}: {top} ({share_text(max(values), sum(values))}){each}"
 
 
@@ -69,16 +70,11 @@ def _title(bars: Sequence[Bar]) -> str:
     names = [bar.name for bar in bars]
     costs = [metric for metric in METRICS_SHOWN if total(bars, metric)]
     if len(bars) == 1:
-        return f"All {' and '.join(map(_label, costs))} are in {headline(names[0])}"
+        return f"All {' and '.join(map(label_within, costs))} are in {headline(names[0])}"
     tops = {m: headline(leader(names, [bar.total(m) for bar in bars])) for m in costs}
     if len(set(tops.values())) == 1:
-        return f"The most {' and the most '.join(map(_label, costs))} are in {tops[costs[0]]}"
+        return f"The most {' and the most '.join(map(label_within, costs))} are in {tops[costs[0]]}"
     return f"The most MACs are in {tops['macs']}, the most parameters in {tops['params']}"
-
-
-def _label(metric: str) -> str:
-    label = METRICS[metric].label
-    return label if label.isupper() or label == "MACs" else label.lower()
 
 
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
