@@ -87,6 +87,12 @@ def test_the_key_of_sizes_has_the_scale_of_the_bubbles(zoo: list[Record]) -> Non
     assert [text.get_text() for text in key.texts] == ["20 MiB", "100 MiB", "500 MiB"]
 
 
+def test_sizes_that_are_nearly_alike_have_one_in_the_key() -> None:
+    records = [_record(name, 10**9, 9.0, peak=45 * 2**20) for name in ("one", "other")]
+    assert round_sizes(points_of(records)) == [20 * 2**20]
+    assert "20 MiB" in _texts(_figure(records))
+
+
 def test_the_zoo_says_inputs_evaluations_and_reconstructions(zoo: list[Record]) -> None:
     texts = _texts(_figure(zoo))
     assert {"input 1x3x224x224", "input 1x3x299x299"} <= set(texts)

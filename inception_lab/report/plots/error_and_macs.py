@@ -357,7 +357,7 @@ _SIZE_TEXT = "Peak memory"
 
 
 def _size_key(points: Sequence[Point], room: float) -> list[_Size]:
-    """Bubbles of round sizes, the smallest first; two or three, as there is room for."""
+    """Bubbles of round sizes, the smallest first; up to three, as there is room for."""
     key = _sized(round_sizes(points), points)
     return key if key[-1].right <= room else _sized(round_sizes(points)[::2], points)
 
@@ -389,9 +389,11 @@ def _draw_sizes(canvas: Canvas, key: Sequence[_Size], left: float, top: float) -
 
 
 def round_sizes(points: Sequence[Point]) -> list[int]:
-    """Two or three sizes of bubbles, round in MiB or the like, from the smallest to about the largest."""
+    """Up to three sizes of bubbles, round in MiB or the like, from the smallest to about the largest."""
     most, least = max(p.peak_bytes for p in points), min(p.peak_bytes for p in points)
     unit = next((2**power for power in (40, 30, 20, 10) if most >= 2**power), 1)
     steps = [factor * 10**power * unit for power in range(-3, 4) for factor in (1, 2, 5)]
     largest = max(step for step in steps if step <= most)
-    return [round(size) for size in (largest / 25, largest / 5, largest) if size >= least / 2]
+    # the last one is there also where all are just below the next round size, as 45 MiB is below 50
+    small = [size for size in (largest / 25, largest / 5) if size >= least / 2]
+    return [round(size) for size in (*small, largest)]
