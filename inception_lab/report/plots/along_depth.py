@@ -21,17 +21,22 @@ from inception_lab.report.plots.placing import Rect, along_line, place_beside
 from inception_lab.report.plots.style import MACS, MARGIN, MUTED, PARAMS, SMALL
 from inception_lab.report.plots.wording import context_line, round_steps, share_text, tick_text
 from inception_lab.report.sizes import PAGE, PlotSize
+from inception_lab.report.tables import step_macs
+from inception_lab.report.text import label_within
 
-COLOURS = {"macs": MACS, "params": PARAMS}
+COLOURS = {"macs": MACS, "training_macs": MACS, "params": PARAMS}
+_THICK: dict[str, Any] = {"color": MACS, "lw": 3.4, "ls": "-"}
+_DISC: dict[str, Any] = {"marker": "o", "ms": 9.5, "color": MACS}
 LINES: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
-        "macs": {"color": MACS, "lw": 3.4, "ls": "-"},
+        "macs": _THICK,
+        "training_macs": _THICK,
         "params": {"color": PARAMS, "lw": 1.8, "ls": (0, (5, 3))},
     }
 )
 """A thick line, and a dashed one in front of it: both are seen where they run together."""
 HALVES: Mapping[str, dict[str, Any]] = MappingProxyType(
-    {"macs": {"marker": "o", "ms": 9.5, "color": MACS}, "params": {"marker": "D", "ms": 6, "color": PARAMS}}
+    {"macs": _DISC, "training_macs": _DISC, "params": {"marker": "D", "ms": 6, "color": PARAMS}}
 )
 """The marks of both halves, the smaller one in front."""
 _LEFT, _RIGHT, _SUMS, _EACH = 0.72, 0.3, 2.0, 1.15
@@ -45,23 +50,21 @@ class Layer:
     Attributes:
         name: Its path.
         module: The module that it stands in.
-        macs: Of one forward.
-        params: Its own parameters.
+        costs: The MACs of the run, which may be a step, and its own parameters, by metric.
     """
 
     name: str
     module: str
-    macs: int
-    params: int
+    costs: Mapping[str, int]
 
 
 def layers_with_cost(contents: ReportContents) -> list[Layer]:
     """The layers with MACs or parameters, in order of execution."""
-    modules = modules_of(contents.branches)
+    modules, metrics = modules_of(contents.branches), (step_macs(contents.record), "params")
     return [
-        Layer(row["layer"], module_of(row["layer"], modules), row["macs"], row["params"])
+        Layer(row["layer"], module_of(row["layer"], modules), {metric: row[metric] for metric in metrics})
         for row in contents.record.layers
-        if row["macs"] or row["params"]
+        if any(row[metric] for metric in metrics)
     ]
 
 
@@ -73,18 +76,23 @@ def has_content(contents: ReportContents) -> bool:
 def caption(contents: ReportContents) -> str:
     """The layers at which half of each cost is reached, in one sentence."""
     layers = layers_with_cost(contents)
-    halves = [_half_text(layers, metric) for metric in COLOURS if _sums(layers, metric)[-1]]
+    halves = [_half_text(layers, metric) for metric in _costs(layers)]
     return f"Half of the {'; half of the '.join(halves)}."
 
 
 def _half_text(layers: Sequence[Layer], metric: str) -> str:
     at = _halfway(layers, metric)
-    return f"{_plural(metric)} is reached in {layers[at].name}, layer {at + 1} of {len(layers)}"
+    return f"{label_within(metric)} is reached in {layers[at].name}, layer {at + 1} of {len(layers)}"
+
+
+def _costs(layers: Sequence[Layer]) -> list[str]:
+    """The metrics that any layer has a cost in."""
+    return [metric for metric in layers[0].costs if _sums(layers, metric)[-1]]
 
 
 def _sums(layers: Sequence[Layer], metric: str) -> list[int]:
     """The cost of the layers up to each, itself included."""
-    return list(accumulate(getattr(layer, metric) for layer in layers))
+    return list(accumulate(layer.costs[metric] for layer in layers))
 
 
 def _halfway(layers: Sequence[Layer], metric: str) -> int:
@@ -94,15 +102,13 @@ def _halfway(layers: Sequence[Layer], metric: str) -> int:
 
 
 def _title(layers: Sequence[Layer]) -> str:
-    costs = [metric for metric in COLOURS if _sums(layers, metric)[-1]]
+    costs = _costs(layers)
     at = {metric: share_text(_halfway(layers, metric) + 1, len(layers)) for metric in costs}
     if len(set(at.values())) == 1:
-        return f"Half of the {' and '.join(map(_plural, costs))} after {at[costs[0]]} of the layers"
-    return f"Half of the MACs after {at['macs']} of the layers, half of the parameters after {at['params']}"
-
-
-def _plural(metric: str) -> str:
-    return {"macs": "MACs", "params": "parameters"}[metric]
+        return f"Half of the {' and '.join(map(label_within, costs))} after {at[costs[0]]} of the layers"
+    macs, params = costs
+    first = f"Half of the {label_within(macs)} after {at[macs]} of the layers"
+    return f"{first}, half of the parameters after {at[params]}"
 
 
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
@@ -112,7 +118,7 @@ def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     names = names_below(runs_of([layer.module for layer in layers]), room / len(layers), longest_name(size))
     notes = notes_below(size, names, _axis_text(len(layers)))
     heading = _title(layers), f"Cost along depth · {context_line(contents.record)}"
-    each = () if size.is_slide else tuple(COLOURS)
+    each = () if size.is_slide else tuple(layers[0].costs)
     # a panel's heading takes 0.4 above it, and 0.1 more the first one's
     top = 0.3 + 0.2 * _key_lines(size, layers)
     fixed = top + (0.4 + _EACH) * len(each) + names.height + 0.22 + 0.2 * len(notes)
@@ -139,7 +145,7 @@ def _draw_sums(canvas: Canvas, layers: Sequence[Layer], names: Names, box: Box) 
     axes = panel(canvas, names.count, box, names.edges)
     axes.set_ylim(0, _TOP_SHARE)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-    curves = {metric: _curve(layers, metric) for metric in COLOURS if _sums(layers, metric)[-1]}
+    curves = {metric: _curve(layers, metric) for metric in _costs(layers)}
     for metric, curve in curves.items():
         axes.plot(range(len(curve)), curve, zorder=2, **LINES[metric])
         at = _halfway(layers, metric) + 1
@@ -153,11 +159,10 @@ _HEADING = "Added up, half passed at the mark"
 
 def _key(layers: Sequence[Layer]) -> list[tuple[str, str]]:
     """The costs with their totals, and their colours."""
-    totals = {metric: _sums(layers, metric)[-1] for metric in COLOURS}
+    totals = {metric: _sums(layers, metric)[-1] for metric in _costs(layers)}
     return [
         (f"{METRICS[metric].label}, {format_quantity(total)} in all", COLOURS[metric])
         for metric, total in totals.items()
-        if total
     ]
 
 
@@ -204,7 +209,7 @@ def _name_curves(
 
 def _draw_costs(canvas: Canvas, layers: Sequence[Layer], names: Names, metric: str, box: Box) -> None:
     """One cost of each layer."""
-    values = [getattr(layer, metric) for layer in layers]
+    values = [layer.costs[metric] for layer in layers]
     axes = panel(canvas, names.count, box, names.edges)
     pitch = 72 * box.width / len(values)
     middles = [number + 0.5 for number in range(len(values))]

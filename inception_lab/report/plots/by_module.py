@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.canvas import Box, Canvas, key_lines, new_canvas, room_below
-from inception_lab.report.plots.fitting import distinct, headline, text_width
+from inception_lab.report.plots.fitting import distinct, first_fitting, headline, text_width
 from inception_lab.report.plots.module_bars import (
-    METRICS_SHOWN,
     NO_BRANCH,
     OTHER_BRANCHES,
     Bar,
     bars_of,
     fitted_bars,
+    metrics_shown,
     total,
 )
 from inception_lab.report.plots.rows import most_rows, row_pitch
@@ -40,8 +40,9 @@ def has_content(contents: ReportContents) -> bool:
 def caption(contents: ReportContents) -> str:
     """The dearest modules and the kind of branch with most MACs in numbers, in one sentence."""
     bars = bars_of(contents)
-    parts = [_top_share(bars, metric) for metric in METRICS_SHOWN if total(bars, metric)]
-    return f"{'; '.join([*parts, *_branch_share(bars)])}. The bars add up to the whole net."
+    macs, params = metrics_shown(contents)
+    parts = [_top_share(bars, metric) for metric in (macs, params) if total(bars, metric)]
+    return f"{'; '.join([*parts, *_branch_share(bars, macs)])}. The bars add up to the whole net."
 
 
 def _top_share(bars: Sequence[Bar], metric: str) -> str:
@@ -52,29 +53,30 @@ def _top_share(bars: Sequence[Bar], metric: str) -> str:
     return f"{name}: {top} ({share_text(max(values), sum(values))}){each}"
 
 
-def _branch_share(bars: Sequence[Bar]) -> list[str]:
+def _branch_share(bars: Sequence[Bar], macs: str) -> list[str]:
     """The branch that takes the most of the MACs in all branches, and its share; empty without branches."""
     sums: dict[str, int] = {}
     for bar in bars:
-        for name, value in bar.parts["macs"].items():
+        for name, value in bar.parts[macs].items():
             sums[name] = sums.get(name, 0) + value
     sums.pop(NO_BRANCH, None)
     if not sums:
         return []
     name = leader(list(sums), list(sums.values()))
     share = share_text(max(sums.values()), sum(sums.values()))
-    return [f"of the MACs in parallel branches, {share} in {name}"]
+    return [f"of the {label_within(macs)} in parallel branches, {share} in {name}"]
 
 
 def _title(bars: Sequence[Bar]) -> str:
     names = [bar.name for bar in bars]
-    costs = [metric for metric in METRICS_SHOWN if total(bars, metric)]
+    costs = [metric for metric in bars[0].parts if total(bars, metric)]
     if len(bars) == 1:
         return f"All {' and '.join(map(label_within, costs))} are in {headline(names[0])}"
     tops = {m: headline(leader(names, [bar.total(m) for bar in bars])) for m in costs}
     if len(set(tops.values())) == 1:
         return f"The most {' and the most '.join(map(label_within, costs))} are in {tops[costs[0]]}"
-    return f"The most MACs are in {tops['macs']}, the most parameters in {tops['params']}"
+    macs, params = costs
+    return f"The most {label_within(macs)} are in {tops[macs]}, the most parameters in {tops[params]}"
 
 
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
@@ -110,7 +112,7 @@ def _draw_panels(
     labels = distinct([bar.name for bar in bars], 0.28 * canvas.size.width)
     left = MARGIN + max(map(text_width, labels)) + 0.12
     width = (canvas.size.width - left - MARGIN) / 2 - _VALUE
-    for number, metric in enumerate(METRICS_SHOWN):
+    for number, metric in enumerate(bars[0].parts):
         at = left + number * (width + _VALUE)
         axes = canvas.axes(Box(at, top, width, height))
         canvas.text(at, top - 0.08, _heading(bars, metric, width + _VALUE - 0.05), weight="bold")
@@ -121,9 +123,9 @@ def _draw_panels(
 
 
 def _heading(bars: Sequence[Bar], metric: str, room: float) -> str:
-    short = f"{METRICS[metric].label}, {format_quantity(total(bars, metric))}"
-    long = f"{short} in all"
-    return long if text_width(long, weight="bold") <= room else short
+    label = METRICS[metric].label
+    short = f"{label}, {format_quantity(total(bars, metric))}"
+    return first_fitting((f"{short} in all", short, label), room)
 
 
 def _draw_bars(axes: Axes, bars: Sequence[Bar], metric: str, key: Mapping[str, str]) -> None:

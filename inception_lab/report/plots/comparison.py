@@ -17,14 +17,14 @@ from inception_lab.report.plots.style import INK, MARGIN, MUTED, SMALL, TEXT
 from inception_lab.report.plots.wording import leader, ratio_text
 from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.tables import PUBLISHED, is_reconstruction, model_labels
-from inception_lab.report.text import shape_text
+from inception_lab.report.text import label_within, shape_text
 
 METRICS_SHOWN = (
-    "macs", "training_macs", "params", "other_flops", "peak_bytes", "train_peak_bytes", "weighted_layers"
+    "training_macs", "macs", "params", "other_flops", "peak_bytes", "train_peak_bytes", "weighted_layers"
 )  # fmt: skip
 BEST, OTHER = "#2f6690", "#9db8cf"
 _BAR, _VALUE, _TOP, _NARROWEST = 0.68, 0.62, 0.5, 0.98
-_FIRST = ("macs", "params", "peak_bytes", "train_peak_bytes", PUBLISHED, "training_macs", "other_flops")
+_FIRST = ("training_macs", "macs", "params", "peak_bytes", "train_peak_bytes", PUBLISHED, "other_flops")
 _NOTE: dict[str, Any] = {"color": MUTED, "size": SMALL}
 
 
@@ -71,7 +71,7 @@ def _title(records: Sequence[Record]) -> str:
     if low == high or not low:
         return f"{METRICS[metric].label} of {len(records)} model{'s' * (len(records) > 1)}"
     top, bottom = leader(names, values), leader(names, [-value for value in values])
-    return f"{headline(top)} takes {ratio_text(high / low)} the {METRICS[metric].label} of {headline(bottom)}"
+    return f"{headline(top)} takes {ratio_text(high / low)} the {label_within(metric)} of {headline(bottom)}"
 
 
 def draw(records: Sequence[Record], size: PlotSize = PAGE) -> Figure:

@@ -49,6 +49,11 @@ def _without_middle(text: str, keep: int) -> str:
     return f"{text[: keep // 3]}…{text[-(keep - keep // 3 - 1) :]}"
 
 
+def first_fitting(headings: Sequence[str], width: float) -> str:
+    """The first of several headings that is no wider than `width` inches, else the last."""
+    return next((text for text in headings if text_width(text, weight="bold") <= width), headings[-1])
+
+
 def headline(name: str) -> str:
     """A name as it fits into a title."""
     return shorten(name, 4.5, TITLE)

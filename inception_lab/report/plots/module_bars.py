@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.rows import dearest, run_name, runs_of_equal
 from inception_lab.report.plots.style import PALETTE
-from inception_lab.report.tables import rows_of
+from inception_lab.report.tables import rows_of, step_macs
 
-METRICS_SHOWN = ("macs", "params")
 NO_BRANCH, OTHER_BRANCHES = "in no branch", "other branches"
 Place = tuple[str, str]
 Parts = Mapping[str, Mapping[str, int]]
@@ -36,18 +35,23 @@ class Bar:
         return sum(self.parts[metric].values())
 
 
+def metrics_shown(contents: ReportContents) -> tuple[str, str]:
+    """The metrics that have a panel each: the MACs of the run, which may be a step, and the parameters."""
+    return step_macs(contents.record), "params"
+
+
 def bars_of(contents: ReportContents) -> list[Bar]:
     """A bar per module that has MACs or parameters, in order of execution; equal neighbours are one.
 
     Together they are the whole net.
     """
     series = _series(contents)
-    homes = homes_of(contents)
+    homes, metrics = homes_of(contents), metrics_shown(contents)
     modules: dict[str, dict[str, Counter[str]]] = {}
     for row in rows_of(contents.branches):
         place = row["module"], row["branch"]
-        parts = modules.setdefault(homes[row["module"]], {metric: Counter() for metric in METRICS_SHOWN})
-        for metric in METRICS_SHOWN:
+        parts = modules.setdefault(homes[row["module"]], {metric: Counter() for metric in metrics})
+        for metric in metrics:
             if row[metric]:
                 parts[metric][series[place]] += row[metric]
     bars = [Bar(module, parts) for module, parts in modules.items() if any(parts.values())]
@@ -55,22 +59,22 @@ def bars_of(contents: ReportContents) -> list[Bar]:
 
 
 def _cost(bar: Bar) -> tuple[frozenset[tuple[str, int]], ...]:
-    return tuple(frozenset(bar.parts[metric].items()) for metric in METRICS_SHOWN)
+    return tuple(frozenset(part.items()) for part in bar.parts.values())
 
 
 def _sum_of(name: str, bars: Sequence[Bar], *, is_rest: bool = False) -> Bar:
-    parts = {metric: Counter[str]() for metric in METRICS_SHOWN}
+    parts = {metric: Counter[str]() for metric in bars[0].parts}
     for bar in bars:
-        for metric in METRICS_SHOWN:
-            parts[metric].update(bar.parts[metric])
+        for metric, part in bar.parts.items():
+            parts[metric].update(part)
     return Bar(name, parts, is_rest)
 
 
 def fitted_bars(bars: Sequence[Bar], most: int) -> list[Bar]:
     """The dearest bars in order of execution, at most so many, the last of which sums up all others."""
     # a module is as dear as its larger share: of the net's MACs or of its parameters
-    whole = {metric: total(bars, metric) or 1 for metric in METRICS_SHOWN}
-    weight = [max(bar.total(m) / whole[m] for m in METRICS_SHOWN) for bar in bars]
+    whole = {metric: total(bars, metric) or 1 for metric in bars[0].parts}
+    weight = [max(bar.total(metric) / whole[metric] for metric in whole) for bar in bars]
     large, small = dearest(weight, most)
     rest = [_sum_of(f"{len(small)} others", [bars[i] for i in small], is_rest=True)] if small else []
     return [bars[i] for i in large] + rest
@@ -101,7 +105,7 @@ def _series(contents: ReportContents) -> dict[Place, str]:
     rows = rows_of(contents.branches)
     names = {(r["module"], r["branch"]): branch_label(contents, r["module"], r["branch"]) for r in rows}
     weight: Counter[str] = Counter()
-    for metric in METRICS_SHOWN:
+    for metric in metrics_shown(contents):
         whole = sum(row[metric] for row in rows) or 1
         for row in rows:
             if row["branch"] and row[metric]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inception_lab.analyzers.reductions import ALL_MODULES, SUM, WHOLE_NET
 from inception_lab.report.contents import ReportContents
-from inception_lab.report.tables import rows_of
+from inception_lab.report.tables import rows_of, step_macs
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class Saving:
         """From the best branch over its module and all modules to the whole net."""
         home = [pair for pair in self.modules if pair.module == self.best.module]
         return [self.best, *home, *self.sums]
+
+
+def macs_name(contents: ReportContents) -> str:
+    """The MACs that the saving table has, which are those of the forward also of a training step."""
+    return "MACs" if step_macs(contents.record) == "macs" else "forward MACs"
 
 
 def saving_of(contents: ReportContents) -> Saving:

@@ -15,7 +15,7 @@ from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.canvas import Box, Canvas, key_lines, new_canvas, room_below
 from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width, wrap
 from inception_lab.report.plots.module_bars import branch_label, homes_of, light_together
-from inception_lab.report.plots.pairs import Pair, Saving, saving_of
+from inception_lab.report.plots.pairs import Pair, Saving, macs_name, saving_of
 from inception_lab.report.plots.rows import dearest, most_rows, row_pitch, run_name, runs_of_equal
 from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PALETTE, SMALL, TEXT
 from inception_lab.report.plots.wording import TIMES, change_text, context_line, ratio_text, round_decades
@@ -108,19 +108,21 @@ def caption(contents: ReportContents) -> str:
     """The meaning of bars and dots, and the numbers behind the best branch and the net."""
     saving = saving_of(contents)
     best, net = saving.best, saving.net
+    without = f"{format_quantity(best.naive)} {macs_name(contents)} without"
     return (
         "A bar is a module, a dot one of its branches, each against the same without 1x1 reductions. "
-        f"{best.name}: {format_quantity(best.naive)} MACs without, {format_quantity(best.reduced)} with; "
+        f"{best.name}: {without}, {format_quantity(best.reduced)} with; "
         f"the net: {format_quantity(net.naive)} without, {format_quantity(net.reduced)} with."
     )
 
 
-def title_without_saving(saving: Saving) -> str:
+def title_without_saving(contents: ReportContents) -> str:
     """What reductions do to a net whose MACs they do not save, in one sentence; empty where they do."""
+    saving, macs = saving_of(contents), macs_name(contents)
     if saving.net.ratio < 1:
-        return f"Reductions cost MACs: {ratio_text(1 / saving.net.ratio)} as many in the whole net"
+        return f"Reductions cost {macs}: {ratio_text(1 / saving.net.ratio)} as many in the whole net"
     if saving.best.ratio == 1 or saving.net.ratio == 1:
-        return "Reductions leave the MACs of the whole net as they are"
+        return f"Reductions leave the {macs} of the whole net as they are"
     return ""
 
 
@@ -128,17 +130,18 @@ def _title(contents: ReportContents) -> str:
     """The saving in the net and in the best branch, in one sentence."""
     saving = saving_of(contents)
     best, net = saving.best, saving.net
-    if not_saved := title_without_saving(saving):
+    if not_saved := title_without_saving(contents):
         return not_saved
     there = f"{ratio_text(best.ratio)} in {best_branch(contents)}"
-    return f"Reductions save MACs: {ratio_text(net.ratio)} fewer in the whole net, {there}"
+    return f"Reductions save {macs_name(contents)}: {ratio_text(net.ratio)} fewer in the whole net, {there}"
 
 
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """A row per module: a bar for it and a dot for each branch, how many times fewer MACs they take."""
     saving, every = saving_of(contents), rows_of_saving(contents)
     key = _key(every)
-    subtitle = f"MACs without reductions over MACs with them, by module · {context_line(contents.record)}"
+    ratio = f"{macs_name(contents)} without reductions over those with them, by module"
+    subtitle = f"{ratio[:1].upper()}{ratio[1:]} · {context_line(contents.record)}"
     title = _title(contents)
     notes = wrap(_note(contents, saving), size.width - 2 * MARGIN, SMALL)
     top = 0.35 + 0.2 * len(key_lines(size, key, MARGIN)) + 0.27
@@ -162,7 +165,7 @@ def _key(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 def _note(contents: ReportContents, saving: Saving) -> str:
     """The axis, and the branches that have no ratio."""
-    text = "Times fewer MACs, on a logarithmic axis"
+    text = f"Times fewer {macs_name(contents)}, on a logarithmic axis"
     only = [pair for pair in saving.branches if pair.reduced and not pair.naive]
     kinds = dict.fromkeys(branch_label(contents, pair.module, pair.branch) for pair in only)
     if not kinds:

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from inception_lab.metrics import format_quantity
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.canvas import Box, Canvas, new_canvas, room_below
-from inception_lab.report.plots.fitting import distinct, text_width
-from inception_lab.report.plots.pairs import saving_of
+from inception_lab.report.plots.fitting import distinct, first_fitting, text_width
+from inception_lab.report.plots.pairs import macs_name, saving_of
 from inception_lab.report.plots.saving import best_branch, title_without_saving
 from inception_lab.report.plots.style import INK, MACS, MARGIN, MUTED, PARAMS, TEXT
 from inception_lab.report.plots.wording import change_text, context_line, ratio_text
@@ -34,15 +34,17 @@ def caption(contents: ReportContents) -> str:
     """The ratios of MACs and of weights from the best branch to the net, in one sentence."""
     levels = saving_of(contents).levels()
     parts = [f"{p.name} {ratio_text(p.ratio)} and {ratio_text(p.weights_ratio)}" for p in levels]
-    return f"Times fewer MACs and weights with reductions than without: {', '.join(parts)}."
+    return f"Times fewer {macs_name(contents)} and weights with reductions than without: {', '.join(parts)}."
 
 
 def _title(contents: ReportContents) -> str:
     saving = saving_of(contents)
-    if not_saved := title_without_saving(saving):
+    if not_saved := title_without_saving(contents):
         return not_saved
     there, here = ratio_text(saving.best.ratio), ratio_text(saving.net.ratio)
-    return f"Of {there} fewer MACs in {best_branch(contents)}, {here} remain in the whole net"
+    return (
+        f"Of {there} fewer {macs_name(contents)} in {best_branch(contents)}, {here} remain in the whole net"
+    )
 
 
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
@@ -56,13 +58,14 @@ def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     panel = min(_TOP + _PITCH * len(levels) + 0.1, room_below(size, title, subtitle) / 2)
     canvas = new_canvas(size, title, subtitle, 2 * panel)
     most = max(ratio for ratio, _, _ in (*macs, *weights))
-    for number, (quantity, bars, colour) in enumerate((("MACs", macs, MACS), ("weights", weights, PARAMS))):
+    panels = (macs_name(contents), macs, MACS), ("weights", weights, PARAMS)
+    for number, (quantity, bars, colour) in enumerate(panels):
         left = MARGIN + 0.12 + max(map(text_width, labels))
         box = Box(left, number * panel + _TOP, size.width - MARGIN - _ENDS - left, panel - _TOP - 0.1)
         axes = canvas.axes(box._replace(width=box.width - _RATIO))
         _draw_bars(axes, bars, colour, most)
         axes.set_yticks(range(len(bars)), labels)
-        _write_numbers(canvas, f"Times fewer {quantity}", bars, box)
+        _write_numbers(canvas, quantity, bars, box)
     return canvas.figure
 
 
@@ -79,11 +82,14 @@ def _draw_bars(axes: Axes, bars: Sequence[Level], colour: str, most: float) -> N
     axes.axvline(0, color=MUTED, lw=0.8)
 
 
-def _write_numbers(canvas: Canvas, heading: str, bars: Sequence[Level], box: Box) -> None:
+def _write_numbers(canvas: Canvas, quantity: str, bars: Sequence[Level], box: Box) -> None:
     """The numbers behind the ratios, at the right edge."""
     right, pitch = box.left + box.width + _ENDS, box.height / len(bars)
+    sides = change_text("without", "with")
+    headings = f"Times fewer {quantity}", f"Fewer {quantity}"
+    heading = first_fitting(headings, right - box.left - text_width(sides) - 0.1)
     canvas.text(box.left, box.top - 0.1, heading, weight="bold")
-    canvas.text(right, box.top - 0.1, change_text("without", "with"), ha="right", color=MUTED)
+    canvas.text(right, box.top - 0.1, sides, ha="right", color=MUTED)
     for row, (_, naive, reduced) in enumerate(bars):
         ends = change_text(format_quantity(naive), format_quantity(reduced))
         # a baseline so far below the middle of the row centres the digits
