@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from inception_lab.cli.options import WrittenFile
 from inception_lab.errors import InceptionLabError
-from inception_lab.report.sizes import PAGE, SIZES, plot_kind
+from inception_lab.report.sizes import KINDS, PAGE, SIZES, plot_kind
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -19,10 +19,20 @@ size_option: Decorator = click.option(
     "--size",
     type=click.Choice(list(SIZES)),
     default=PAGE.name,
-    help="Of plots: page, 900 pixels; paper, a column of 3.5 inches, in reports as PDF too; slide, 16:9.",
+    help="Of plots: page, 900 pixels; paper, a column of 3.5 inches; slide, 16:9. A report has papers' plots in "
+    "PDF too, and slides' in PNG.",
     show_default=True,
 )
 """Adds the size that plots are laid out for, which arrives as `size`."""
+
+plot_kinds_option: Decorator = click.option(
+    "--plot-format",
+    "plot_kinds",
+    type=click.Choice([kind for kind in KINDS if kind != "svg"]),
+    multiple=True,
+    help="Write plots in this format beside SVG; repeatable.",
+)
+"""Adds the kinds of files of each plot of a report, which arrive as `plot_kinds`."""
 
 
 def plot_options(what: str) -> tuple[Decorator, Decorator]:

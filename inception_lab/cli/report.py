@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from inception_lab.cli.model import refuse_partial, trace_model
-from inception_lab.cli.options import MODEL, TracingOptions, optimizer_option, tracing_options
-from inception_lab.cli.plot_options import size_option
+from inception_lab.cli.options import (
+    MODEL,
+    TracingOptions,
+    optimizer_option,
+    tracing_options,
+    typed_options,
+)
+from inception_lab.cli.plot_options import plot_kinds_option, size_option
 from inception_lab.cli.progress import plain_markup
 from inception_lab.errors import InceptionLabError, listed
 from inception_lab.models.registry import list_models
@@ -24,6 +30,23 @@ if TYPE_CHECKING:
     from inception_lab.ir.trace import Trace
     from inception_lab.loading.options import ModelRequest
     from inception_lab.report.contents import ReportContents
+
+
+@dataclass(frozen=True)
+class PlotOptions:
+    """The plots of a report.
+
+    Attributes:
+        size: Name of the size that they are laid out for.
+        plot_kinds: Kinds of their files beside those of the size.
+    """
+
+    size: str
+    plot_kinds: tuple[str, ...]
+
+
+plot_options = typed_options(PlotOptions, "plots", (size_option, plot_kinds_option))
+"""Adds the options of plots, which arrive as `plots`."""
 
 
 @click.command()
@@ -38,9 +61,9 @@ if TYPE_CHECKING:
     help="Folder of the report; of several, the folder around theirs.  [default: reports/MODEL, with the "
     "input size, batch, mode and optimizer where they are not those by default]",
 )
-@size_option
+@plot_options
 def command(
-    models: Sequence[str], whole_zoo: bool, tracing: TracingOptions, output: Path | None, size: str
+    models: Sequence[str], whole_zoo: bool, tracing: TracingOptions, output: Path | None, plots: PlotOptions
 ) -> None:
     """Tables, plots and a page about each MODEL, written to a folder; of several, a comparison too.
 
@@ -52,8 +75,8 @@ def command(
         traces = _traces(models, tracing, bar)
         requests = map(tracing.request, models)
         reports = [_contents(*pair) for pair in zip(traces, requests, strict=True)]
-        pages = _write_reports(reports, folders[: len(models)], size, bar)
-        pages += [_write_comparison(reports, folder, size, bar) for folder in folders[len(models) :]]
+        pages = _write_reports(reports, folders[: len(models)], plots, bar)
+        pages += [_write_comparison(reports, folder, plots, bar) for folder in folders[len(models) :]]
     for page in pages:
         click.echo(_shown(page, output))
     for trace in traces:
@@ -112,24 +135,26 @@ def _contents(trace: Trace, request: ModelRequest) -> ReportContents:
 
 
 def _write_reports(
-    reports: Sequence[ReportContents], folders: Sequence[Path], size: str, bar: _ProgressBar
+    reports: Sequence[ReportContents], folders: Sequence[Path], plots: PlotOptions, bar: _ProgressBar
 ) -> list[Path]:
     from inception_lab.report.write import write_contents
 
     pages = []
     for contents, folder in zip(reports, folders, strict=True):
         bar.begin(f"writing {folder}")
-        pages.append(write_contents(contents, folder, bar.describe, size))
+        pages.append(write_contents(contents, folder, bar.describe, plots.size, plots.plot_kinds))
     return pages
 
 
-def _write_comparison(reports: Sequence[ReportContents], folder: Path, size: str, bar: _ProgressBar) -> Path:
+def _write_comparison(
+    reports: Sequence[ReportContents], folder: Path, plots: PlotOptions, bar: _ProgressBar
+) -> Path:
     from inception_lab.loading.model import with_card_facts
     from inception_lab.report.write import write_comparison
 
     bar.begin(f"writing {folder}")
     records = [with_card_facts(contents.record) for contents in reports]
-    return write_comparison(records, folder, bar.describe, size)
+    return write_comparison(records, folder, bar.describe, plots.size, plots.plot_kinds)
 
 
 @dataclass(frozen=True)

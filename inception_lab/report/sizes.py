@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
 from types import MappingProxyType
@@ -48,7 +48,7 @@ class PlotSize:
         return self.dpi * self.scale
 
 
-PAGE = PlotSize("page", 9.375, 1, inf, 144, ("svg", "png"))
+PAGE = PlotSize("page", 9.375, 1, inf, 144, ("svg",))
 """900 pixels wide on a web page, text of 9 points."""
 PAPER = PlotSize("paper", 4.5, 7 / 9, inf, 300, ("svg", "pdf"))
 """3.5 inches wide, a column of a paper, text of 7 points; LaTeX takes the PDF."""
@@ -59,23 +59,30 @@ SIZES: Mapping[str, PlotSize] = MappingProxyType({size.name: size for size in (P
 """Every size by its name, read-only."""
 
 
-def size_of(name: str) -> PlotSize:
+def size_of(name: str, kinds: Sequence[str] = ()) -> PlotSize:
     """Return a size by its name.
 
     Args:
         name: `page`, `paper` or `slide`.
+        kinds: Endings of files that each plot of a report is written to beside those of the size.
 
     Raises:
-        InceptionLabError: There is no such size.
+        InceptionLabError: There is no such size, or no such kind of file.
 
     Example:
         >>> size = size_of("paper")
         >>> size.width * size.scale, size.kinds
         (3.5, ('svg', 'pdf'))
+        >>> size_of("page", ["png"]).kinds
+        ('svg', 'png')
     """
     if not isinstance(name, str) or name not in SIZES:
         raise InceptionLabError(f"no size {name!r}", hint=nearest(str(name), SIZES))
-    return SIZES[name]
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InceptionLabError(f"no kind of plot {kind!r}", hint=nearest(str(kind), KINDS))
+    size = SIZES[name]
+    return replace(size, kinds=tuple(dict.fromkeys([*size.kinds, *kinds])))
 
 
 def plot_kind(path: Path) -> str:

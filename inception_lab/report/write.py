@@ -41,7 +41,13 @@ def _silent(name: str) -> None:
 
 
 @checked
-def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent, size: str = "page") -> Path:
+def write_report(
+    trace: Trace,
+    folder: str | Path,
+    progress: Progress = _silent,
+    size: str = "page",
+    plot_kinds: Sequence[str] = (),
+) -> Path:
     """Analyse a trace and write everything about it: tables, its record, plots, and a page.
 
     The folder is replaced at once or not at all; files in it that no report writes stay.
@@ -50,14 +56,16 @@ def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent,
         trace: Of any mode.
         folder: Missing, empty, or an earlier report; missing folders above it are made.
         progress: Called with the name of each plot and table before it is made.
-        size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9.
+        size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9,
+            in PNG beside SVG.
+        plot_kinds: Further kinds of files that each plot is written to: `png`, `pdf`.
 
     Returns:
         The page that shows everything, `README.md` in the folder.
 
     Raises:
         InceptionLabError: What is passed is not a trace or not a path, the folder holds something else, or
-            it cannot be written; there is no such size.
+            it cannot be written; there is no such size or kind of file.
 
     Example:
         >>> import inception_lab as il, tempfile, torch
@@ -70,13 +78,17 @@ def write_report(trace: Trace, folder: str | Path, progress: Progress = _silent,
     # brings torch, which writing contents that are there already does not need
     from inception_lab.report.collect import collect
 
-    size_of(size)
+    size_of(size, plot_kinds)
     path = path_from(folder)  # before the analysis, which takes longer
-    return write_contents(collect(trace), path, progress, size)
+    return write_contents(collect(trace), path, progress, size, plot_kinds)
 
 
 def write_contents(
-    contents: ReportContents, folder: Path, progress: Progress = _silent, size: str = "page"
+    contents: ReportContents,
+    folder: Path,
+    progress: Progress = _silent,
+    size: str = "page",
+    plot_kinds: Sequence[str] = (),
 ) -> Path:
     """Write everything about one model: tables, its record, plots, and the page that shows them.
 
@@ -84,7 +96,9 @@ def write_contents(
         contents: All results about the model.
         folder: Missing, empty, or an earlier report, as of `write_report`.
         progress: Called with the name of each plot and table before it is made.
-        size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9.
+        size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9,
+            in PNG beside SVG.
+        plot_kinds: Further kinds of files that each plot is written to: `png`, `pdf`.
 
     Returns:
         The page.
@@ -92,7 +106,7 @@ def write_contents(
     Raises:
         InceptionLabError: The folder holds something else, or it cannot be written.
     """
-    plot_size = size_of(size)
+    plot_size = size_of(size, plot_kinds)
     tables = {name: rows for name, table in TABLES.items() if (rows := table(contents))}
     with replacing(folder, OURS) as new:
         files = [_write_table(new, name, rows, progress) for name, rows in tables.items()]
@@ -104,7 +118,11 @@ def write_contents(
 
 @checked
 def write_comparison(
-    records: Iterable[Record], folder: str | Path, progress: Progress = _silent, size: str = "page"
+    records: Iterable[Record],
+    folder: str | Path,
+    progress: Progress = _silent,
+    size: str = "page",
+    plot_kinds: Sequence[str] = (),
 ) -> Path:
     """Write several models side by side: a table, their totals as JSON, plots, and a page.
 
@@ -113,7 +131,9 @@ def write_comparison(
             `top5_error` is shown with it.
         folder: Missing, empty, or an earlier report; it is replaced at once or not at all.
         progress: Called with the name of each plot and table before it is made.
-        size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9.
+        size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9,
+            in PNG beside SVG.
+        plot_kinds: Further kinds of files that each plot is written to: `png`, `pdf`.
 
     Returns:
         The page that shows everything, `README.md` in the folder.
@@ -129,9 +149,10 @@ def write_comparison(
         >>> with tempfile.TemporaryDirectory() as parent:
         ...     page = write_comparison(records, f"{parent}/linear")
         ...     sorted(path.name for path in page.parent.iterdir())
-        ['README.md', 'comparison.csv', 'comparison.json', 'comparison.png', 'comparison.svg']
+        ['README.md', 'comparison.csv', 'comparison.json', 'comparison.svg']
     """
-    records, folder, plot_size = _checked_records(records), path_from(folder), size_of(size)
+    records, folder = _checked_records(records), path_from(folder)
+    plot_size = size_of(size, plot_kinds)
     with replacing(folder, OURS) as new:
         files = [_write_table(new, COMPARISON, comparison_rows(records), progress)]
         files.append(_write_text(new, COMPARISON_FILE, comparison_json(records)))

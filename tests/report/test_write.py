@@ -52,6 +52,25 @@ def test_a_report_is_written_for_a_size(tmp_path: Path, size: str) -> None:
     assert plots == {f".{kind}" for kind in SIZES[size].kinds}
 
 
+def test_plots_are_written_in_further_kinds(tmp_path: Path) -> None:
+    trace = il.trace(torch.nn.Linear(3, 2), (1, 3))
+    for folder in (
+        il.write_report(trace, tmp_path / "net", plot_kinds=["png"]).parent,
+        write_comparison([il.summarise(trace)], tmp_path / "both", plot_kinds=["png"]).parent,
+    ):
+        plots = {path.suffix for path in folder.iterdir()} - {".csv", ".json", ".md"}
+        assert plots == {".svg", ".png"}
+        assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
+
+
+def test_an_unknown_kind_of_plot_writes_nothing(tmp_path: Path) -> None:
+    trace = il.trace(torch.nn.Linear(3, 2), (1, 3))
+    for write, subject in ((il.write_report, trace), (write_comparison, [il.summarise(trace)])):
+        with pytest.raises(InceptionLabError, match="no kind of plot 'pngg'; did you mean png"):
+            write(subject, tmp_path / "net", plot_kinds=["pngg"])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_comparison_is_written_for_a_size(tmp_path: Path) -> None:
     record = il.summarise(il.trace(torch.nn.Linear(3, 2), (1, 3)))
     page = write_comparison([record], tmp_path / "all", size="slide")
