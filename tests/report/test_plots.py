@@ -20,6 +20,7 @@ from support.weird_nets import WEIRD
 
 from inception_lab.metrics import format_quantity
 from inception_lab.record import Record
+from inception_lab.report.branch_colours import COLOURS
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS
 from inception_lab.report.plots.comparison import BEST
@@ -111,10 +112,10 @@ def test_branches_are_named_by_their_kernels() -> None:
 
 
 def test_light_branches_share_a_colour() -> None:
-    contents = net([layer("mix", f"b{n}", 2**n, 9, naive=2 ** (n + 1)) for n in range(10)])
+    contents = net([layer("mix", f"b{n}", 2**n, 9, naive=2 ** (n + 1)) for n in range(len(COLOURS) + 2)])
     for name in ("cost_by_module", "reduction_saving"):
         texts = _texts(_figure(name, contents))
-        assert {"other branches", "b9", "b3"} <= set(texts)
+        assert {"other branches", f"b{len(COLOURS) + 1}", "b3"} <= set(texts)
         assert "b2" not in texts
 
 

@@ -9,20 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from inception_lab.metrics import METRICS, format_quantity
+from inception_lab.report.branch_colours import COLOURS, NO_BRANCH
+from inception_lab.report.branch_series import metrics_shown, series_colours
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.canvas import Box, Canvas, key_lines, new_canvas, room_below
 from inception_lab.report.plots.fitting import distinct, first_fitting, headline, text_width
 from inception_lab.report.plots.module_bars import (
-    NO_BRANCH,
-    OTHER_BRANCHES,
     Bar,
     bars_of,
     fitted_bars,
-    metrics_shown,
     total,
 )
 from inception_lab.report.plots.rows import most_rows, row_pitch
-from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, OUTSIDE, PALETTE, TEXT
+from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, TEXT
 from inception_lab.report.plots.wording import context_line, leader, round_steps, share_text, tick_text
 from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.text import label_within
@@ -82,7 +81,7 @@ def _title(bars: Sequence[Bar]) -> str:
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """Two panels with a row per module: MACs and parameters, stacked by branch."""
     bars = bars_of(contents)
-    key = _key(bars)
+    key = _key(contents, bars)
     title = _title(bars)
     subtitle = f"Cost by module{', stacked by branch' if key else ''} · {context_line(contents.record)}"
     top = (0.35 + 0.2 * len(key_lines(size, key, MARGIN)) if key else 0.15) + 0.25
@@ -95,15 +94,12 @@ def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     return canvas.figure
 
 
-def _key(bars: Sequence[Bar]) -> list[tuple[str, str]]:
+def _key(contents: ReportContents, bars: Sequence[Bar]) -> list[tuple[str, str]]:
     """Colours of the series, empty where there is but one."""
-    names = dict.fromkeys(name for bar in bars for part in bar.parts.values() for name in part)
-    outside = names.pop(NO_BRANCH, True) is None
-    if not names:
+    names = {name for bar in bars for part in bar.parts.values() for name in part}
+    if names <= {NO_BRANCH}:
         return []
-    if OTHER_BRANCHES in names:
-        names[OTHER_BRANCHES] = names.pop(OTHER_BRANCHES)  # the last
-    return [*zip(names, PALETTE, strict=False), *([(NO_BRANCH, OUTSIDE)] if outside else [])]
+    return [(name, colour) for name, colour in series_colours(contents).items() if name in names]
 
 
 def _draw_panels(
@@ -130,7 +126,7 @@ def _heading(bars: Sequence[Bar], metric: str, room: float) -> str:
 
 def _draw_bars(axes: Axes, bars: Sequence[Bar], metric: str, key: Mapping[str, str]) -> None:
     order = [*key] or [NO_BRANCH]
-    colours = [key.get(name, PALETTE[0]) for name in order]
+    colours = [key.get(name, COLOURS[0]) for name in order]
     for row, bar in enumerate(bars):
         value = bar.total(metric)
         values = [bar.parts[metric].get(name, 0) for name in order]

@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from inception_lab.report.branch_series import branch_series, metrics_shown
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.rows import dearest, run_name, runs_of_equal
-from inception_lab.report.plots.style import PALETTE
-from inception_lab.report.tables import rows_of, step_macs
+from inception_lab.report.tables import rows_of
 
-NO_BRANCH, OTHER_BRANCHES = "in no branch", "other branches"
-Place = tuple[str, str]
 Parts = Mapping[str, Mapping[str, int]]
 
 
@@ -35,17 +33,12 @@ class Bar:
         return sum(self.parts[metric].values())
 
 
-def metrics_shown(contents: ReportContents) -> tuple[str, str]:
-    """The metrics that have a panel each: the MACs of the run, which may be a step, and the parameters."""
-    return step_macs(contents.record), "params"
-
-
 def bars_of(contents: ReportContents) -> list[Bar]:
     """A bar per module that has MACs or parameters, in order of execution; equal neighbours are one.
 
     Together they are the whole net.
     """
-    series = _series(contents)
+    series = branch_series(contents)
     homes, metrics = homes_of(contents), metrics_shown(contents)
     modules: dict[str, dict[str, Counter[str]]] = {}
     for row in rows_of(contents.branches):
@@ -98,33 +91,3 @@ def homes_of(contents: ReportContents) -> dict[str, str]:
     homes = {m: home for home in modules if home in with_branches or len(inside[home]) == 1
              for m in inside[home]}  # fmt: skip
     return {module: homes.get(module, module) for module in modules}
-
-
-def _series(contents: ReportContents) -> dict[Place, str]:
-    """The series that each branch belongs to: its kind, else its name, else that of all light ones."""
-    rows = rows_of(contents.branches)
-    names = {(r["module"], r["branch"]): branch_label(contents, r["module"], r["branch"]) for r in rows}
-    weight: Counter[str] = Counter()
-    for metric in metrics_shown(contents):
-        whole = sum(row[metric] for row in rows) or 1
-        for row in rows:
-            if row["branch"] and row[metric]:
-                weight[names[row["module"], row["branch"]]] += row[metric] / whole
-    return light_together(names, weight)
-
-
-def light_together(names: Mapping[Place, str], weight: Counter[str]) -> dict[Place, str]:
-    """The names of branches, as many as there are colours; the light ones bear one name together.
-
-    Args:
-        names: Of each branch.
-        weight: Of each name.
-    """
-    most = len(PALETTE) if len(weight) <= len(PALETTE) else len(PALETTE) - 1
-    heavy = {NO_BRANCH, *(name for name, _ in weight.most_common(most))}
-    return {place: name if name in heavy else OTHER_BRANCHES for place, name in names.items()}
-
-
-def branch_label(contents: ReportContents, module: str, branch: str) -> str:
-    """The kernels along a branch where they are known, else its name."""
-    return contents.branch_kinds.get((module, branch), branch) if branch else NO_BRANCH

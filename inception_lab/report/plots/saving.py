@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from inception_lab.metrics import format_quantity
+from inception_lab.report.branch_colours import COLOURS, GREYS, OTHER_BRANCHES
+from inception_lab.report.branch_series import branch_label, branch_series, series_colours
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.canvas import Box, Canvas, key_lines, new_canvas, room_below
 from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width, wrap
-from inception_lab.report.plots.module_bars import branch_label, homes_of, light_together
-from inception_lab.report.plots.pairs import Pair, Saving, macs_name, saving_of
+from inception_lab.report.plots.module_bars import homes_of
+from inception_lab.report.plots.pairs import Saving, macs_name, saving_of
 from inception_lab.report.plots.rows import dearest, most_rows, row_pitch, run_name, runs_of_equal
-from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, PALETTE, SMALL, TEXT
+from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, SMALL, TEXT
 from inception_lab.report.plots.wording import TIMES, change_text, context_line, ratio_text, round_decades
 from inception_lab.report.sizes import PAGE, PlotSize
 
 BAR = "#cfdbe6"
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
-"""Of each kind of branch, beside its colour: told apart in grey too."""
+MARKERS: Mapping[str, str] = MappingProxyType(
+    dict(zip((*COLOURS, GREYS[OTHER_BRANCHES]), "osD^vPXp<>d*h8", strict=True))
+)
+"""Of each colour of a kind of branch, which is told apart in grey too; read-only."""
 _RATIO, _ENDS, _FOOT = 0.62, 1.3, 0.36
 
 
@@ -52,11 +58,11 @@ class Row:
 def rows_of_saving(contents: ReportContents) -> list[Row]:
     """A row per module in order of execution; equal neighbours are one."""
     saving = saving_of(contents)
-    labels, homes = _labels(contents, saving.branches), _names(contents, saving)
+    series, homes = branch_series(contents), _names(contents, saving)
     rows = []
     for pair in saving.modules:
         inside = [branch for branch in saving.branches if branch.module == pair.module]
-        ratios = [(labels[b.module, b.branch], b.ratio) for b in inside if b.naive and b.reduced]
+        ratios = [(series[b.module, b.branch], b.ratio) for b in inside if b.naive and b.reduced]
         rows.append(Row(homes[pair.module], pair.naive, pair.reduced, tuple(ratios)))
     return [_together(run) for run in runs_of_equal(rows, lambda r: (r.naive, r.reduced, r.branches))]
 
@@ -80,15 +86,6 @@ def best_branch(contents: ReportContents) -> str:
     module = headline(_names(contents, saving)[best.module])
     kind = contents.branch_kinds.get((best.module, best.branch))
     return f"the {kind} branch of {module}" if kind else f"{module} {headline(best.branch)}"
-
-
-def _labels(contents: ReportContents, branches: Sequence[Pair]) -> Mapping[tuple[str, str], str]:
-    """The kind of each branch, or that of all light ones."""
-    names = {(b.module, b.branch): branch_label(contents, b.module, b.branch) for b in branches}
-    weight: Counter[str] = Counter()
-    for branch in branches:
-        weight[names[branch.module, branch.branch]] += branch.naive
-    return light_together(names, weight)
 
 
 def fitted_rows(rows: Sequence[Row], most: int) -> list[Row]:
@@ -139,7 +136,7 @@ def _title(contents: ReportContents) -> str:
 def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     """A row per module: a bar for it and a dot for each branch, how many times fewer MACs they take."""
     saving, every = saving_of(contents), rows_of_saving(contents)
-    key = _key(every)
+    key = _key(contents, every)
     ratio = f"{macs_name(contents)} without reductions over those with them, by module"
     subtitle = f"{ratio[:1].upper()}{ratio[1:]} · {context_line(contents.record)}"
     title = _title(contents)
@@ -151,16 +148,16 @@ def draw(contents: ReportContents, size: PlotSize = PAGE) -> Figure:
     height = row_pitch(len(rows), room) * len(rows)
     canvas = new_canvas(size, title, subtitle, top + height + foot)
     _draw_key(canvas, key)
-    _draw_panel(canvas, rows, [name for name, _ in key], top, height)
+    _draw_panel(canvas, rows, dict(key), top, height)
     for number, line in enumerate(notes):
         canvas.text(MARGIN, top + height + 0.4 + 0.17 * number, line, color=MUTED, size=SMALL)
     return canvas.figure
 
 
-def _key(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def _key(contents: ReportContents, rows: Sequence[Row]) -> list[tuple[str, str]]:
     """The module's bar, then the kinds of branches, and their colours."""
-    names = dict.fromkeys(name for row in rows for name, _ in row.branches)
-    return [("a module", BAR), *zip(names, PALETTE, strict=False)]
+    names = {name for row in rows for name, _ in row.branches}
+    return [("a module", BAR), *((n, colour) for n, colour in series_colours(contents).items() if n in names)]
 
 
 def _note(contents: ReportContents, saving: Saving) -> str:
@@ -177,21 +174,21 @@ def _note(contents: ReportContents, saving: Saving) -> str:
 
 def _draw_key(canvas: Canvas, key: Sequence[tuple[str, str]]) -> None:
     canvas.key(MARGIN, 0.32, key[:1])
-    number = 0
     for line, entries in enumerate(key_lines(canvas.size, key, MARGIN)):
         for x, name, colour in entries:
-            if number:
-                _draw_marker(canvas, x + 0.05, 0.28 + 0.2 * line, MARKERS[number - 1], colour)
+            if colour in MARKERS:
+                _draw_marker(canvas, x + 0.05, 0.28 + 0.2 * line, colour)
                 canvas.text(x + 0.16, 0.32 + 0.2 * line, name, size=TEXT)
-            number += 1
 
 
-def _draw_marker(canvas: Canvas, left: float, top: float, marker: str, colour: str) -> None:
+def _draw_marker(canvas: Canvas, left: float, top: float, colour: str) -> None:
     x, y = left / canvas.size.width, 1 - (canvas.top + top) / canvas.height
-    canvas.figure.add_artist(Line2D([x], [y], marker=marker, ms=6, color=colour, ls="none"))
+    canvas.figure.add_artist(Line2D([x], [y], marker=MARKERS[colour], ms=6, color=colour, ls="none"))
 
 
-def _draw_panel(canvas: Canvas, rows: Sequence[Row], kinds: Sequence[str], top: float, height: float) -> None:
+def _draw_panel(
+    canvas: Canvas, rows: Sequence[Row], key: Mapping[str, str], top: float, height: float
+) -> None:
     labels = distinct([row.name for row in rows], 0.28 * canvas.size.width)
     left = MARGIN + max(map(text_width, labels)) + 0.12
     right = canvas.size.width - MARGIN
@@ -199,17 +196,8 @@ def _draw_panel(canvas: Canvas, rows: Sequence[Row], kinds: Sequence[str], top: 
     for number, row in enumerate(rows):
         axes.barh(number, row.ratio - 1, 0.72, 1, color=BAR)
         for name, ratio in row.branches:
-            place = kinds.index(name) - 1
-            axes.plot(
-                [ratio],
-                [number],
-                MARKERS[place],
-                color=PALETTE[place],
-                ms=5.5,
-                mec="white",
-                mew=0.5,
-                clip_on=False,
-            )
+            style: dict[str, Any] = {"color": key[name], "mec": "white", "mew": 0.5, "clip_on": False}
+            axes.plot([ratio], [number], MARKERS[key[name]], ms=5.5, **style)
     _scale(axes, rows)
     axes.set_yticks(range(len(rows)), labels)
     axes.tick_params("y", labelsize=TEXT, labelcolor=INK, pad=6)

@@ -15,7 +15,6 @@ from inception_lab.report.matplotlib_import import without_warnings
 MARGIN = 0.16
 INK, MUTED, FAINT = "#1b1b1b", "#666666", "#dddddd"
 MACS, PARAMS = "#2f6690", "#b4532a"
-OUTSIDE = "#a3a3a3"
 # After Paul Tol's bright scheme: told apart with any colour vision, light and dark in turn
 PALETTE = ("#4477aa", "#66ccee", "#ee6677", "#ccbb44", "#228833", "#aa3377", "#bbaadd", "#885533")
 FONT = "DejaVu Sans"  # comes with matplotlib, so that every machine draws the same
