@@ -47,20 +47,20 @@ def branch_colours(kinds: Sequence[str]) -> Mapping[str, str]:
     """
     places = {kind: _place(kind) for kind in kinds if kind not in GREYS}
     owners = {place: kind for kind, place in reversed(places.items()) if place is not None}
-    taken = set(owners)
+    in_use = set(owners)
     colours = {kind: GREYS[kind] for kind in kinds if kind in GREYS}
     for kind, place in places.items():
         if place is None or owners[place] != kind:
-            place = _next_free(place or 0, taken)
-            taken.add(place)
+            place = _next_free(place or 0, in_use)
+            in_use.add(place)
         colours[kind] = COLOURS[place]
     return MappingProxyType({kind: colours[kind] for kind in kinds})
 
 
-def _next_free(start: int, taken: Set[int]) -> int:
+def _next_free(start: int, in_use: Set[int]) -> int:
     """The first free place from a start on, once around; the start itself where none is free."""
     around = [(start + step) % len(COLOURS) for step in range(len(COLOURS))]
-    return next((place for place in around if place not in taken), start)
+    return next((place for place in around if place not in in_use), start)
 
 
 def _place(kind: str) -> int | None:
