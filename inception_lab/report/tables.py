@@ -105,6 +105,11 @@ def grouped(rows: Sequence[Row], column: str = "family") -> list[Row]:
     ]
 
 
+def peak_of(record: Record) -> int:
+    """The peak memory of the pass, or of the training step; 0 where there is neither."""
+    return int(record.totals.get("peak_bytes") or record.totals.get("train_peak_bytes") or 0)
+
+
 def is_reconstruction(record: Record) -> bool:
     """True where the numbers of a model are a reading of a paper that leaves something open."""
     return bool(record.context.get("reconstructed"))

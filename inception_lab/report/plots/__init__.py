@@ -17,11 +17,13 @@ from inception_lab.report.plots import (
     comparison,
     effective,
     error_and_macs,
+    field_and_depth,
     field_depth,
     field_spectrum,
     macs_and_latency,
     macs_and_time,
     memory_timeline,
+    params_and_macs,
     saving,
     saving_levels,
 )
@@ -81,6 +83,8 @@ MODEL_PLOTS: Mapping[str, Plot[ReportContents]] = MappingProxyType(
 COMPARISON_PLOTS: Mapping[str, Plot[Sequence[Record]]] = MappingProxyType(
     {
         "comparison": Plot(comparison.draw, comparison.caption, comparison.has_content),
+        "params_and_macs": Plot(params_and_macs.draw, params_and_macs.caption, params_and_macs.has_content),
+        "field_and_depth": Plot(field_and_depth.draw, field_and_depth.caption, field_and_depth.has_content),
         "error_and_macs": Plot(error_and_macs.draw, error_and_macs.caption, error_and_macs.has_content),
     }
 )

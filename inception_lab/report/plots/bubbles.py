@@ -16,7 +16,7 @@ from inception_lab.report.plots.canvas import Box, Canvas, fitted, key_lines, ne
 from inception_lab.report.plots.fitting import shorten, text_width, wrap
 from inception_lab.report.plots.placing import Rect, along_line
 from inception_lab.report.plots.style import FAINT, INK, MARGIN, MUTED, SMALL
-from inception_lab.report.plots.wording import round_decades, tick_text
+from inception_lab.report.plots.wording import round_decades, spaced_steps, tick_text
 from inception_lab.report.sizes import PlotSize
 
 _DOT = 60.0
@@ -36,6 +36,8 @@ def decade_ticks(low: float, high: float, inches: float) -> Mapping[float, str]:
         inches: Its length.
     """
     steps = round_decades(low, high, most=8 if inches > 2 else 4)
+    if len(steps) < 3 and high < 20 * low:
+        steps = spaced_steps(low, high, inches, 0.5)
     return dict(zip(steps, map(tick_text, steps), strict=True))
 
 
@@ -78,10 +80,25 @@ class Line:
     Attributes:
         corners: In the units of the axes.
         style: For matplotlib's `plot`.
+        is_free: True where no name covers it.
     """
 
     corners: Sequence[Corner]
     style: Mapping[str, Any]
+    is_free: bool = True
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A faint line of equal ratio, which names may cover.
+
+    Attributes:
+        ratio: Of the value at the left to the one below.
+        label: Below the line, near its upper end.
+    """
+
+    ratio: float
+    label: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +112,8 @@ class Bubbles:
         y: The axis at the left.
         key: Names and their colours; empty for none.
         notes: Sentences below; a slide has room for the first one.
-        lines: That no name covers.
+        lines: Within the axes.
+        guides: Of those, the ones that cross the panel are drawn.
     """
 
     heading: tuple[str, str]
@@ -105,6 +123,7 @@ class Bubbles:
     key: Sequence[tuple[str, str]]
     notes: Sequence[str] = ()
     lines: Sequence[Line] = ()
+    guides: Sequence[Guide] = ()
 
     @property
     def peaks(self) -> list[int]:
@@ -128,32 +147,39 @@ def draw_bubbles(plot: Bubbles, size: PlotSize) -> Figure:
 
 
 class _Keys(NamedTuple):
-    """The key of sizes, empty where areas show nothing; that of colours is above it or beside it."""
+    """Inches down to the key of colours, to the middle of that of sizes, and to the panel."""
 
     sizes: Sequence[KeySize]
-    is_beside: bool
-    top: float
+    left: float
+    colours: float
+    middle: float
     height: float
 
 
 def _keys(plot: Bubbles, size: PlotSize) -> _Keys:
+    """The key of the sizes, behind the last line of that of the colours where there is room for it."""
     lines = key_lines(size, plot.key, _LEFT)
-    above = _LINE * len(lines) * bool(plot.key)
+    last = 0.3 + _LINE * (len(lines) - 1)
     if not plot.peaks:
-        return _Keys([], False, 0, above + 0.4)
-    sizes = size_key(plot.peaks, min(size.width - _LEFT - MARGIN, 0.45 * size.width))
+        return _Keys([], _LEFT, 0.3, 0, (last + 0.05) * bool(plot.key) + 0.35)
+    sizes = size_key(plot.peaks, 0.45 * size.width)
     end = max((left + text_width(name) for left, name, _ in lines[-1]), default=_LEFT)
-    # the key of the sizes stands behind that of the colours, or below it where the plot is narrow
-    is_beside = len(lines) == 1 and end + 0.5 + sizes[-1].right < size.width
-    top = 0 if is_beside else above
-    return _Keys(sizes, is_beside, top + 0.1, top + LARGEST + 0.4)
+    half = LARGEST / 2
+    if end + 0.5 + sizes[-1].right < size.width:
+        left = size.width - MARGIN - sizes[-1].right
+        # circles are taller than a line: below the end of the line before, or around the only one
+        middle = last + half - 0.16 if len(lines) > 1 else 0.1 + half
+        colours = 0.3 if len(lines) > 1 else middle + 0.04
+        return _Keys(sizes, left, colours, middle, middle + half + 0.3)
+    sizes = size_key(plot.peaks, size.width - _LEFT - MARGIN)
+    middle = last + 0.08 + half
+    return _Keys(sizes, _LEFT, 0.3, middle, middle + half + 0.3)
 
 
 def _draw_keys(canvas: Canvas, plot: Bubbles, keys: _Keys) -> None:
-    canvas.key(_LEFT, 0.1 + LARGEST / 2 + 0.04 if keys.is_beside else 0.3, plot.key)
+    canvas.key(_LEFT, keys.colours, plot.key)
     if keys.sizes:
-        left = canvas.size.width - MARGIN - keys.sizes[-1].right if keys.is_beside else _LEFT
-        draw_sizes(canvas, keys.sizes, left, keys.top)
+        draw_sizes(canvas, keys.sizes, keys.left, keys.middle - LARGEST / 2)
 
 
 def _draw_panel(canvas: Canvas, plot: Bubbles, box: Box) -> None:
@@ -174,8 +200,8 @@ def _area(model: Bubble, plot: Bubbles) -> float:
 
 def _scale(axes: Axes, plot: Bubbles, box: Box) -> None:
     """Logarithmic axes on which every bubble keeps clear of the edges."""
-    values, inches = zip(*(model.at for model in plot.models), strict=True), (box.width, box.height)
-    x, y = map(_limits, values, inches)
+    corners = [model.at for model in plot.models] + [at for line in plot.lines for at in line.corners]
+    x, y = map(_limits, zip(*corners, strict=True), (box.width, box.height))
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(*x)
@@ -190,29 +216,63 @@ def _scale(axes: Axes, plot: Bubbles, box: Box) -> None:
 
 
 def _limits(values: Sequence[float], inches: float) -> tuple[float, float]:
-    """The ends of a logarithmic axis that leaves `_EDGE` inches beyond the values."""
+    """The ends of a logarithmic axis that leaves some inches beyond the values, at least half a bubble."""
     spread = max(log(max(values) / min(values)), log(1.5))
+    edge = max(min(_EDGE, inches / 8), LARGEST / 2 + 0.02)
     middle = log(max(values) * min(values)) / 2
-    half = spread / 2 * inches / (inches - 2 * _EDGE)
+    half = spread / 2 * inches / (inches - 2 * edge)
     return 10 ** ((middle - half) / log(10)), 10 ** ((middle + half) / log(10))
 
 
 def _name(axes: Axes, plot: Bubbles, box: Box) -> None:
     """The names of the models, which cover neither bubbles nor lines."""
-    ends = [log10(end) for end in (*axes.get_xlim(), *axes.get_ylim())]
-
-    def place(x: float, y: float) -> Corner:
-        across, up = (log10(x) - ends[0]) / (ends[1] - ends[0]), (log10(y) - ends[2]) / (ends[3] - ends[2])
-        return across * box.width, up * box.height
-
+    place = _places(axes, box)
     discs = [
         Disc(*place(*model.at), sqrt(_area(model, plot)) / 72 / 2, _label(model, box.width))
         for model in plot.models
     ]
-    lines = [
-        square for line in plot.lines for square in along_line([place(*at) for at in line.corners], 0.03)
-    ]
-    write_names(axes, discs, box, Rect(0.02, 0.05, box.width + _RIGHT - 0.05, box.height), lines)
+    paths = [[place(*corner) for corner in line.corners] for line in plot.lines if line.is_free]
+    obstacles = [square for path in paths for square in along_line(path, 0.03)]
+    obstacles += _draw_guides(axes, plot.guides, box, [disc.square(0.03) for disc in discs])
+    write_names(axes, discs, box, Rect(0.02, 0.05, box.width + _RIGHT - 0.05, box.height), obstacles)
+
+
+def _places(axes: Axes, box: Box) -> Callable[[float, float], Corner]:
+    """The place of two values, in inches from the lower left corner of the panel."""
+    left, right, low, high = [log10(end) for end in (*axes.get_xlim(), *axes.get_ylim())]
+    return lambda x, y: (
+        (log10(x) - left) / (right - left) * box.width,
+        (log10(y) - low) / (high - low) * box.height,
+    )
+
+
+def _draw_guides(axes: Axes, guides: Sequence[Guide], box: Box, discs: Sequence[Rect]) -> list[Rect]:
+    """Lines from edge to edge; returns the places of their labels, which cover no bubble."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    labels: list[Rect] = []
+    for guide in guides:
+        start, end = max(left, low / guide.ratio), min(right, high / guide.ratio)
+        if start < end:
+            ends = [_places(axes, box)(x, x * guide.ratio) for x in (start, end)]
+            axes.plot([start, end], [start * guide.ratio, end * guide.ratio], color=FAINT, lw=1.2, zorder=1)
+            labels += _label_guide(axes, guide, ends, box, [*discs, *labels])
+    return labels
+
+
+def _label_guide(
+    axes: Axes, guide: Guide, ends: Sequence[Corner], box: Box, obstacles: Sequence[Rect]
+) -> list[Rect]:
+    """The label below a line, as far up as it covers nothing; none where there is no such place."""
+    (left, low), (right, high) = ends
+    width = text_width(guide.label, SMALL)
+    for part in (1 - step / 40 for step in range(40)):
+        x, y = left + part * (right - left) + 0.05, low + part * (high - low) - 0.02
+        rect = Rect(x, y - 0.13, x + width, y)
+        if rect.right < box.width and rect.bottom > 0 and not any(map(rect.overlaps, obstacles)):
+            style: dict[str, Any] = {"transform": axes.transAxes, "size": SMALL, "color": MUTED}
+            axes.text(x / box.width, (rect.bottom + 0.025) / box.height, guide.label, **style)
+            return [rect]
+    return []
 
 
 def _label(model: Bubble, room: float) -> str:

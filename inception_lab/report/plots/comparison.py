@@ -14,10 +14,10 @@ from inception_lab.report.plots.canvas import Box, new_canvas, room_below
 from inception_lab.report.plots.fitting import distinct, headline, shorten, text_width
 from inception_lab.report.plots.rows import most_rows, row_pitch
 from inception_lab.report.plots.style import INK, MARGIN, MUTED, SMALL, TEXT
-from inception_lab.report.plots.wording import leader, ratio_text
+from inception_lab.report.plots.wording import leader, partial_text, ratio_text, several_text
 from inception_lab.report.sizes import PAGE, PlotSize
 from inception_lab.report.tables import PUBLISHED, is_reconstruction, model_labels
-from inception_lab.report.text import label_within, shape_text
+from inception_lab.report.text import label_within
 
 METRICS_SHOWN = (
     "training_macs", "macs", "params", "other_flops", "peak_bytes", "train_peak_bytes", "weighted_layers"
@@ -113,16 +113,11 @@ def _left_out(records: Sequence[Record], models: int, metrics: Sequence[str]) ->
 
 
 def _subtitle(records: Sequence[Record]) -> str:
-    """Input and mode as far as all records share them, and a warning of those that are partial."""
-    inputs = list(dict.fromkeys(shape_text(r.context["input_shapes"]) for r in records))
-    modes = list(dict.fromkeys(str(r.context["mode"]) for r in records))
-    shape = f"input {inputs[0]}" if len(inputs) == 1 else f"{len(inputs)} different inputs"
-    labels = model_labels(records)
-    partial = [label for label, r in zip(labels, records, strict=True) if not r.context["complete"]]
-    warning = f", PARTIAL, not every operation is counted: {', '.join(partial)}" if partial else ""
+    """Inputs and modes, and a warning of those that are partial."""
     order = METRICS[common_metrics(records)[0]].label
     star = " · *: a reconstruction" * any(map(is_reconstruction, records))
-    return f"Models by {order} · {shape}, {' and '.join(modes)} · dark: the lowest{star}{warning}"
+    shared, warning = several_text(records), partial_text(records)
+    return f"Models by {order} · {shared} · dark: the lowest{star}{warning}"
 
 
 def _best(records: Sequence[Record], metric: str) -> float | None:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import floor, log10
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -15,9 +14,16 @@ from inception_lab.record import Record
 from inception_lab.report.plots.bubbles import Bubble, Bubbles, Line, Scale, draw_bubbles
 from inception_lab.report.plots.fitting import headline
 from inception_lab.report.plots.style import INK, MACS, PALETTE
-from inception_lab.report.plots.wording import ratio_text
+from inception_lab.report.plots.wording import ratio_text, spaced_steps
 from inception_lab.report.sizes import PAGE, PlotSize
-from inception_lab.report.tables import EVALUATION, IMAGES, PUBLISHED, is_reconstruction, model_labels
+from inception_lab.report.tables import (
+    EVALUATION,
+    IMAGES,
+    PUBLISHED,
+    is_reconstruction,
+    model_labels,
+    peak_of,
+)
 from inception_lab.report.text import shape_text
 
 COLOURS = (MACS, "#e69f00", PALETTE[5], PALETTE[1], PALETTE[4], PALETTE[7])
@@ -57,21 +63,16 @@ def points_of(records: Sequence[Record]) -> list[Point]:
             label.removesuffix(" *"),
             record.context[PUBLISHED],
             record.totals["macs"],
-            _peak(record),
+            peak_of(record),
             shape_text(record.context["input_shapes"]),
             record.context.get(EVALUATION, ""),
             record.context.get(IMAGES, ""),
             is_reconstruction(record),
         )
         for label, record in zip(labels, records, strict=True)
-        if record.context.get(PUBLISHED) and record.totals.get("macs") and _peak(record)
+        if record.context.get(PUBLISHED) and record.totals.get("macs") and peak_of(record)
     ]
     return sorted(points, key=lambda point: (-point.peak_bytes, point.name))
-
-
-def _peak(record: Record) -> int:
-    """The peak of the pass, or of the step."""
-    return int(record.totals.get("peak_bytes") or record.totals.get("train_peak_bytes") or 0)
 
 
 def common_evaluation(points: Sequence[Point]) -> str:
@@ -191,13 +192,8 @@ def _image_notes(points: Sequence[Point]) -> list[str]:
 
 
 def _error_ticks(low: float, high: float, inches: float) -> Mapping[float, str]:
-    """Round numbers of percent on an axis, each far enough from the one before."""
-    powers, apart = range(floor(log10(low)), floor(log10(high)) + 1), (high / low) ** (0.17 / inches)
-    steps: list[float] = []
-    for step in [factor * 10.0**power for power in powers for factor in (1, 1.5, 2, 3, 4, 5, 6, 8)]:
-        if low <= step <= high and (not steps or step >= apart * steps[-1]):
-            steps.append(step)
-    return {step: f"{step:g}" for step in steps}
+    """Round numbers of percent on an axis, as many as there is room for."""
+    return {step: f"{step:g}" for step in spaced_steps(low, high, inches, 0.17)}
 
 
 def _style(point: Point, points: Sequence[Point]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from math import floor, log10
 
 from inception_lab.metrics import format_quantity, parse_quantity
 from inception_lab.record import Record
-from inception_lab.report.text import subject_text
+from inception_lab.report.tables import model_labels
+from inception_lab.report.text import shape_text, step_text, subject_text
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -23,6 +24,31 @@ def context_line(record: Record) -> str:
     context = record.context
     warning = "" if context["complete"] else ", PARTIAL: not every operation is counted"
     return subject_text(context) + warning
+
+
+def several_text(records: Sequence[Record]) -> str:
+    """The inputs, batches and modes of several records as far as they share them, in one line.
+
+    Example:
+        >>> context = {"input_shapes": [[1, 3, 8, 8]], "mode": "eval"}
+        >>> one, other = (Record(context | {"mode": mode}, {}, (), (), ()) for mode in ("eval", "train"))
+        >>> several_text([one, other])
+        'input 1x3x8x8, eval and train'
+    """
+    shapes = [record.context["input_shapes"] for record in records]
+    inputs = list(dict.fromkeys(map(shape_text, shapes)))
+    batches = sorted({shape[0][0] for shape in shapes if shape and shape[0]})
+    modes = dict.fromkeys(step_text(record.context) for record in records)
+    shape = f"input {inputs[0]}" if len(inputs) == 1 else f"{len(inputs)} different inputs"
+    batch = [f"batches of {' and '.join(map(str, batches))}"] * (len(batches) > 1)
+    return ", ".join([shape, *batch, " and ".join(modes)])
+
+
+def partial_text(records: Sequence[Record]) -> str:
+    """A warning of the records that are partial, to stand behind a subtitle; empty where none is."""
+    labels = model_labels(records)
+    partial = [label for label, r in zip(labels, records, strict=True) if not r.context["complete"]]
+    return f", PARTIAL, not every operation is counted: {', '.join(partial)}" if partial else ""
 
 
 _AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -152,6 +178,21 @@ def round_decades(low: float, high: float, most: int = 5) -> list[float]:
         if len(steps) <= most:
             return steps
     return steps[:: len(steps) // most + 1]
+
+
+def spaced_steps(low: float, high: float, inches: float, apart: float) -> list[float]:
+    """Round numbers on a logarithmic axis, also between its powers of ten, each so many inches from the last.
+
+    Example:
+        >>> spaced_steps(600, 2100, inches=4, apart=0.7)
+        [600.0, 800.0, 1000.0, 1500.0, 2000.0]
+    """
+    powers, ratio = range(floor(log10(low)), floor(log10(high)) + 1), (high / low) ** (apart / inches)
+    steps: list[float] = []
+    for step in [factor * 10.0**power for power in powers for factor in (1, 1.5, 2, 3, 4, 5, 6, 8)]:
+        if low <= step <= high and (not steps or step >= ratio * steps[-1]):
+            steps.append(step)
+    return steps
 
 
 def peak_place(layer: str, operation: str, phase: str) -> str:
