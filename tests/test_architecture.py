@@ -173,6 +173,7 @@ def test_an_import_that_is_allowed_is_left_alone(tmp_path, place, line):
 
 
 READ_BY_REPORT = {
+    "inception_lab.analyzers.dataflow": {"SOURCE", "Box", "Flow"},
     "inception_lab.analyzers.memory.peak": {"PeakMemory"},
     "inception_lab.analyzers.receptive_field.resolution": {"ResolutionFit"},
     "inception_lab.analyzers.reductions": {"ALL_MODULES", "SUM", "WHOLE_NET"},

@@ -1,0 +1,82 @@
+"""What the map draws as one box: single modules and operations, and small chains of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from inception_lab.analyzers.dataflow import Box, Flow
+from inception_lab.record import Row
+from inception_lab.report.text import shape_text
+
+MOST_IN_UNIT = 3
+"""Modules and operations of a unit at most, as a convolution, its normalisation and its activation are."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A box of the map.
+
+    Attributes:
+        name: The path of the module from the box around it, or the name of the operation.
+        layer: Path of the module; of an operation that of the one that runs it.
+        type: Class of the module, or name of the operation.
+        is_op: True of an operation.
+        shape: Of the output.
+        rows: Places of its layers among those of the record, its own operations last.
+        units: What runs within it, in order of execution; empty where it is drawn whole.
+        flows: The values between these.
+    """
+
+    name: str
+    layer: str
+    type: str
+    is_op: bool
+    shape: tuple[int, ...]
+    rows: tuple[int, ...]
+    units: tuple[Unit, ...]
+    flows: tuple[Flow, ...]
+
+    @property
+    def label(self) -> str:
+        """The lines of its box: name and shape of the output, those of an operation in one."""
+        return f"{self.name} {self.shape_label}".rstrip()
+
+    @property
+    def shape_label(self) -> str:
+        """The shape of the output without the batch."""
+        return shape_text([self.shape[1:]]) if len(self.shape) > 1 else ""
+
+
+def units(root: Box, layers: tuple[Row, ...]) -> Unit:
+    """Return the boxes to draw of a net.
+
+    Args:
+        root: As of `dataflow`.
+        layers: The rows of the record of the same trace.
+    """
+    places: dict[tuple[str, int], int] = {}
+    for place, row in enumerate(layers):
+        places[row["layer"], row.get("call", 0)] = place
+    return _unit(root, "", places)
+
+
+def _unit(box: Box, around: str, places: Mapping[tuple[str, int], int]) -> Unit:
+    key = box.layer, box.call
+    own = (places[key],) if key in places and not box.is_op else ()
+    inner = tuple(_unit(child, box.layer, places) for child in box.boxes)
+    # what a module runs itself mostly joins what its children make
+    rows = (*(row for unit in inner for row in unit.rows), *own)
+    name = box.type if box.is_op else _name_within(box.layer, around)
+    whole = Unit(name, box.layer, box.type, box.is_op, box.shape, rows, inner, box.flows)
+    return replace(whole, units=(), flows=()) if _is_unit(box) else whole
+
+
+def _is_unit(box: Box) -> bool:
+    """True of a chain that computes one product at most."""
+    few = 0 < len(box.boxes) <= MOST_IN_UNIT and box.weighted <= 1
+    return few and all(not child.boxes for child in box.boxes)
+
+
+def _name_within(layer: str, around: str) -> str:
+    return layer.removeprefix(f"{around}.") if around else layer
