@@ -6,6 +6,7 @@ from pandas import DataFrame
 
 from inception_lab.analyzers.branch_kinds import branch_kinds
 from inception_lab.analyzers.cost import branch_costs, module_costs
+from inception_lab.analyzers.dataflow import dataflow
 from inception_lab.analyzers.memory.by_module import memory_by_module
 from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.analyzers.memory.timeline import memory_timeline
@@ -14,6 +15,7 @@ from inception_lab.analyzers.receptive_field.resolution import ResolutionFit, re
 from inception_lab.analyzers.receptive_field.spectrum import field_spectrum, spectrum_summary
 from inception_lab.analyzers.reductions import reduction_saving
 from inception_lab.analyzers.summary import summarise
+from inception_lab.ir.structure import layer_calls, places
 from inception_lab.ir.trace import Trace
 from inception_lab.report.contents import ReportContents
 
@@ -47,6 +49,8 @@ def collect(trace: Trace) -> ReportContents:
         peak=peak_memory(trace),
         module_memory=memory_by_module(trace),
         branch_kinds=branch_kinds(trace),
+        places=tuple([places(trace)[call.id] for call in layer_calls(trace)]),
+        dataflow=dataflow(trace),
     )
 
 

@@ -11,6 +11,7 @@ from inception_lab.record import Record
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from inception_lab.analyzers.dataflow import Box
     from inception_lab.analyzers.memory.peak import PeakMemory
     from inception_lab.analyzers.receptive_field.resolution import ResolutionFit
 
@@ -31,6 +32,8 @@ class ReportContents:
         peak: Result of `peak_memory`.
         module_memory: Result of `memory_by_module`, a row per module.
         branch_kinds: Result of `branch_kinds`, the kernels along a branch by module and branch.
+        places: Module and branch of each row of the record, as in `branches`.
+        dataflow: Result of `dataflow`, the net as boxes within boxes.
     """
 
     record: Record
@@ -44,6 +47,8 @@ class ReportContents:
     peak: PeakMemory
     module_memory: DataFrame
     branch_kinds: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    places: tuple[tuple[str, str], ...] = ()
+    dataflow: Box | None = None
 
     @property
     def has_saving(self) -> bool:

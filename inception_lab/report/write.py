@@ -14,6 +14,7 @@ from inception_lab.files import path_from
 from inception_lab.record import SCHEMA, Record, Row, check_context
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.folder import MARKERS, replacing
+from inception_lab.report.html.model_page import Figure, model_page
 from inception_lab.report.page import comparison_page, report_page
 from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS, Plot
 from inception_lab.report.sizes import KINDS, PlotSize, size_of
@@ -23,10 +24,10 @@ from inception_lab.report.text import render
 if TYPE_CHECKING:
     from inception_lab.ir.trace import Trace
 
-PAGE, COMPARISON = "README.md", "comparison"
+PAGE, HTML_PAGE, COMPARISON = "README.md", "index.html", "comparison"
 SUMMARY_FILE, COMPARISON_FILE = MARKERS
 OURS = frozenset(
-    [PAGE, *MARKERS]
+    [PAGE, HTML_PAGE, *MARKERS]
     + [f"{name}.csv" for name in (*TABLES, COMPARISON)]
     + [f"{name}.{kind}" for name in (*MODEL_PLOTS, *COMPARISON_PLOTS) for kind in KINDS]
 )
@@ -111,8 +112,11 @@ def write_contents(
     with replacing(folder, OURS) as new:
         files = [_write_table(new, name, rows, progress) for name, rows in tables.items()]
         files.append(_write_text(new, SUMMARY_FILE, contents.record.to_json()))
-        captions = _write_plots(new, MODEL_PLOTS, contents, plot_size, progress)
-        _write_text(new, PAGE, report_page(contents, captions, files))
+        figures = _write_plots(new, MODEL_PLOTS, contents, plot_size, progress)
+        captions = {name: figure.caption for name, figure in figures.items()}
+        _write_text(new, PAGE, report_page(contents, captions, [HTML_PAGE, *files]))
+        progress(HTML_PAGE)
+        _write_text(new, HTML_PAGE, model_page(contents, figures, [PAGE, *files]))
     return folder / PAGE
 
 
@@ -156,7 +160,8 @@ def write_comparison(
     with replacing(folder, OURS) as new:
         files = [_write_table(new, COMPARISON, comparison_rows(records), progress)]
         files.append(_write_text(new, COMPARISON_FILE, comparison_json(records)))
-        captions = _write_plots(new, COMPARISON_PLOTS, records, plot_size, progress)
+        figures = _write_plots(new, COMPARISON_PLOTS, records, plot_size, progress)
+        captions = {name: figure.caption for name, figure in figures.items()}
         _write_text(new, PAGE, comparison_page(records, captions, files))
     return folder / PAGE
 
@@ -197,16 +202,17 @@ def _write_plots(
     subject: Subject,
     size: PlotSize,
     progress: Progress,
-) -> dict[str, str]:
-    """Draw the plots in which there is anything to see; returns their captions by name."""
-    captions = {}
+) -> dict[str, Figure]:
+    """Draw the plots in which there is anything to see; returns them by name."""
+    figures = {}
     for name, plot in plots.items():
         if plot.has_content(subject):
             progress(name)
-            for kind, image in plot.images(subject, size).items():
+            images = plot.images(subject, size)
+            for kind, image in images.items():
                 (folder / f"{name}.{kind}").write_bytes(image)
-            captions[name] = plot.caption(subject)
-    return captions
+            figures[name] = Figure(images["svg"].decode(), plot.caption(subject))
+    return figures
 
 
 def _write_table(folder: Path, name: str, rows: Sequence[Row], progress: Progress) -> str:

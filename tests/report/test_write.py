@@ -38,9 +38,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+PAGES = {"README.md", "index.html"}
+
+
 def test_a_report_has_its_files_and_no_others(report: Path) -> None:
     plots = {f"{name}.{kind}" for name in MODEL_PLOTS for kind in PAGE.kinds}
-    assert {path.name for path in report.iterdir()} == TABLES | plots | {"summary.json", "README.md"}
+    assert {path.name for path in report.iterdir()} == TABLES | plots | {"summary.json", *PAGES}
     assert {path.name for path in report.iterdir()} < OURS
 
 
@@ -48,7 +51,7 @@ def test_a_report_has_its_files_and_no_others(report: Path) -> None:
 def test_a_report_is_written_for_a_size(tmp_path: Path, size: str) -> None:
     trace = il.trace(torch.nn.Linear(3, 2), (1, 3))
     page = il.write_report(trace, tmp_path / "net", size=size)
-    plots = {path.suffix for path in page.parent.iterdir()} - {".csv", ".json", ".md"}
+    plots = {path.suffix for path in page.parent.iterdir()} - {".csv", ".json", ".md", ".html"}
     assert plots == {f".{kind}" for kind in SIZES[size].kinds}
 
 
@@ -58,7 +61,7 @@ def test_plots_are_written_in_further_kinds(tmp_path: Path) -> None:
         il.write_report(trace, tmp_path / "net", plot_kinds=["png"]).parent,
         write_comparison([il.summarise(trace)], tmp_path / "both", plot_kinds=["png"]).parent,
     ):
-        plots = {path.suffix for path in folder.iterdir()} - {".csv", ".json", ".md"}
+        plots = {path.suffix for path in folder.iterdir()} - {".csv", ".json", ".md", ".html"}
         assert plots == {".svg", ".png"}
         assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
 
@@ -152,6 +155,7 @@ def test_a_report_replaces_a_report_and_leaves_nothing_stale(tmp_path: Path, rep
         "branches.csv",
         "summary.json",
         "README.md",
+        "index.html",
         "notes.md",
     }
 
@@ -184,7 +188,7 @@ def test_a_failing_page_leaves_the_old_report(tmp_path: Path) -> None:
 def test_progress_names_what_is_made(tmp_path: Path) -> None:
     names: list[str] = []
     write_contents(WEIRD["chain"](), tmp_path / "chain", names.append)
-    assert names == ["layers", "modules", "branches", "cost_by_module", "cost_along_depth"]
+    assert names == ["layers", "modules", "branches", "cost_by_module", "cost_along_depth", "index.html"]
 
 
 def test_a_comparison_has_a_row_and_a_record_per_model(tmp_path: Path) -> None:
@@ -197,7 +201,8 @@ def test_a_comparison_has_a_row_and_a_record_per_model(tmp_path: Path) -> None:
     for row, model, record in zip(rows, comparison["models"], records, strict=True):
         assert row["model"] == model["model"] == record.context["model"]
         assert {name: int(row[name]) for name in record.totals} == record.totals == model["totals"]
-    plots = {f"comparison.{kind}" for kind in PAGE.kinds}
+    drawn = [name for name, plot in COMPARISON_PLOTS.items() if plot.has_content(records)]
+    plots = {f"{name}.{kind}" for name in drawn for kind in PAGE.kinds}
     assert set(_bytes(tmp_path / "all")) == {"comparison.csv", "comparison.json", "README.md", *plots}
 
 

@@ -1,0 +1,202 @@
+"""The page in a real browser: by mouse, by keyboard, without scripts, on a phone, with hostile names."""
+
+import pytest
+from support.browser import browser, opened
+from support.hostile_names import HOSTILE_NAMES, branched_net
+from support.report_pages import page_of, page_of_zoo
+
+HOSTILE = [
+    *HOSTILE_NAMES, "<script>hacked=1</script>", "</script><script>hacked=1</script>", "=1+1", "🙂",
+    "<img src=x onerror=hacked=1>", "\"onfocus=\"hacked=1\" autofocus x=\"", "javascript:hacked=1", "{{7*7}}",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """Pages by name, written once."""
+    folder, written = tmp_path_factory.mktemp("pages"), {}
+
+    def path(name):
+        if name not in written:
+            shape = (1, 3, 299, 299) if name.startswith("inception") else (1, 3, 224, 224)
+            written[name] = folder / f"{name}.html"
+            written[name].write_text(page_of_zoo(name, shape), encoding="utf-8")
+        return written[name]
+
+    return path
+
+
+@pytest.fixture
+def page(chromium, paths):
+    with opened(chromium, paths("googlenet")) as (page, seen):
+        yield page
+        assert (seen.messages, seen.requests) == ([], [])
+
+
+def shown(page, selector):
+    """How many of these are there to be seen."""
+    return page.locator(selector).filter(visible=True).count()
+
+
+def figures(page, column):
+    """What stands in a column of the modules' rows, in the order on the page."""
+    return page.eval_on_selector_all(
+        "#layers tr.mod", "(rows, column) => rows.map((row) => row.cells[column].textContent.trim())", column
+    )
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v4", "inception_resnet_v2", "vgg16"])
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_says_nothing_and_asks_for_nothing_and_fits(chromium, paths, name, scripts, width):
+    with opened(chromium, paths(name), scripts=scripts, width=width, dark=not scripts) as (page, seen):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("#map").is_visible()
+        assert (seen.messages, seen.requests) == ([], [])
+
+
+def test_without_scripts_everything_is_there_unfolded(chromium, paths):
+    with opened(chromium, paths("inception_v4"), scripts=False) as (page, _):
+        layers = page.locator("#layers tr.l")
+        assert shown(page, "#layers tr.l") == layers.count() == 493
+        assert shown(page, "#map .l") == page.locator("#map .l").count() > 100
+        assert shown(page, ".tools") == 0
+        page.locator("#map #b1 > a").click()
+        assert page.locator("tr:target").inner_text().startswith("conv")
+
+
+def test_the_script_places_boxes_as_the_tool_does(chromium, paths):
+    for name in ("googlenet", "inception_v4", "inception_resnet_v2"):
+        with opened(chromium, paths(name), scripts=False) as (plain, _):
+            before = places(plain)
+        with opened(chromium, paths(name)) as (page, _):
+            page.get_by_role("button", name="Fold all").first.click()
+            assert places(page) != before
+            page.get_by_role("button", name="Unfold all").first.click()
+            assert places(page) == before
+
+
+def places(page):
+    return page.evaluate("""() => {
+        const names = ["transform", "d", "width", "height", "viewBox"];
+        const all = document.querySelectorAll("#map g[transform], #map .f, #map rect, #map");
+        const own = [...all].filter((one) => !one.closest(".t"));
+        return own.map((one) => names.map((name) => one.getAttribute(name)).join());
+    }""")
+
+
+def test_a_module_folds_by_mouse_and_by_keyboard(page):
+    whole, height = shown(page, "#map .l"), page.locator("#map").bounding_box()["height"]
+    toggle = page.get_by_role("button", name="Unfold inception3a", exact=True)
+    toggle.click()
+    assert toggle.get_attribute("aria-expanded") == "false"
+    assert shown(page, "#map .l") == whole - 7  # branch1, and two in each of the others
+    assert page.locator("#map").bounding_box()["height"] < height - 100
+    toggle.press("Enter")
+    assert shown(page, "#map .l") == whole
+    assert page.locator("#map").bounding_box()["height"] == height
+
+
+def test_a_reader_chooses_the_colour(page):
+    least = page.locator("#map g:has(> a[aria-label^='fc,'])")
+    before = float(least.evaluate("e => e.style.getPropertyValue('--t')"))
+    page.get_by_label("Colour by").select_option("Parameters")
+    assert float(least.evaluate("e => e.style.getPropertyValue('--t')")) == 1 > before
+    assert page.locator("#most").inner_text() == "Parameters 1.02 M"
+    page.get_by_label("Colour by").select_option("Receptive field")
+    assert page.locator("#most").inner_text() == "Receptive field 715"
+
+
+def test_figures_come_on_hover_and_on_focus(page):
+    page.locator("#map a[aria-label^='inception3a.branch3.conv5x5,']").hover()
+    facts = page.locator("#facts")
+    assert "MACs 10.0 M (under 1 %)" in facts.inner_text()
+    assert "sees 59 at stride 8" in facts.inner_text()
+    page.locator("#map a[aria-label^='conv2,']").focus()
+    assert "MACs 347 M (22 %)" in facts.inner_text()
+    page.keyboard.press("Tab")
+    assert "norm2" in facts.inner_text()
+
+
+def test_a_click_leads_to_the_rows_of_the_table(page):
+    page.locator("#table-fold").click()
+    assert shown(page, "#layers tr.l") == 0
+    page.locator("#map a[aria-label^='inception4a.branch2.conv3x3,']").click()
+    row = page.locator("tr:target")
+    assert row.is_visible()
+    assert row.inner_text().startswith("branch2.conv3x3.conv")
+    page.locator("#map a[aria-label^='inception5a,'] > text").dispatch_event("click")
+    page.locator("#map g:has(> a[aria-label^='inception5a,']) > a").press("Enter")
+    assert page.locator("tr:target").inner_text().startswith("inception5a")
+
+
+def test_the_table_sorts(page):
+    head = page.locator("th[data-name=macs]")
+    in_order = figures(page, 0)
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert figures(page, 0)[:3] == ["conv2", "inception3b", "inception4e"]
+    head.get_by_role("button").press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert figures(page, 0)[-1] == "conv2"
+    head.get_by_role("button").press("Space")
+    assert figures(page, 0) == in_order
+    page.locator("#layers thead button").first.click()
+    assert figures(page, 0) == sorted(in_order, key=str.casefold)
+
+
+def test_the_table_filters(page):
+    page.get_by_label("Filter").fill("5x5 conv2d")
+    assert page.locator("#count").inner_text() == "9 of 141 layers"
+    assert shown(page, "#layers tr.l") == 9
+    assert shown(page, "#layers tr.mod") == 9
+    page.get_by_label("Filter").fill("no such layer")
+    assert shown(page, "#layers tbody tr") == 0
+    page.get_by_label("Filter").fill("")
+    assert shown(page, "#layers tr.l") == 141
+
+
+def test_the_table_folds_by_module_and_branch(page):
+    page.get_by_role("button", name="Layers of inception3a", exact=True).press("Enter")
+    assert shown(page, "#layers tr.l") == 141 - 14
+    page.locator("#layers tbody:has(#m9) tr.br .fold").nth(1).click()
+    assert shown(page, "#layers tr.l") == 141 - 14 - 4
+    page.locator("#table-fold").click()
+    assert shown(page, "#layers tr.l") == shown(page, "#layers tr.br") == 0
+    page.locator("#table-unfold").click()
+    assert shown(page, "#layers tr.l") == 141
+
+
+def test_exact_figures_on_hover(page):
+    cell = page.locator("#layers tr.mod", has_text="inception3a").locator("td.n").first
+    cell.hover()
+    assert cell.get_attribute("title") == "128,049,152"
+
+
+def test_a_large_net_starts_with_one_of_each_kind(chromium, paths):
+    with opened(chromium, paths("inception_resnet_v2")) as (page, _):
+        assert 20 < shown(page, "#map .l") < 150
+        assert shown(page, "#layers tr.l") == 0
+
+
+def test_no_name_runs(chromium, tmp_path):
+    for number, name in enumerate(HOSTILE):
+        path = tmp_path / f"{number}.html"
+        net = branched_net(name.replace(".", ""))
+        path.write_text(page_of(net, (1, 8, 6, 6), name=f"{name}", plots=number % 4 == 0), encoding="utf-8")
+        with opened(chromium, path) as (page, seen):
+            for element in page.locator("#map .l a").all()[:4]:
+                element.focus()
+                element.hover()
+            page.locator("#filter").fill("conv")
+            page.locator("#table-fold").click()
+            assert page.evaluate("typeof hacked") == "undefined"
+            assert (seen.messages, seen.requests) == ([], []), name
+            # the page ends where it should
+            assert page.locator("footer").is_visible()
