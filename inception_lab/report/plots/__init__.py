@@ -26,6 +26,7 @@ from inception_lab.report.plots import (
     params_and_macs,
     saving,
     saving_levels,
+    time_and_macs,
 )
 from inception_lab.report.plots.effective import Effective
 from inception_lab.report.plots.image_files import image
@@ -84,6 +85,7 @@ COMPARISON_PLOTS: Mapping[str, Plot[Sequence[Record]]] = MappingProxyType(
     {
         "comparison": Plot(comparison.draw, comparison.caption, comparison.has_content),
         "params_and_macs": Plot(params_and_macs.draw, params_and_macs.caption, params_and_macs.has_content),
+        "time_and_macs": Plot(time_and_macs.draw, time_and_macs.caption, time_and_macs.has_content),
         "field_and_depth": Plot(field_and_depth.draw, field_and_depth.caption, field_and_depth.has_content),
         "error_and_macs": Plot(error_and_macs.draw, error_and_macs.caption, error_and_macs.has_content),
     }

@@ -42,7 +42,7 @@ class KeySize(NamedTuple):
 
 
 def size_key(peaks: Sequence[int], room: float) -> list[KeySize]:
-    """Bubbles of round sizes, the smallest first; two or three, as there is room for."""
+    """Bubbles of round sizes, the smallest first, as many as there is room for."""
     key = _sized(round_sizes(peaks), peaks)
     return key if key[-1].right <= room else _sized(round_sizes(peaks)[::2], peaks)
 

@@ -85,12 +85,17 @@ def has_content(records: Sequence[Record]) -> bool:
 def caption(records: Sequence[Record]) -> str:
     """The meaning of dots and dashes, and the models that see less than their input, in one sentence."""
     reaches = reaches_of(records)
+    dots = "A dot is the largest field of any layer that looks through a window"
+    return f"{dots}{_input_text(reaches)}{_left_out(records, reaches)}."
+
+
+def _input_text(reaches: Sequence[Reach]) -> str:
+    """The meaning of the dashes, and the models below theirs; empty where no input is known."""
+    if not any(reach.input for reach in reaches):
+        return ""
     less = [name for reach in reaches if reach.field < reach.input for name in reach.names]
     beyond = f"{', '.join(less)} see{'s' * (len(less) == 1)} less than that" if less else "none sees less"
-    return (
-        "A dot is the largest field of any layer that looks through a window, a dash the input along the "
-        f"same axis: {beyond}{_left_out(records, reaches)}."
-    )
+    return f", a dash the input along the same axis: {beyond}"
 
 
 def _left_out(records: Sequence[Record], reaches: Sequence[Reach]) -> str:
