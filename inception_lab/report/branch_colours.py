@@ -17,7 +17,7 @@ GREYS: Mapping[str, str] = MappingProxyType({OTHER_BRANCHES: "#777777", NO_BRANC
 
 _POINT, _POOL, _FAR, _HIGH, _WIDE = 0, 5, 8, 9, 10
 _BY_WORD = {"depthwise": 11, "matmul": 12, "dilated": _FAR}
-_BY_EXTENT = {3: (1, 2), 5: (4, 3), 7: (6, 6), 9: (7, 7)}
+_BY_EXTENT = {3: (1, 2), 5: (4, 3), 7: (7, 7), 9: (6, 6)}
 """The places of branches whose kernels together look at up to so many pixels; those of more are `_FAR`.
 
 The first one is that of a single kernel behind a 1x1, the second one that of any others.

@@ -45,6 +45,23 @@ def test_neighbours_differ_in_grey() -> None:
     assert all(abs(lightness(one) - lightness(other)) > 14 for one, other in pairwise(COLOURS))
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        ["1x1", "1x1 → 3x3", "1x1 → 5x5", "pool → 1x1"],
+        ["1x1", "1x1 → 3x3", "1x1 → 3x3 → 3x3", "pool → 1x1"],
+        ["1x1", "pool → 1x1", "1x1 → 1x7 → 7x1", "1x1 → 7x1 → 1x7 → 7x1 → 1x7"],
+        ["3x3", "1x1 → 3x3 → 3x3"],
+        ["1x1", "pool → 1x1", "1x3", "3x1"],
+    ],
+    ids=" | ".join,
+)
+def test_neighbours_in_modules_of_the_papers_differ_in_grey(module: list[str]) -> None:
+    stacked = sorted(map(preferred, module), key=COLOURS.index)
+    assert len(set(stacked)) == len(module)
+    assert all(abs(lightness(one) - lightness(other)) > 8 for one, other in pairwise(stacked))
+
+
 def test_greys_are_grey_and_told_apart_from_each_other_and_from_every_colour() -> None:
     for grey in GREYS.values():
         assert max(map(abs, lab(grey)[1:])) < 1
