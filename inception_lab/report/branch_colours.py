@@ -17,7 +17,7 @@ GREYS: Mapping[str, str] = MappingProxyType({OTHER_BRANCHES: "#777777", NO_BRANC
 
 _POINT, _POOL, _FAR, _HIGH, _WIDE = 0, 5, 8, 9, 10
 _BY_WORD = {"depthwise": 11, "matmul": 12, "dilated": _FAR}
-_BY_EXTENT = {3: (1, 2), 5: (4, 3), 7: (7, 7), 9: (6, 6)}
+_BY_EXTENT = {3: (1, 3), 5: (4, 2), 7: (7, 7), 9: (6, 6)}
 """The places of branches whose kernels together look at up to so many pixels; those of more are `_FAR`.
 
 The first one is that of a single kernel behind a 1x1, the second one that of any others.
@@ -29,7 +29,7 @@ def branch_colours(kinds: Sequence[str]) -> Mapping[str, str]:
     """Return a colour for each kind of branch of one net.
 
     The colour says what a branch holds: 1x1 alone; kernels that together look at up to 3, 5, 7, 9 or more
-    pixels, so that two 3x3 are beside 5x5, and 1x7 with 7x1 is as 7x7; a strip such as 1x3, or 3x1 behind
+    pixels, of 3 and 5 one behind a 1x1 or otherwise, such as two 3x3; a strip such as 1x3, or 3x1 behind
     it; a pool; depthwise; a matmul. Where another kind has it, and for a mere name, it is the next free one.
 
     Args:
@@ -43,7 +43,7 @@ def branch_colours(kinds: Sequence[str]) -> Mapping[str, str]:
     Example:
         >>> colours = branch_colours(["1x1", "1x1 → 5x5", "1x1 → 3x3 → 3x3", "in no branch"])
         >>> list(colours.values())
-        ['#3271c4', '#cc5060', '#dfa28d', '#b5b5b5']
+        ['#3271c4', '#cc5060', '#2e5968', '#b5b5b5']
     """
     places = {kind: _place(kind) for kind in kinds if kind not in GREYS}
     owners = {place: kind for kind, place in reversed(places.items()) if place is not None}
