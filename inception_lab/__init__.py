@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from inception_lab.budgets.verdict import Check as Check
     from inception_lab.budgets.verdict import Verdict as Verdict
     from inception_lab.budgets.wording import BudgetExceeded as BudgetExceeded
+    from inception_lab.claims.about import claims_about as claims_about
     from inception_lab.claims.recompute import Confirmation as Confirmation
     from inception_lab.claims.recompute import confirm as confirm
     from inception_lab.comparison.side_by_side import Comparison as Comparison
@@ -119,6 +120,7 @@ _HOME = {
     "check_budget": "budgets.check",
     "check_budgets": "budgets.check",
     "check_fields": "measure.field_gradients",
+    "claims_about": "claims.about",
     "compare": "comparison.side_by_side",
     "compare_memory": "measure.prediction",
     "compare_times": "measure.timing.timing",

@@ -33,7 +33,8 @@ EXAMPLES = {
     ),
     "report": (
         "report googlenet googlenet_naive -o my-reports",
-        f"report {OWN_NET}",
+        f"report {OWN_NET} --measure",
+        "report googlenet --against before.json",
         'report "nin(num_classes=10)" "nin(num_classes=100)" -o nins',
     ),
     "summary": (

@@ -250,6 +250,13 @@ device_option = click.option(
     show_default=True,
     help="Where models run.",
 )
+seconds_option = click.option(
+    "--seconds",
+    type=click.FloatRange(0, 86400),
+    default=5.0,
+    show_default=True,
+    help="Time budget for each model; six rounds are made in any case.",
+)
 threads_option = click.option("--threads", type=click.IntRange(1, 1024), help="Threads within an operation.")
 dtype_option = click.option(
     "--dtype", type=click.Choice(DTYPES), help="Convert the model, and its floating inputs."

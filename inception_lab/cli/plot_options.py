@@ -19,8 +19,8 @@ size_option: Decorator = click.option(
     "--size",
     type=click.Choice(list(SIZES)),
     default=PAGE.name,
-    help="Of plots: page, 900 pixels; paper, a column of 3.5 inches; slide, 16:9. A report has papers' plots in "
-    "PDF too, and slides' in PNG.",
+    help="Of plots: page, 900 pixels; paper, a column of 3.5 inches, in reports as PDF too; slide, 16:9, "
+    "there as PNG too.",
     show_default=True,
 )
 """Adds the size that plots are laid out for, which arrives as `size`."""

@@ -3,50 +3,79 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from inception_lab.cli.model import refuse_partial, trace_model
+from inception_lab.cli.model import refuse_partial, trace_model, traceback_shown
 from inception_lab.cli.options import (
     MODEL,
     TracingOptions,
+    device_option,
     optimizer_option,
+    seconds_option,
     tracing_options,
     typed_options,
 )
 from inception_lab.cli.plot_options import plot_kinds_option, size_option
-from inception_lab.cli.progress import plain_markup
+from inception_lab.cli.progress import plain_markup, progress_bar
 from inception_lab.errors import InceptionLabError, listed
 from inception_lab.models.registry import list_models
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+    from torch import nn
 
+    from inception_lab.comparison.subjects import ComparedModel
     from inception_lab.ir.trace import Trace
-    from inception_lab.loading.options import ModelRequest
+    from inception_lab.measure.timing.results import LayerTimes
+    from inception_lab.record import Record
     from inception_lab.report.contents import ReportContents
 
 
 @dataclass(frozen=True)
-class PlotOptions:
-    """The plots of a report.
+class ReportOptions:
+    """Options of this command alone.
 
     Attributes:
-        size: Name of the size that they are laid out for.
+        measure: Run each model for its times.
+        device: Where it runs.
+        seconds: Time budget for each.
+        against: File of a saved record, or a budget in a lock, to compare with; None without.
+        size: Name of the size that plots are laid out for.
         plot_kinds: Kinds of their files beside those of the size.
     """
 
+    measure: bool
+    device: str
+    seconds: float
+    against: str | None
     size: str
     plot_kinds: tuple[str, ...]
 
 
-plot_options = typed_options(PlotOptions, "plots", (size_option, plot_kinds_option))
-"""Adds the options of plots, which arrive as `plots`."""
+report_options = typed_options(
+    ReportOptions,
+    "options",
+    (
+        click.option("--measure", is_flag=True, help="Run each MODEL for its times too."),
+        device_option,
+        seconds_option,
+        click.option(
+            "--against",
+            metavar="FILE",
+            help="Tell what changed since a saved record, FILE.json, or a budget in a lock, FILE.lock#NAME.",
+        ),
+        size_option,
+        plot_kinds_option,
+    ),
+)
+"""Adds the options of this command alone, which arrive as `options`."""
 
 
 @click.command()
@@ -61,26 +90,59 @@ plot_options = typed_options(PlotOptions, "plots", (size_option, plot_kinds_opti
     help="Folder of the report; of several, the folder around theirs.  [default: reports/MODEL, with the "
     "input size, batch, mode and optimizer where they are not those by default]",
 )
-@plot_options
+@report_options
 def command(
-    models: Sequence[str], whole_zoo: bool, tracing: TracingOptions, output: Path | None, plots: PlotOptions
+    models: Sequence[str],
+    whole_zoo: bool,
+    tracing: TracingOptions,
+    output: Path | None,
+    options: ReportOptions,
 ) -> None:
     """Tables, plots and a page about each MODEL, written to a folder; of several, a comparison too.
 
+    Models of the zoo come with the claims that are published about them, recomputed; --measure adds times, in
+    files for Perfetto and speedscope too.
     MODEL is an entry of the zoo or package.module:factory, with keywords or without: "nin(num_classes=10)".
     """
     models = _models(models, whole_zoo)
     folders = _folders(models, tracing, output)
-    with _progress_bar(2 * len(models) + (len(models) > 1)) as bar:
+    previous = _check(models, tracing, options)
+    with _progress_bar(len(models)) as bar:
         traces = _traces(models, tracing, bar)
-        requests = map(tracing.request, models)
-        reports = [_contents(*pair) for pair in zip(traces, requests, strict=True)]
-        pages = _write_reports(reports, folders[: len(models)], plots, bar)
-        pages += [_write_comparison(reports, folder, plots, bar) for folder in folders[len(models) :]]
+    times = [_times(model, tracing, options) for model in models]
+    with _progress_bar(len(models) + 1 + (len(models) > 1)) as bar:
+        reports = _reports(models, traces, tracing, bar)
+        reports = [replace(report, times=own) for report, own in zip(reports, times, strict=True)]
+        if previous is not None:
+            reports = [replace(report, changes=_changes(previous, report.record)) for report in reports]
+        pages = _write_reports(reports, folders[: len(models)], options, bar)
+        pages += [_write_comparison(reports, folder, options, bar) for folder in folders[len(models) :]]
     for page in pages:
         click.echo(_shown(page, output))
     for trace in traces:
         refuse_partial(trace, tracing)
+
+
+def _check(models: Sequence[str], tracing: TracingOptions, options: ReportOptions) -> ComparedModel | None:
+    """Refuse options that do not go together, and a missing device or file; returns what is saved."""
+    source = click.get_current_context().get_parameter_source
+    typed = [name for name in ("device", "seconds") if source(name) is ParameterSource.COMMANDLINE]
+    if typed and not options.measure:
+        raise InceptionLabError(f"--{typed[0]} without --measure", hint="add --measure")
+    if options.measure and tracing.meta_only:
+        raise InceptionLabError("--measure runs models for real", hint="leave out it or --meta-only")
+    if options.against is not None and len(models) > 1:
+        raise InceptionLabError("--against is of one model", hint="name one")
+    if options.device != "cpu":
+        from inception_lab.measure.timing.timing import timed_device
+
+        timed_device(options.device)
+    if options.against is None:
+        return None
+
+    from inception_lab.comparison.subjects import saved_model
+
+    return saved_model(options.against)
 
 
 def _models(models: Sequence[str], whole_zoo: bool) -> Sequence[str]:
@@ -125,36 +187,81 @@ def _traces(models: Sequence[str], tracing: TracingOptions, bar: _ProgressBar) -
     return traces
 
 
-def _contents(trace: Trace, request: ModelRequest) -> ReportContents:
-    """The contents of a report, with what no trace can tell of its model."""
+def _times(model: str, tracing: TracingOptions, options: ReportOptions) -> Record | None:
+    """The times of a model in real runs, where they are wanted."""
+    if not options.measure:
+        return None
+
+    from inception_lab import layer_times
+    from inception_lab.loading.model import ModelInputs, apply_with_weights
+
+    request = tracing.request(model)
+    # drawn by no thread of its own, which would be measured too
+    with progress_bar(f"timing {model}") as progress, traceback_shown(model, tracing):
+
+        def run(module: nn.Module, inputs: ModelInputs) -> LayerTimes:
+            return layer_times(
+                module,
+                inputs,
+                mode=tracing.mode,
+                optimizer=tracing.optimizer,
+                device=options.device,
+                seconds=options.seconds,
+                name=request.name,
+                progress=progress,
+            )
+
+        return apply_with_weights(request, run).to_record()
+
+
+def _reports(
+    models: Sequence[str], traces: Sequence[Trace], tracing: TracingOptions, bar: _ProgressBar
+) -> list[ReportContents]:
+    """The contents of reports, with what no trace can tell of models: claims, and facts of the cards."""
+    from inception_lab import claims_about
     from inception_lab.loading.model import with_model_facts
     from inception_lab.report.collect import collect
 
-    contents = collect(trace)
-    return replace(contents, record=with_model_facts(contents.record, request))
+    bar.begin("recomputing claims")
+    requests = [tracing.request(model) for model in models]
+    claims = claims_about([request.name for request in requests])
+    reports = []
+    for trace, request in zip(traces, requests, strict=True):
+        contents = collect(trace)
+        rows = claims[request.name].to_dict()["claims"]
+        reports.append(replace(contents, record=with_model_facts(contents.record, request), claims=rows))
+    return reports
+
+
+def _changes(previous: ComparedModel, record: Record) -> Mapping[str, Any]:
+    """The modules of a model beside those of the one that is saved."""
+    from inception_lab import compare
+
+    names = [f"{previous.record.context['model']} in {previous.source}", record.context["model"]]
+    return compare(previous.record, record, names=names).to_dict()
 
 
 def _write_reports(
-    reports: Sequence[ReportContents], folders: Sequence[Path], plots: PlotOptions, bar: _ProgressBar
+    reports: Sequence[ReportContents], folders: Sequence[Path], options: ReportOptions, bar: _ProgressBar
 ) -> list[Path]:
     from inception_lab.report.write import write_contents
 
     pages = []
     for contents, folder in zip(reports, folders, strict=True):
         bar.begin(f"writing {folder}")
-        pages.append(write_contents(contents, folder, bar.describe, plots.size, plots.plot_kinds))
+        pages.append(write_contents(contents, folder, bar.describe, options.size, options.plot_kinds))
     return pages
 
 
 def _write_comparison(
-    reports: Sequence[ReportContents], folder: Path, plots: PlotOptions, bar: _ProgressBar
+    reports: Sequence[ReportContents], folder: Path, options: ReportOptions, bar: _ProgressBar
 ) -> Path:
     from inception_lab.loading.model import with_card_facts
     from inception_lab.report.write import write_comparison
 
     bar.begin(f"writing {folder}")
     records = [with_card_facts(contents.record) for contents in reports]
-    return write_comparison(records, folder, bar.describe, plots.size, plots.plot_kinds)
+    return write_comparison(records, folder, bar.describe, options.size, options.plot_kinds)
 
 
 @dataclass(frozen=True)

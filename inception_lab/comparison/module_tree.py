@@ -70,13 +70,14 @@ class ModuleNode:
             yield from child.nodes()
 
 
-def module_tree(layers: Iterable[Row]) -> ModuleNode:
+def module_tree(layers: Iterable[Row], label: str = "") -> ModuleNode:
     """Return the modules of a model as a tree.
 
     Several calls of one module are added up.
 
     Args:
         layers: The rows of a record.
+        label: Of the record, for the error.
 
     Raises:
         InceptionLabError: A row is damaged: it has no path, or a metric in it is not a finite number.
@@ -88,8 +89,11 @@ def module_tree(layers: Iterable[Row]) -> ModuleNode:
         (['(model)', 'stem', 'stem.conv', 'fc'], {'macs': 8})
     """
     branch = _Branch(ROOT)
-    for row in layers:
-        branch.place(row)
+    try:
+        for row in layers:
+            branch.place(row)
+    except InceptionLabError as error:
+        raise InceptionLabError(error.what, where=label, hint=error.hint) from error
     return branch.node()
 
 

@@ -215,7 +215,7 @@ class Comparison:
         # a lock has neither types nor an order of execution: without these both are as one
         if not all(any("type" in row for row in rows) for rows in layers if rows):
             layers = [_by_path(rows) for rows in layers]
-        first, second = map(_tree, self.labels, layers)
+        first, second = map(module_tree, layers, self.labels)
         return align(first, second)
 
     def _two(self) -> tuple[Record, Record]:
@@ -259,13 +259,6 @@ class Comparison:
         """Rows without what is absent."""
         plain = (row.to_dict(self.metrics) for row in rows)
         return [{name: value for name, value in row.items() if value is not None} for row in plain]
-
-
-def _tree(label: str, layers: Sequence[Row]) -> ModuleNode:
-    try:
-        return module_tree(layers)
-    except InceptionLabError as error:
-        raise InceptionLabError(error.what, where=label, hint=error.hint) from error
 
 
 def _costs(record: Record, net: ModuleNode) -> Mapping[str, float]:

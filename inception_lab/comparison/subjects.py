@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inception_lab.comparison.locks import is_lock, locked_records
+from inception_lab.comparison.module_tree import module_tree
 from inception_lab.errors import InceptionLabError
 from inception_lab.ir.structure import Place, layer_calls, layer_name, places
 from inception_lab.ir.trace import Mode, Trace
@@ -99,6 +100,33 @@ def models_of(subjects: Sequence[Subject], step: Step) -> tuple[ComparedModel, .
     subjects = [_resolve(subject) for subject in subjects]
     _check_step(subjects, step)
     return tuple(model for subject in subjects for model in _models(subject, step))
+
+
+def saved_model(path: str | Path) -> ComparedModel:
+    """Return the one model that a file holds.
+
+    Args:
+        path: Of a record, or of a budget in a lock: `inception-lab.lock#googlenet`.
+
+    Raises:
+        InceptionLabError: It is not the name of such a file, cannot be read or is damaged, or the lock has
+            several budgets (exit code 2).
+
+    Example:
+        >>> import inception_lab as il, tempfile, torch
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     il.summarise(il.trace(torch.nn.Linear(3, 2), (1, 3))).save(f"{folder}/before.json")
+        ...     saved_model(f"{folder}/before.json").record.totals["params"]
+        8
+    """
+    if not is_saved(path):
+        raise InceptionLabError(f"{path!r} is not a saved record", hint="name a FILE.json or FILE.lock#NAME")
+    models = models_of([Path(path)], Step(None, "eval", None, False))
+    if len(models) != 1:
+        what = f"the lock has {len(models)} budgets"
+        raise InceptionLabError(what, where=str(path), hint=f"name one as in {models[-1].source}")
+    module_tree(models[0].record.layers, str(path))  # refuses rows that tell no layers
+    return models[0]
 
 
 def _models(subject: Subject, step: Step) -> Iterator[ComparedModel]:

@@ -5,6 +5,7 @@ Nothing in them is markup: whoever shows them escapes the names of a user's laye
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import Any
 
@@ -12,8 +13,8 @@ from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.plots.memory_timeline import SERIES
-from inception_lab.report.plots.wording import alike, peak_place, share_text
-from inception_lab.report.tables import field_status, readable_columns, rows_of, step_macs
+from inception_lab.report.plots.wording import alike, change_text, peak_place, share_text
+from inception_lab.report.tables import change_rows, field_status, readable_columns, rows_of, step_macs
 from inception_lab.report.text import alike_text, axes_text, input_text, label_within, layers_text
 
 LARGEST_TENSORS = 5
@@ -249,6 +250,50 @@ def tensor_rows(contents: ReportContents, most: int = LARGEST_TENSORS) -> Rows:
     """
     rows = rows_of(contents.peak.tensors)[:most]
     return [row | {"kind": SERIES[row["kind"]][0]} for row in rows]
+
+
+def time_text(contents: ReportContents) -> str:
+    """Return the time of a step, its spread and the machine; empty where nothing was timed."""
+    if contents.times is None:
+        return ""
+    facts, totals = contents.times.context, contents.times.totals
+    step, spread = (format_quantity(totals[name], "milliseconds") for name in ("step_ms", "step_iqr_ms"))
+    threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
+    note = f" Note: {facts['note']}." if "note" in facts else ""
+    return (
+        f"Measured on {facts['machine']} ({facts['device']}, {threads}): {step} in the median of "
+        f"{facts['rounds']} rounds, interquartile range {spread}.{note}"
+    )
+
+
+def claims_text(contents: ReportContents) -> str:
+    """Return how many claims of the sources have each verdict, the most first; empty without claims."""
+    verdicts = Counter(row["verdict"] for row in contents.claims).most_common()
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts)
+    return f"Claims of the sources: {counts}." if counts else ""
+
+
+def changes_text(contents: ReportContents) -> str:
+    """Return the saved record that the net is compared with, and what differs; empty without one."""
+    if contents.changes is None:
+        return ""
+    before, after = contents.changes["models"]
+    count = len(change_rows(contents))
+    modules = f"{count} module{'s differ' if count != 1 else ' differs'}" if count else "no module differs"
+    # a ratio tells that the two can be compared
+    metrics = [name for name in _CHANGES_SHOWN if after["ratios"].get(name, 1) != 1]
+    totals = (_change(name, before["totals"][name], after["totals"][name]) for name in metrics)
+    return f"Since {before['label']}: {', '.join([modules, *totals])}."
+
+
+_CHANGES_SHOWN = ("params", "macs", "training_macs", "peak_bytes", "train_peak_bytes")
+
+
+def _change(metric: str, before: int, after: int) -> str:
+    """What a total was and is, rounded where that shows a difference."""
+    rounded = [format_quantity(total, METRICS[metric].unit) for total in (before, after)]
+    texts = rounded if rounded[0] != rounded[1] else [f"{before:,}", f"{after:,}"]
+    return f"{label_within(metric)} {change_text(*texts)}"
 
 
 def _percent(part: int, whole: int) -> float | None:

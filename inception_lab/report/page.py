@@ -11,7 +11,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from inception_lab.record import Record, Row
-from inception_lab.report.answers import headline, largest_modules, module_sums, rest_text, total_rows
+from inception_lab.report.answers import (
+    changes_text,
+    claims_text,
+    headline,
+    largest_modules,
+    module_sums,
+    rest_text,
+    time_text,
+    total_rows,
+)
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.tables import (
     columns_of,
@@ -41,6 +50,11 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "saving.csv": "each branch and module without 1x1 reductions and with them",
         "spectrum.csv": "the fields that each module mixes, by channels and paths",
         "memory.csv": "bytes at the peak by module and kind",
+        "times.csv": "a row per layer call: its time in a real run",
+        "claims.csv": "published claims about the net, recomputed",
+        "changes.csv": "the modules that differ from the saved record",
+        "trace.json.gz": "the times of the layers, for ui.perfetto.dev",
+        "speedscope.json": "the times of the layers, for speedscope.app",
         "summary.json": "the record, for programs and to compare with",
     }
 )
@@ -64,6 +78,7 @@ def report_page(contents: ReportContents, plots: Mapping[str, str], files: Seque
             totals=_markdown(total_rows(contents.record)),
             modules=_markdown([*largest_modules(contents), module_sums(contents)]),
             rest=rest_text(contents),
+            facts=[*filter(None, [time_text(contents), claims_text(contents), changes_text(contents)])],
             plots={name: plots[name] for name in SHOWN_PLOTS if name in plots},
             files=[(name, MEANINGS[name]) for name in files],
             linked_plots=[name for name in plots if name not in SHOWN_PLOTS],

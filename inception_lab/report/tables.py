@@ -60,6 +60,22 @@ def readable_columns(rows: Sequence[Row]) -> list[str]:
     return [name for name in columns_of(rows) if not (repeats and name == "trainable_params")]
 
 
+CLAIM_COLUMNS = ("id", "claim", "source", "claimed", "computed", "verdict", "note")
+"""The columns of claims, whose figures and readings are in no table."""
+
+
+def _only(row: Row, columns: Sequence[str]) -> Row:
+    return {name: row[name] for name in columns}
+
+
+def change_rows(contents: ReportContents) -> list[Row]:
+    """The modules that differ from those of the saved record, what grew most in MACs or the like first."""
+    rows = [] if contents.changes is None else contents.changes["modules"]
+    growth = next((name for name in columns_of(rows) if name.endswith("_growth")), "")
+    changed = (row for row in rows if row["change"] != "unchanged")
+    return sorted(changed, key=lambda row: -row.get(growth, 0))
+
+
 TABLES: Mapping[str, Callable[[ReportContents], Sequence[Row]]] = MappingProxyType(
     {
         "layers": lambda contents: layer_rows(contents.record),
@@ -68,6 +84,9 @@ TABLES: Mapping[str, Callable[[ReportContents], Sequence[Row]]] = MappingProxyTy
         "saving": lambda contents: rows_of(contents.saving),
         "spectrum": lambda contents: rows_of(contents.spectrum),
         "memory": lambda contents: rows_of(contents.module_memory),
+        "times": lambda contents: layer_rows(contents.times) if contents.times else [],
+        "claims": lambda contents: [_only(row, CLAIM_COLUMNS) for row in contents.claims],
+        "changes": change_rows,
     }
 )
 """The tables that a report writes as CSV, by name, read-only; one without rows is left out."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from inception_lab import __version__
 from inception_lab.arguments import checked
@@ -20,6 +21,12 @@ from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS, Plot
 from inception_lab.report.sizes import KINDS, PlotSize, size_of
 from inception_lab.report.tables import TABLES, columns_of, comparison_rows
 from inception_lab.report.text import render
+from inception_lab.report.time_profiles import (
+    SPEEDSCOPE_FILE,
+    TRACE_FILE,
+    chrome_trace,
+    speedscope_profile,
+)
 
 if TYPE_CHECKING:
     from inception_lab.ir.trace import Trace
@@ -28,6 +35,7 @@ PAGE, HTML_PAGE, COMPARISON = "README.md", "index.html", "comparison"
 SUMMARY_FILE, COMPARISON_FILE = MARKERS
 OURS = frozenset(
     [PAGE, HTML_PAGE, *MARKERS]
+    + [SPEEDSCOPE_FILE, TRACE_FILE]
     + [f"{name}.csv" for name in (*TABLES, COMPARISON)]
     + [f"{name}.{kind}" for name in (*MODEL_PLOTS, *COMPARISON_PLOTS) for kind in KINDS]
 )
@@ -48,10 +56,15 @@ def write_report(
     progress: Progress = _silent,
     size: str = "page",
     plot_kinds: Sequence[str] = (),
+    *,
+    times: Record | None = None,
+    claims: Sequence[Row] = (),
+    changes: Mapping[str, Any] | None = None,
 ) -> Path:
     """Analyse a trace and write everything about it: tables, its record, plots, and a page.
 
-    The folder is replaced at once or not at all; files in it that no report writes stay.
+    The folder is replaced at once or not at all; files in it that no report writes stay. What no trace tells
+    is given as data: times of real runs, published claims, a saved record to compare with.
 
     Args:
         trace: Of any mode.
@@ -60,6 +73,9 @@ def write_report(
         size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9,
             in PNG beside SVG.
         plot_kinds: Further kinds of files that each plot is written to: `png`, `pdf`.
+        times: Of the model, `il.layer_times(...).to_record()`; written for Perfetto and speedscope too.
+        claims: About the model, `il.claims_about([name])[name].to_dict()["claims"]`.
+        changes: Since a saved record, `il.compare("before.json", trace).to_dict()`.
 
     Returns:
         The page that shows everything, `README.md` in the folder.
@@ -81,7 +97,8 @@ def write_report(
 
     size_of(size, plot_kinds)
     path = path_from(folder)  # before the analysis, which takes longer
-    return write_contents(collect(trace), path, progress, size, plot_kinds)
+    contents = replace(collect(trace), times=times, claims=claims, changes=changes)
+    return write_contents(contents, path, progress, size, plot_kinds)
 
 
 def write_contents(
@@ -112,6 +129,7 @@ def write_contents(
     with replacing(folder, OURS) as new:
         files = [_write_table(new, name, rows, progress) for name, rows in tables.items()]
         files.append(_write_text(new, SUMMARY_FILE, contents.record.to_json()))
+        files += _write_profiles(new, contents.times)
         figures = _write_plots(new, MODEL_PLOTS, contents, plot_size, progress)
         captions = {name: figure.caption for name, figure in figures.items()}
         _write_text(new, PAGE, report_page(contents, captions, [HTML_PAGE, *files]))
@@ -218,6 +236,14 @@ def _write_plots(
 def _write_table(folder: Path, name: str, rows: Sequence[Row], progress: Progress) -> str:
     progress(name)
     return _write_text(folder, f"{name}.csv", render(rows, columns_of(rows), "csv"))
+
+
+def _write_profiles(folder: Path, times: Record | None) -> list[str]:
+    """Write times for the viewers of profiles, where there are any."""
+    if times is None:
+        return []
+    (folder / TRACE_FILE).write_bytes(chrome_trace(times))
+    return [TRACE_FILE, _write_text(folder, SPEEDSCOPE_FILE, speedscope_profile(times))]
 
 
 def _write_text(folder: Path, name: str, text: str) -> str:

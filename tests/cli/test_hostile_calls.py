@@ -126,6 +126,13 @@ REFUSED = [
     ("report mynet:raises -o /", 2, ROOT_REFUSED),
     ("compare mynet:MyNet none.json", 2, "none.json: cannot be read: No such file or directory"),
     ("report mynet:raises -o /proc/x", 2, "cannot be written"),
+    ("report mynet:raises --against mynet", 2, "'mynet' is not a saved record; name a FILE.json or"),
+    ("report mynet:raises --against nofile.json", 2, "nofile.json: cannot be read: No such file"),
+    ("report mynet:raises --against nofile.lock", 2, "nofile.lock: there is no such lock"),
+    ("report mynet:raises nin --against old.json", 2, "--against is of one model; name one"),
+    ("report mynet:raises --seconds 3", 2, "--seconds without --measure; add --measure"),
+    ("report mynet:raises --device cpu", 2, "--device without --measure; add --measure"),
+    ("report mynet:raises --measure --meta-only", 2, "--measure runs models for real; leave out it or"),
     ("report mynet:MyNet mynet:raises -o mynet.py/x", 2, "cannot be written"),
 ]  # fmt: skip
 

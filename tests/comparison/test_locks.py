@@ -6,7 +6,7 @@ import pytest
 
 import inception_lab as il
 from inception_lab.comparison.locks import locked_records
-from inception_lab.comparison.subjects import is_file
+from inception_lab.comparison.subjects import is_file, saved_model
 from inception_lab.errors import InceptionLabError
 
 CONFIGURATION = """
@@ -122,3 +122,32 @@ def test_a_lock_that_is_not_there_or_damaged_is_refused_in_one_line(lock, tmp_pa
             il.compare(str(bad), "nin")
         assert "bad.lock" in str(raised.value)
         assert "\n" not in str(raised.value)
+
+
+def test_one_budget_is_one_saved_model(lock):
+    model = saved_model(f"{lock}#small")
+    assert model.source == f"{lock}#small"
+    assert model.record.totals["macs"] == il.summarise(traced("nin(num_classes=10)")).totals["macs"]
+
+
+def test_several_budgets_are_no_saved_model(lock):
+    with pytest.raises(InceptionLabError) as refusal:
+        saved_model(lock)
+    assert str(refusal.value) == f"{lock}: the lock has 2 budgets; name one as in {lock}#step"
+
+
+@pytest.mark.parametrize("name", ["googlenet", "", "before.txt"])
+def test_other_names_are_no_saved_model(name):
+    with pytest.raises(
+        InceptionLabError, match=r"is not a saved record; name a FILE\.json or FILE\.lock#NAME"
+    ):
+        saved_model(name)
+
+
+def test_a_saved_record_without_layers_is_refused(tmp_path):
+    path = tmp_path / "before.json"
+    context = {"model": "net", "mode": "eval", "input_shapes": [[1, 3]], "complete": True}
+    il.Record(context, {"params": 3}, (), (), ({"params": 3},)).save(path)
+    with pytest.raises(InceptionLabError) as refusal:
+        saved_model(path)
+    assert refusal.value.where == str(path)

@@ -12,7 +12,7 @@ from pandas import DataFrame
 from inception_lab.ir.structure import module_at_depth
 from inception_lab.measure.timing.statistics import CONFIDENCE, Interval, Spread, spread_of
 from inception_lab.measure.timing.table import NS_PER_MS
-from inception_lab.record import SCHEMA, Row
+from inception_lab.record import SCHEMA, Record, Row
 
 NOISY = 0.1
 """Interquartile range of the rounds, as a part of their median, above which they are too noisy to judge."""
@@ -78,16 +78,18 @@ class LayerTimes(ABC):
         sums = self.layers[columns].groupby(modules, sort=False).sum().round(6)
         return sums.rename_axis("module").reset_index()
 
+    def to_record(self) -> Record:
+        """Return the times as a record, of the run in place of an analysis; `write_report` takes it."""
+        rows = cast("list[dict[str, Any]]", self.layers.to_dict("records"))
+        context = {**self.context, **({"note": self.note} if self.note else {})}
+        layers = tuple({k: v for k, v in row.items() if k != "call" or v} for row in rows)
+        return Record(context, cast("dict[str, int]", dict(self.totals)), (), (), layers)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the times as the JSON that other programs read."""
-        rows = cast("list[dict[str, Any]]", self.layers.to_dict("records"))
-        return {
-            "schema": SCHEMA,
-            **self.context,
-            **({"note": self.note} if self.note else {}),
-            "totals": dict(self.totals),
-            "layers": [{k: v for k, v in row.items() if k != "call" or v} for row in rows],
-        }
+        record = self.to_record()
+        layers = [dict(row) for row in record.layers]
+        return {"schema": SCHEMA, **record.context, "totals": dict(record.totals), "layers": layers}
 
 
 @dataclass(frozen=True, eq=False)
