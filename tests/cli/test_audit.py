@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import re
-from pathlib import Path
 
 import pytest
 
@@ -138,10 +136,3 @@ def test_channels_of_a_module_that_differ_in_many_layers_are_said_at_once(capsys
     text = " ".join(out.split())
     place = "inception3a, 5 layers (branch 2, layers 1 and 2; branch 3, layers 1 and 2; branch 4, layer 2)"
     assert f"{place}: channels 64 each where the reference has 96, 128, 16, 32 and 32 *" in text
-
-
-def test_the_lines_in_the_readme_are_those_of_the_command(capsys):
-    _, out, _ = run(capsys, "--model", "googlenet_3x3", "--against", "googlenet_bn")
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    excerpt = re.search(r"--against googlenet_bn\n…\n(.*?)```", readme, re.DOTALL)[1]
-    assert excerpt in out
