@@ -21,6 +21,7 @@ from shared import write_text
 
 TURNS: tuple[Turn, ...] = ("first", "second")
 INTRODUCTION = (
+    "Written by `python scripts/bench_peers.py`. "
     "CPU time of one thread, medians with [quartiles]. Contenders take turns in one process; a ratio is "
     "taken within each round, and the median ratio is given. All run in eval mode under `no_grad`. In "
     "its turn a contender runs twice and the second run counts, so that all find their caches warm; "
