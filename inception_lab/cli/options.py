@@ -227,7 +227,7 @@ batch_sizes_option = click.option(
     multiple=True,
     type=_BATCH_SIZES,
     default=(1,),
-    show_default="1",
+    show_default=True,
     help="Images in a batch; repeatable.",
 )
 

@@ -37,6 +37,7 @@ def test_help_ends_with_examples_and_fits_80_columns(capsys, monkeypatch, name):
     assert ("the card's" in text) == ("The card's is the one" in text)
     assert ("CxHxW" in text) == ("channels x height x width, without the" in text)
     assert "CXHXW" not in text
+    assert "default: (" not in " ".join(text.split())
     takes_a_model = any(parameter.name in ("model", "models", "subjects") for parameter in arguments_of(name))
     assert takes_a_model == any("mynet:MyNet" in example for example in EXAMPLES[name])
 
