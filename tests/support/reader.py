@@ -20,9 +20,7 @@ from support.pages import Block, commands_of, shape
 
 ROOT = Path(__file__).parents[2]
 TOOL = "inception-lab"
-ELSEWHERE = re.compile(
-    r"(git|pip|python -m pip|python -m venv|\. |source |eval |_INCEPTION_LAB|tensorboard) ?"
-)
+ELSEWHERE = re.compile(r"(pip|eval|_INCEPTION_LAB|tensorboard)")
 """Commands that need a network, or change the shell: shown and not typed."""
 
 
