@@ -1,5 +1,5 @@
 # Makes .venv with the tested versions and installs inception_lab and the extras named into it.
-# Sourced by the two scripts of the README; a second run only checks that nothing is missing.
+# Sourced by the scripts that run in it; a second run only checks that nothing is missing.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
