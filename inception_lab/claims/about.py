@@ -15,14 +15,14 @@ from inception_lab.models.cards import CARDS
 
 
 @checked
-def claims_about(models: Sequence[str]) -> dict[str, Confirmation]:
+def claims_about(names: Sequence[str]) -> dict[str, Confirmation]:
     """Recompute the published claims that are about one model alone, of each of several models.
 
     A claim is about the models that the arguments of its recipes name. Those about several models, such as
     ratios, and those about times are left out; `confirm` has them all.
 
     Args:
-        models: Names of models of the zoo, with keywords or without. Others have no claims.
+        names: Of models of the zoo, with keywords or without. Others have no claims.
 
     Returns:
         The claims about each model, by its name; networks are traced once for all of them.
@@ -38,10 +38,10 @@ def claims_about(models: Sequence[str]) -> dict[str, Confirmation]:
         ()
     """
     nets = Nets()
-    names = {model: model_request(model).name for model in models}
+    models = {name: model_request(name).name for name in names}
     return {
-        model: Confirmation(tuple(check_claim(claim, nets) for claim in ALL if _subject(claim) == {name}))
-        for model, name in names.items()
+        name: Confirmation(tuple(check_claim(claim, nets) for claim in ALL if _subject(claim) == {model}))
+        for name, model in models.items()
     }
 
 

@@ -57,5 +57,5 @@ def test_other_nets_have_no_claims() -> None:
 def test_a_name_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(InceptionLabError):
         il.claims_about(["googlenet(num_classes=)"])
-    with pytest.raises(InceptionLabError, match="models is the text 'googlenet'"):
+    with pytest.raises(InceptionLabError, match="names is the text 'googlenet'"):
         il.claims_about("googlenet")

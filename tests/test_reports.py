@@ -1,0 +1,85 @@
+"""reports/ holds what the tool writes: the tables, records and pages that scripts/reports.sh makes.
+
+Plots are drawn by that script alone; scripts/zoo.sh writes reports/zoo, and reports of real runs are of the
+machine that they name. After a change of what a report says,
+
+    UPDATE_REPORTS=1 python -m pytest tests/test_reports.py
+
+writes all that scripts/reports.sh writes anew, its plots included.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import torch
+
+from inception_lab.cli import main
+from inception_lab.report.plots import Plot
+
+ROOT = Path(__file__).resolve().parents[1]
+UPDATE = bool(os.environ.get("UPDATE_REPORTS"))
+SCRIPT = (ROOT / "scripts" / "reports.sh").read_text().replace("\\\n", "")
+COMMANDS = [shlex.split(text) for text in re.findall(r"\.venv/bin/inception-lab (.*)", SCRIPT)]
+"""The arguments of the commands in the script."""
+TESTED = re.findall(r"^torch==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+
+pytestmark = pytest.mark.skipif(
+    torch.__version__.partition("+")[0] not in TESTED, reason="reports/ names the tested torch"
+)
+
+
+def run(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert not exit_.value.code
+
+
+def written(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Reports as the script writes them into a folder, but for plots; with the flag, reports/ itself."""
+    folder = ROOT if UPDATE else folder
+    if not UPDATE:
+        patch.setattr(Plot, "images", lambda *_: {})
+    patch.chdir(folder)
+    (folder / "reports" / "claims").mkdir(parents=True, exist_ok=True)
+    for arguments in COMMANDS:
+        run(arguments)
+    return folder / "reports"
+
+
+def texts(reports: Path, names: Iterable[str]) -> dict[str, str]:
+    """The files of several reports by their paths, but for plots."""
+    files = (path for name in names for path in (reports / name).iterdir() if path.suffix != ".svg")
+    return {str(path.relative_to(reports)): path.read_text() for path in files}
+
+
+MODELS = COMMANDS[0][1:]
+
+
+def test_reports_are_what_the_tool_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [*MODELS, "comparison", "claims"]
+    new, old = (texts(folder, names) for folder in (written(tmp_path, monkeypatch), ROOT / "reports"))
+    drift = sorted(path for path in new.keys() | old.keys() if new.get(path) != old.get(path))
+    assert drift == [], "UPDATE_REPORTS=1 python -m pytest tests/test_reports.py writes them anew"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_plot_that_a_page_shows_is_there(name: str) -> None:
+    page = (ROOT / "reports" / name / "README.md").read_text()
+    plots = set(re.findall(r"\]\((\w+\.svg)\)", page))
+    assert plots == {path.name for path in (ROOT / "reports" / name).glob("*.svg")}
+
+
+def test_the_script_has_the_commands_that_are_tested() -> None:
+    assert [arguments[0] for arguments in COMMANDS] == ["report", "confirm"]
+    assert len(MODELS) == 6
+
+
+def test_reports_stay_small() -> None:
+    files = [path for path in (ROOT / "reports").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 4 * 2**20
