@@ -13,7 +13,7 @@ LIGHT, DARK, PRINT = (
     for block in re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
 )
 MOST = int(re.search(r"calc\(var\(--t, 0\) \* (\d+)%\)", CSS)[1]) / 100
-"""The part of the accent in the box with most of a metric."""
+"""The part of that colour in the box with most of a metric."""
 
 
 def channels(colour):
@@ -51,7 +51,7 @@ def test_text_stands_out(theme):
 @pytest.mark.parametrize("theme", [LIGHT, DARK, PRINT], ids=["light", "dark", "print"])
 def test_boxes_of_the_map_can_be_read_however_much_colour_they_have(theme):
     for part in (0, MOST / 2, MOST):
-        assert contrast(channels(theme["ink"]), mixed(theme["accent"], theme["paper"], part)) >= 4.5
+        assert contrast(channels(theme["ink"]), mixed(theme["heat"], theme["paper"], part)) >= 4.5
     # a border is no text
     assert contrast(channels(theme["edge"]), channels(theme["paper"])) >= 3
 
