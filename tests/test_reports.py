@@ -1,11 +1,11 @@
 """reports/ holds what the tool writes: the tables, records and pages that scripts/reports.sh makes.
 
-Plots are drawn by that script alone; scripts/zoo.sh writes reports/zoo, and reports of real runs are of the
-machine that they name. After a change of what a report says,
+reports/zoo is the comparison that scripts/zoo.sh makes. Plots are drawn by the scripts alone, and reports of
+real runs are of the machine that they name. After a change of what a report says,
 
     UPDATE_REPORTS=1 python -m pytest tests/test_reports.py
 
-writes all that scripts/reports.sh writes anew, its plots included.
+writes all that both scripts write here anew, plots included.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import inception_lab as il
 from inception_lab.cli import main
 from inception_lab.report.plots import Plot
 
@@ -40,15 +41,14 @@ def run(arguments: list[str]) -> None:
     assert not exit_.value.code
 
 
-def written(folder: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Reports as the script writes them into a folder, but for plots; with the flag, reports/ itself."""
-    folder = ROOT if UPDATE else folder
+@pytest.fixture
+def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder to write reports into, without plots; with the flag, reports/ itself, with them."""
+    folder = ROOT if UPDATE else tmp_path
     if not UPDATE:
-        patch.setattr(Plot, "images", lambda *_: {})
-    patch.chdir(folder)
+        monkeypatch.setattr(Plot, "images", lambda *_: {})
+    monkeypatch.chdir(folder)
     (folder / "reports" / "claims").mkdir(parents=True, exist_ok=True)
-    for arguments in COMMANDS:
-        run(arguments)
     return folder / "reports"
 
 
@@ -61,14 +61,27 @@ def texts(reports: Path, names: Iterable[str]) -> dict[str, str]:
 MODELS = COMMANDS[0][1:]
 
 
-def test_reports_are_what_the_tool_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [*MODELS, "comparison", "claims"]
-    new, old = (texts(folder, names) for folder in (written(tmp_path, monkeypatch), ROOT / "reports"))
-    drift = sorted(path for path in new.keys() | old.keys() if new.get(path) != old.get(path))
-    assert drift == [], "UPDATE_REPORTS=1 python -m pytest tests/test_reports.py writes them anew"
+def drift(reports: Path, *names: str) -> list[str]:
+    """The files that are not as they have been written."""
+    new, old = texts(reports, names), texts(ROOT / "reports", names)
+    return sorted(path for path in new.keys() | old.keys() if new.get(path) != old.get(path))
 
 
-@pytest.mark.parametrize("name", MODELS)
+HINT = "UPDATE_REPORTS=1 python -m pytest tests/test_reports.py writes them anew"
+
+
+def test_reports_are_what_the_tool_writes(reports: Path) -> None:
+    for arguments in COMMANDS:
+        run(arguments)
+    assert drift(reports, *MODELS, "comparison", "claims") == [], HINT
+
+
+def test_the_comparison_of_the_zoo_is_what_the_tool_writes(reports: Path) -> None:
+    il.write_comparison(il.zoo_records(il.list_models()), reports / "zoo")
+    assert drift(reports, "zoo") == [], HINT
+
+
+@pytest.mark.parametrize("name", [*MODELS, "comparison", "zoo"])
 def test_every_plot_that_a_page_shows_is_there(name: str) -> None:
     page = (ROOT / "reports" / name / "README.md").read_text()
     plots = set(re.findall(r"\]\((\w+\.svg)\)", page))

@@ -30,7 +30,6 @@ def test_a_run_writes_tables_plot_and_page(tmp_path, capsys):
         "modules.csv",
         "facts.json",
         "macs_beside_time.svg",
-        "macs_beside_time.png",
         "README.md",
     }
     assert {path.name for path in folder.iterdir()} == names
