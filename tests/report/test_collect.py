@@ -32,7 +32,8 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 def test_python_writes_what_the_command_writes(
     googlenet: il.Trace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = il.write_report(googlenet, str(tmp_path / "python"))
+    claims = il.claims_about(["googlenet_3x3"])["googlenet_3x3"].to_dict()["claims"]
+    page = il.write_report(googlenet, str(tmp_path / "python"), claims=claims)
     code, out, _ = typed(capsys, "report", "googlenet_3x3", "-o", str(tmp_path / "command"))
     assert page == tmp_path / "python" / "README.md"
     assert (code, out) == (0, f"{tmp_path / 'command' / 'README.md'}\n")
