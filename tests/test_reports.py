@@ -35,6 +35,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+PLOT = re.compile("<figure>.*?</figure>", re.DOTALL)
+"""A plot on a page of HTML."""
+
+
 def run(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
@@ -46,7 +50,7 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder to write reports into, without plots; with the flag, reports/ itself, with them."""
     folder = ROOT if UPDATE else tmp_path
     if not UPDATE:
-        monkeypatch.setattr(Plot, "images", lambda *_: {})
+        monkeypatch.setattr(Plot, "images", lambda *_: {"svg": b"<svg></svg>"})
     monkeypatch.chdir(folder)
     (folder / "reports" / "claims").mkdir(parents=True, exist_ok=True)
     return folder / "reports"
@@ -55,7 +59,7 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def texts(reports: Path, names: Iterable[str]) -> dict[str, str]:
     """The files of several reports by their paths, but for plots."""
     files = (path for name in names for path in (reports / name).iterdir() if path.suffix != ".svg")
-    return {str(path.relative_to(reports)): path.read_text() for path in files}
+    return {str(path.relative_to(reports)): PLOT.sub("", path.read_text()) for path in files}
 
 
 MODELS = COMMANDS[0][1:]
@@ -95,4 +99,4 @@ def test_the_script_has_the_commands_that_are_tested() -> None:
 
 def test_reports_stay_small() -> None:
     files = [path for path in (ROOT / "reports").rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 4 * 2**20
+    assert sum(path.stat().st_size for path in files) < 5 * 2**20
