@@ -50,7 +50,8 @@ def test_a_net_is_traced_once_for_all_models() -> None:
 
 
 def test_other_nets_have_no_claims() -> None:
-    assert il.claims_about(["mynet:MyNet"])["mynet:MyNet"].claims == ()
+    for name in ("mynet:MyNet", "mynet:MyNet(path='a)b')", "not in the zoo"):
+        assert il.claims_about([name])[name].claims == ()
     assert il.claims_about([]) == {}
 
 
