@@ -22,8 +22,9 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 Rows = Sequence[Mapping[str, Any]]
 
-# an underscore within a word is not markup
-_MARKUP = re.compile(r"[\\`*<>\[\]|~]|(?<![^\W_])_|_(?![^\W_])")
+# an underscore within a word is not markup; headings, lists and numbered ones are where a line begins
+_MARKUP = re.compile(r"[\\`*<>\[\]|~&$]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]")
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])")
 
 
 def render(rows: Rows, columns: Sequence[str], fmt: str) -> str:
@@ -298,5 +299,8 @@ def escape_markdown(text: str) -> str:
     Example:
         >>> print(escape_markdown("a_name with *stars* | and _lines_"))
         a_name with \*stars\* \| and \_lines\_
+        >>> print(escape_markdown("# no title"), escape_markdown("1. no list"), escape_markdown("a &lt; $b$"))
+        \# no title 1\. no list a \&lt; \$b\$
     """
-    return _MARKUP.sub(lambda markup: f"\\{markup[0]}", one_line(text))
+    escaped = _MARKUP.sub(lambda markup: f"\\{markup[0]}", one_line(text))
+    return _NUMBERED.sub(r"\1\\\2", escaped)
