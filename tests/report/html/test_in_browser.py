@@ -5,6 +5,10 @@ from support.browser import browser, opened
 from support.hostile_names import HOSTILE_NAMES, branched_net
 from support.report_pages import page_of, page_of_zoo
 
+import inception_lab as il
+from inception_lab.report.collect import collect
+from inception_lab.report.plots import MODEL_PLOTS
+
 HOSTILE = [
     *HOSTILE_NAMES, "<script>hacked=1</script>", "</script><script>hacked=1</script>", "=1+1", "🙂",
     "<img src=x onerror=hacked=1>", "\"onfocus=\"hacked=1\" autofocus x=\"", "javascript:hacked=1", "{{7*7}}",
@@ -200,3 +204,16 @@ def test_no_name_runs(chromium, tmp_path):
             assert (seen.messages, seen.requests) == ([], []), name
             # the page ends where it should
             assert page.locator("footer").is_visible()
+
+
+@pytest.mark.parametrize("name", ["cost_by_module", "memory_timeline"])
+def test_no_name_runs_in_a_plot_by_itself(chromium, tmp_path, name):
+    for number, hostile in enumerate(HOSTILE):
+        net = branched_net(hostile.replace(".", ""))
+        contents = collect(il.trace(net, (1, 8, 6, 6), name=hostile))
+        path = tmp_path / f"{number}.svg"
+        path.write_bytes(MODEL_PLOTS[name].images(contents, kinds=("svg",))["svg"])
+        with opened(chromium, path) as (page, seen):
+            assert page.evaluate("typeof hacked") == "undefined"
+            assert page.evaluate("document.documentElement.tagName") == "svg"
+            assert (seen.messages, seen.requests) == ([], []), hostile
