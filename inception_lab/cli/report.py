@@ -116,7 +116,8 @@ def command(
         if previous is not None:
             reports = [replace(report, changes=_changes(previous, report.record)) for report in reports]
         pages = _write_reports(reports, folders[: len(models)], options, bar)
-        pages += [_write_comparison(reports, folder, options, bar) for folder in folders[len(models) :]]
+        if len(models) > 1:
+            pages.append(_write_comparison(reports, folders, options, bar))
     for page in pages:
         click.echo(_shown(page, output))
     for trace in traces:
@@ -254,14 +255,16 @@ def _write_reports(
 
 
 def _write_comparison(
-    reports: Sequence[ReportContents], folder: Path, options: ReportOptions, bar: _ProgressBar
+    reports: Sequence[ReportContents], folders: Sequence[Path], options: ReportOptions, bar: _ProgressBar
 ) -> Path:
     from inception_lab.loading.model import with_card_facts
-    from inception_lab.report.write import write_comparison
+    from inception_lab.report.write import HTML_PAGE, write_comparison
 
+    *own, folder = folders
     bar.begin(f"writing {folder}")
     records = [with_card_facts(contents.record) for contents in reports]
-    return write_comparison(records, folder, bar.describe, options.size, options.plot_kinds)
+    pages = [place / HTML_PAGE for place in own]
+    return write_comparison(records, folder, bar.describe, options.size, options.plot_kinds, pages=pages)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from inception_lab.comparison.alignment import Pair
 from inception_lab.comparison.module_rows import Change, module_rows
 from inception_lab.comparison.module_tree import ModuleNode
 from inception_lab.ir.structure import Place
 
+Name = TypeVar("Name")
 Places = Mapping[str, Place]
 """The place of each layer among parallel branches, by its path."""
 
@@ -106,10 +107,23 @@ def _partners(pair: Pair, places: tuple[Places, Places]) -> dict[Place, Place]:
         # of a module with several branches nothing says which of them answers to which
         if len(ends[0]) == len(ends[1]) == 1:
             votes[min(ends[0]), min(ends[1])] += 1
-    partners: dict[Place, Place] = {}
-    for (place, partner), _ in votes.most_common():
-        if place not in partners and partner not in partners.values():
-            partners[place] = partner
+    return partners_of(votes)
+
+
+def partners_of(votes: Counter[tuple[Name, Name]]) -> dict[Name, Name]:
+    """Return the partner of each thing that has one: those for which most layers speak, each once.
+
+    Args:
+        votes: Layers of both nets that answer to each other, by what they are in.
+
+    Example:
+        >>> partners_of(Counter({("a", "x"): 1, ("a", "y"): 5, ("b", "x"): 2, ("b", "y"): 4}))
+        {'a': 'y', 'b': 'x'}
+    """
+    partners: dict[Name, Name] = {}
+    for (name, partner), _ in votes.most_common():
+        if name not in partners and partner not in partners.values():
+            partners[name] = partner
     return partners
 
 

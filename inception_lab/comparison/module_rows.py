@@ -86,6 +86,35 @@ def module_rows(pair: Pair, metrics: Sequence[str], depth: int | None) -> Iterat
         yield from module_rows(child, metrics, None if depth is None else depth - 1)
 
 
+def layer_rows(pair: Pair, metrics: Sequence[str]) -> Iterator[ModuleRow]:
+    """Rows that add up to both nets, one for each layer, also of modules that are added, removed or renamed.
+
+    Two modules in which no structure is common have one row together.
+
+    Args:
+        pair: Two nets that are aligned.
+        metrics: Those in which a difference is a change.
+    """
+    if pair.first is None or pair.second is None:
+        yield from _alone(pair)
+    elif not pair.children:
+        yield _whole(pair, metrics)
+    else:
+        if any(node.own is not None for node in pair.nodes):
+            yield _own(pair, metrics)
+        for child in pair.children:
+            yield from layer_rows(child, metrics)
+
+
+def _alone(pair: Pair) -> Iterator[ModuleRow]:
+    """The layers of a module that nothing answers to."""
+    for node in pair.nodes[0].nodes():
+        if node.own is not None and pair.first:
+            yield ModuleRow(node, None, "removed", False, node.own, {})
+        elif node.own is not None:
+            yield ModuleRow(None, node, "added", False, {}, node.own)
+
+
 def _whole(pair: Pair, metrics: Sequence[str]) -> ModuleRow:
     first, second = (node.costs if node else {} for node in (pair.first, pair.second))
     return ModuleRow(pair.first, pair.second, _change(pair, metrics), True, first, second)

@@ -15,6 +15,7 @@ from inception_lab.comparison.branch_rows import BranchRow, branch_rows
 from inception_lab.comparison.comparability import is_comparable, notes, ratio
 from inception_lab.comparison.module_rows import ModuleRow, module_rows
 from inception_lab.comparison.module_tree import ModuleNode, module_tree
+from inception_lab.comparison.outline import outline
 from inception_lab.comparison.subjects import ComparedModel, Step, models_of
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.ir.trace import Mode, Trace
@@ -217,6 +218,27 @@ class Comparison:
             layers = [_by_path(rows) for rows in layers]
         first, second = map(module_tree, layers, self.labels)
         return align(first, second)
+
+    def outline(self) -> list[Row]:
+        """Return two models as modules, with the branches in them and the layers in these, as plain data.
+
+        Returns:
+            Rows in order of execution: `change` as of `by_module`; `first` and `second`, the path of a module
+            or layer in each model or the name of a branch, None where nothing answers to it; `first_type` and
+            `second_type` of a layer; `first_costs` and `second_costs` by metric; `children`, the rows within
+            it. Each layer of both is in one module, and the costs of modules add up to the totals.
+
+        Raises:
+            InceptionLabError: There are more than two models, or a record is damaged.
+
+        Example:
+            >>> import inception_lab as il
+            >>> rows = il.compare("googlenet", "googlenet_v2").outline()
+            >>> [(row["first"], row["change"]) for row in rows if row["change"] != "unchanged"][:2]
+            [('inception3a', 'changed'), ('inception3b', 'changed')]
+        """
+        first, second = (model.places for model in self.models)
+        return [row.to_dict() for row in outline(self.pair, (first, second), self.metrics)]
 
     def _two(self) -> tuple[Record, Record]:
         if len(self.records) != 2:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from inception_lab import __version__
 from inception_lab.arguments import checked
@@ -15,7 +17,9 @@ from inception_lab.files import path_from
 from inception_lab.record import SCHEMA, Record, Row, check_context
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.folder import MARKERS, replacing
-from inception_lab.report.html.model_page import Figure, model_page
+from inception_lab.report.html.inline_svg import Figure
+from inception_lab.report.html.model_page import model_page
+from inception_lab.report.html.models_page import models_page
 from inception_lab.report.page import comparison_page, report_page
 from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS, Plot
 from inception_lab.report.sizes import KINDS, PlotSize, size_of
@@ -145,6 +149,8 @@ def write_comparison(
     progress: Progress = _silent,
     size: str = "page",
     plot_kinds: Sequence[str] = (),
+    *,
+    pages: Sequence[str | Path] = (),
 ) -> Path:
     """Write several models side by side: a table, their totals as JSON, plots, and a page.
 
@@ -156,6 +162,7 @@ def write_comparison(
         size: Of the plots: `page`; `paper`, for a column of 3.5 inches, in PDF beside SVG; or `slide`, 16:9,
             in PNG beside SVG.
         plot_kinds: Further kinds of files that each plot is written to: `png`, `pdf`.
+        pages: The page of each model, to which its name leads, such as `index.html` in its own report.
 
     Returns:
         The page that shows everything, `README.md` in the folder.
@@ -180,8 +187,17 @@ def write_comparison(
         files.append(_write_text(new, COMPARISON_FILE, comparison_json(records)))
         figures = _write_plots(new, COMPARISON_PLOTS, records, plot_size, progress)
         captions = {name: figure.caption for name, figure in figures.items()}
-        _write_text(new, PAGE, comparison_page(records, captions, files))
+        _write_text(new, PAGE, comparison_page(records, captions, [HTML_PAGE, *files]))
+        progress(HTML_PAGE)
+        links = [_link(page, folder) for page in pages]
+        _write_text(new, HTML_PAGE, models_page(records, figures, [PAGE, *files], links))
     return folder / PAGE
+
+
+def _link(page: str | Path, folder: Path) -> str:
+    """The address of a page from a folder."""
+    way = os.path.relpath(path_from(page), folder)
+    return quote(Path(way).as_posix())
 
 
 def _checked_records(records: object) -> list[Record]:

@@ -2,7 +2,8 @@
 
 import inception_lab as il
 from inception_lab.report.collect import collect
-from inception_lab.report.html.model_page import Figure, model_page
+from inception_lab.report.html.inline_svg import Figure
+from inception_lab.report.html.model_page import model_page
 from inception_lab.report.plots import MODEL_PLOTS
 
 

@@ -21,12 +21,14 @@ class Cell:
         exactly: The exact value, where the text is shorter.
         share: Length of its bar in percent of the cell; empty without one.
         is_number: True of figures, which stand at the right.
+        link: Address that it leads to; empty for none.
     """
 
     text: str
     exactly: str = ""
     share: str = ""
     is_number: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def page_table(caption: str, rows: Sequence[Row], units: Mapping[str, Unit] | No
     Example:
         >>> table = page_table("Modules", [{"module": "conv1", "macs": 118013952}])
         >>> [column.heading for column in table.columns], table.rows[0][1]
-        (['Module', 'MACs'], Cell(text='118 M', exactly='118,013,952', share='', is_number=True))
+        (['Module', 'MACs'], Cell(text='118 M', exactly='118,013,952', share='', is_number=True, link=''))
     """
     names = columns_of(rows)
     right = numeric_columns(rows, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 _COLOURS: Mapping[str, str] = {
     "#1b1b1b": "var(--ink)", "#666666": "var(--muted)", "#dddddd": "var(--line)", "#ffffff": "var(--paper)"
@@ -30,6 +31,19 @@ _EMPTY = re.compile(r"<g/>|<g>\s*</g>")
 _STYLE = re.compile(r'(?<= )style="([^"]*)"')
 _COLOUR = re.compile("|".join(_COLOURS))
 _BETWEEN = re.compile(r">\s*\n\s*<")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot as it stands on a page.
+
+    Attributes:
+        svg: As matplotlib writes it.
+        caption: What it shows, in one sentence.
+    """
+
+    svg: str
+    caption: str
 
 
 def inline_svg(svg: str, name: str) -> str:

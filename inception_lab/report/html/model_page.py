@@ -16,7 +16,7 @@ from inception_lab.report.branch_series import series_colours
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.html.assets import rendered
 from inception_lab.report.html.cells import PageTable, page_table
-from inception_lab.report.html.inline_svg import inline_svg
+from inception_lab.report.html.inline_svg import Figure, inline_svg
 from inception_lab.report.html.layer_groups import ModuleGroup, layer_groups, layer_kinds
 from inception_lab.report.html.layer_table import LayerTable
 from inception_lab.report.html.map_facts import MapFacts, MapMetric, box_data, map_metrics
@@ -34,19 +34,6 @@ _BYTES: Mapping[str, Unit] = {"bytes": "bytes"}
 _COUNTS: Mapping[str, Unit] = {
     f"{side}_{what}": "count" for side in ("naive", "reduced") for what in ("weights", "macs")
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A plot as it stands on a page.
-
-    Attributes:
-        svg: As matplotlib writes it.
-        caption: What it shows, in one sentence.
-    """
-
-    svg: str
-    caption: str
 
 
 def model_page(contents: ReportContents, figures: Mapping[str, Figure], files: Sequence[str]) -> str:

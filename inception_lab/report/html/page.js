@@ -21,17 +21,24 @@ document.documentElement.classList.add("js");
 // Quantities, as the tool itself writes them: 1.58 G, 36.5 MiB
 const scales = { count: [1000, ["", " k", " M", " G", " T", " P"]], bytes: [1024, [" B", " KiB", " MiB", " GiB", " TiB", " PiB"]] };
 function quantity(value, unit) {
+  if (!value) return "0";
   if (unit === "milliseconds") return `${value.toPrecision(3)} ms`;
   const [base, names] = scales[unit];
-  let step = 0;
-  while (step < names.length - 1 && Number(value.toPrecision(3)) >= base) { value /= base; step++; }
-  const text = step ? value.toPrecision(3) : String(value);
-  return (value >= 100 ? String(Math.round(value)) : text) + names[step];
+  let step = 0, scale = 1;
+  while (step < names.length - 1 && value >= 0.9995 * scale * base) { scale *= base; step++; }
+  const isExact = step === 0 && Number.isInteger(value);
+  return (isExact ? value.toLocaleString("en") : threeDigits(value / scale)) + names[step];
+}
+const threeDigits = (number) => rounded(number, number < 9.995 ? 2 : number < 99.95 ? 1 : 0);
+function rounded(number, digits) {
+  const scaled = number * 10 ** digits, nearest = Math.round(scaled);
+  const isTie = scaled % 1 === 0.5 && nearest % 2;  // which goes to the even neighbour
+  return ((isTie ? nearest - 1 : nearest) / 10 ** digits).toFixed(digits);
 }
 
 // The map. Boxes are placed as report/map/layout.py places them, with those that are folded as boxes of their own.
 const GAP_X = 14, GAP_Y = 16, PADDING = 8, HEADER = 22, SOURCE = -1;
-const boxes = data.boxes.map((box, number) => ({ ...box, number, g: document.getElementById(`b${number}`), folded: false }));
+const boxes = (data.boxes || []).map((box, number) => ({ ...box, number, g: document.getElementById(`b${number}`), folded: false }));
 boxes.forEach((box) => {
   box.children = (box.c || []).map((number) => boxes[number]);
   box.link = $(":scope > .b", box.g);
@@ -197,7 +204,7 @@ function isInside(box, test) {
 
 // The table of layers
 const table = $("#layers");
-const values = Object.fromEntries(data.metrics.map((metric) => [metric.name, metric]));
+let values = Object.fromEntries((data.metrics || []).map((metric) => [metric.name, metric]));
 const rowNumber = (row) => Number(row.id.slice(1));
 function exact(row, name) {
   const metric = values[name];
@@ -207,17 +214,44 @@ function exact(row, name) {
   return metric.sum ? numbers.reduce((sum, one) => sum + one, 0) : numbers[numbers.length - 1];
 }
 
+// Buttons in the heads of a table, which sort its rows: numbers from the largest, words from the first, then back again.
+function makeSortable(element, sort) {
+  const heads = $$("thead th", element);
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    button.addEventListener("click", () => {
+      const orders = ["ascending", "descending"], before = head.getAttribute("aria-sort");
+      if (isNumeric(head)) orders.reverse();
+      const order = orders[orders.indexOf(before) + 1];
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      if (order) head.setAttribute("aria-sort", order);
+      sort(column);
+    });
+    head.append(button);
+  });
+  $$("tbody tr", element).forEach((row, place) => { row.dataset.place = place; });
+}
+const isNumeric = (head) => head.classList.contains("n");
+// The order of two rows by what a column has, from the head that sorts.
+function comparing(element, column, keyOf) {
+  const head = $$("thead th", element)[column], order = head.getAttribute("aria-sort");
+  const sign = order === "descending" ? -1 : 1, inPlace = (a, b) => a.dataset.place - b.dataset.place;
+  if (!order) return inPlace;
+  return (a, b) => {
+    const [first, second] = [keyOf(a), keyOf(b)];
+    return sign * (isNumeric(head) ? first - second : first.localeCompare(second, undefined, { numeric: true })) || inPlace(a, b);
+  };
+}
+
 function setUpTable() {
   const heads = $$("thead th", table);
-  heads.forEach((head, column) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: head.textContent });
-    button.addEventListener("click", () => sortBy(column, head, heads));
-    head.replaceChildren(button);
-  });
+  makeSortable(table, sortBy);
   $$("tr.mod, tr.br", table).forEach((row) => {
     const button = Object.assign(document.createElement("button"), { type: "button", className: "fold" });
     button.setAttribute("aria-expanded", true);
-    button.setAttribute("aria-label", `Layers of ${$("th", row).textContent.trim()}`);
+    button.setAttribute("aria-label", `Layers of ${$("th", row).textContent.trim() || row.cells[row.cells.length - 1].textContent.trim()}`);
     button.addEventListener("click", () => { setFold(row, button.getAttribute("aria-expanded") === "true"); show(); });
     $("th", row).prepend(button);
   });
@@ -242,38 +276,29 @@ function foldTable(isFolded) {
 }
 
 function show() {
-  const words = $("#filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = $("#filter").value.toLowerCase().split(/\s+/).filter(Boolean), isOnly = $("#changed")?.checked;
   let count = 0;
   $$("tbody", table).forEach((body) => {
     let inModule = 0, branch = null, inBranch = 0;
-    const endBranch = () => { if (branch) branch.hidden = words.length ? !inBranch : isFolded(body.rows[0]); };
+    const endBranch = () => { if (branch) branch.hidden = !inBranch || (!words.length && isFolded(body.rows[0])); };
     for (const row of body.rows) {
       if (row.classList.contains("br")) { endBranch(); branch = row; inBranch = 0; }
       if (!row.classList.contains("l")) continue;
       if (row.dataset.branch !== branch?.dataset.branch) { endBranch(); branch = null; }
-      const text = row.textContent.toLowerCase(), matches = words.every((word) => text.includes(word));
-      row.hidden = words.length ? !matches : isFolded(body.rows[0]) || (branch !== null && isFolded(branch));
+      const text = row.textContent.toLowerCase(), matches = words.every((word) => text.includes(word)) && !(isOnly && row.dataset.change === "unchanged");
+      row.hidden = !matches || (!words.length && (isFolded(body.rows[0]) || (branch !== null && isFolded(branch))));
       inBranch += matches; inModule += matches;
     }
     endBranch();
-    body.hidden = words.length > 0 && !inModule;
+    body.hidden = !inModule;
     count += inModule;
   });
-  $("#count").textContent = words.length ? `${count} of ${data.rows} layers` : "";
+  $("#count").textContent = words.length || isOnly ? `${count} of ${data.rows} layers` : "";
 }
 
-function sortBy(column, head, heads) {
-  const before = head.getAttribute("aria-sort"), name = head.dataset.name, isNumber = name in values;
-  const order = before === null ? (isNumber ? "descending" : "ascending") : before === (isNumber ? "descending" : "ascending") ? (isNumber ? "ascending" : "descending") : null;
-  heads.forEach((other) => other.removeAttribute("aria-sort"));
-  if (order) head.setAttribute("aria-sort", order);
-  const sign = order === "descending" ? -1 : 1;
-  const key = (row) => isNumber ? exact(row, name) : row.cells[column].textContent.trim();
-  const compare = (a, b) => {
-    if (!order) return a.dataset.place - b.dataset.place;
-    const [first, second] = [key(a), key(b)];
-    return sign * (isNumber ? first - second : first.localeCompare(second, undefined, { numeric: true })) || a.dataset.place - b.dataset.place;
-  };
+function sortBy(column) {
+  const name = $$("thead th", table)[column].dataset.name;
+  const compare = comparing(table, column, (row) => name in values ? exact(row, name) : row.cells[column].textContent.trim());
   const bodies = $$("tbody", table);
   bodies.forEach((body) => sortModule(body, compare));
   bodies.sort((a, b) => compare(a.rows[0], b.rows[0]));
@@ -307,8 +332,63 @@ function reveal() {
   row.scrollIntoView({ block: "center" });
 }
 
-$$("tbody tr", table).forEach((row, place) => { row.dataset.place = place; });
+// Tables in which each row stands for itself
+$$("table.sortable").forEach((element) => makeSortable(element, (column) => {
+  const isNumber = isNumeric($$("thead th", element)[column]);
+  const textOf = (cell) => isNumber ? Number.parseFloat((cell.title || cell.textContent).replaceAll(",", "")) || 0 : cell.textContent.trim();
+  element.tBodies[0].append(...[...element.tBodies[0].rows].sort(comparing(element, column, (row) => textOf(row.cells[column]))));
+}));
+
+// Two nets: the metric that is chosen is written into the rows, and so is its growth.
+function setUpPair() {
+  const select = () => data.pair.find((metric) => metric.name === $("#metric").value);
+  values = pairValues(select());
+  $("#metric").addEventListener("change", () => {
+    values = pairValues(select());
+    showPair(select());
+    const sorted = $$("thead th", table).findIndex((head) => head.hasAttribute("aria-sort"));
+    if (sorted >= 0) sortBy(sorted);
+  });
+  $("#changed").addEventListener("change", show);
+}
+
+function pairValues({ first, second }) {
+  const growth = second.map((after, number) => after - first[number]);
+  return Object.fromEntries(Object.entries({ first, second, growth }).map(([name, values]) => [name, { values, sum: true }]));
+}
+
+function showPair({ label, unit }) {
+  const rows = $$("tbody tr", table), costs = rows.map((row) => [exact(row, "first"), exact(row, "second")]);
+  const largest = Math.max(...costs.filter((_, number) => rows[number].classList.contains("mod")).flat()) || 1;
+  $$(".metric", table).forEach((element) => { element.textContent = label; });
+  rows.forEach((row, number) => {
+    const [before, after] = costs[number], [, first, growth, second] = row.cells;
+    [[first, before], [second, after]].forEach(([cell, cost]) => {
+      cell.removeAttribute("title");
+      if (cell.classList.contains("gap")) return;
+      cell.textContent = quantity(cost, unit);
+      cell.classList.toggle("z", !cost);
+      cell.style.setProperty("--p", `${100 * cost / largest}%`);
+      cell.style.setProperty("--q", `${100 * Math.min(before, after) / largest}%`);
+    });
+    growth.removeAttribute("title");
+    growth.classList.toggle("up", after > before);
+    growth.classList.toggle("down", after < before);
+    $("b", growth).textContent = after === before ? "" : signOf(after - before) + quantity(Math.abs(after - before), unit);
+    $("small", growth).textContent = growthNote(before, after, row.dataset.change);
+  });
+}
+
+const signOf = (number) => number > 0 ? "+" : "\u2212";
+function growthNote(before, after, change) {
+  if (change !== "changed" || !before || before === after) return change;
+  const percent = 100 * (after - before) / before, size = Math.abs(percent);
+  if (percent >= 1000) return `${after / before < 99.95 ? rounded(after / before, 1) : Number((after / before).toPrecision(3)).toLocaleString("en")}×`;
+  return `${signOf(percent)}${size < 0.05 ? "under 0.1" : rounded(size, size < 9.95 ? 1 : 0)} %`;
+}
+
 if (boxes.length) setUpMap();
 if (table) setUpTable();
+if (data.pair) setUpPair();
 addEventListener("hashchange", reveal);
 reveal();

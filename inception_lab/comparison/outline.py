@@ -1,0 +1,134 @@
+"""Two nets that are aligned as an outline: modules, the branches in them and the layers in these."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from inception_lab.comparison.alignment import Pair
+from inception_lab.comparison.branch_rows import Places, partners_of
+from inception_lab.comparison.module_rows import Change, ModuleRow, layer_rows
+from inception_lab.comparison.module_tree import ModuleNode
+from inception_lab.ir.structure import Place
+
+Names = tuple[str | None, str | None]
+"""Of the same thing in both nets; None where one has nothing that answers to it."""
+Costs = Mapping[str, float]
+
+
+class OutlineRow(NamedTuple):
+    """A module of the first net and the one that answers to it; or a branch in it, or a layer.
+
+    Attributes:
+        names: The path of the module or layer in each net, or the name of the branch within the module.
+        types: The classes of a layer; empty for others.
+        change: As of `ModuleRow`.
+        costs: Of each net, by metric.
+        children: In order of execution; none of a layer.
+    """
+
+    names: Names
+    types: tuple[str, str]
+    change: Change
+    costs: tuple[Costs, Costs]
+    children: tuple[OutlineRow, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as plain data, and those within it."""
+        data: dict[str, Any] = {"change": self.change}
+        for place, side in enumerate(("first", "second")):
+            data[side] = self.names[place]
+            data[f"{side}_type"] = self.types[place]
+            data[f"{side}_costs"] = dict(self.costs[place])
+        return data | {"children": [child.to_dict() for child in self.children]}
+
+
+class _PlacedRow(NamedTuple):
+    """The row of a layer, and its place in each net."""
+
+    row: ModuleRow
+    places: tuple[Place | None, Place | None]
+
+
+def outline(
+    pair: Pair, places: tuple[Places | None, Places | None], metrics: Sequence[str]
+) -> tuple[OutlineRow, ...]:
+    """Return the modules of two nets in order of execution, each layer of both in one of them.
+
+    A net whose places are not known has those of the other one where a layer has the same path there; other
+    layers are in their module at the top, and in no branch.
+
+    Args:
+        pair: Two nets that are aligned.
+        places: Of the layers of each, as `ComparedModel` holds them.
+        metrics: Those in which a difference is a change.
+    """
+    first, second = ({**(other or {}), **(own or {})} for own, other in (places, places[::-1]))
+    rows = [
+        _PlacedRow(row, (_place(row.layers[0], first), _place(row.layers[1], second)))
+        for row in layer_rows(pair, metrics)
+    ]
+    modules = _grouped(rows, lambda place: place.block)
+    return tuple(_group_row(names, _within_module(group)) for names, group in modules.items())
+
+
+def _within_module(rows: Sequence[_PlacedRow]) -> tuple[OutlineRow, ...]:
+    """The branches of a module, and its layers in none."""
+    children: list[OutlineRow] = []
+    for names, group in _grouped(rows, lambda place: place.branch).items():
+        layers = tuple(_layer_row(placed.row) for placed in group)
+        children += [_group_row(names, layers)] if any(names) else layers
+    return tuple(children)
+
+
+def _place(layers: Iterable[ModuleNode], places: Places) -> Place | None:
+    """The place of the layers of a row; of several that are in several branches, that of their module."""
+    paths = [node.path for node in layers]
+    of_layers = [places[path] for path in paths if path in places]
+    if not paths:
+        return None
+    if not of_layers:
+        return Place(paths[0].split(".")[0], "")
+    return of_layers[0] if len({*of_layers}) == 1 else Place(of_layers[0].block, "")
+
+
+def _grouped(rows: Sequence[_PlacedRow], name_of: Callable[[Place], str]) -> dict[Names, list[_PlacedRow]]:
+    """The rows by what they are in, in the order in which this begins."""
+    names = [tuple(name_of(place) if place else None for place in placed.places) for placed in rows]
+    # what is in no branch answers to no branch
+    votes = Counter(
+        (one, other) for one, other in names if None not in (one, other) and bool(one) == bool(other)
+    )
+    partners = partners_of(votes)
+    back = {partner: name for name, partner in partners.items()}
+    groups: dict[Names, list[_PlacedRow]] = {}
+    for (one, other), placed in zip(names, rows, strict=True):
+        key = (back.get(other), other) if one is None else (one, partners.get(one))
+        groups.setdefault(key, []).append(placed)
+    return groups
+
+
+def _layer_row(row: ModuleRow) -> OutlineRow:
+    return OutlineRow(row.paths, row.types, row.change, (row.first_costs, row.second_costs))
+
+
+def _group_row(names: Names, children: tuple[OutlineRow, ...]) -> OutlineRow:
+    first, second = (_sums(child.costs[side] for child in children) for side in (0, 1))
+    return OutlineRow(names, ("", ""), _change(names, children), (first, second), children)
+
+
+def _sums(parts: Iterable[Costs]) -> Costs:
+    costs: Counter[str] = Counter()
+    for part in parts:
+        costs.update(part)
+    return costs
+
+
+def _change(names: Names, children: Iterable[OutlineRow]) -> Change:
+    if None in names:
+        return "added" if names[0] is None else "removed"
+    changes = {child.change for child in children}
+    if changes - {"unchanged", "renamed"}:
+        return "changed"
+    return "unchanged" if changes == {"unchanged"} and names[0] == names[1] else "renamed"
