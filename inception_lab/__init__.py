@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from inception_lab.record import Record as Record
     from inception_lab.report.error_plot import plot_error_and_macs as plot_error_and_macs
     from inception_lab.report.write import write_comparison as write_comparison
+    from inception_lab.report.write import write_comparison_page as write_comparison_page
     from inception_lab.report.write import write_report as write_report
     from inception_lab.tracing.tracer import trace as trace
     from inception_lab.worksheets.designed import design_worksheet as design_worksheet
@@ -169,6 +170,7 @@ _HOME = {
     "update_lock": "budgets.update",
     "worksheet": "worksheets.traced",
     "write_comparison": "report.write",
+    "write_comparison_page": "report.write",
     "write_report": "report.write",
     "zoo_records": "comparison.zoo",
 }

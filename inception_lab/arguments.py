@@ -133,6 +133,12 @@ _RULES: Mapping[str, _Rule] = {
     "Trace": _instance(
         "inception_lab.ir.trace", "Trace", "a trace", "pass il.trace(model, (1, 3, 224, 224))"
     ),
+    "Comparison": _instance(
+        "inception_lab.comparison.side_by_side",
+        "Comparison",
+        "a comparison",
+        "pass il.compare(first, second)",
+    ),
     "nn.Module": _MODULE,
     "nn.Module | str": _or_text(_MODULE),
     "ModelRequest | str": _or_text(_REQUEST),

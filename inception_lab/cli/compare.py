@@ -13,9 +13,11 @@ from inception_lab.cli.compare_text import ModuleOptions, comparison_text
 from inception_lab.cli.model import traceback_shown
 from inception_lab.cli.options import (
     COLUMNS,
+    FORMS,
     MODEL,
     TOP,
     WIDE,
+    OutputFile,
     TracingOptions,
     emit,
     optimizer_option,
@@ -69,6 +71,14 @@ growth_options = view_options(
     TOP,
     COLUMNS,
     WIDE,
+    forms=(*FORMS, "html"),
+    output_option=click.option(
+        "-o",
+        "--output",
+        type=OutputFile(),
+        help="Write to this file, whose ending .csv, .html, .json, .md or .txt says the format; - is "
+        "standard output.",
+    ),
 )
 """The options of tables, where rows are sorted by growth."""
 
@@ -86,7 +96,8 @@ def command(
 
     A and B are models, FILE.json as written by summary --format json, or budgets in a lock, one as in
     FILE.lock#NAME or all of them. A model is an entry of the zoo or package.module:factory, with keywords or
-    without: "nin(num_classes=10)". CSV of two holds their layers, of more their totals.
+    without: "nin(num_classes=10)". CSV of two holds their layers, of more their totals; html is one page with
+    everything, which opens in a browser.
     """
     from inception_lab import compare
 

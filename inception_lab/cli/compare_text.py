@@ -24,7 +24,7 @@ from inception_lab.report.text import (
     step_text,
     subject_text,
 )
-from inception_lab.report.view import FOR_PROGRAMS, View
+from inception_lab.report.view import COMPLETE, View
 
 if TYPE_CHECKING:
     from inception_lab.comparison.branch_rows import BranchRow
@@ -75,6 +75,11 @@ def comparison_text(comparison: Comparison, modules: ModuleOptions, view: View) 
     _check(comparison, modules, view)
     if view.form == "json":
         return json.dumps(comparison.to_dict(modules.depth), indent=2)
+    if view.form == "html":
+        # draws plots, which other formats do without
+        from inception_lab.report.html.comparison_page import comparison_page
+
+        return comparison_page(comparison)
     if view.form == "csv":
         return _csv(comparison, modules)
     several = len(comparison.records) > 2
@@ -89,7 +94,9 @@ def _check(comparison: Comparison, modules: ModuleOptions, view: View) -> None:
         raise InceptionLabError(f"{options} are of two models", hint="leave them out")
     if modules.depth and modules.branches:
         raise InceptionLabError("rows are of modules or of branches", hint="leave out --depth or --branches")
-    if view.form in FOR_PROGRAMS and modules.show_unchanged:
+    if view.form == "html" and (modules.depth or modules.branches):
+        raise InceptionLabError("html holds every layer", hint="leave out --depth and --branches")
+    if view.form in COMPLETE and modules.show_unchanged:
         raise InceptionLabError(f"{view.form} holds every row and column", hint="leave out --unchanged")
     for metric in filter(None, (view.sort, *view.columns)):
         comparison.check_metric(metric)

@@ -12,6 +12,7 @@ EXAMPLES = {
         "compare googlenet inception_v3",
         f"compare googlenet {OWN_NET}",
         "compare before.json after.json",
+        "compare googlenet googlenet_v2 -o page.html",
     ),
     "confirm": ("confirm", "confirm --source 1409.4842 --format markdown", "confirm --model googlenet"),
     "crosscheck": ("crosscheck googlenet_bn --mode train", f"crosscheck {OWN_NET}"),

@@ -270,7 +270,9 @@ autocast_option = click.option(
 
 
 FORMS = ("table", "csv", "json", "markdown")
-ENDINGS = {".csv": "csv", ".json": "json", ".md": "markdown", ".tex": "latex", ".txt": "table"}
+ENDINGS = {
+    ".csv": "csv", ".html": "html", ".json": "json", ".md": "markdown", ".tex": "latex", ".txt": "table"
+}  # fmt: skip
 """The form that the ending of a file's name says, where none is typed."""
 
 
@@ -365,12 +367,13 @@ COLUMNS = click.option(
 
 
 def view_options(
-    *options: Decorator, output_option: Decorator = output_option
+    *options: Decorator, forms: Sequence[str] = FORMS, output_option: Decorator = output_option
 ) -> Callable[[Command], Command]:
     """Return a decorator that adds `format_options` and options of a `View`; all arrive as `view`.
 
     Args:
         options: Those that choose rows and columns, in the order of help.
+        forms: Names of formats, as of `format_options`.
         output_option: That of `--output`.
     """
 
@@ -380,7 +383,7 @@ def view_options(
             own = {field.name: values.pop(field.name) for field in fields(View) if field.name in values}
             return command(view=View(form, screen=screen_of(output), **own), output=output, **values)
 
-        function: Callable[..., Any] = format_options(wrapper, output_option=output_option)
+        function: Callable[..., Any] = format_options(wrapper, forms, output_option)
         for option in reversed(options):
             function = option(function)
         return cast("Command", function)

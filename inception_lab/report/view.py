@@ -41,6 +41,7 @@ MOST_IDLE = 10
 """Layers that never ran, up to which each has a row."""
 
 FOR_PROGRAMS = ("csv", "json")
+COMPLETE = (*FOR_PROGRAMS, "html")
 """Forms that hold every row and column, in order of execution."""
 
 
@@ -49,7 +50,7 @@ class View:
     """A choice of rows and columns of a table, its form, and the place where it is read.
 
     Attributes:
-        form: `table`, `markdown`, `csv` or `json`.
+        form: `table`, `markdown`, `csv`, `json` or, of `compare`, `html`.
         sort: The metric by which rows are ordered, the largest first; empty for the order of the table.
         top: Rows at most, the largest; None for as many as the table has by itself.
         columns: Names of columns; empty for those of the table.
@@ -70,7 +71,7 @@ class View:
     def __post_init__(self) -> None:
         options = {"sort": self.sort, "top": self.top, "columns": self.columns}
         names = " and ".join(f"--{name}" for name, value in options.items() if value)
-        if names and self.form in FOR_PROGRAMS:
+        if names and self.form in COMPLETE:
             raise InceptionLabError(
                 f"{self.form} holds every row and column", hint=f"leave out {names}, or take --format table"
             )

@@ -13,13 +13,15 @@ from urllib.parse import quote
 from inception_lab import __version__
 from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
-from inception_lab.files import path_from
+from inception_lab.files import path_from, write_text
 from inception_lab.record import SCHEMA, Record, Row, check_context
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.folder import MARKERS, replacing
+from inception_lab.report.html.comparison_page import comparison_page as html_comparison_page
 from inception_lab.report.html.inline_svg import Figure
 from inception_lab.report.html.model_page import model_page
 from inception_lab.report.html.models_page import models_page
+from inception_lab.report.html.pair_page import Comparison
 from inception_lab.report.page import comparison_page, report_page
 from inception_lab.report.plots import COMPARISON_PLOTS, MODEL_PLOTS, Plot
 from inception_lab.report.sizes import KINDS, PlotSize, size_of
@@ -192,6 +194,36 @@ def write_comparison(
         links = [_link(page, folder) for page in pages]
         _write_text(new, HTML_PAGE, models_page(records, figures, [PAGE, *files], links))
     return folder / PAGE
+
+
+@checked
+def write_comparison_page(comparison: Comparison, file: str | Path) -> Path:
+    """Write models side by side as one page of HTML that needs nothing else.
+
+    Two nets stand opposite each other, module by module, with what grew; of more there are totals and plots.
+
+    Args:
+        comparison: As of `il.compare`.
+        file: To write, such as `before-after.html`.
+
+    Returns:
+        The file.
+
+    Raises:
+        InceptionLabError: The first argument is something else, or the file cannot be written.
+
+    Example:
+        >>> import inception_lab as il, tempfile, torch
+        >>> narrow, wide = torch.nn.Linear(3, 2), torch.nn.Linear(3, 4)
+        >>> comparison = il.compare(narrow, wide, inputs=(1, 3), names=["narrow", "wide"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = write_comparison_page(comparison, f"{folder}/wider.html")
+        ...     "wide has 2.00× the MACs and 2.00× the parameters" in page.read_text()
+        True
+    """
+    path = path_from(file)
+    write_text(path, html_comparison_page(comparison))
+    return path
 
 
 def _link(page: str | Path, folder: Path) -> str:

@@ -68,6 +68,7 @@ def models_page(
         {},
         {},
         count=len(records),
+        subject=several_text(records),
         lead=headline(records),
         partial=[
             (label, r.uncounted_ops)
@@ -87,18 +88,16 @@ def models_page(
 
 
 def headline(records: Sequence[Record]) -> str:
-    """Return what ran, and between which models costs lie, in a few sentences.
+    """Return the models between which costs lie, in one sentence; empty where all are alike.
 
     Example:
         >>> context = {"input_shapes": [[1, 3, 8, 8]], "mode": "eval", "complete": True}
         >>> nets = {"small": {"params": 5, "macs": 70}, "large": {"params": 9000, "macs": 70}}
         >>> headline([Record({**context, "model": name}, nets[name], (), (), ()) for name in nets])
-        'Input 1x3x8x8, eval. Parameters from 5 (small) to 9.00 k (large), 1,800×.'
+        'Parameters from 5 (small) to 9.00 k (large), 1,800×.'
     """
-    shared = several_text(records)
     ranges = "; ".join(_ranges(records))
-    sentence = f" {ranges[:1].upper()}{ranges[1:]}." if ranges else ""
-    return f"{shared[:1].upper()}{shared[1:]}.{sentence}"
+    return f"{ranges[:1].upper()}{ranges[1:]}." if ranges else ""
 
 
 def _ranges(records: Sequence[Record]) -> Iterator[str]:
@@ -122,9 +121,7 @@ def _ranges(records: Sequence[Record]) -> Iterator[str]:
 def _table(records: Sequence[Record], labels: Sequence[str], pages: Sequence[str]) -> PageTable:
     """A row per model, with bars that compare a column's figures."""
     rows = [
-        {"model": label}
-        | {name: value for name, value in row.items() if name != "model"}
-        | _evaluation(record)
+        {"model": label} | {name: value for name, value in row.items() if name != "model"}
         for label, row, record in zip(labels, comparison_rows(records), records, strict=True)
     ]
     names = [name for name in readable_columns(rows) if name not in _hidden(rows)]
@@ -144,12 +141,6 @@ def _hidden(rows: Sequence[Row]) -> set[str]:
     return {"flops"} | {name for name in ("mode", "complete") if len({row[name] for row in rows}) == 1}
 
 
-def _evaluation(record: Record) -> dict[str, Any]:
-    """How a published error was measured."""
-    facts = [record.context.get(name) for name in (EVALUATION, IMAGES)]
-    return {"measured": ", ".join(filter(None, facts))} if PUBLISHED in record.context else {}
-
-
 def _with_bar(short: Cell, value: Any, largest: float | None) -> Cell:
     if largest is None:
         return short
@@ -162,6 +153,7 @@ def _run(label: str, record: Record) -> dict[str, str]:
     """What ran of a model, and what has to be known about it."""
     context = record.context
     facts = [f"input {input_text(context)}", step_text(context), context.get("dtype", "")]
+    facts += [_error_text(context)] if PUBLISHED in context else []
     facts += [context.get("tool", ""), f"torch {context['torch']}" if "torch" in context else ""]
     unexecuted = ", ".join(record.unexecuted_modules)
     return {
@@ -170,3 +162,9 @@ def _run(label: str, record: Record) -> dict[str, str]:
         "unexecuted": unexecuted,
         "note": context.get("note", ""),
     }
+
+
+def _error_text(context: Mapping[str, Any]) -> str:
+    """A published error, and how it was measured."""
+    how = filter(None, [context.get(EVALUATION), context.get(IMAGES)])
+    return f"{METRICS[PUBLISHED].label} {', '.join([f'{context[PUBLISHED]} %', *how])}"

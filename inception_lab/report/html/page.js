@@ -233,7 +233,7 @@ function makeSortable(element, sort) {
   });
   $$("tbody tr", element).forEach((row, place) => { row.dataset.place = place; });
 }
-const isNumeric = (head) => head.classList.contains("n");
+const isNumeric = (head) => head.matches(".n, [data-name]");
 // The order of two rows by what a column has, from the head that sorts.
 function comparing(element, column, keyOf) {
   const head = $$("thead th", element)[column], order = head.getAttribute("aria-sort");
@@ -241,7 +241,7 @@ function comparing(element, column, keyOf) {
   if (!order) return inPlace;
   return (a, b) => {
     const [first, second] = [keyOf(a), keyOf(b)];
-    return sign * (isNumeric(head) ? first - second : first.localeCompare(second, undefined, { numeric: true })) || inPlace(a, b);
+    return sign * (typeof first === "number" ? first - second : first.localeCompare(second, undefined, { numeric: true })) || inPlace(a, b);
   };
 }
 

@@ -72,12 +72,18 @@ def _totals_text(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     ratios = second["ratios"]
     names = [name for name in _FIRST if name in ratios]
     names = [name for name in names if name != "macs" or "training_macs" not in ratios]
-    parts = [f"{ratio_text(ratios[name])} the {label_within(name)}" for name in names]
-    if not parts:
+    if not names:
         return ""
-    *most, last = parts
-    listing = f"{', '.join(most)} and {last}" if most else last
-    return f"{second['label']} has {listing} of {first['label']}."
+    if all(ratios[name] == 1 for name in names):
+        same = _listing([label_within(name) for name in names])
+        return f"{second['label']} has the same {same} as {first['label']}."
+    parts = _listing([f"{ratio_text(ratios[name])} the {label_within(name)}" for name in names])
+    return f"{second['label']} has {parts} of {first['label']}."
+
+
+def _listing(texts: Sequence[str]) -> str:
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _changes_text(outline: Sequence[Row]) -> str:
@@ -133,12 +139,12 @@ _FIRST = ("training_macs", "macs", "params", "peak_bytes", "train_peak_bytes")
 
 
 def _card(metric: str, before: float, after: float, ratio: float | None) -> dict[str, str]:
-    unit = METRICS[metric].unit
+    before_text, after_text = (format_quantity(total, METRICS[metric].unit) for total in (before, after))
     growth = Growth(before, after, metric)
     return {
         "label": METRICS[metric].label,
         "ratio": "" if ratio is None else ratio_text(ratio),
-        "change": change_text(format_quantity(before, unit), format_quantity(after, unit)),
+        "change": change_text(before_text, after_text) if growth.text else after_text,
         "exactly": change_text(f"{before:,}", f"{after:,}"),
         "growth": growth.text or "the same",
         "direction": growth.direction,
