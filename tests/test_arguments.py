@@ -43,6 +43,7 @@ def right(tmp_path_factory):
         "times": times, "ceilings": None, "record": il.summarise(trace), "records": [il.summarise(trace)],
         "folder": tmp_path_factory.mktemp("folder") / "report", "path": "nowhere.json", "batch_sizes": [1],
         "name": "nin", "weights": {}, "operation": None, "formula": print, "sheet": None,
+        "comparison": il.compare(trace, trace), "file": tmp_path_factory.mktemp("file") / "page.html",
         "request": "nin", "input_size": "8x8x3", "branches": "1x1:4",
     }  # fmt: skip
 

@@ -89,7 +89,7 @@ def module_rows(pair: Pair, metrics: Sequence[str], depth: int | None) -> Iterat
 def layer_rows(pair: Pair, metrics: Sequence[str]) -> Iterator[ModuleRow]:
     """Rows that add up to both nets, one for each layer, also of modules that are added, removed or renamed.
 
-    Two modules in which no structure is common have one row together.
+    Of two modules without a common structure, the layers of one are removed and those of the other added.
 
     Args:
         pair: Two nets that are aligned.
@@ -97,13 +97,14 @@ def layer_rows(pair: Pair, metrics: Sequence[str]) -> Iterator[ModuleRow]:
     """
     if pair.first is None or pair.second is None:
         yield from _alone(pair)
-    elif not pair.children:
-        yield _whole(pair, metrics)
-    else:
+    elif pair.children or not any(node.children for node in pair.nodes):
         if any(node.own is not None for node in pair.nodes):
             yield _own(pair, metrics)
         for child in pair.children:
             yield from layer_rows(child, metrics)
+    else:
+        yield from _alone(Pair(pair.first, None))
+        yield from _alone(Pair(None, pair.second))
 
 
 def _alone(pair: Pair) -> Iterator[ModuleRow]:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from inception_lab.comparison.alignment import Pair
 from inception_lab.comparison.branch_rows import Places, partners_of
 from inception_lab.comparison.module_rows import Change, ModuleRow, layer_rows
-from inception_lab.comparison.module_tree import ModuleNode
 from inception_lab.ir.structure import Place
 
 Names = tuple[str | None, str | None]
@@ -66,7 +65,7 @@ def outline(
     """
     first, second = ({**(other or {}), **(own or {})} for own, other in (places, places[::-1]))
     rows = [
-        _PlacedRow(row, (_place(row.layers[0], first), _place(row.layers[1], second)))
+        _PlacedRow(row, (_place(row.paths[0], first), _place(row.paths[1], second)))
         for row in layer_rows(pair, metrics)
     ]
     modules = _grouped(rows, lambda place: place.block)
@@ -82,31 +81,36 @@ def _within_module(rows: Sequence[_PlacedRow]) -> tuple[OutlineRow, ...]:
     return tuple(children)
 
 
-def _place(layers: Iterable[ModuleNode], places: Places) -> Place | None:
-    """The place of the layers of a row; of several that are in several branches, that of their module."""
-    paths = [node.path for node in layers]
-    of_layers = [places[path] for path in paths if path in places]
-    if not paths:
-        return None
-    if not of_layers:
-        return Place(paths[0].split(".")[0], "")
-    return of_layers[0] if len({*of_layers}) == 1 else Place(of_layers[0].block, "")
+def _place(path: str | None, places: Places) -> Place | None:
+    return None if path is None else places.get(path) or Place(path.split(".")[0], "")
 
 
 def _grouped(rows: Sequence[_PlacedRow], name_of: Callable[[Place], str]) -> dict[Names, list[_PlacedRow]]:
     """The rows by what they are in, in the order in which this begins."""
-    names = [tuple(name_of(place) if place else None for place in placed.places) for placed in rows]
-    # what is in no branch answers to no branch
-    votes = Counter(
-        (one, other) for one, other in names if None not in (one, other) and bool(one) == bool(other)
-    )
-    partners = partners_of(votes)
+    names: list[Names] = [
+        (name_of(one) if one else None, name_of(other) if other else None)
+        for one, other in (placed.places for placed in rows)
+    ]
+    partners = partners_of(_votes(names))
     back = {partner: name for name, partner in partners.items()}
     groups: dict[Names, list[_PlacedRow]] = {}
     for (one, other), placed in zip(names, rows, strict=True):
         key = (back.get(other), other) if one is None else (one, partners.get(one))
         groups.setdefault(key, []).append(placed)
     return groups
+
+
+def _votes(names: Sequence[Names]) -> Counter[Names]:
+    """The layers that speak for each two names; where none does for a name, one in both nets may."""
+    votes = Counter(pair for pair in names if _may_answer(*pair))
+    in_both = {first for first, _ in names} & {second for _, second in names}
+    votes.update(dict.fromkeys([(name, name) for name in in_both if name and not name.isdigit()], 0))
+    return votes
+
+
+def _may_answer(first: str | None, second: str | None) -> bool:
+    """False where one is missing, and for a branch and layers in none."""
+    return first is not None and second is not None and bool(first) == bool(second)
 
 
 def _layer_row(row: ModuleRow) -> OutlineRow:

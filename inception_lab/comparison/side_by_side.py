@@ -237,8 +237,9 @@ class Comparison:
             >>> [(row["first"], row["change"]) for row in rows if row["change"] != "unchanged"][:2]
             [('inception3a', 'changed'), ('inception3b', 'changed')]
         """
+        pair = self.pair
         first, second = (model.places for model in self.models)
-        return [row.to_dict() for row in outline(self.pair, (first, second), self.metrics)]
+        return [row.to_dict() for row in outline(pair, (first, second), self.metrics)]
 
     def _two(self) -> tuple[Record, Record]:
         if len(self.records) != 2:

@@ -184,6 +184,7 @@ def write_comparison(
     """
     records, folder = _checked_records(records), path_from(folder)
     plot_size = size_of(size, plot_kinds)
+    links = _links(pages, folder, len(records))
     with replacing(folder, OURS) as new:
         files = [_write_table(new, COMPARISON, comparison_rows(records), progress)]
         files.append(_write_text(new, COMPARISON_FILE, comparison_json(records)))
@@ -191,7 +192,6 @@ def write_comparison(
         captions = {name: figure.caption for name, figure in figures.items()}
         _write_text(new, PAGE, comparison_page(records, captions, [HTML_PAGE, *files]))
         progress(HTML_PAGE)
-        links = [_link(page, folder) for page in pages]
         _write_text(new, HTML_PAGE, models_page(records, figures, [PAGE, *files], links))
     return folder / PAGE
 
@@ -226,10 +226,11 @@ def write_comparison_page(comparison: Comparison, file: str | Path) -> Path:
     return path
 
 
-def _link(page: str | Path, folder: Path) -> str:
-    """The address of a page from a folder."""
-    way = os.path.relpath(path_from(page), folder)
-    return quote(Path(way).as_posix())
+def _links(pages: object, folder: Path, count: int) -> list[str]:
+    """The addresses of pages from a folder, one for each model or none."""
+    if not isinstance(pages, Sequence) or isinstance(pages, str) or len(pages) not in (0, count):
+        raise InceptionLabError(f"{count} models and pages={pages!r}", hint="give a page for each")
+    return [quote(Path(os.path.relpath(path_from(page), folder)).as_posix()) for page in pages]
 
 
 def _checked_records(records: object) -> list[Record]:

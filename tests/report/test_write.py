@@ -203,7 +203,8 @@ def test_a_comparison_has_a_row_and_a_record_per_model(tmp_path: Path) -> None:
         assert {name: int(row[name]) for name in record.totals} == record.totals == model["totals"]
     names = ("comparison", "params_and_macs", "field_and_depth")
     plots = {f"{name}.{kind}" for name in names for kind in PAGE.kinds}
-    assert set(_bytes(tmp_path / "all")) == {"comparison.csv", "comparison.json", "README.md", *plots}
+    names_of_texts = ("comparison.csv", "comparison.json", "README.md", "index.html")
+    assert set(_bytes(tmp_path / "all")) == {*names_of_texts, *plots}
 
 
 def test_a_comparison_replaces_a_report(tmp_path: Path) -> None:

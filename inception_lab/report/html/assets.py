@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -19,18 +19,29 @@ _NOT_IN_HTML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufd
 """Controls, halves of pairs and what is no character, which names of layers may hold."""
 
 
-def rendered(template: str, data: Mapping[str, Any], colours: Mapping[str, str], **parts: Any) -> str:
+_FOR_AUTHORS = re.compile(r"^ +(//.*\n)?|^//.*\n", re.MULTILINE)
+"""What pages have no use for: indentation and comments."""
+
+
+def rendered(
+    template: str,
+    data: Mapping[str, Any],
+    colours: Mapping[str, str],
+    assets: Sequence[str] = ("page",),
+    **parts: Any,
+) -> str:
     """Return a page.
 
     Args:
         template: Its file.
         data: For the script, as plain data; stands on the page once.
         colours: Of branches by their kind; what belongs to one has the class `k` with its place here.
+        assets: Names of the files, `.css` and `.js`, that make up its look and its script.
         parts: What the template shows; text is escaped where it is not `Markup`.
     """
-    script = _asset("page.js")
+    script, css = ("".join(_asset(f"{name}.{kind}") for name in assets) for kind in ("js", "css"))
     page = _environment().get_template(template).render(
-        policy=_policy(script), script=Markup(script), css=Markup(_asset("page.css") + _rules(colours)),
+        policy=_policy(script), script=Markup(script), css=Markup(css + _rules(colours)),
         data=_json(data), kinds=[*colours], **parts,
     )  # fmt: skip
     return _NOT_IN_HTML.sub("\N{REPLACEMENT CHARACTER}", page)
@@ -58,7 +69,7 @@ def _json(data: Mapping[str, Any]) -> Markup:
 
 @cache
 def _asset(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    return _FOR_AUTHORS.sub("", (_HERE / name).read_text(encoding="utf-8"))
 
 
 @cache

@@ -48,6 +48,7 @@ def pair_page(comparison: Comparison) -> str:
         "pair.html.j2",
         _data(table, metrics),
         {},
+        ("page", "pair") if table else ("page",),
         models=[_model(model) for model in data["models"]],
         lead=headline(data["models"], outline, metrics),
         cards=[*_cards(*data["models"])],
