@@ -17,6 +17,18 @@ HOSTILE_NAMES = [
     "| --- |",
 ]
 
+NAMES_ON_PAGES = [
+    *HOSTILE_NAMES,
+    "<script>alert(1)</script>",
+    "</script><img src=x onerror=alert(1)>",
+    "=1+1",
+    "🙂",
+    "{{ 7*7 }}",
+    "\ud83d",
+    "\x00",
+]
+"""Those, and some that would break out of HTML, data and templates."""
+
 
 def branched_net(name):
     """A net of two branches with reductions, one of them of this name."""

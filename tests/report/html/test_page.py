@@ -2,42 +2,18 @@
 
 import json
 import re
-import warnings
 from xml.etree import ElementTree as ET
 
-import html5lib
 import pytest
 import torch
-from support.hostile_names import HOSTILE_NAMES, branched_net
+from support.hostile_names import NAMES_ON_PAGES, branched_net
+from support.html_trees import XHTML, parsed, text_of
 from support.report_pages import page_of, page_of_contents, page_of_zoo
 from torch import nn
 
 import inception_lab as il
 from inception_lab.metrics import format_quantity
 from inception_lab.report.collect import collect
-
-XHTML, SVG = "{http://www.w3.org/1999/xhtml}", "{http://www.w3.org/2000/svg}"
-NAMES = [
-    *HOSTILE_NAMES,
-    "<script>alert(1)</script>",
-    "</script><img src=x onerror=alert(1)>",
-    "=1+1",
-    "🙂",
-    "{{ 7*7 }}",
-    "\ud83d",
-    "\x00",
-]
-
-
-def parsed(page):
-    """The page as a tree; html5lib raises where HTML is not valid."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return html5lib.HTMLParser(strict=True).parse(page)
-
-
-def text_of(element):
-    return re.sub(r"\s+", " ", "".join(element.itertext())).strip()
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +80,7 @@ def test_nothing_but_the_one_script_may_run(googlenet):
     assert not re.search(r'(?:src|href|srcset)="(?!#|data:|README\.md|layers\.csv)', googlenet)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES_ON_PAGES)
 def test_no_name_breaks_out(name):
     page = page_of(branched_net(name.replace(".", "")), (1, 8, 6, 6), name=f"net {name}", plots=False)
     tree = parsed(page)
