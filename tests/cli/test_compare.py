@@ -230,6 +230,12 @@ def test_a_model_of_ones_own_is_compared_by_its_keywords(capsys):
             2,
             "csv holds every row and column; leave out --unchanged",
         ),
+        (
+            "nin nin --depth 2 --format html --input-size 3x64x64",
+            2,
+            "html holds every layer; leave out --depth",
+        ),
+        ("nin nin --top 2 -o page.html", 2, "html holds every row and column; leave out --top"),
         ("nin nin --depth 0", 2, "--depth"),
         ("nin nin --depth 2 --branches --input-size 3x64x64", 2, "leave out --depth or --branches"),
         (
@@ -270,3 +276,14 @@ def test_hostile_files_are_refused_in_one_line(capsys, tmp_path):
 def test_the_answer_of_the_command_is_that_of_python(capsys):
     _, out, _ = typed(capsys, "compare", "nin", "nin(num_classes=10)", "--format", "json")
     assert json.loads(out) == json.loads(json.dumps(il.compare("nin", "nin(num_classes=10)").to_dict()))
+
+
+def test_the_ending_html_asks_for_the_page(capsys, tmp_path):
+    models = [il.compare("nin", "nin(num_classes=10)"), il.compare("nin", "nin", "alexnet")]
+    arguments = ["nin", "nin(num_classes=10)"], ["nin", "nin", "alexnet"]
+    for comparison, subjects in zip(models, arguments, strict=True):
+        assert typed(capsys, "compare", *subjects, "-o", str(tmp_path / "page.html")) == (0, "", "")
+        path = il.write_comparison_page(comparison, tmp_path / "python.html")
+        assert (tmp_path / "page.html").read_text() == path.read_text()
+    code, out, _ = typed(capsys, "compare", "nin", "nin", "--format", "html")
+    assert (code, out.startswith("<!doctype html>")) == (0, True)

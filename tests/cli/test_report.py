@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 
 import pytest
 from support.typed import typed
@@ -38,6 +39,15 @@ def test_each_of_several_models_is_measured(capsys, tmp_path):
     )
     folders = sorted(path.parent.name for path in (tmp_path / "all").glob("*/times.csv"))
     assert folders == ["alexnet-3x64x64", "nin-3x64x64"]
+
+
+def test_the_page_of_several_models_leads_to_that_of_each(capsys, tmp_path):
+    subjects = ["nin", "nin(num_classes=10)"]
+    assert typed(capsys, "report", *subjects, *SMALL, "-o", str(tmp_path))[0] == 0
+    page = tmp_path / "comparison-3x64x64" / "index.html"
+    links = re.findall(r'<th scope="row"><a href="([^"]*)">', page.read_text())
+    titles = [re.search("<title>(.*?) ·", (page.parent / link).read_text())[1] for link in links]
+    assert titles == subjects
 
 
 def test_without_measuring_nothing_runs(capsys, tmp_path, monkeypatch):

@@ -256,7 +256,7 @@ function setUpTable() {
     $("th", row).prepend(button);
   });
   table.addEventListener("pointerover", (event) => {
-    const cell = event.target.closest("td.n"), row = cell?.parentElement;
+    const cell = event.target.closest("td.n, td.g"), row = cell?.parentElement;
     if (!cell || cell.title || !row.matches(".l, .mod, .br")) return;
     const number = exact(row, heads[cell.cellIndex].dataset.name);
     if (number !== null) cell.title = number.toLocaleString("en");
