@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import re
+from urllib.parse import unquote
 
 import pytest
 from support.typed import typed
@@ -46,7 +47,7 @@ def test_the_page_of_several_models_leads_to_that_of_each(capsys, tmp_path):
     assert typed(capsys, "report", *subjects, *SMALL, "-o", str(tmp_path))[0] == 0
     page = tmp_path / "comparison-3x64x64" / "index.html"
     links = re.findall(r'<th scope="row"><a href="([^"]*)">', page.read_text())
-    titles = [re.search("<title>(.*?) ·", (page.parent / link).read_text())[1] for link in links]
+    titles = [re.search("<title>(.*?) ·", (page.parent / unquote(link)).read_text())[1] for link in links]
     assert titles == subjects
 
 

@@ -41,7 +41,7 @@ class Growth:
     @property
     def note(self) -> str:
         """The difference in percent, or what happened where that says nothing."""
-        if self.change in ("changed", "unchanged") and self.before and self.before != self.after:
+        if self.change == "changed" and self.before and self.before != self.after:
             return growth_percent(self.before, self.after)
         return self.change
 
