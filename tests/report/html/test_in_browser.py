@@ -1,9 +1,12 @@
 """The page in a real browser: by mouse, by keyboard, without scripts, on a phone, with hostile names."""
 
+from collections import OrderedDict
+
 import pytest
 from support.browser import browser, opened
 from support.hostile_names import HOSTILE_NAMES, branched_net
 from support.report_pages import page_of, page_of_zoo
+from torch import nn
 
 import inception_lab as il
 from inception_lab.report.collect import collect
@@ -41,6 +44,15 @@ def page(chromium, paths):
     with opened(chromium, paths("googlenet")) as (page, seen):
         yield page
         assert (seen.messages, seen.requests) == ([], [])
+
+
+def nested_net():
+    """A module in a module in a model, with more in it than one box shows."""
+    return nn.Sequential(OrderedDict(outer=nn.Sequential(OrderedDict(inner=chain(), last=chain()))))
+
+
+def chain():
+    return nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
 
 
 def shown(page, selector):
@@ -105,6 +117,14 @@ def test_a_module_folds_by_mouse_and_by_keyboard(page):
     toggle.press("Enter")
     assert shown(page, "#map .l") == whole
     assert page.locator("#map").bounding_box()["height"] == height
+
+
+def test_a_module_without_rows_of_its_own_keeps_its_box_when_it_folds(chromium, tmp_path):
+    path = tmp_path / "nested.html"
+    path.write_text(page_of(nested_net(), (1, 4, 6, 6), plots=False), encoding="utf-8")
+    with opened(chromium, path) as (page, _):
+        page.get_by_role("button", name="Unfold outer.inner", exact=True).click()
+        assert page.locator("#map [aria-label^='outer.inner,'] > rect").is_visible()
 
 
 def test_a_reader_chooses_the_colour(page):
