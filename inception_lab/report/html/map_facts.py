@@ -96,11 +96,8 @@ class MapFacts:
         return BoxFacts(self._text(node), self._link(node), part, kinds.pop() if len(kinds) == 1 else None)
 
     def _link(self, node: Node) -> str:
-        if node.unit.is_op:
-            return ""
-        if node.children:
-            return self._links.get(node.unit.layer, "")
-        return f"r{node.unit.rows[0]}" if node.unit.rows else ""
+        first = f"r{node.unit.rows[0]}" if node.unit.rows else ""
+        return self._links.get(node.unit.layer, first) if node.children else first
 
     def _text(self, node: Node) -> str:
         unit = node.unit

@@ -124,7 +124,10 @@ def test_a_module_without_rows_of_its_own_keeps_its_box_when_it_folds(chromium, 
     path.write_text(page_of(nested_net(), (1, 4, 6, 6), plots=False), encoding="utf-8")
     with opened(chromium, path) as (page, _):
         page.get_by_role("button", name="Unfold outer.inner", exact=True).click()
-        assert page.locator("#map [aria-label^='outer.inner,'] > rect").is_visible()
+        box = page.locator("#map a[aria-label^='outer.inner,']")
+        assert box.locator("rect").is_visible()
+        box.press("Enter")
+        assert page.locator("tr:target").inner_text().startswith("inner.0")
 
 
 def test_a_reader_chooses_the_colour(page):
