@@ -44,6 +44,9 @@ boxes.forEach((box) => {
   box.link = $(":scope > .b", box.g);
   box.rect = $(":scope > .b > rect", box.g);
   box.bands = $$(":scope > .b > .f", box.g);
+  box.children.forEach((child) => { child.parent = box; child.sources = []; });
+  (box.f || []).forEach(([from, to]) => { if (from !== SOURCE) box.children[to].sources.push(box.children[from]); });
+  box.tops = new Set((box.s || []).flatMap(([lanes]) => [...new Map([...lanes].reverse().map(([child, lane]) => [lane, child])).values()]));
 });
 const half = (length) => Math.floor(length / 2);
 function rowsOf(box) { return [...box.children.flatMap(rowsOf), ...box.r]; }
@@ -69,17 +72,16 @@ function place(box) {
 }
 
 function placeStage(box, [lanes, skips, count, end], top) {
-  const widths = Array(count).fill(0), starts = [], bottoms = Array(count).fill(top), inLane = new Map(lanes);
+  const widths = Array(count).fill(0), starts = [], bottoms = Array(count).fill(top);
   lanes.forEach(([child, lane]) => { widths[lane] = Math.max(widths[lane], box.children[child].width); });
-  skips.forEach(([band, lane]) => { widths[lane] = box.f[band][2]; });
+  skips.forEach(([band, lane]) => { widths[lane] = Math.max(widths[lane], box.f[band][2]); });
   let x = 0;
   widths.forEach((width) => { starts.push(x); x += width + GAP_X; });
   const last = end === null ? null : box.children[end];
   const total = Math.max(x - GAP_X, last ? last.width : 0);
   lanes.forEach(([number, lane]) => {
     const child = box.children[number];
-    const above = box.f.filter(([source, target]) => target === number && inLane.has(source)).map(([source]) => box.children[source]);
-    child.y = Math.max(bottoms[lane], ...above.map((other) => other.y + other.height)) + GAP_Y;
+    child.y = Math.max(bottoms[lane], ...child.sources.map((other) => other.y + other.height)) + GAP_Y;
     child.x = starts[lane] + half(widths[lane] - child.width);
     bottoms[lane] = child.y + child.height;
   });
@@ -98,9 +100,12 @@ function way(box, number) {
   const x = target.x + half(target.width) + shift, y = target.y, source = box.children[from];
   const left = source ? source.x + half(source.width) : half(box.width), top = source ? source.y + source.height : 0;
   if (column !== undefined) return `M${left} ${top}C${left} ${top + 16} ${column} ${top} ${column} ${top + 18}V${y - 18}C${column} ${y} ${x} ${y - 16} ${x} ${y}`;
-  if (box.s.some((stage) => stage[3] === to)) return `M${left} ${top}V${y - 2 * GAP_Y}C${left} ${y} ${x} ${y - 2 * GAP_Y} ${x} ${y}`;
-  const middle = half((from === SOURCE ? Math.max(top, HEADER) : top) + y);
-  return `M${left} ${top}C${left} ${middle} ${x} ${middle} ${x} ${y}`;
+  if (box.tops.has(to)) {
+    const start = from === SOURCE ? Math.max(top, HEADER) : top, bottom = Math.min(y, start + 2 * GAP_Y), middle = half(start + bottom);
+    return `M${left} ${top}C${left} ${middle} ${x} ${middle} ${x} ${bottom}V${y}`;
+  }
+  const bottom = Math.max(top, y - 2 * GAP_Y);
+  return `M${left} ${top}V${bottom}C${left} ${y} ${x} ${bottom} ${x} ${y}`;
 }
 
 function draw(box) {
@@ -195,7 +200,6 @@ function startsFolded() {
   const shown = boxes.filter((box) => !box.children.length && !isInside(box, alike)).length;
   return shown <= data.most_boxes ? alike : (box) => box.number > 0 && box.children.length > 0;
 }
-boxes.forEach((box) => box.children.forEach((child) => { child.parent = box; }));
 boxes.forEach((box) => { box.kind = `${box.children.length} ${$(":scope > title", box.link).textContent.split("\n")[0].split(", ").pop()}`; });
 function isInside(box, test) {
   for (let outer = box.parent; outer; outer = outer.parent) if (test(outer)) return true;

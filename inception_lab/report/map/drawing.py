@@ -54,9 +54,9 @@ def _box(node: Node, facts: Facts) -> Iterator[str]:
     yield f'<rect width="{node.width}" height="{node.height}"/>'
     if fact.kind is not None and not node.children:
         yield f'<path class="s" d="M0 1h4v{node.height - 2}h-4z"/>'
-    ends = {stage.end for stage in node.stages}
+    tops = _tops(node)
     for number, band in enumerate(node.bands):
-        yield f'<path class="f" d="{_way(node, number, ends)}" stroke-width="{band.width}"/>'
+        yield f'<path class="f" d="{_way(node, number, tops)}" stroke-width="{band.width}"/>'
     yield from _texts(node)
     yield "</a>" if fact.link else "</g>"
     for child in node.children:
@@ -78,7 +78,13 @@ def _texts(node: Node) -> Iterator[str]:
         yield f'<text x="{middle}" y="14">{name}<tspan x="{middle}" dy="13">{shape}</tspan></text>'
 
 
-def _way(node: Node, number: int, ends: Container[int | None]) -> str:
+def _tops(node: Node) -> set[int]:
+    """The first box of each column."""
+    firsts = ({lane: box for box, lane in reversed(stage.lanes)} for stage in node.stages)
+    return {box for first in firsts for box in first.values()}
+
+
+def _way(node: Node, number: int, tops: Container[int]) -> str:
     """The way of a band through the box around it, from edge to edge."""
     band, target = node.bands[number], node.children[node.bands[number].target]
     x, y = target.x + target.width // 2 + band.shift, target.y
@@ -90,8 +96,11 @@ def _way(node: Node, number: int, ends: Container[int | None]) -> str:
     if column is not None:
         aside = f"C{left} {top + 16} {column} {top} {column} {top + 18}"
         return f"M{left} {top}{aside}V{y - 18}C{column} {y} {x} {y - 16} {x} {y}"
-    if band.target in ends:  # straight down past the other branches, which may be longer
-        bottom = y - 2 * GAP_Y
-        return f"M{left} {top}V{bottom}C{left} {y} {x} {bottom} {x} {y}"
-    middle = (max(top, HEADER) + y) // 2 if band.source == SOURCE else (top + y) // 2
-    return f"M{left} {top}C{left} {middle} {x} {middle} {x} {y}"
+    # nothing stands above the first box of a column, nor below the source of any other such band
+    if band.target in tops:
+        start = max(top, HEADER) if band.source == SOURCE else top
+        bottom = min(y, start + 2 * GAP_Y)
+        middle = (start + bottom) // 2
+        return f"M{left} {top}C{left} {middle} {x} {middle} {x} {bottom}V{y}"
+    bottom = max(top, y - 2 * GAP_Y)
+    return f"M{left} {top}V{bottom}C{left} {y} {x} {bottom} {x} {y}"

@@ -1,13 +1,14 @@
 """Places of boxes: modules in order of execution from top to bottom, one column a branch.
 
 What runs within a box is cut into stages where one value alone passes on. Within a stage each branch has a
-column of its own; a value that skips boxes has a narrow one. All lengths are whole pixels, so that the page's
-script, which places boxes anew as they fold, comes to the same (`place` in `page.js`).
+column of its own; what a box makes and boxes further down read has a narrow one. All lengths are whole
+pixels, so that the page's script, which places boxes anew as they fold, comes to the same (`place` in
+`page.js`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -29,7 +30,7 @@ class Stage:
 
     Attributes:
         lanes: Places of boxes, each with its column.
-        skips: Places of flows that pass boxes by, each with its column.
+        skips: Places of flows that pass boxes by, each with its column, one for those of the same source.
         count: Number of columns.
         end: Place of the box below all columns, in which they meet; None where there is none.
     """
@@ -161,7 +162,12 @@ def _own_width(unit: Unit) -> int:
 
 def stages(unit: Unit) -> list[Stage]:
     """Return the stages of what runs within a box."""
-    return [_Lanes(unit, first, last).stage() for first, last in _cuts(unit)]
+    cuts = [*_cuts(unit)]
+    stage_of = [number for number, (first, last) in enumerate(cuts) for _ in range(first, last + 1)]
+    flows: list[list[tuple[int, Flow]]] = [[] for _ in cuts]
+    for number, flow in enumerate(unit.flows):
+        flows[stage_of[flow.target]].append((number, flow))
+    return [_Lanes(*cut, inner).stage() for cut, inner in zip(cuts, flows, strict=True)]
 
 
 def _cuts(unit: Unit) -> Iterator[tuple[int, int]]:
@@ -181,44 +187,45 @@ def _cuts(unit: Unit) -> Iterator[tuple[int, int]]:
 
 
 class _Lanes:
-    """Gives each box of a stage, and each flow that passes one by, a column."""
+    """Gives each box of a stage, and each value that passes one by, a column."""
 
-    def __init__(self, unit: Unit, first: int, last: int) -> None:
-        self._first, self._last = first, last
-        self._flows = [(n, flow) for n, flow in enumerate(unit.flows) if first <= flow.target <= last]
+    def __init__(self, first: int, last: int, flows: Sequence[tuple[int, Flow]]) -> None:
+        self._first, self._last, self._flows = first, last, flows
+        self._sources: dict[int, list[int]] = {}
+        for _, flow in flows:
+            self._sources.setdefault(flow.target, []).append(flow.source)
         self._lanes: dict[int, int] = {}
         self._above: dict[int, int] = {}
         """The box right above each, in its column."""
 
     def stage(self) -> Stage:
-        meeting = {flow.source for _, flow in self._flows if flow.target == self._last}
+        meeting = {*self._sources.get(self._last, ())}
         end = self._last if self._last > self._first and len(meeting) > 1 else None
         count = self._columns(range(self._first, self._last + (end is None)))
-        passing = [number for number, flow in self._flows if self._passes_by(flow, end)]
-        skips = tuple((number, count + n) for n, number in enumerate(passing))
-        return Stage(tuple(self._lanes.items()), skips, count + len(skips), end)
+        covered = {*self._above.values()}
+        passing = [(n, flow.source) for n, flow in self._flows if self._passes_by(flow, end, covered)]
+        columns = {source: count + n for n, source in enumerate(dict.fromkeys(s for _, s in passing))}
+        skips = tuple((number, columns[source]) for number, source in passing)
+        return Stage(tuple(self._lanes.items()), skips, count + len(columns), end)
 
     def _columns(self, places: range) -> int:
         """A box stands below the first of its sources below which nothing stands yet; returns the number."""
         lowest: dict[int, int] = {}
         count = 0
         for place in places:
-            sources = [
-                flow.source for _, flow in self._flows if flow.target == place and flow.source in lowest
-            ]
-            if sources:
-                self._above[place] = sources[0]
-                self._lanes[place] = lowest.pop(sources[0])
-            else:
+            above = next((source for source in self._sources.get(place, ()) if source in lowest), None)
+            if above is None:
                 self._lanes[place], count = count, count + 1
+            else:
+                self._above[place] = above
+                self._lanes[place] = lowest.pop(above)
             lowest[place] = self._lanes[place]
         return count
 
-    def _passes_by(self, flow: Flow, end: int | None) -> bool:
-        """True of a flow that another box stands in the way of, right above its target."""
-        if flow.target == end:
-            return flow.source not in self._lanes or flow.source in self._above.values()
-        return self._above.get(flow.target, flow.source) != flow.source
+    def _passes_by(self, flow: Flow, end: int | None, covered: Container[int]) -> bool:
+        """True of a flow with boxes below its source, or from further up, into the middle of a column."""
+        is_direct = flow.target != end and self._above.get(flow.target, flow.source) == flow.source
+        return not is_direct and (flow.source not in self._lanes or flow.source in covered)
 
 
 def place(node: Node) -> None:
@@ -228,9 +235,9 @@ def place(node: Node) -> None:
         return
     for child in node.children:
         place(child)
-    y, widths = HEADER, []
+    y, widths, sources = HEADER, [], _sources(node)
     for stage in node.stages:
-        width, y = _place_stage(node, stage, y)
+        width, y = _place_stage(node, stage, y, sources)
         widths.append(width)
     node.width = max(node.own_width, *(width + 2 * PADDING for width in widths))
     node.height = y + GAP_Y
@@ -238,13 +245,24 @@ def place(node: Node) -> None:
         _shift(node, stage, (node.width - width) // 2)
 
 
-def _place_stage(node: Node, stage: Stage, top: int) -> tuple[int, int]:
+def _sources(node: Node) -> dict[int, list[Node]]:
+    """The boxes within this one that each of them reads from."""
+    sources: dict[int, list[Node]] = {number: [] for number in range(len(node.children))}
+    for band in node.bands:
+        if band.source != SOURCE:
+            sources[band.target].append(node.children[band.source])
+    return sources
+
+
+def _place_stage(
+    node: Node, stage: Stage, top: int, sources: Mapping[int, Sequence[Node]]
+) -> tuple[int, int]:
     """Place the boxes of a stage from the left edge on; returns its width and its lower edge."""
     widths = [0] * stage.count
     for number, lane in stage.lanes:
         widths[lane] = max(widths[lane], node.children[number].width)
     for number, lane in stage.skips:
-        widths[lane] = node.bands[number].width
+        widths[lane] = max(widths[lane], node.bands[number].width)
     starts, x = [], 0
     for width in widths:
         starts.append(x)
@@ -254,7 +272,8 @@ def _place_stage(node: Node, stage: Stage, top: int) -> tuple[int, int]:
     bottoms = [top] * stage.count
     for number, lane in stage.lanes:
         child = node.children[number]
-        child.y = max(bottoms[lane], *_bottoms_above(node, stage, number)) + GAP_Y
+        above = [source.y + source.height for source in sources[number]]
+        child.y = max([bottoms[lane], *above]) + GAP_Y
         child.x = starts[lane] + (widths[lane] - child.width) // 2
         bottoms[lane] = child.y + child.height
     for number, lane in stage.skips:
@@ -264,16 +283,6 @@ def _place_stage(node: Node, stage: Stage, top: int) -> tuple[int, int]:
         end.x, end.y = (total - end.width) // 2, bottom + 2 * GAP_Y
         bottom = end.y + end.height
     return total, bottom
-
-
-def _bottoms_above(node: Node, stage: Stage, number: int) -> Iterator[int]:
-    """Lower edges of the boxes of a stage that this one reads from."""
-    yield 0
-    lanes = dict(stage.lanes)
-    for band in node.bands:
-        if band.target == number and band.source in lanes:
-            source = node.children[band.source]
-            yield source.y + source.height
 
 
 def _shift(node: Node, stage: Stage, by: int) -> None:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 import pytest
+import torch
 from support.browser import browser, opened
 from support.hostile_names import HOSTILE_NAMES, branched_net
 from support.report_pages import page_of, page_of_zoo
@@ -51,6 +52,10 @@ def nested_net():
     return nn.Sequential(OrderedDict(outer=nn.Sequential(OrderedDict(inner=chain(), last=chain()))))
 
 
+def fill_of(box):
+    return box.locator("rect").evaluate("rect => getComputedStyle(rect).fill")
+
+
 def chain():
     return nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
 
@@ -87,13 +92,29 @@ def test_without_scripts_everything_is_there_unfolded(chromium, paths):
         assert page.locator("tr:target").inner_text().startswith("conv")
 
 
-def test_the_script_places_boxes_as_the_tool_does(chromium, paths):
-    for name in ("googlenet", "inception_v4", "inception_resnet_v2"):
-        with opened(chromium, paths(name), scripts=False) as (plain, _):
+class Dense(nn.ModuleList):
+    """Each layer reads what all before it made; then these weigh each other, as in attention."""
+
+    def __init__(self):
+        super().__init__([nn.Conv2d(3 + 4 * number, 4, 1) for number in range(6)])
+
+    def forward(self, x):
+        made = [x]
+        for layer in self:
+            made.append(layer(torch.cat(made, 1)))
+        query, key, value, *rest = made[1:]
+        return torch.cat([(query * key).sigmoid() * value, *rest], 1)
+
+
+def test_the_script_places_boxes_as_the_tool_does(chromium, paths, tmp_path):
+    dense = tmp_path / "dense.html"
+    dense.write_text(page_of(Dense(), (1, 3, 6, 6), plots=False), encoding="utf-8")
+    for path in (dense, paths("googlenet"), paths("inception_v4"), paths("inception_resnet_v2")):
+        with opened(chromium, path, scripts=False) as (plain, _):
             before = places(plain)
-        with opened(chromium, paths(name)) as (page, _):
+        with opened(chromium, path) as (page, _):
             page.get_by_role("button", name="Fold all").first.click()
-            assert places(page) != before
+            assert path == dense or places(page) != before
             page.get_by_role("button", name="Unfold all").first.click()
             assert places(page) == before
 
@@ -126,6 +147,7 @@ def test_a_module_without_rows_of_its_own_keeps_its_box_when_it_folds(chromium, 
         page.get_by_role("button", name="Unfold outer.inner", exact=True).click()
         box = page.locator("#map a[aria-label^='outer.inner,']")
         assert box.locator("rect").is_visible()
+        assert fill_of(box) != fill_of(page.locator("#map a[aria-label^='outer.last,']"))  # which is unfolded
         box.press("Enter")
         assert page.locator("tr:target").inner_text().startswith("inner.0")
 

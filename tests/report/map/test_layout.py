@@ -1,6 +1,7 @@
 """Boxes of the map stand within each other, beside each other, and in order; for any net."""
 
 from itertools import pairwise
+from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
@@ -118,6 +119,38 @@ def test_a_residual_block_has_a_column_for_what_passes_by():
     assert sum(len(stage.skips) for stage in block.stages) == 1
     (column,) = block.columns.values()
     assert column > max(child.x + child.width for child in block.children if not child.unit.is_op)
+
+
+def net_of(*flows):
+    """As many boxes in a box as these flows lead to."""
+    boxes = [box(str(number)) for number in range(1 + max(target for _, target in flows))]
+    return box("net", boxes, [Flow(source, target, (1, 8, 4, 4)) for source, target in flows])
+
+
+def box(name, boxes=(), flows=()):
+    return Unit(name, name, "Net", False, (1, 8, 4, 4), (), tuple(boxes), tuple(flows))
+
+
+def test_what_all_later_boxes_read_has_one_column():
+    dense = net_of(*[(source, target) for target in range(24) for source in range(SOURCE, target)])
+    (stage,) = stages(dense)
+    assert stage.count == 1 + 23  # the boxes, and what each but the last two passes on, and the input
+    assert laid_out(dense).width < 1500
+
+
+def test_a_value_that_nothing_stands_below_has_no_column():
+    query, key, product, value, out, last = range(6)
+    reads = [(SOURCE, query), (SOURCE, key), (SOURCE, value), (query, product), (key, product)]
+    (stage,) = stages(net_of(*reads, (product, out), (value, out), (out, last), (SOURCE, last)))
+    assert [number for number, _ in stage.skips] == [len(reads) + 3]  # the last
+    assert stage.count == 4
+
+
+def test_ten_thousand_boxes_are_laid_out_at_once():
+    chain = net_of(*[(place - 1, place) for place in range(10_000)])
+    start = perf_counter()
+    assert len(laid_out(chain).stages) == 10_000
+    assert perf_counter() - start < 3  # where each box looks at all flows, a minute
 
 
 def test_a_unit_is_a_convolution_with_what_belongs_to_it():
