@@ -12,7 +12,7 @@ from inception_lab.record import Record, Row
 from inception_lab.report.map.drawing import BoxFacts
 from inception_lab.report.map.layout import Node
 from inception_lab.report.plots.wording import share_text
-from inception_lab.report.text import alike_text, shape_text
+from inception_lab.report.text import alike_text, one_line, shape_text
 
 _COSTS = ("macs", "training_macs", "params", "saved_bytes", "activation_bytes", "self_ms")
 """The metrics by which a reader may have the map coloured, each the sum over a box's layers."""
@@ -101,7 +101,7 @@ class MapFacts:
 
     def _text(self, node: Node) -> str:
         unit = node.unit
-        lines = [f"{unit.name} in {unit.layer}" if unit.is_op else f"{unit.layer}, {unit.type}"]
+        lines = [one_line(f"{unit.name} in {unit.layer}" if unit.is_op else f"{unit.layer}, {unit.type}")]
         lines.append(f"output {shape_text(unit.shape)}")
         for metric in self._metrics:
             if metric.is_sum and (value := metric.of(unit.rows)):

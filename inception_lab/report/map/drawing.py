@@ -69,7 +69,7 @@ def _class(node: Node) -> str:
 
 
 def _texts(node: Node) -> Iterator[str]:
-    name, shape, middle = escape(node.unit.name), escape(node.unit.shape_label), node.width // 2
+    name, shape, middle = escape(node.unit.short_name), escape(node.unit.shape_label), node.width // 2
     if node.children:
         yield f'<text x="{22 if node.number else 8}" y="15">{name} <tspan>{shape}</tspan></text>'
     elif node.unit.is_op:

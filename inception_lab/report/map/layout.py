@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from inception_lab.analyzers.dataflow import SOURCE, Flow
+from inception_lab.report.cells import cell_width
 from inception_lab.report.map.units import Unit
 
 GAP_X, GAP_Y, PADDING, HEADER = 14, 16, 8, 22
@@ -155,7 +156,7 @@ def _side_by_side(unit: Unit, stage: Stage, widths: Sequence[int]) -> Iterator[t
 
 
 def _own_width(unit: Unit) -> int:
-    name, shape = _CHARACTER * len(unit.name), _SMALL_CHARACTER * len(unit.shape_label)
+    name, shape = _CHARACTER * cell_width(unit.short_name), _SMALL_CHARACTER * len(unit.shape_label)
     text = name + shape if unit.is_op or unit.units else max(name, shape)
     return max(_NARROWEST, ceil(text) + _MARGIN + (_TOGGLE if unit.units else 0))
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 
 from inception_lab.analyzers.dataflow import Box, Flow
 from inception_lab.record import Row
-from inception_lab.report.text import shape_text
+from inception_lab.report.cells import shorten_middle
+from inception_lab.report.text import one_line, shape_text
 
 MOST_IN_UNIT = 3
 """Modules and operations of a unit at most, as a convolution, its normalisation and its activation are."""
+MOST_CHARACTERS = 32
+"""Of a name in a box; all of it stands beside the map."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ class Unit:
     flows: tuple[Flow, ...]
 
     @property
-    def label(self) -> str:
-        """The lines of its box: name and shape of the output, those of an operation in one."""
-        return f"{self.name} {self.shape_label}".rstrip()
+    def short_name(self) -> str:
+        """The name as there is room for it in a box."""
+        return shorten_middle(one_line(self.name), MOST_CHARACTERS)
 
     @property
     def shape_label(self) -> str:

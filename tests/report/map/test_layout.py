@@ -131,6 +131,14 @@ def box(name, boxes=(), flows=()):
     return Unit(name, name, "Net", False, (1, 8, 4, 4), (), tuple(boxes), tuple(flows))
 
 
+@pytest.mark.parametrize("name", ["x" * 500, "特征" * 100, "a\nb" * 99])
+def test_a_long_name_loses_its_middle(name):
+    drawn = laid_out(box("net", [box(name)]))
+    assert drawn.width < 300
+    assert drawn.children[0].unit.name == name
+    assert len(drawn.children[0].unit.short_name.splitlines()) == 1
+
+
 def test_what_all_later_boxes_read_has_one_column():
     dense = net_of(*[(source, target) for target in range(24) for source in range(SOURCE, target)])
     (stage,) = stages(dense)
