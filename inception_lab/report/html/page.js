@@ -19,21 +19,18 @@ const onPress = (element, action) => {
 document.documentElement.classList.add("js");
 
 // Quantities, as the tool itself writes them: 1.58 G, 36.5 MiB
-const scales = { count: [1000, ["", " k", " M", " G", " T", " P"]], bytes: [1024, [" B", " KiB", " MiB", " GiB", " TiB", " PiB"]] };
+const scales = {
+  count: [["", 1], ["k", 1e3], ["M", 1e6], ["G", 1e9], ["T", 1e12], ["P", 1e15]],
+  bytes: ["B", "KiB", "MiB", "GiB", "TiB", "PiB"].map((suffix, power) => [suffix, 1024 ** power]),
+  milliseconds: [["us", 1e-3], ["ms", 1], ["s", 1e3]],
+};
 function quantity(value, unit) {
   if (!value) return "0";
-  if (unit === "milliseconds") return `${value.toPrecision(3)} ms`;
-  const [base, names] = scales[unit];
-  let step = 0, scale = 1;
-  while (step < names.length - 1 && value >= 0.9995 * scale * base) { scale *= base; step++; }
-  const isExact = step === 0 && Number.isInteger(value);
-  return (isExact ? value.toLocaleString("en") : threeDigits(value / scale)) + names[step];
-}
-const threeDigits = (number) => rounded(number, number < 9.995 ? 2 : number < 99.95 ? 1 : 0);
-function rounded(number, digits) {
-  const scaled = number * 10 ** digits, nearest = Math.round(scaled);
-  const isTie = scaled % 1 === 0.5 && nearest % 2;  // which goes to the even neighbour
-  return ((isTie ? nearest - 1 : nearest) / 10 ** digits).toFixed(digits);
+  const [suffix, scale] = scales[unit].filter(([, least]) => value >= 0.9995 * least).pop() || scales[unit][0];
+  const number = value / scale, isExact = scale === 1 && Number.isInteger(value);
+  const digits = isExact || number >= 99.95 ? 0 : number < 9.995 ? 2 : 1;
+  const format = { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: "halfEven", useGrouping: isExact };
+  return `${number.toLocaleString("en", format)} ${suffix}`.trim();
 }
 
 // The map. Boxes are placed as report/map/layout.py places them, with those that are folded as boxes of their own.
@@ -263,7 +260,7 @@ function setUpTable() {
     const cell = event.target.closest("td.n, td.g"), row = cell?.parentElement;
     if (!cell || cell.title || !row.matches(".l, .mod, .br")) return;
     const number = exact(row, heads[cell.cellIndex].dataset.name);
-    if (number !== null) cell.title = number.toLocaleString("en");
+    if (number !== null) cell.title = number.toLocaleString("en", { maximumFractionDigits: 6 });
   });
   $("#filter").addEventListener("input", show);
   onClick("#table-fold", () => foldTable(true));
@@ -279,6 +276,13 @@ function foldTable(isFolded) {
   show();
 }
 
+// A layer is found by its whole path, its branch, and what stands in its cells.
+function textOf(row, head) {
+  const [name, ...cells] = [...row.cells].map((cell) => cell.textContent);
+  row.text ??= [`${head.cells[0].textContent.trim()}.${name}`, row.dataset.branch, ...cells].join(" ").toLowerCase();
+  return row.text;
+}
+
 function show() {
   const words = $("#filter").value.toLowerCase().split(/\s+/).filter(Boolean), isOnly = $("#changed")?.checked;
   let count = 0;
@@ -289,7 +293,7 @@ function show() {
       if (row.classList.contains("br")) { endBranch(); branch = row; inBranch = 0; }
       if (!row.classList.contains("l")) continue;
       if (row.dataset.branch !== branch?.dataset.branch) { endBranch(); branch = null; }
-      const text = row.textContent.toLowerCase(), matches = words.every((word) => text.includes(word)) && !(isOnly && row.dataset.change === "unchanged");
+      const text = textOf(row, body.rows[0]), matches = words.every((word) => text.includes(word)) && !(isOnly && row.dataset.change === "unchanged");
       row.hidden = !matches || (!words.length && (isFolded(body.rows[0]) || (branch !== null && isFolded(branch))));
       inBranch += matches; inModule += matches;
     }
@@ -326,7 +330,7 @@ function sortModule(body, compare) {
 
 // Links lead to rows that may be folded away
 function reveal() {
-  const row = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const row = document.getElementById(location.hash.slice(1));
   if (!row?.closest("#layers")) return;
   $("#filter").value = "";
   const body = row.closest("tbody");
@@ -346,4 +350,6 @@ $$("table.sortable").forEach((element) => makeSortable(element, (column) => {
 if (boxes.length) setUpMap();
 if (table) setUpTable();
 addEventListener("hashchange", reveal);
+// a second click on a link changes no address, but the row may have been folded away in between
+addEventListener("click", (event) => { if (event.target.closest("a")?.getAttribute("href") === location.hash) reveal(); });
 reveal();

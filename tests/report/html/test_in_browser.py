@@ -10,6 +10,7 @@ from support.report_pages import page_of, page_of_zoo
 from torch import nn
 
 import inception_lab as il
+from inception_lab.metrics import format_quantity
 from inception_lab.report.collect import collect
 from inception_lab.report.plots import MODEL_PLOTS
 
@@ -185,6 +186,33 @@ def test_a_click_leads_to_the_rows_of_the_table(page):
     assert page.locator("tr:target").inner_text().startswith("inception5a")
 
 
+def test_a_second_click_shows_what_was_folded_away(page):
+    box = page.locator("#map a[aria-label^='inception4a.branch2.conv3x3,']")
+    box.click()
+    page.locator("#table-fold").click()
+    box.click()
+    assert page.locator("tr:target").is_visible()
+
+
+def test_an_address_that_leads_nowhere_does_no_harm(page):
+    page.evaluate("location.hash = '#%'")
+    page.evaluate("location.hash = '#no-such-place'")
+    page.wait_for_function("location.hash === '#no-such-place'")
+    assert shown(page, "#layers tr.l") == 141
+
+
+def test_the_script_writes_figures_as_the_tool_does(page):
+    counts = [0, 1, 7, 999, 999.5, 1000, 1024, 12_345, 999_499, 999_500, 2_228_224, 1_582_671_872, 2e18]
+    figures = {"count": counts, "bytes": counts, "milliseconds": [*counts, 0.0123, 0.5, 12.3456, 99.96]}
+    written = page.evaluate(
+        """(figures) => Object.entries(figures).map(
+        ([unit, values]) => [unit, values.map((value) => quantity(value, unit))])""",
+        figures,
+    )
+    for unit, texts in written:
+        assert texts == [format_quantity(value, unit) for value in figures[unit]]
+
+
 def test_the_table_sorts(page):
     head = page.locator("th[data-name=macs]")
     in_order = figures(page, 0)
@@ -209,6 +237,15 @@ def test_the_table_filters(page):
     assert shown(page, "#layers tbody tr") == 0
     page.get_by_label("Filter").fill("")
     assert shown(page, "#layers tr.l") == 141
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [("inception3a", 14), ("Inception3a.Branch2", 4), ("branch2 conv2d", 18), ("inception3a 28x28", 14)],
+)
+def test_the_table_filters_by_module_and_branch(page, words, count):
+    page.get_by_label("Filter").fill(words)
+    assert shown(page, "#layers tr.l") == count
 
 
 def test_the_table_folds_by_module_and_branch(page):
