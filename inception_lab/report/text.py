@@ -24,7 +24,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 # an underscore within a word is not markup; headings, lists and numbered ones are where a line begins
 _MARKUP = re.compile(r"[\\`*<>\[\]|~&$]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]")
-_NUMBERED = re.compile(r"^(\d{1,9})([.)])")
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 
 
 def render(rows: Rows, columns: Sequence[str], fmt: str) -> str:
@@ -301,6 +301,8 @@ def escape_markdown(text: str) -> str:
         a_name with \*stars\* \| and \_lines\_
         >>> print(escape_markdown("# no title"), escape_markdown("1. no list"), escape_markdown("a &lt; $b$"))
         \# no title 1\. no list a \&lt; \$b\$
+        >>> print(escape_markdown("1.58 G"))
+        1.58 G
     """
     escaped = _MARKUP.sub(lambda markup: f"\\{markup[0]}", one_line(text))
     return _NUMBERED.sub(r"\1\\\2", escaped)
