@@ -38,6 +38,7 @@ class Box:
         boxes: What runs within it, in order of execution; empty where it is drawn whole.
         flows: The values between these.
         weighted: Number of layers within it that compute products.
+        macs: Multiply-accumulates of an operation; those of a module stand in its rows.
     """
 
     layer: str
@@ -48,6 +49,7 @@ class Box:
     boxes: tuple[Box, ...] = ()
     flows: tuple[Flow, ...] = ()
     weighted: int = 0
+    macs: int = 0
 
 
 def dataflow(trace: Trace) -> Box:
@@ -85,8 +87,10 @@ class _Boxes:
         if node.op is None:
             return self.of_call(node.call)
         op, call = self.trace.ops[node.op], self.trace.calls[node.call]
-        shape = self._shape(op.writes)
-        return Box(call.path or ROOT, call.number, op.base_name, True, shape, weighted=int(op.macs > 0))
+        return Box(
+            call.path or ROOT, call.number, op.base_name, True, self._shape(op.writes),
+            weighted=int(op.macs > 0), macs=op.macs,
+        )  # fmt: skip
 
     def _shape(self, values: Iterable[int]) -> tuple[int, ...]:
         first: Value | None = next((self.trace.values[value] for value in values), None)

@@ -23,7 +23,7 @@ _VIEWS = frozenset(
 
 @dataclass(frozen=True)
 class Node:
-    """A module call, or an operation that a module with children runs itself.
+    """A module call, or an operation that the model or a module with children runs itself.
 
     Attributes:
         call: The call; of an operation, the one that it belongs to.
@@ -64,7 +64,7 @@ class ModuleGraph:
 
 @once_per_trace
 def module_graphs(trace: Trace) -> Mapping[int, ModuleGraph]:
-    """Return what runs within each call that calls others, by the call's id.
+    """Return what runs within the model and each call that calls others, by the call's id.
 
     Args:
         trace: Of any mode; its forward pass counts.
@@ -87,7 +87,8 @@ class _Builder:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        self.parents = {call.parent for call in trace.calls if call.executed}
+        # the model is one even where it calls no module: what runs in it is all that there is to draw
+        self.parents = {call.parent for call in trace.calls if call.executed} | {0}
         self.nodes: dict[int, dict[Node, int]] = {}
         self.edges: dict[int, dict[Edge, None]] = {}
         weights = {s.id for s in trace.storages if s.kind in ("parameter", "buffer")}

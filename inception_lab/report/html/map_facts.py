@@ -41,6 +41,10 @@ class MapMetric:
         values = [self.values[row] for row in rows]
         return (sum(values) if self.is_sum else values[-1]) if values else 0
 
+    def of_box(self, node: Node) -> float:
+        """The value of a box of the map; an operation, which has no row, has MACs of its own."""
+        return node.unit.macs if node.unit.is_op and self.name == "macs" else self.of(node.unit.rows)
+
     def to_dict(self) -> dict[str, Any]:
         """What the script reads."""
         data = {"name": self.name, "label": self.label, "unit": self.unit, "sum": self.is_sum}
@@ -84,14 +88,14 @@ class MapFacts:
     ) -> None:
         self._layers, self._metrics, self._kinds, self._links = record.layers, metrics, kinds, links
         self._totals = {metric.name: sum(metric.values) for metric in metrics}
-        self.largest = (
-            max([metrics[0].of(leaf.unit.rows) for leaf in leaves(root)], default=0) if metrics else 0
-        )
+        self.largest = max([metrics[0].of_box(leaf) for leaf in leaves(root)], default=0) if metrics else 0
 
     def __call__(self, node: Node) -> BoxFacts:
         """The facts of a box."""
         rows = node.unit.rows
-        part = 0.0 if node.children or not self.largest else sqrt(self._metrics[0].of(rows) / self.largest)
+        part = (
+            0.0 if node.children or not self.largest else sqrt(self._metrics[0].of_box(node) / self.largest)
+        )
         kinds = {self._kinds.get(row) for row in rows}
         return BoxFacts(self._text(node), self._link(node), part, kinds.pop() if len(kinds) == 1 else None)
 
@@ -104,7 +108,7 @@ class MapFacts:
         lines = [one_line(f"{unit.name} in {unit.layer}" if unit.is_op else f"{unit.layer}, {unit.type}")]
         lines.append(f"output {shape_text(unit.shape)}")
         for metric in self._metrics:
-            if metric.is_sum and (value := metric.of(unit.rows)):
+            if metric.is_sum and (value := metric.of_box(node)):
                 text = format_quantity(value, metric.unit)
                 lines.append(f"{metric.label} {text} ({share_text(value, self._totals[metric.name])})")
         if unit.rows and (text := field_text(self._layers[unit.rows[-1]])):
@@ -131,8 +135,9 @@ def leaves(node: Node) -> list[Node]:
 def box_data(root: Node) -> list[dict[str, Any]]:
     """Return what the script needs of each box to place it anew, by its number.
 
-    Width and height of its own, layers, the numbers of boxes in it, stages (columns of boxes, columns of
-    flows that pass by, number of columns, the box at the end), and flows (source, target, width, shift).
+    Width and height of its own, layers, MACs of an operation, the numbers of boxes in it, stages (columns of
+    boxes, columns of flows that pass by, number of columns, the box at the end), and flows (source, target,
+    width, shift).
     """
     data: list[dict[str, Any]] = []
     _add(root, data)
@@ -143,6 +148,8 @@ def _add(node: Node, data: list[dict[str, Any]]) -> None:
     inner = {row for child in node.children for row in child.unit.rows}
     own = [row for row in node.unit.rows if row not in inner]
     data.append({"w": node.own_width, "h": node.own_height, "r": own})
+    if node.unit.macs:
+        data[-1]["m"] = node.unit.macs
     if node.children:
         data[-1] |= {
             "c": [child.number for child in node.children],

@@ -138,6 +138,7 @@ function colour() {
 }
 
 function valueOf(box, metric) {
+  if (box.m) return metric.name === "macs" ? box.m : 0;
   const values = rowsOf(box).map((row) => metric.values[row]);
   return metric.sum ? values.reduce((sum, one) => sum + one, 0) : values.length ? values[values.length - 1] : 0;
 }

@@ -12,6 +12,8 @@ from inception_lab.report.text import one_line, shape_text
 
 MOST_IN_UNIT = 3
 """Modules and operations of a unit at most, as a convolution, its normalisation and its activation are."""
+MOST_OPERATIONS = 300
+"""Of a net that calls no module; one that runs more is drawn as one box."""
 MOST_CHARACTERS = 32
 """Of a name in a box; all of it stands beside the map."""
 
@@ -29,6 +31,7 @@ class Unit:
         rows: Places of its layers among those of the record, its own operations last.
         units: What runs within it, in order of execution; empty where it is drawn whole.
         flows: The values between these.
+        macs: Multiply-accumulates of an operation.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Unit:
     rows: tuple[int, ...]
     units: tuple[Unit, ...]
     flows: tuple[Flow, ...]
+    macs: int = 0
 
     @property
     def short_name(self) -> str:
@@ -61,24 +65,36 @@ def units(root: Box, layers: tuple[Row, ...]) -> Unit:
     places: dict[tuple[str, int], int] = {}
     for place, row in enumerate(layers):
         places[row["layer"], row.get("call", 0)] = place
-    return _unit(root, "", places)
+    unit = _unit(root, "", places)
+    return _whole(unit) if _is_layer(root) else unit
 
 
 def _unit(box: Box, around: str, places: Mapping[tuple[str, int], int]) -> Unit:
     key = box.layer, box.call
     own = (places[key],) if key in places and not box.is_op else ()
-    inner = tuple(_unit(child, box.layer, places) for child in box.boxes)
+    inner = [(child, _unit(child, box.layer, places)) for child in box.boxes]
+    within = tuple([_whole(unit) if _is_chain(child) else unit for child, unit in inner])
     # what a module runs itself mostly joins what its children make
-    rows = (*(row for unit in inner for row in unit.rows), *own)
+    rows = (*(row for unit in within for row in unit.rows), *own)
     name = box.type if box.is_op else _name_within(box.layer, around)
-    whole = Unit(name, box.layer, box.type, box.is_op, box.shape, rows, inner, box.flows)
-    return replace(whole, units=(), flows=()) if _is_unit(box) else whole
+    return Unit(name, box.layer, box.type, box.is_op, box.shape, rows, within, box.flows, box.macs)
 
 
-def _is_unit(box: Box) -> bool:
+def _whole(unit: Unit) -> Unit:
+    """A box without the others in it."""
+    return replace(unit, units=(), flows=())
+
+
+def _is_chain(box: Box) -> bool:
     """True of a chain that computes one product at most."""
-    few = 0 < len(box.boxes) <= MOST_IN_UNIT and box.weighted <= 1
+    few = len(box.boxes) <= MOST_IN_UNIT and box.weighted <= 1
     return few and all(not child.boxes for child in box.boxes)
+
+
+def _is_layer(root: Box) -> bool:
+    """True of a net that calls no module and is a chain, or loops over many steps as a recurrent layer."""
+    is_loop = len(root.boxes) > MOST_OPERATIONS
+    return all(child.is_op for child in root.boxes) and (is_loop or _is_chain(root))
 
 
 def _name_within(layer: str, around: str) -> str:

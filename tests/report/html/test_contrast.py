@@ -1,6 +1,7 @@
 """Text of the page can be read in the light and in the dark: contrast as WCAG 2.2 defines it."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,8 @@ def test_text_stands_out(theme):
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK, PRINT], ids=["light", "dark", "print"])
 def test_boxes_of_the_map_can_be_read_however_much_colour_they_have(theme):
-    for part in (0, MOST / 2, MOST):
-        assert contrast(channels(theme["ink"]), mixed(theme["heat"], theme["paper"], part)) >= 4.5
+    for part, ground in product((0, MOST / 2, MOST), ("paper", "sheet")):
+        assert contrast(channels(theme["ink"]), mixed(theme["heat"], theme[ground], part)) >= 4.5
     # a border is no text
     assert contrast(channels(theme["edge"]), channels(theme["paper"])) >= 3
 

@@ -61,6 +61,18 @@ def chain():
     return nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
 
 
+class Scores(nn.Module):
+    """The product of a layer's output with itself, as scores of attention are."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        x = self.layer(x)
+        return x @ x.transpose(-1, -2)
+
+
 def shown(page, selector):
     """How many of these are there to be seen."""
     return page.locator(selector).filter(visible=True).count()
@@ -161,6 +173,17 @@ def test_a_reader_chooses_the_colour(page):
     assert page.locator("#most").inner_text() == "Parameters 1.02 M"
     page.get_by_label("Colour by").select_option("Receptive field")
     assert page.locator("#most").inner_text() == "Receptive field 715"
+
+
+def test_products_of_operations_have_colour_too(chromium, tmp_path):
+    path = tmp_path / "scores.html"
+    path.write_text(page_of(Scores(), (1, 5, 4), plots=False), encoding="utf-8")
+    with opened(chromium, path) as (page, _):
+        assert page.locator("#most").inner_text() == "MACs 100"  # 5 x 5 x 4, and 5 x 4 x 4 of the layer
+        product = page.locator("#map g:has(> [aria-label^='bmm in (model),'])")
+        assert product.evaluate("e => e.style.getPropertyValue('--t')") == "1.00"
+        page.get_by_label("Colour by").select_option("Parameters")
+        assert product.evaluate("e => e.style.getPropertyValue('--t')") == "0.00"
 
 
 def test_figures_come_on_hover_and_on_focus(page):
