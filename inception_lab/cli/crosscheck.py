@@ -15,7 +15,7 @@ from inception_lab.errors import InceptionLabError, listed
 from inception_lab.record import Record
 from inception_lab.report.tables import columns_of
 from inception_lab.report.terminal import facts_text, page
-from inception_lab.report.text import heading, render, subject_text
+from inception_lab.report.text import heading, render, subject_text, times_text
 from inception_lab.report.view import Layout, View, table_text
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
         yield heading(row["column"]), f"{row['macs']:>+20,}   {row['why']} (layers: {row['layers']})"
     yield from (("", text) for text in _not_run(record))
     for row in record.uncounted_ops:
-        yield "NOT COUNTED", f"{row['name']}, ran {row['count']} times"
+        yield "NOT COUNTED", f"{row['name']}, ran {times_text(row['count'])}"
     yield "Verdict", _verdict(record)
 
 

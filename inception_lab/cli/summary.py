@@ -24,7 +24,7 @@ from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.tables import columns_of, readable_columns
 from inception_lab.report.terminal import facts_text, page
-from inception_lab.report.text import axes_text, render, subject_text
+from inception_lab.report.text import axes_text, render, subject_text, times_text
 from inception_lab.report.view import ROW_SUMS, SHARE, Layout, View, table_text
 
 _IN_CSV_ALONE = ("executed", "flops", "stride", "padding", "status")
@@ -91,7 +91,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     if "axes" in record.context:
         yield "Fields along", _axes(record)
     for row in record.uncounted_ops:
-        yield "NOT COUNTED", f"{row['name']}, ran {row['count']} times"
+        yield "NOT COUNTED", f"{row['name']}, ran {times_text(row['count'])}"
     if record.unexecuted_modules:
         yield "Not executed", listed(record.unexecuted_modules)
     if "note" in record.context:

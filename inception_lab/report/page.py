@@ -37,6 +37,7 @@ from inception_lab.report.text import (
     render,
     shape_text,
     step_text,
+    times_text,
 )
 
 SHOWN_PLOTS = ("cost_by_module", "field_along_depth", "memory_timeline")
@@ -126,6 +127,7 @@ def _environment() -> Environment:
         "escape_markdown": escape_markdown,
         "heading": heading,
         "layers_text": layers_text,
+        "times_text": times_text,
     }
     return environment
 

@@ -158,6 +158,16 @@ def layers_text(names: Sequence[str]) -> str:
     return " and ".join(names if len(names) < 3 else [names[0], f"{len(names) - 1} more"])
 
 
+def times_text(count: int) -> str:
+    """The number of times that something ran, in words.
+
+    Example:
+        >>> times_text(1), times_text(1200)
+        ('once', '1,200 times')
+    """
+    return "once" if count == 1 else f"{count:,} times"
+
+
 def _table(rows: Rows, columns: Sequence[str]) -> str:
     cells = [[one_line(text) for text in line] for line in _cells(rows, columns)]
     right = numeric_columns(rows, columns)

@@ -5,8 +5,10 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from support.own_folder import own_folder
 from support.typed import typed
 
 import inception_lab as il
@@ -175,6 +177,17 @@ def test_strict_fails_on_a_partial_result(capsys, monkeypatch):
     assert code == 0
     assert "NOT COUNTED" in out
     assert "aten.cat.default" in out
+
+
+def test_what_ran_once_is_said_so(capsys, tmp_path, monkeypatch):
+    net = "from torch import fft, nn\n\nclass Net(nn.Module):\n    forward = lambda self, x: fft.rfft(x)\n"
+    with own_folder(tmp_path, {"spectral.py": net}, monkeypatch):
+        size = ("--input-size", "8")
+        texts = [typed(capsys, command, "spectral:Net", *size)[1] for command in ("summary", "crosscheck")]
+        typed(capsys, "report", "spectral:Net", "torch.nn:Identity", *size)
+        texts += [path.read_text() for path in Path("reports").rglob("*.md") if "Identity" not in str(path)]
+        texts += [path.read_text() for path in Path("reports").glob("spectral*/index.html")]
+    assert ["ran once" in text for text in texts] == [True] * 5
 
 
 def test_report_of_one_model(capsys, tmp_path):

@@ -104,5 +104,5 @@ def test_a_partial_count_is_said_and_fails_under_strict(capsys, monkeypatch):
     monkeypatch.setattr("inception_lab.tracing.dispatch.CACHING_EXECUTOR.cache", {})
     code, out, err = typed(capsys, *MODULE, "--strict")
     assert code == 1
-    assert out.splitlines()[-1] == "NOT COUNTED aten.cat.default, ran 1 times"
+    assert out.splitlines()[-1] == "NOT COUNTED aten.cat.default, ran once"
     assert "aten.cat.default (9x)" in err

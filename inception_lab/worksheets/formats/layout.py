@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from inception_lab.report.text import times_text
 from inception_lab.worksheets.formats.equations import (
     MEASURES,
     Equation,
@@ -90,7 +91,7 @@ def layout_of(sheet: Worksheet) -> Layout:
         introduction=tuple(_introduction(sheet)),
         sections=tuple(_sections(sheet)),
         tables=tuple(_tables(sheet)),
-        uncounted=tuple(f"{name}, ran {count} times" for name, count in sheet.uncounted_ops.items()),
+        uncounted=tuple(f"{name}, ran {times_text(count)}" for name, count in sheet.uncounted_ops.items()),
     )
 
 
