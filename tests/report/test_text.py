@@ -45,6 +45,11 @@ def test_table_aligns_numbers_to_the_right_and_text_to_the_left() -> None:
     )
 
 
+def test_counters_are_written_as_their_packages_are() -> None:
+    columns = ("fvcore_macs", "torch_macs", "torch_backward_macs")
+    assert [*map(heading, columns)] == ["fvcore MACs", "torch MACs", "torch backward MACs"]
+
+
 def test_milliseconds_are_shown_to_the_microsecond() -> None:
     assert render([_row(device_ms=1234.56789, ratio=12.346)], ["device_ms", "ratio"], "table") == (
         "Device time (ms)  Ratio\n----------------  -----\n       1,234.568  12.35\n"
