@@ -32,8 +32,8 @@ class PeakMemory:
         phase: The part of the step that it belongs to.
         layer: Path of the module that ran it.
         by_kind: The bytes of each of `timeline.KINDS`.
-        tensors: The tensors alive then, the largest first: `layer` that made it, `shape`, `dtype`, `kind`,
-            `bytes`.
+        tensors: The tensors alive then, the largest first: `layer` that made it (the name of a parameter or
+            buffer, `(input)` of an input), `shape`, `dtype`, `kind`, `bytes`.
         notes: Parts whose real run holds something else, because a fused kernel runs there.
     """
 
@@ -115,11 +115,19 @@ def _tensor_row(trace: Trace, storage: Storage, value: Value | None) -> tuple[ob
 
 def _maker(trace: Trace, storage: Storage) -> str:
     """The layer that made a storage, or whose gradient it is; the name of what existed before."""
+    if storage.kind == "input":
+        return _input_name(trace, storage)
     if storage.kind == "gradient":
         return storage.name.rpartition(".")[0] or ROOT
     if storage.born is None:
         return storage.name or "(outside)"
     return layer_of_call(trace, trace.ops[storage.born].call)
+
+
+def _input_name(trace: Trace, storage: Storage) -> str:
+    """The place of an input, which no layer made, among several of them."""
+    is_alone = [s.kind for s in trace.storages].count("input") == 1
+    return "(input)" if is_alone else f"(input {storage.name})"
 
 
 def _notes(trace: Trace, device: str) -> Iterator[str]:

@@ -180,6 +180,26 @@ class TestAgainstMemTracker:
         assert kinds["Other"] == peak.by_kind["inputs"]
 
 
+class Product(nn.Module):
+    def forward(self, x, y=None):
+        return x[0] * x[1] if y is None else x * y
+
+
+@pytest.mark.parametrize(
+    ("net", "inputs", "names"),
+    [
+        (nn.Linear(3, 4), (2, 3), ["(input)"]),
+        (nn.Sequential(nn.Linear(3, 4)), {"input": (2, 3)}, ["(input)"]),
+        (Product(), {"x": (2, 3), "y": (2, 3)}, ["(input x)", "(input y)"]),
+        (Product(), [[(2, 3), (2, 3)]], ["(input 0.0)", "(input 0.1)"]),
+    ],
+    ids=["one", "keyword", "keywords", "nested"],
+)
+def test_an_input_is_not_named_like_a_layer(net, inputs, names):
+    tensors = peak_memory(il.trace(net, inputs)).tensors
+    assert tensors.query("kind == 'inputs'")["layer"].tolist() == names
+
+
 @pytest.mark.parametrize("layer", [nn.Mish(), nn.Mish(inplace=True)], ids=str)
 def test_what_comes_apart_on_meta_is_traced_as_the_cpu_has_it(layer):
     model = nn.Sequential(nn.Conv2d(3, 8, 3), layer, nn.Conv2d(8, 8, 3), layer)
