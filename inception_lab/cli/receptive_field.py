@@ -76,11 +76,10 @@ def command(
     if view.form == "csv" and options.effective:
         raise InceptionLabError("CSV holds the layers alone", hint="take --format json or table")
     check_options(options)
-    trace, fit = _trace_and_fit(model, tracing)
+    trace, fit = _trace_and_fit(model, tracing, source)
     record = with_model_facts(summarise(trace), tracing.request(model))
     value, axes = source_of(trace, source)
     layers = _rows(receptive_field(trace, source))
-    # from a layer on there may be fields where the input itself has no spatial axes
     spectrum = field_spectrum(trace) if fit else None
     effective = _effective(model, tracing, options)
     if view.form == "csv":
@@ -96,8 +95,8 @@ def command(
     refuse_partial(trace, tracing)
 
 
-def _trace_and_fit(name: str, tracing: TracingOptions) -> tuple[Trace, ResolutionFit | None]:
-    """The trace, and how the net fits its input, None where that has no spatial axes."""
+def _trace_and_fit(name: str, tracing: TracingOptions, source: str) -> tuple[Trace, ResolutionFit | None]:
+    """The trace, and how the net fits its input; None within a layer's output, or without spatial axes."""
     import inception_lab as il
     from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
     from inception_lab.loading.model import apply_without_weights
@@ -106,6 +105,8 @@ def _trace_and_fit(name: str, tracing: TracingOptions) -> tuple[Trace, Resolutio
 
     def trace_and_fit(model: nn.Module, inputs: ModelInputs) -> tuple[Trace, ResolutionFit | None]:
         trace = il.trace(model, inputs, mode=tracing.mode, name=request.name, meta_only=tracing.meta_only)
+        if source:  # the smallest input and the spectrum are of the whole net
+            return trace, None
         arguments = tracing.arguments
         with suppress(NoSpatialAxes):
             fit = il.tried_resolution_fit(model, trace, args=arguments.args, kwargs=arguments.kwargs)

@@ -59,6 +59,15 @@ def test_within_a_layer(capsys):
     assert (row["receptive_field"], row["stride"]) == ([5, 5], [1, 1])
 
 
+def test_within_a_layer_nothing_is_said_of_the_whole_net(capsys):
+    source = ("googlenet", "--from", "inception3a")
+    _, out, _ = run(capsys, *source)
+    assert out.endswith("\nFields along     axes 2 and 3 of the output 1x256x28x28 of inception3a\n")
+    assert "Smallest" not in out
+    _, text, _ = run(capsys, *source, "--format", "json")
+    assert not {"fit", "spectrum"} & {*json.loads(text)}
+
+
 def test_of_a_sequence_the_axis_is_named(capsys):
     encoder = "torch.nn:TransformerEncoderLayer(d_model=8, nhead=2, dim_feedforward=8, batch_first={})"
     _, out, _ = run(capsys, encoder.format(True), "--input-size", "5x8")
