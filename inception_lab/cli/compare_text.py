@@ -133,7 +133,7 @@ def _short_totals(rows: Sequence[Row], view: View) -> str:
         columns = [_text_column(name, labels[name], texts[name], PATH_PART) for name in labels]
         return fitted_table(columns, ("model", "macs", "params"), view.screen)
     cells = [{labels[name]: texts[name][n] for name in labels} for n in range(len(rows))]
-    return render(cells, [*labels.values()], view.form)
+    return render(cells, [*labels.values()], view.form, [labels[name] for name in metrics])
 
 
 def _text_column(name: str, title: str, texts: Sequence[str], part: float | None = None) -> Column:
@@ -244,7 +244,10 @@ def _growths(comparison: Comparison, view: View) -> list[str]:
 
 def _module_table(rows: Sequence[ModuleRow | BranchRow], metrics: Sequence[str], view: View) -> str:
     changes, paths = [row.change for row in rows], [_module_text(row) for row in rows]
-    cells = {METRICS[metric].label: _growth_cells(rows, metric, view) for metric in metrics}
+    cells = {
+        METRICS[metric].label: [_growth_text(row.growth(metric), metric, is_exact=view.wide) for row in rows]
+        for metric in metrics
+    }
     if view.is_fitted:
         columns = [_text_column("change", "Change", changes)]
         columns.append(_text_column("module", "Module", paths, _PATH_PART))
@@ -255,14 +258,7 @@ def _module_table(rows: Sequence[ModuleRow | BranchRow], metrics: Sequence[str],
         {"change": change, "module": path, **{name: texts[n] for name, texts in cells.items()}}
         for n, (change, path) in enumerate(zip(changes, paths, strict=True))
     ]
-    return render(table, ["change", "module", *cells], view.form)
-
-
-def _growth_cells(rows: Sequence[ModuleRow | BranchRow], metric: str, view: View) -> list[str]:
-    """Growths with their signs, aligned to the right as the numbers that they stand for."""
-    texts = [_growth_text(row.growth(metric), metric, is_exact=view.wide) for row in rows]
-    width = max(map(len, [*texts, METRICS[metric].label]))
-    return [text.rjust(width) for text in texts]
+    return render(table, ["change", "module", *cells], view.form, [*cells])
 
 
 def _growth_text(growth: float, metric: str, is_exact: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import isnan
 from numbers import Integral, Real
 from types import MappingProxyType
@@ -27,7 +27,7 @@ _MARKUP = re.compile(r"[\\`*<>\[\]|~&$]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]")
 _NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 
 
-def render(rows: Rows, columns: Sequence[str], fmt: str) -> str:
+def render(rows: Rows, columns: Sequence[str], fmt: str, figures: Collection[str] = ()) -> str:
     """Rows as text that ends in a line break.
 
     Args:
@@ -35,6 +35,7 @@ def render(rows: Rows, columns: Sequence[str], fmt: str) -> str:
         columns: The columns to show, in this order.
         fmt: A name from `FORMATS`. `table` and `markdown` have headings and thousands separators,
             `csv` the columns' own names and bare numbers. Shapes are written like 1x64x28x28.
+        figures: Columns of texts that stand for numbers, such as `+26.5 M`, and so on the right.
 
     Raises:
         InceptionLabError: The format is not in `FORMATS`.
@@ -48,7 +49,10 @@ def render(rows: Rows, columns: Sequence[str], fmt: str) -> str:
     """
     if fmt not in FORMATS:
         raise InceptionLabError(f"no format {fmt!r}", hint=nearest(fmt, FORMATS))
-    return FORMATS[fmt](rows, columns)
+    right = [
+        name in figures or alone for name, alone in zip(columns, numeric_columns(rows, columns), strict=True)
+    ]
+    return FORMATS[fmt](rows, columns, right)
 
 
 def heading(column: str) -> str:
@@ -168,18 +172,17 @@ def times_text(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
 
-def _table(rows: Rows, columns: Sequence[str]) -> str:
+def _table(rows: Rows, columns: Sequence[str], right: Sequence[bool]) -> str:
     cells = [[one_line(text) for text in line] for line in _cells(rows, columns)]
-    right = numeric_columns(rows, columns)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     rule = ["-" * width for width in widths]
     lines = [_align(line, widths, right) for line in (cells[0], rule, *cells[1:])]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _markdown(rows: Rows, columns: Sequence[str]) -> str:
+def _markdown(rows: Rows, columns: Sequence[str], right: Sequence[bool]) -> str:
     head, *body = [[escape_markdown(text) for text in line] for line in _cells(rows, columns)]
-    rule = ["---:" if right else ":---" for right in numeric_columns(rows, columns)]
+    rule = ["---:" if to_right else ":---" for to_right in right]
     return "".join(f"{markdown_line(line)}\n" for line in (head, rule, *body))
 
 
@@ -188,7 +191,8 @@ def markdown_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _csv(rows: Rows, columns: Sequence[str]) -> str:
+def _csv(rows: Rows, columns: Sequence[str], right: Sequence[bool]) -> str:
+    del right  # as nothing is aligned
     lines = [map(_defused, columns), *([_raw(row.get(name)) for name in columns] for row in rows)]
     return "".join(map(_csv_line, lines))
 
@@ -200,7 +204,7 @@ def _csv_line(values: Iterable[str]) -> str:
     return text.getvalue().removesuffix("\r\n") + "\n"
 
 
-FORMATS: Mapping[str, Callable[[Rows, Sequence[str]], str]] = MappingProxyType(
+FORMATS: Mapping[str, Callable[[Rows, Sequence[str], Sequence[bool]], str]] = MappingProxyType(
     {"table": _table, "csv": _csv, "markdown": _markdown}
 )
 """Every format by its name, read-only."""

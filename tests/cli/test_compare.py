@@ -96,6 +96,23 @@ def test_markdown_is_short_and_has_nothing_that_is_unchanged(capsys, saved):
     assert "No module differs" in out
 
 
+def test_figures_in_markdown_stand_on_the_right(capsys, saved):
+    one = saved("one", {"a": ("Conv2d", 12345), "b": ("Conv2d", 1)})
+    two = saved("two", {"a": ("Conv2d", 99999), "b": ("Conv2d", 8)})
+    _, out, _ = typed(capsys, "compare", one, two, "--columns", "params", "--format", "markdown")
+    assert out.partition("| Change ")[2].splitlines()[:4] == [
+        "| Module | Parameters |", "| :--- | :--- | ---: |",
+        "| changed | a | +87.7 k |", "| changed | b | +7 |",
+    ]  # fmt: skip
+    _, out, _ = typed(capsys, "compare", one, two, one, "--format", "markdown")
+    assert out.splitlines()[1].split() == [
+        "|",
+        ":---",
+        *["|", "---:"] * (out.splitlines()[0].count("|") - 2),
+        "|",
+    ]
+
+
 def test_of_many_changes_those_that_matter_least_give_way(capsys, saved):
     one = saved("one", {f"c{n}": ("Conv2d", 100) for n in range(60)})
     two = saved("two", {f"c{n}": ("Conv2d", 100 + n - 30) for n in range(60)})
