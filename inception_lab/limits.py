@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory, reserved_memory
-from inception_lab.analyzers.memory.devices import DEVICES, check_device
+from inception_lab.analyzers.memory.batch_growth import StoragesOf, even_growth
+from inception_lab.analyzers.memory.cuda_allocator import OutOfMemory, reserved_for
+from inception_lab.analyzers.memory.devices import DEVICES, check_device, on_device
 from inception_lab.analyzers.memory.peak import peak_memory
 from inception_lab.analyzers.receptive_field.axes import source_of
 from inception_lab.analyzers.receptive_field.resolution import (
@@ -24,7 +25,7 @@ from inception_lab.analyzers.receptive_field.resolution import (
 )
 from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
-from inception_lab.ir.trace import Mode, Trace
+from inception_lab.ir.trace import Mode, Storage, Trace
 from inception_lab.measure.device_trace import Device, trace_for_device
 from inception_lab.metrics import parse_quantity
 from inception_lab.running.batches import InputSizes, with_batch
@@ -313,6 +314,7 @@ class _Search:
     def __init__(self, step: Callable[[int], Trace], room: float, device: Device) -> None:
         self._step, self._room, self._device = step, room, device
         self._answers: dict[int, RequestedBatch] = {}
+        self._storages: dict[int, Sequence[Storage]] = {}
 
     def judged(self, batch_size: int) -> RequestedBatch:
         """The answer for one batch."""
@@ -324,39 +326,66 @@ class _Search:
         """The largest batch that fits, 0 where none does."""
         if self._device != "cuda":
             return _bisected(self._below, start, progress)
-        bound = _bisected(self._below, start, lambda part: progress(_BISECTION * part))
-        return self._largest_up_to(bound, progress)
+        bound = _bisected(self._below, start, partial(_part_of, progress, 0, _BISECTION))
+        batch_size = self._largest_up_to(bound, progress) if bound else 0
+        progress(1.0)
+        return batch_size
 
     def _largest_up_to(self, bound: int, progress: Progress) -> int:
         # What the allocator reserves need not grow with the batch, so that bisection could miss the largest.
-        for batch_size in range(bound, 0, -1):
-            if self.judged(batch_size).fits:
-                break
-            progress(_BISECTION + (1 - _BISECTION) * (bound - batch_size + 1) / bound)
-        else:
-            batch_size = 0
-        progress(1.0)
-        return batch_size
+        if storages_of := even_growth(self._storages, bound):
+            batch_size = _first_down(
+                lambda size: self._reserved(storages_of(size)) is not None,
+                bound, partial(_part_of, progress, _BISECTION, _FORETOLD),
+            )  # fmt: skip
+            if self._confirms(storages_of, batch_size):
+                return batch_size
+        return _first_down(
+            lambda size: self.judged(size).fits, bound, partial(_part_of, progress, _FORETOLD, 1)
+        )
+
+    def _confirms(self, storages_of: StoragesOf, batch_size: int) -> bool:
+        """True where traces of the batch that fits and of the next one have the storages foretold."""
+        sizes = (batch_size, batch_size + 1) if batch_size else (1,)
+        for size in sizes:
+            self.judged(size)
+        return all(storages_of(size) == [*self._storages[size]] for size in sizes)
 
     def _below(self, batch_size: int) -> bool:
         return self.judged(batch_size).peak_bytes <= self._room
 
     def _judge(self, batch_size: int, step: Trace) -> RequestedBatch:
         peak_bytes = peak_memory(step, self._device).peak_bytes
+        if self._device == "cuda":
+            self._storages[batch_size] = on_device(step, self._device, rounding=1).storages
         if self._device != "cuda" or peak_bytes > self._room:
             return RequestedBatch(batch_size, peak_bytes <= self._room, peak_bytes)
-        reserved_bytes = self._reserved(step)
+        reserved_bytes = self._reserved(self._storages[batch_size])
         return RequestedBatch(batch_size, reserved_bytes is not None, peak_bytes, reserved_bytes)
 
-    def _reserved(self, step: Trace) -> int | None:
+    def _reserved(self, storages: Sequence[Storage]) -> int | None:
         """Bytes that CUDA's allocator reserves; None where it runs out."""
         with suppress(OutOfMemory):
-            return reserved_memory(step, self._room)
+            return reserved_for(storages, self._room)
         return None
 
 
-_BISECTION = 0.5
-"""Part of the progress of a search on CUDA at which bisection ends; the allocator may allow far less."""
+_BISECTION, _FORETOLD = 0.5, 0.75
+"""Parts of the progress of a search on CUDA at which bisection ends, and the way down without traces."""
+
+
+def _part_of(progress: Progress, first: float, last: float, part: float) -> None:
+    """Tell how far a search is that begins at one part of the progress and ends at another."""
+    progress(first + (last - first) * part)
+
+
+def _first_down(fits: Callable[[int], bool], bound: int, progress: Progress) -> int:
+    """Return the first batch size that fits, from a bound downwards, 0 where none does."""
+    for batch_size in range(bound, 0, -1):
+        if fits(batch_size):
+            return batch_size
+        progress((bound - batch_size + 1) / bound)
+    return 0
 
 
 def _in_bytes(amount: str | float, name: str) -> float:

@@ -1,5 +1,8 @@
 """The smallest input and the largest batch: by hand, and by what a limit is."""
 
+from contextlib import suppress
+from itertools import count, takewhile
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -255,6 +258,81 @@ class TestLargestBatch:
     def test_what_the_model_raises_is_passed_on(self):
         with pytest.raises(InceptionLabError, match="cannot run on an input of 1x5"):
             il.largest_batch(nn.Linear(2, 2), (5,), limit=1000)
+
+
+class Uneven(nn.Module):
+    """A convolution, and another one beside it that depends on the size of the batch."""
+
+    def __init__(self, beside, width=8):
+        super().__init__()
+        self.conv, self.beside = nn.Conv2d(3, width, 3), beside
+
+    def forward(self, x):
+        return self.conv(x).relu(), self.beside(self.conv, x)
+
+
+def limit_by_all_traces(net, size, limit, **how):
+    """The largest batch that the allocator gets through, of all whose peak is within the limit."""
+    steps = (il.trace_for_device(net, (batch, *size), device="cuda", **how) for batch in count(1))
+    within = takewhile(lambda step: il.peak_memory(step, "cuda").peak_bytes <= limit, steps)
+    largest = 0
+    for batch, step in enumerate(within, 1):
+        with suppress(OutOfMemory):
+            il.reserved_memory(step, limit)
+            largest = batch
+    return largest
+
+
+class TestTheWayDownOnCuda:
+    """Batches whose storages are foretold, and those that have to be traced, against a trace of each."""
+
+    @settings(max_examples=10, deadline=None)
+    @given(
+        st.integers(1, 40), st.integers(40, 70), st.integers(8, 48), st.integers(1, 9),
+        st.sampled_from([("eval", None), ("train", None), ("train", "adamw")]),
+    )  # fmt: skip
+    def test_of_nets_that_grow_evenly(self, width, side, mebibytes, start, how):
+        net = nn.Sequential(branched(), nn.Conv2d(8, width, 3), nn.Dropout(), nn.Conv2d(width, 2, 1))
+        how, limit = dict(zip(("mode", "optimizer"), how, strict=True)), mebibytes << 20
+        answer = il.largest_batch(net, (3, side, side), limit, context=0, start=start, device="cuda", **how)
+        assert answer.batch_size == limit_by_all_traces(net, (3, side, side), limit, **how)
+
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            lambda conv, x: torch.cat([conv(part) for part in x.split(7)]),
+            lambda conv, x: conv(conv.weight.new_zeros(len(x) ** 2 // 9 + 1, 3, 9, 9)),
+            lambda conv, x: conv(x[: (len(x) + 1) // 2]),
+            lambda conv, x: conv(x).exp() if len(x) > 60 else None,
+        ],
+        ids=["split", "squared", "half", "branch"],
+    )
+    @pytest.mark.parametrize("mebibytes", [16, 23, 41])
+    def test_of_nets_that_do_not(self, beside, mebibytes):
+        net, limit = Uneven(beside), mebibytes << 20
+        answer = il.largest_batch(net, (3, 64, 64), limit, context=0, device="cuda")
+        assert answer.batch_size == limit_by_all_traces(net, (3, 64, 64), limit)
+
+    def test_of_a_net_that_needs_more_at_the_very_batch_that_was_foretold(self):
+        def answer_of(net):
+            return il.largest_batch(net, (3, 64, 64), 64 << 20, context=0, device="cuda").batch_size
+
+        foretold = answer_of(Uneven(lambda *_: None))
+        net = Uneven(lambda conv, x: conv(x).exp() if len(x) == foretold else None)
+        assert answer_of(net) == limit_by_all_traces(net, (3, 64, 64), 64 << 20) < foretold
+
+    def test_few_are_traced(self, monkeypatch):
+        traced = []
+
+        def trace(model, inputs, **options):
+            traced.append(inputs[0])
+            return il.trace_for_device(model, inputs, **options)
+
+        monkeypatch.setattr(limits, "trace_for_device", trace)
+        answer = il.largest_batch(branched(), (3, 16, 16), "256 MiB", device="cuda", context=0)
+        beyond = il.trace(branched(), (answer.batch_size + 100, 3, 16, 16))
+        assert il.peak_memory(beyond, "cuda").peak_bytes < 256 << 20  # and it was not traced
+        assert len(traced) < 100
 
 
 @pytest.mark.parametrize("limit", [106, 107, 113, 114, 799, 800, 801])

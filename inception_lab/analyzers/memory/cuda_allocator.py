@@ -206,21 +206,32 @@ def reserved_memory(trace: Trace, limit: float = inf) -> int:
         >>> il.peak_memory(trace, "cuda").peak_bytes // MIB, reserved_memory(trace) // MIB
         (36, 58)
     """
+    return reserved_for(on_device(trace, "cuda").storages, limit)
+
+
+def reserved_for(storages: Sequence[Storage], limit: float = inf) -> int:
+    """Return what `reserved_memory` does, of the storages that a step has on CUDA.
+
+    Args:
+        storages: As large as on CUDA, rounded to its blocks or not.
+        limit: The most bytes that may be reserved.
+
+    Raises:
+        OutOfMemory: The steps need more.
+    """
     allocator = CachingAllocator(limit)
-    births, deaths = _by_operation(on_device(trace, "cuda").storages)
+    births, deaths = _by_operation(storages)
     for storage in births[None]:
         allocator.allocate(storage.bytes)
     for _ in range(STEPS):
-        _replay_step(allocator, len(trace.ops), births, deaths)
+        _replay_step(allocator, births, deaths)
     return allocator.max_reserved_bytes
 
 
-def _replay_step(
-    allocator: CachingAllocator, op_count: int, births: ByOperation, deaths: ByOperation
-) -> None:
+def _replay_step(allocator: CachingAllocator, births: ByOperation, deaths: ByOperation) -> None:
     """Allocate and free what a step does, in its order, and free what outlives it."""
     addresses: dict[int, int] = {}
-    for op in range(op_count):
+    for op in sorted({op for op in (*births, *deaths) if op is not None}):
         # an operation makes its outputs before anything that it reads is freed
         addresses |= {storage.id: allocator.allocate(storage.bytes) for storage in births[op]}
         for storage in deaths[op]:
