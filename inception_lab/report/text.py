@@ -22,9 +22,10 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 Rows = Sequence[Mapping[str, Any]]
 
-# an underscore within a word is not markup; headings, lists and numbered ones are where a line begins
-_MARKUP = re.compile(r"[\\`*<>\[\]|~&$]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]")
-_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
+# an underscore within a word is not markup; headings, rules and lists are where a line begins, and after
+# the sign of a list there is a space: +26.5 M and 1.04 are none
+_MARKUP = re.compile(r"[\\`*<>\[\]|~&$]|(?<![^\W_])_|_(?![^\W_])|^#|^[+-](?!\S)|^[=-](?=[=-]*\s*$)")
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?!\S)")
 
 
 def render(rows: Rows, columns: Sequence[str], fmt: str, figures: Collection[str] = ()) -> str:
@@ -318,5 +319,5 @@ def escape_markdown(text: str) -> str:
         >>> print(escape_markdown("1.58 G"))
         1.58 G
     """
-    escaped = _MARKUP.sub(lambda markup: f"\\{markup[0]}", one_line(text))
+    escaped = _MARKUP.sub(lambda markup: f"\\{markup[0]}", one_line(text).lstrip())
     return _NUMBERED.sub(r"\1\\\2", escaped)

@@ -29,8 +29,11 @@ function quantity(value, unit) {
   const [suffix, scale] = scales[unit].filter(([, least]) => value >= 0.9995 * least).pop() || scales[unit][0];
   const number = value / scale, isExact = scale === 1 && Number.isInteger(value);
   const digits = isExact || number >= 99.95 ? 0 : number < 9.995 ? 2 : 1;
-  const format = { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: "halfEven", useGrouping: isExact };
-  return `${number.toLocaleString("en", format)} ${suffix}`.trim();
+  return `${rounded(number, digits, isExact)} ${suffix}`.trim();
+}
+function rounded(number, digits, useGrouping = false) {
+  const format = { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: "halfEven", useGrouping };
+  return number.toLocaleString("en", format);
 }
 
 // The map. Boxes are placed as report/map/layout.py places them, with those that are folded as boxes of their own.
