@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from inception_lab.analyzers.channel_counts import channel_counts
 from inception_lab.ir.module_graph import SOURCE, ModuleGraph, Node, module_graphs
 from inception_lab.ir.structure import ROOT
-from inception_lab.ir.trace import Trace, Value
+from inception_lab.ir.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,12 @@ class Flow:
     Attributes:
         source: Place of the box that makes it, or `SOURCE` for one from outside of the box around both.
         target: Place of the box that reads it.
-        shape: Of the value.
+        channels: Of the value.
     """
 
     source: int
     target: int
-    shape: tuple[int, ...]
+    channels: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Box:
         type: Class of the module, or name of the operation.
         is_op: True of an operation.
         shape: Of the first output.
+        channels: Of the first output.
         boxes: What runs within it, in order of execution; empty where it is drawn whole.
         flows: The values between these.
         weighted: Number of layers within it that compute products.
@@ -46,6 +48,7 @@ class Box:
     type: str
     is_op: bool
     shape: tuple[int, ...]
+    channels: int
     boxes: tuple[Box, ...] = ()
     flows: tuple[Flow, ...] = ()
     weighted: int = 0
@@ -71,15 +74,16 @@ def dataflow(trace: Trace) -> Box:
 class _Boxes:
     def __init__(self, trace: Trace) -> None:
         self.trace, self.graphs = trace, module_graphs(trace)
+        self.channels = channel_counts(trace)
         self.products = {op.call for op in trace.ops if op.phase == "forward" and op.macs}
 
     def of_call(self, call_id: int) -> Box:
         call, graph = self.trace.calls[call_id], self.graphs.get(call_id, ModuleGraph((), ()))
         boxes = tuple(self._of_node(node) for node in graph.nodes)
-        flows = tuple(Flow(e.source, e.target, self.trace.values[e.value].shape) for e in graph.edges)
+        flows = tuple(Flow(e.source, e.target, self.channels[e.value]) for e in graph.edges)
         own = int(call_id in self.products) if not boxes else 0
         return Box(
-            call.path or ROOT, call.number, call.type, False, self._shape(call.outputs), boxes, flows,
+            call.path or ROOT, call.number, call.type, False, *self._size(call.outputs), boxes, flows,
             own + sum(box.weighted for box in boxes),
         )  # fmt: skip
 
@@ -88,13 +92,14 @@ class _Boxes:
             return self.of_call(node.call)
         op, call = self.trace.ops[node.op], self.trace.calls[node.call]
         return Box(
-            call.path or ROOT, call.number, op.base_name, True, self._shape(op.writes),
+            call.path or ROOT, call.number, op.base_name, True, *self._size(op.writes),
             weighted=int(op.macs > 0), macs=op.macs,
         )  # fmt: skip
 
-    def _shape(self, values: Iterable[int]) -> tuple[int, ...]:
-        first: Value | None = next((self.trace.values[value] for value in values), None)
-        return first.shape if first else ()
+    def _size(self, values: Iterable[int]) -> tuple[tuple[int, ...], int]:
+        """Shape and channels of the first of several values."""
+        first = next(iter(values), None)
+        return ((), 1) if first is None else (self.trace.values[first].shape, self.channels[first])
 
 
 __all__ = ["SOURCE", "Box", "Flow", "dataflow"]

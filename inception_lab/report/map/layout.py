@@ -104,7 +104,7 @@ class _Nodes:
 
     def __init__(self, root: Unit) -> None:
         self._count = 0
-        self._scale = WIDEST_BAND / max([1, *map(channels, _flows(root))])
+        self._scale = WIDEST_BAND / max([1, *(flow.channels for flow in _flows(root))])
 
     def node(self, unit: Unit) -> Node:
         number, self._count = self._count, self._count + 1
@@ -114,7 +114,7 @@ class _Nodes:
         return Node(number, unit, _own_width(unit), height, children, pieces, [*self._bands(unit, pieces)])
 
     def _bands(self, unit: Unit, pieces: Sequence[Stage]) -> Iterator[Band]:
-        widths = [max(_NARROWEST_BAND, round(self._scale * channels(flow))) for flow in unit.flows]
+        widths = [max(_NARROWEST_BAND, round(self._scale * flow.channels)) for flow in unit.flows]
         shifts = [0] * len(widths)
         for stage in pieces:
             if stage.end is not None and _is_joined(unit, stage.end):
@@ -122,13 +122,6 @@ class _Nodes:
                     shifts[number] = shift
         for flow, width, shift in zip(unit.flows, widths, shifts, strict=True):
             yield Band(flow.source, flow.target, width, shift)
-
-
-def channels(flow: Flow) -> int:
-    """Channels of an image, features of anything else."""
-    if not flow.shape:
-        return 1
-    return flow.shape[1 if len(flow.shape) > 3 else -1]
 
 
 def _flows(unit: Unit) -> Iterator[Flow]:
@@ -139,9 +132,7 @@ def _flows(unit: Unit) -> Iterator[Flow]:
 
 def _is_joined(unit: Unit, end: int) -> bool:
     """True of a concatenation, in which bands come side by side."""
-    flows = [flow for flow in unit.flows if flow.target == end]
-    out = channels(Flow(0, 0, unit.units[end].shape))
-    return sum(map(channels, flows)) == out
+    return sum(flow.channels for flow in unit.flows if flow.target == end) == unit.units[end].channels
 
 
 def _side_by_side(unit: Unit, stage: Stage, widths: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -28,6 +28,7 @@ class Unit:
         type: Class of the module, or name of the operation.
         is_op: True of an operation.
         shape: Of the output.
+        channels: Of the output.
         rows: Places of its layers among those of the record, its own operations last.
         units: What runs within it, in order of execution; empty where it is drawn whole.
         flows: The values between these.
@@ -39,6 +40,7 @@ class Unit:
     type: str
     is_op: bool
     shape: tuple[int, ...]
+    channels: int
     rows: tuple[int, ...]
     units: tuple[Unit, ...]
     flows: tuple[Flow, ...]
@@ -77,7 +79,9 @@ def _unit(box: Box, around: str, places: Mapping[tuple[str, int], int]) -> Unit:
     # what a module runs itself mostly joins what its children make
     rows = (*(row for unit in within for row in unit.rows), *own)
     name = box.type if box.is_op else _name_within(box.layer, around)
-    return Unit(name, box.layer, box.type, box.is_op, box.shape, rows, within, box.flows, box.macs)
+    return Unit(
+        name, box.layer, box.type, box.is_op, box.shape, box.channels, rows, within, box.flows, box.macs
+    )
 
 
 def _whole(unit: Unit) -> Unit:

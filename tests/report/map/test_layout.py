@@ -21,10 +21,10 @@ def nets(draw, depth=3):
     flows = []
     for target in range(count):
         sources = draw(st.sets(st.integers(SOURCE, target - 1), min_size=1, max_size=3))
-        flows += [Flow(source, target, (1, draw(st.integers(1, 64)), 4, 4)) for source in sorted(sources)]
+        flows += [Flow(source, target, draw(st.integers(1, 64))) for source in sorted(sources)]
     name = draw(st.text("ab_1", min_size=1, max_size=12))
-    shape = (1, draw(st.integers(1, 64)), 4, 4)
-    return Unit(name, name, "Net", not inner and draw(st.booleans()), shape, (), inner, tuple(flows))
+    channels, is_op = draw(st.integers(1, 64)), not inner and draw(st.booleans())
+    return Unit(name, name, "Net", is_op, (1, channels, 4, 4), channels, (), inner, tuple(flows))
 
 
 def zoo(name):
@@ -124,11 +124,11 @@ def test_a_residual_block_has_a_column_for_what_passes_by():
 def net_of(*flows):
     """As many boxes in a box as these flows lead to."""
     boxes = [box(str(number)) for number in range(1 + max(target for _, target in flows))]
-    return box("net", boxes, [Flow(source, target, (1, 8, 4, 4)) for source, target in flows])
+    return box("net", boxes, [Flow(source, target, 8) for source, target in flows])
 
 
 def box(name, boxes=(), flows=()):
-    return Unit(name, name, "Net", False, (1, 8, 4, 4), (), tuple(boxes), tuple(flows))
+    return Unit(name, name, "Net", False, (1, 8, 4, 4), 8, (), tuple(boxes), tuple(flows))
 
 
 @pytest.mark.parametrize("name", ["x" * 500, "特征" * 100, "a\nb" * 99])
