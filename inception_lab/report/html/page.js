@@ -178,10 +178,10 @@ const onClick = (selector, action) => $(selector).addEventListener("click", acti
 function addToggle(box) {
   const g = svgElement("g", { class: "t", role: "button", tabindex: 0, transform: "translate(3 3)" });
   g.append(svgElement("rect", { width: 16, height: 16 }), svgElement("path", { d: "M3 5h10l-5 6z" }));
-  g.setAttribute("aria-label", `Unfold ${box.link.dataset.facts.split(",")[0]}`);
+  g.setAttribute("aria-label", `Boxes in ${box.link.dataset.facts.split("\n")[0].replace(/, [^,]*$/, "")}`);
   onPress(g, () => { box.folded = !box.folded; drawMap(); });
   box.toggle = g;
-  box.g.append(g);
+  box.link.after(g);
 }
 
 function foldAll(isFolded) {

@@ -143,7 +143,7 @@ def places(page):
 
 def test_a_module_folds_by_mouse_and_by_keyboard(page):
     whole, height = shown(page, "#map .l"), page.locator("#map").bounding_box()["height"]
-    toggle = page.get_by_role("button", name="Unfold inception3a", exact=True)
+    toggle = page.get_by_role("button", name="Boxes in inception3a", exact=True)
     toggle.click()
     assert toggle.get_attribute("aria-expanded") == "false"
     assert shown(page, "#map .l") == whole - 7  # branch1, and two in each of the others
@@ -157,7 +157,7 @@ def test_a_module_without_rows_of_its_own_keeps_its_box_when_it_folds(chromium, 
     path = tmp_path / "nested.html"
     path.write_text(page_of(nested_net(), (1, 4, 6, 6), plots=False), encoding="utf-8")
     with opened(chromium, path) as (page, _):
-        page.get_by_role("button", name="Unfold outer.inner", exact=True).click()
+        page.get_by_role("button", name="Boxes in outer.inner", exact=True).click()
         box = page.locator("#map a[aria-label^='outer.inner,']")
         assert box.locator("rect").is_visible()
         assert fill_of(box) != fill_of(page.locator("#map a[aria-label^='outer.last,']"))  # which is unfolded
