@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,8 +38,18 @@ def traceback_shown(spec: str, options: TracingOptions) -> Iterator[None]:
         if error.__cause__ is not None and options.traceback:
             click.echo(user_traceback(error.__cause__), err=True)
         elif error.__cause__ is not None and is_factory(spec) and error.exit_code == MODEL_FAILED:
-            error.hint = error.hint or "--traceback shows where"
+            error.hint = error.hint or _hint_on(error.__cause__)
         raise
+
+
+_LACKS_ARGUMENTS = re.compile(r"forward\(\) missing \d+ required")
+
+
+def _hint_on(cause: BaseException) -> str:
+    """Name the option that mends what a model raised, or the one that shows where it did."""
+    if isinstance(cause, TypeError) and _LACKS_ARGUMENTS.search(str(cause)):
+        return "give --input-size once for each input, and --arg for what is not a tensor"
+    return "--traceback shows where"
 
 
 def refuse_partial(trace: Trace, options: TracingOptions) -> None:

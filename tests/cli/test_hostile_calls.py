@@ -99,6 +99,10 @@ REFUSED = [
     ("summary mynet:raises(kind=RecursionError)", 3, "RecursionError: told"),
     ("summary mynet:raises(kind=KeyboardInterrupt)", 130, "interrupted"),
     ("summary \"mynet:raises(text='\\x1b[31mred')\"", 3, r"ValueError: \x1b[31mred"),
+    (
+        "summary torch.nn:Bilinear(in1_features=8,in2_features=4,out_features=2) --input-size 8", 3,
+        "'input2'; give --input-size once for each input, and --arg for what is not a tensor",
+    ),
     ("summary mynet:frames", 3, "RuntimeError: sizes differ; --traceback shows where"),
     # values of any length
     (f"summary mynet:MyNet --kwargs {LONG}", 2, "is not a keyword"),
