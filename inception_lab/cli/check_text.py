@@ -32,6 +32,8 @@ CSV_COLUMNS = (
     "reason", "line",
 )  # fmt: skip
 MARKDOWN_COLUMNS = ("budget", "limit_on", "value", "bound", "lock", "verdict")
+FIGURES = ("value", "bound", "lock")
+"""Of these columns those that stand on the right."""
 INDENT = " " * 8
 
 
@@ -99,7 +101,7 @@ def _csv_rows(verdict: Verdict) -> Iterator[Mapping[str, Any]]:
 
 def _markdown(check: Check, every_layer: bool) -> str:
     rows = [row for verdict in check.verdicts for row in _markdown_rows(verdict)]
-    table = [render(rows, MARKDOWN_COLUMNS, "markdown")] if rows else []
+    table = [render(rows, MARKDOWN_COLUMNS, "markdown", FIGURES)] if rows else []
     details = [text for verdict in check.verdicts for text in _details(verdict, every_layer)]
     return "\n".join([f"### inception_lab: {summary_line(check)}\n", *table, *details])
 

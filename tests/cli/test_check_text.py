@@ -71,8 +71,9 @@ def test_csv_has_a_row_per_limit_with_bare_numbers():
 
 def test_markdown_has_a_row_per_limit_and_folds_layers_away():
     text = check_text(ALL, "markdown", every_layer=False)
-    head, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    head, rule, *rows = [line for line in text.splitlines() if line.startswith("|")]
     assert head == "| Budget | Limit on | Value | Bound | Lock | Verdict |"
+    assert rule == "| :--- | :--- | ---: | ---: | ---: | :--- |"
     assert rows[2] == "| big | macs | 1.71 G | at most 1.60 G | 1.60 G | FAILED |"
     assert len(rows) == 8
     assert text.count("<details>") == text.count("</details>") == 2
