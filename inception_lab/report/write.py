@@ -218,7 +218,7 @@ def write_comparison_page(comparison: Comparison, file: str | Path) -> Path:
         >>> comparison = il.compare(narrow, wide, inputs=(1, 3), names=["narrow", "wide"])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     page = write_comparison_page(comparison, f"{folder}/wider.html")
-        ...     "wide has 2.00× the MACs and 2.00× the parameters" in page.read_text()
+        ...     "wide has 2.00× the MACs, 2.00× the parameters" in page.read_text(encoding="utf-8")
         True
     """
     path = path_from(file)
