@@ -26,7 +26,7 @@ _SIZES = re.compile(r"(?<=<svg)((?: (?!width|height)[\w:-]+=\"[^\"]*\")*) width=
 _ID = re.compile(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)')
 _LENGTHS = re.compile(r'(?<= )(?:d|x|y|x1|x2|y1|y2|width|height|points|transform|viewBox)="[^"]*"')
 _NUMBER = re.compile(r"-?\d+\.\d+")
-_STEP = re.compile(r"\s*([MLCQHVZz])\s*")
+_STEP = re.compile(r"([A-Za-z])([^A-Za-z]*)")
 _EMPTY = re.compile(r"<g/>|<g>\s*</g>")
 _STYLE = re.compile(r'(?<= )style="([^"]*)"')
 _COLOUR = re.compile("|".join(_COLOURS))
@@ -81,4 +81,25 @@ def _themed(style: str) -> str:
 def _short(attribute: str) -> str:
     """An attribute of lengths with one digit behind the point, a path without spaces around its letters."""
     text = _NUMBER.sub(lambda match: f"{float(match[0]):.1f}".removesuffix(".0"), attribute)
-    return _STEP.sub(r"\1", text) if text.startswith("d=") else text
+    return f'd="{short_path(text[3:-1])}"' if text.startswith("d=") else text
+
+
+def short_path(path: str) -> str:
+    """Return a path of SVG without spaces around its letters, each line along an axis by one number.
+
+    Example:
+        >>> short_path("M 1 2 L 5 2 L 5 9 L 7 8 z")
+        'M1 2H5V9L7 8z'
+    """
+    x = y = ""
+    parts = []
+    for letter, numbers in _STEP.findall(path):
+        ends = numbers.split()[-2:]
+        if letter == "L" and x == ends[0] and y != ends[1]:
+            parts.append(f"V{ends[1]}")
+        elif letter == "L" and y == ends[1]:
+            parts.append(f"H{ends[0]}")
+        else:
+            parts.append(letter + " ".join(numbers.split()))
+        x, y = ends or ("", "")
+    return "".join(parts)
