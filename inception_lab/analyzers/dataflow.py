@@ -54,6 +54,12 @@ class Box:
     weighted: int = 0
     macs: int = 0
 
+    @property
+    def is_chain(self) -> bool:
+        """True where each box, and each within these, reads from the one before it alone."""
+        in_order = all(flow.source == flow.target - 1 for flow in self.flows)
+        return in_order and all(box.is_chain for box in self.boxes)
+
 
 def dataflow(trace: Trace) -> Box:
     """Return the model as boxes within boxes, down to single modules and operations.

@@ -61,7 +61,7 @@ def model_page(contents: ReportContents, figures: Mapping[str, Figure], files: S
         subject=f"input {input_text(context)}, {step_text(context)}, {context['dtype']}",
         cards=[*_cards(contents)],
         sections=[*_sections(contents)],
-        made=_made_text(groups),
+        made=_made_text(contents, groups),
         map=drawn.svg,
         most=drawn.most,
         metrics=metrics,
@@ -188,13 +188,14 @@ def _layer_times(contents: ReportContents) -> list[float]:
     return [times.get((row["layer"], row.get("call", 0)), 0.0) for row in contents.record.layers]
 
 
-def _made_text(groups: Sequence[ModuleGroup]) -> str:
+def _made_text(contents: ReportContents, groups: Sequence[ModuleGroup]) -> str:
     """The number of modules, and of those with branches."""
     forking = [group for group in groups if any(branch.name for branch in group.branches)]
     layers = sum(len(group.rows) for group in groups)
     text = f"{layers:,} layers in {len(groups):,} modules"
     if not forking:
-        return f"{text}, one behind the other."
+        is_chain = contents.dataflow is not None and contents.dataflow.is_chain
+        return f"{text}, one behind the other." if is_chain else f"{text}."
     most = max(sum(bool(branch.name) for branch in group.branches) for group in forking)
     return f"{text}; {len(forking):,} of these fork, into up to {most} branches."
 

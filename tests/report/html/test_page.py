@@ -110,6 +110,30 @@ def test_contents_that_a_test_makes_up_have_a_page(weird):
     parsed(page_of_contents(weird))
 
 
+class Skip(nn.Module):
+    """A value that passes a layer by."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.second(self.first(x)) + x
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2)), "2 layers in 2 modules, one behind the other."),
+        (Skip(), "3 layers in 3 modules."),
+    ],
+)
+def test_only_a_chain_is_called_one(model, text):
+    tree = parsed(page_of(model, (1, 3), plots=False))
+    section = next(e for e in tree.iter(f"{XHTML}section") if e.get("id") == "made")
+    assert text_of(section.find(f"{XHTML}p")) == text
+
+
 def test_a_partial_record_says_so():
     class Odd(nn.Module):
         def forward(self, x):
