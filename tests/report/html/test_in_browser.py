@@ -95,6 +95,13 @@ def test_it_says_nothing_and_asks_for_nothing_and_fits(chromium, paths, name, sc
         assert (seen.messages, seen.requests) == ([], [])
 
 
+def test_it_fits_on_paper(chromium, paths):
+    with opened(chromium, paths("googlenet"), width=700) as (page, _):  # A4 with margins
+        page.emulate_media(media="print")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 700
+        assert page.locator("#layers").bounding_box()["width"] <= 700
+
+
 def test_without_scripts_everything_is_there_unfolded(chromium, paths):
     with opened(chromium, paths("inception_v4"), scripts=False) as (page, _):
         layers = page.locator("#layers tr.l")
