@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inception_lab.analyzers.channel_counts import channel_counts
@@ -37,6 +37,7 @@ class Box:
         is_op: True of an operation.
         shape: Of the first output.
         channels: Of the first output.
+        outputs: Number of outputs.
         boxes: What runs within it, in order of execution; empty where it is drawn whole.
         flows: The values between these.
         weighted: Number of layers within it that compute products.
@@ -49,6 +50,7 @@ class Box:
     is_op: bool
     shape: tuple[int, ...]
     channels: int
+    outputs: int = 1
     boxes: tuple[Box, ...] = ()
     flows: tuple[Flow, ...] = ()
     weighted: int = 0
@@ -102,10 +104,11 @@ class _Boxes:
             weighted=int(op.macs > 0), macs=op.macs,
         )  # fmt: skip
 
-    def _size(self, values: Iterable[int]) -> tuple[tuple[int, ...], int]:
-        """Shape and channels of the first of several values."""
-        first = next(iter(values), None)
-        return ((), 1) if first is None else (self.trace.values[first].shape, self.channels[first])
+    def _size(self, values: Sequence[int]) -> tuple[tuple[int, ...], int, int]:
+        """Shape and channels of the first of several values, and their number."""
+        if not values:
+            return (), 1, 0
+        return self.trace.values[values[0]].shape, self.channels[values[0]], len(values)
 
 
 __all__ = ["SOURCE", "Box", "Flow", "dataflow"]

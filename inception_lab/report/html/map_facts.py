@@ -11,6 +11,7 @@ from inception_lab.metrics import METRICS, Unit, format_quantity
 from inception_lab.record import Record, Row
 from inception_lab.report.map.drawing import BoxFacts
 from inception_lab.report.map.layout import Node
+from inception_lab.report.map.units import Unit as MapUnit
 from inception_lab.report.plots.wording import share_text
 from inception_lab.report.text import alike_text, one_line, shape_text
 
@@ -106,7 +107,8 @@ class MapFacts:
     def _text(self, node: Node) -> str:
         unit = node.unit
         lines = [one_line(f"{unit.name} in {unit.layer}" if unit.is_op else f"{unit.layer}, {unit.type}")]
-        lines.append(f"output {shape_text(unit.shape)}")
+        if unit.outputs:
+            lines.append(f"output {output_text(unit)}")
         for metric in self._metrics:
             if metric.is_sum and (value := metric.of_box(node)):
                 text = format_quantity(value, metric.unit)
@@ -114,6 +116,12 @@ class MapFacts:
         if unit.rows and (text := field_text(self._layers[unit.rows[-1]])):
             lines.append(text)
         return "\n".join(lines)
+
+
+def output_text(unit: MapUnit) -> str:
+    """The shape of the first output, and the number of the others."""
+    first = shape_text(unit.shape) or "a single number"
+    return first if unit.outputs == 1 else f"{first}, and {unit.outputs - 1} more"
 
 
 def field_text(row: Row) -> str:

@@ -101,11 +101,11 @@ function way(box, number) {
   const left = source ? source.x + half(source.width) : half(box.width), top = source ? source.y + source.height : 0;
   if (column !== undefined) return `M${left} ${top}C${left} ${top + 16} ${column} ${top} ${column} ${top + 18}V${y - 18}C${column} ${y} ${x} ${y - 16} ${x} ${y}`;
   if (box.tops.has(to)) {
-    const start = from === SOURCE ? Math.max(top, HEADER) : top, bottom = Math.min(y, start + 2 * GAP_Y), middle = half(start + bottom);
-    return `M${left} ${top}C${left} ${middle} ${x} ${middle} ${x} ${bottom}V${y}`;
+    const start = from === SOURCE ? HEADER : top, bottom = Math.min(y, start + 2 * GAP_Y), middle = half(start + bottom);
+    return `M${left} ${top}C${left} ${middle} ${x} ${middle} ${x} ${bottom}${y > bottom ? `V${y}` : ""}`;
   }
   const bottom = Math.max(top, y - 2 * GAP_Y);
-  return `M${left} ${top}V${bottom}C${left} ${y} ${x} ${bottom} ${x} ${y}`;
+  return `M${left} ${top}${bottom > top ? `V${bottom}` : ""}C${left} ${y} ${x} ${bottom} ${x} ${y}`;
 }
 
 function draw(box) {

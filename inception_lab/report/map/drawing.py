@@ -98,9 +98,18 @@ def _way(node: Node, number: int, tops: Container[int]) -> str:
         return f"M{left} {top}{aside}V{y - 18}C{column} {y} {x} {y - 16} {x} {y}"
     # nothing stands above the first box of a column, nor below the source of any other such band
     if band.target in tops:
-        start = max(top, HEADER) if band.source == SOURCE else top
-        bottom = min(y, start + 2 * GAP_Y)
-        middle = (start + bottom) // 2
-        return f"M{left} {top}C{left} {middle} {x} {middle} {x} {bottom}V{y}"
+        return _aside_then_down(left, top, x, y, HEADER if band.source == SOURCE else top)
+    return _down_then_aside(left, top, x, y)
+
+
+def _aside_then_down(left: int, top: int, x: int, y: int, start: int) -> str:
+    bottom = min(y, start + 2 * GAP_Y)
+    middle = (start + bottom) // 2
+    down = f"V{y}" if y > bottom else ""
+    return f"M{left} {top}C{left} {middle} {x} {middle} {x} {bottom}{down}"
+
+
+def _down_then_aside(left: int, top: int, x: int, y: int) -> str:
     bottom = max(top, y - 2 * GAP_Y)
-    return f"M{left} {top}V{bottom}C{left} {y} {x} {bottom} {x} {y}"
+    down = f"V{bottom}" if bottom > top else ""
+    return f"M{left} {top}{down}C{left} {y} {x} {bottom} {x} {y}"

@@ -33,6 +33,7 @@ class Unit:
         units: What runs within it, in order of execution; empty where it is drawn whole.
         flows: The values between these.
         macs: Multiply-accumulates of an operation.
+        outputs: Number of outputs.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Unit:
     units: tuple[Unit, ...]
     flows: tuple[Flow, ...]
     macs: int = 0
+    outputs: int = 1
 
     @property
     def short_name(self) -> str:
@@ -80,8 +82,9 @@ def _unit(box: Box, around: str, places: Mapping[tuple[str, int], int]) -> Unit:
     rows = (*(row for unit in within for row in unit.rows), *own)
     name = box.type if box.is_op else _name_within(box.layer, around)
     return Unit(
-        name, box.layer, box.type, box.is_op, box.shape, box.channels, rows, within, box.flows, box.macs
-    )
+        name, box.layer, box.type, box.is_op, box.shape, box.channels, rows, within, box.flows, box.macs,
+        box.outputs,
+    )  # fmt: skip
 
 
 def _whole(unit: Unit) -> Unit:

@@ -110,6 +110,31 @@ def test_contents_that_a_test_makes_up_have_a_page(weird):
     parsed(page_of_contents(weird))
 
 
+class Halves(nn.Module):
+    """Two outputs, and a scalar of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.inner = nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+
+    def forward(self, x):
+        first, second = self.layer(self.inner(x)).split(2, 1)
+        return (first * second).sum(), first
+
+
+def test_boxes_tell_all_their_outputs():
+    tree = parsed(page_of(Halves(), (1, 4), plots=False))
+    titles = [text_of(title) for title in tree.iter(f"{SVG}title")]
+    for start in (
+        "(model), Halves output a single number, and 1 more",
+        "inner, Sequential output 1x4",
+        "split in (model) output 1x2, and 1 more",
+        "mul in (model) output 1x2",
+        "sum in (model) output a single number",
+    ):
+        assert any(f"{title} ".startswith(f"{start} ") for title in titles), start
+
+
 class Skip(nn.Module):
     """A value that passes a layer by."""
 
