@@ -1,5 +1,6 @@
 """Boxes of the map: what stands in one, and the products that a forward computes without modules."""
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -51,6 +52,28 @@ def test_a_product_that_a_module_computes_itself_has_its_macs():
     net = drawn(Scores(), 1, 5, 4)
     assert names_in(net) == ["query", "key", "bmm"]
     assert net.units[2].macs == 5 * 5 * 4
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (Functional(), (1, 3, 8, 8)),
+        (Scores(), (1, 5, 4)),
+        (nn.TransformerEncoderLayer(8, 2, batch_first=True), (2, 5, 8)),
+        (il.create_model("googlenet", device="meta"), (1, 3, 224, 224)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_innermost_boxes_add_up_to_the_net(model, shape):
+    trace = il.trace(model, shape)
+    record = il.summarise(trace)
+    boxes = leaves(units(dataflow(trace), record.layers))
+    macs = [box.macs + sum(record.layers[row]["macs"] for row in box.rows) for box in boxes]
+    assert sum(macs) == record.totals["macs"] > 0
+
+
+def leaves(unit):
+    return [leaf for inner in unit.units for leaf in leaves(inner)] if unit.units else [unit]
 
 
 def test_a_net_of_a_few_modules_shows_them():
