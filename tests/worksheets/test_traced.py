@@ -231,6 +231,20 @@ def test_transposed_convolutions_multiply_every_input():
     assert (working.places, working.each, working.transposed) == ((5, 7, 4), (3, 3, 6), True)
 
 
+def test_a_fork_behind_a_stem_is_of_no_module():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.left, self.right = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1), nn.Conv2d(4, 2, 1)
+
+        def forward(self, x):
+            x = self.stem(x)
+            return torch.cat([self.left(x), self.right(x)], 1)
+
+    text = il.render_worksheet(il.worksheet(il.trace(Net(), (1, 3, 8, 8)), "(model)"))
+    assert "No module in it forks its input into branches" in " ".join(text.split())
+
+
 def test_what_is_not_counted_is_named():
     class Net(nn.Module):
         def forward(self, x):

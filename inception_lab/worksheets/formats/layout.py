@@ -105,7 +105,7 @@ def _introduction(sheet: Worksheet) -> Iterator[str]:
     elif sheet.branched:
         yield "No branch has a 1x1 reduction: the naive counterpart is the module itself."
     else:
-        yield "It has no parallel branches, and so no naive counterpart."
+        yield "No module in it forks its input into branches, and so it has no naive counterpart."
 
 
 def _size(shape: tuple[int, ...], axes: int) -> str:
