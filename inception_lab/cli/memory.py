@@ -163,7 +163,8 @@ def _refuse_batch(model: str, largest: LargestBatch, options: MemoryOptions) -> 
         InceptionLabError: It is so (exit code 1).
     """
     if not largest.batch_size:
-        raise InceptionLabError(f"not even one fits into {options.fits}", where=model, exit_code=1)
+        hint = f"name a unit, such as {options.fits}GiB" if (options.fits or "").isdecimal() else ""
+        raise InceptionLabError(f"not even one fits into {options.fits}", where=model, hint=hint, exit_code=1)
     if largest.requested and not largest.requested.fits:
         what = f"a batch of {largest.requested.batch_size:,} does not fit into {options.fits}"
         hint = f"use batch_size={largest.batch_size}"
