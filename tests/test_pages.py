@@ -79,6 +79,12 @@ def test_the_readme_leads_to_every_page():
     assert {page.name for page in PAGES[1:]} <= {Path(link).name for link in links_of(TEXTS[README])}
 
 
+@every_page
+def test_a_page_says_where_its_net_stands(page):
+    uses = page != README and "mynet" in TEXTS[page]
+    assert uses == ("](../README.md#ask-about-your-own-net)" in TEXTS[page])
+
+
 def test_every_command_has_a_page():
     typed = {match for text in TEXTS.values() for match in re.findall(r"inception-lab ([a-z-]+)", text)}
     assert typed >= set(COMMANDS)
