@@ -24,7 +24,9 @@ Rows = Sequence[Mapping[str, Any]]
 
 # an underscore within a word is not markup; headings, rules and lists are where a line begins, and after
 # the sign of a list there is a space: +26.5 M and 1.04 are none
-_MARKUP = re.compile(r"[\\`*<>\[\]|~&$]|(?<![^\W_])_|_(?![^\W_])|^#|^[+-](?!\S)|^[=-](?=[=-]*\s*$)")
+_MARKUP = re.compile(
+    r"[\\`*<>\[\]|~$]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])|^#|^[+-](?!\S)|^[=-](?=[=-]*\s*$)"
+)
 _NUMBERED = re.compile(r"^(\d{1,9})([.)])(?!\S)")
 
 

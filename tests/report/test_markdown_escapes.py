@@ -24,6 +24,12 @@ def shown(text):
 @example("1. one")
 @example("12) one")
 @example("- item")
+@example("-")
+@example("  - item")
+@example("    code")
+@example("1.")
+@example("- - -")
+@example("---")
 @example("===")
 @example("a &amp; b &#35;")
 @example("![x](y)")
@@ -33,3 +39,9 @@ def test_a_text_is_shown_as_it_is(text):
     content, elements = shown(escape_markdown(text))
     assert content == line
     assert elements <= {"p"}
+
+
+def test_figures_and_words_need_no_escape():
+    texts = ["1.04", "+26.5 M", "-5", "7.00 M (1.00)", "0.5", "1)x", "Norris & Sim"]
+    assert [*map(escape_markdown, texts)] == texts
+    assert [{"p"}] * len(texts) == [shown(text)[1] for text in texts]
