@@ -84,7 +84,7 @@ def write_report(
         changes: Since a saved record, `il.compare("before.json", trace).to_dict()`.
 
     Returns:
-        The page that shows everything, `README.md` in the folder.
+        The page that shows everything, `index.html` in the folder.
 
     Raises:
         InceptionLabError: What is passed is not a trace or not a path, the folder holds something else, or
@@ -141,7 +141,7 @@ def write_contents(
         _write_text(new, PAGE, report_page(contents, captions, [HTML_PAGE, *files]))
         progress(HTML_PAGE)
         _write_text(new, HTML_PAGE, model_page(contents, figures, [PAGE, *files]))
-    return folder / PAGE
+    return folder / HTML_PAGE
 
 
 @checked
@@ -167,7 +167,7 @@ def write_comparison(
         pages: The page of each model, to which its name leads, such as `index.html` in its own report.
 
     Returns:
-        The page that shows everything, `README.md` in the folder.
+        The page that shows everything, `index.html` in the folder.
 
     Raises:
         InceptionLabError: There are no records, one of them is not a record or lacks a fact that the table
@@ -193,7 +193,7 @@ def write_comparison(
         _write_text(new, PAGE, comparison_page(records, captions, [HTML_PAGE, *files]))
         progress(HTML_PAGE)
         _write_text(new, HTML_PAGE, models_page(records, figures, [PAGE, *files], links))
-    return folder / PAGE
+    return folder / HTML_PAGE
 
 
 @checked

@@ -233,7 +233,7 @@ def test_a_variant_of_the_zoo_has_no_published_error(capsys, home):
 def test_a_factory_that_changes_directory_changes_no_target(capsys, home):
     code, out, _ = typed(capsys, "report", "mynet:elsewhere", "mynet:MyNet", "-o", "out")
     assert code == 0
-    assert out.splitlines()[-1] == "out/comparison/README.md"
+    assert out.splitlines()[-1] == "out/comparison/index.html"
     assert typed(capsys, "summary", "mynet:elsewhere", "-o", "table.txt")[0] == 0
     assert (home / "table.txt").exists()
     assert Path.cwd() == home

@@ -159,7 +159,7 @@ def test_report_tells_two_variants_of_one_model_apart(capsys, tmp_path):
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["comparison-3", *names]
     table = list(csv.DictReader((tmp_path / "comparison-3" / "comparison.csv").open()))
     assert [(row["model"], row["params"]) for row in table] == [(variants[0], "8"), (variants[1], "16")]
-    assert out.count("README.md") == 3
+    assert out.count("index.html") == 3
 
 
 def test_strict_fails_on_a_partial_result(capsys, monkeypatch):
@@ -194,7 +194,7 @@ def test_report_of_one_model(capsys, tmp_path):
     folder = tmp_path / "mine"
     code, out, err = typed(capsys, "report", "googlenet", "-o", str(folder))
     assert (code, err) == (0, "")
-    assert out.strip() == str(folder / "README.md")
+    assert out.strip() == str(folder / "index.html")
     assert {"layers.csv", "modules.csv", "summary.json", "README.md"} <= {p.name for p in folder.iterdir()}
     assert il.Record.load(folder / "summary.json").totals["macs"] == 1582671872
 
@@ -203,7 +203,7 @@ def test_report_of_several_models_sets_them_side_by_side(capsys, tmp_path):
     code, out, _ = typed(capsys, "report", "googlenet", "googlenet_v3", "-o", str(tmp_path))
     assert code == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["comparison", "googlenet", "googlenet_v3"]
-    assert out.splitlines()[-1] == str(tmp_path / "comparison" / "README.md")
+    assert out.splitlines()[-1] == str(tmp_path / "comparison" / "index.html")
     data = json.loads((tmp_path / "comparison" / "comparison.json").read_text())
     assert [model["model"] for model in data["models"]] == ["googlenet", "googlenet_v3"]
 

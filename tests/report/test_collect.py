@@ -35,8 +35,8 @@ def test_python_writes_what_the_command_writes(
     claims = il.claims_about(["googlenet_3x3"])["googlenet_3x3"].to_dict()["claims"]
     page = il.write_report(googlenet, str(tmp_path / "python"), claims=claims)
     code, out, _ = typed(capsys, "report", "googlenet_3x3", "-o", str(tmp_path / "command"))
-    assert page == tmp_path / "python" / "README.md"
-    assert (code, out) == (0, f"{tmp_path / 'command' / 'README.md'}\n")
+    assert page == tmp_path / "python" / "index.html"
+    assert (code, out) == (0, f"{tmp_path / 'command' / 'index.html'}\n")
     assert _bytes(tmp_path / "python") == _bytes(tmp_path / "command")
 
 
@@ -45,7 +45,7 @@ def test_python_compares_what_the_command_compares(
 ) -> None:
     page = il.write_comparison(il.zoo_records(["googlenet", "nin"]), tmp_path / "python")
     typed(capsys, "report", "googlenet", "nin", "-o", str(tmp_path / "command"))
-    assert page == tmp_path / "python" / "README.md"
+    assert page == tmp_path / "python" / "index.html"
     assert _bytes(page.parent) == _bytes(tmp_path / "command" / "comparison")
 
 

@@ -5,7 +5,7 @@ import warnings
 
 import html5lib
 
-XHTML = "{http://www.w3.org/1999/xhtml}"
+XHTML, SVG = "{http://www.w3.org/1999/xhtml}", "{http://www.w3.org/2000/svg}"
 
 
 def parsed(page):

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import torch
 from support.hostile_names import NAMES_ON_PAGES, branched_net
-from support.html_trees import XHTML, parsed, text_of
+from support.html_trees import SVG, XHTML, parsed, text_of
 from support.report_pages import page_of, page_of_contents, page_of_zoo
 from torch import nn
 
