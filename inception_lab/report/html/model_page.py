@@ -21,7 +21,7 @@ from inception_lab.report.html.layer_groups import ModuleGroup, layer_groups, la
 from inception_lab.report.html.layer_table import LayerTable
 from inception_lab.report.html.map_facts import MapFacts, MapMetric, box_data, map_metrics
 from inception_lab.report.map.drawing import map_svg
-from inception_lab.report.map.layout import laid_out
+from inception_lab.report.map.layout import DISTANCES, laid_out
 from inception_lab.report.map.units import units
 from inception_lab.report.tables import TABLES
 from inception_lab.report.text import alike_text, input_text, step_text, subject_text
@@ -208,4 +208,5 @@ def _data(contents: ReportContents, metrics: Sequence[MapMetric], drawn: _Map) -
         "most_boxes": MOST_BOXES,
         "metrics": [metric.to_dict() for metric in metrics],
         "boxes": drawn.boxes,
+        "distances": DISTANCES,
     }

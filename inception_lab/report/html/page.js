@@ -37,7 +37,7 @@ function rounded(number, digits, useGrouping = false) {
 }
 
 // The map. Boxes are placed as report/map/layout.py places them, with those that are folded as boxes of their own.
-const GAP_X = 14, GAP_Y = 16, PADDING = 8, HEADER = 22, SOURCE = -1;
+const [GAP_X, GAP_Y, PADDING, HEADER] = data.distances || [], SOURCE = -1;
 const boxes = (data.boxes || []).map((box, number) => ({ ...box, number, g: document.getElementById(`b${number}`), folded: false }));
 boxes.forEach((box) => {
   box.children = (box.c || []).map((number) => boxes[number]);

@@ -16,7 +16,7 @@ from inception_lab.analyzers.dataflow import SOURCE, Flow
 from inception_lab.report.cells import cell_width
 from inception_lab.report.map.units import Unit
 
-GAP_X, GAP_Y, PADDING, HEADER = 14, 16, 8, 22
+DISTANCES = GAP_X, GAP_Y, PADDING, HEADER = 14, 16, 8, 22
 MODULE, OPERATION = 34, 18
 """Heights of a box without others in it."""
 _CHARACTER, _SMALL_CHARACTER, _NARROWEST, _MARGIN = 6.4, 5.7, 44, 18
