@@ -9,27 +9,24 @@ from typing import Any
 from markupsafe import Markup
 
 from inception_lab.metrics import METRICS, Unit, format_quantity
-from inception_lab.record import Row
 from inception_lab.report import answers
 from inception_lab.report.branch_colours import NO_BRANCH
 from inception_lab.report.branch_series import series_colours
 from inception_lab.report.contents import ReportContents
 from inception_lab.report.html.assets import rendered
-from inception_lab.report.html.cells import PageTable, page_table
+from inception_lab.report.html.cells import page_table
 from inception_lab.report.html.inline_svg import Figure, inline_svg
 from inception_lab.report.html.layer_groups import ModuleGroup, layer_groups, layer_kinds
 from inception_lab.report.html.layer_table import LayerTable
 from inception_lab.report.html.map_facts import MapFacts, MapMetric, box_data, map_metrics
+from inception_lab.report.html.optional_sections import optional_sections
 from inception_lab.report.map.drawing import map_svg
 from inception_lab.report.map.layout import DISTANCES, laid_out
 from inception_lab.report.map.units import units
-from inception_lab.report.tables import TABLES
 from inception_lab.report.text import alike_text, input_text, step_text, subject_text
 
 MOST_BOXES, MOST_ROWS = 150, 300
 """Boxes of the map and rows of the table above which the script folds them at first."""
-MOST_LAYERS = 10
-"""Layers that take most time, which have a table of their own."""
 _BYTES: Mapping[str, Unit] = {"bytes": "bytes"}
 _COUNTS: Mapping[str, Unit] = {
     f"{side}_{what}": "count" for side in ("naive", "reduced") for what in ("weights", "macs")
@@ -89,7 +86,7 @@ def _answers(contents: ReportContents) -> dict[str, Any]:
         "holds": " ".join(filter(None, [peak, answers.step_note(contents.record)])),
         "memory_kinds": page_table("Memory at the peak", answers.kind_rows(contents), _BYTES),
         "tensors": page_table("The largest tensors at the peak", answers.tensor_rows(contents, 10), _BYTES),
-        "more": [*_optional_sections(contents)],
+        "more": [*optional_sections(contents)],
     }
 
 
@@ -146,38 +143,8 @@ def _sections(contents: ReportContents) -> Iterator[tuple[str, str]]:
     if contents.fit.input_size:
         yield "sees", "Field"
     yield "holds", "Memory"
-    yield from ((section.id, section.short) for section in _optional_sections(contents))
+    yield from ((section.id, section.short) for section in optional_sections(contents))
     yield "files", "Files"
-
-
-@dataclass(frozen=True)
-class _Section:
-    """A question that has an answer only where something was measured, claimed or saved before."""
-
-    id: str
-    short: str
-    title: str
-    text: str
-    table: PageTable
-
-
-def _optional_sections(contents: ReportContents) -> Iterator[_Section]:
-    if text := answers.time_text(contents):
-        table = page_table("The slowest layers", _slowest(contents))
-        yield _Section("time", "Time", "How fast is it?", text, table)
-    if text := answers.claims_text(contents):
-        table = page_table("Claims about the model", TABLES["claims"](contents))
-        yield _Section("claims", "Claims", "What do the sources claim?", text, table)
-    if text := answers.changes_text(contents):
-        table = page_table("Modules that differ", TABLES["changes"](contents))
-        yield _Section("changes", "Changes", "What changed?", text, table)
-
-
-def _slowest(contents: ReportContents) -> list[Row]:
-    """The layers that take most time, with their share of the step."""
-    rows = [] if contents.times is None else contents.times.layers
-    slowest = sorted(rows, key=lambda row: -row["self_ms"])[:MOST_LAYERS]
-    return [{name: row[name] for name in ("layer", "self_ms", "share")} for row in slowest]
 
 
 def _layer_times(contents: ReportContents) -> list[float]:

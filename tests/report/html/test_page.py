@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -186,3 +187,20 @@ def test_the_map_is_svg_that_any_reader_takes(googlenet):
         text.startswith("inception3a.branch3.conv5x5, ") and "MACs 10.0 M (" in text for text in titles
     )
     assert any("sees 59 at stride 8" in text for text in titles)
+
+
+def test_changes_since_a_record_have_signs_and_units():
+    class Net(nn.Sequential):
+        def __init__(self, kernel):
+            super().__init__()
+            self.wide, self.same = nn.Conv2d(3, 8, kernel, padding=kernel // 2), nn.Conv2d(8, 8, 1)
+
+    before, after = (il.trace(Net(kernel), (1, 3, 4, 4), name="net") for kernel in (5, 3))
+    changes = il.compare(before, after).to_dict()
+    page = page_of_contents(replace(collect(after), changes=changes), plots=False)
+    (section,) = [e for e in parsed(page).iter(f"{XHTML}section") if e.get("id") == "changes"]
+    (row,) = [[text_of(cell) for cell in row] for body in section.iter(f"{XHTML}tbody") for row in body]
+    # 3 x 8 weights at each of 25 - 9 places, at each of 16 pixels
+    assert row == ["changed", "wide", "\N{MINUS SIGN}384", "\N{MINUS SIGN}6.14 k"]
+    heads = [text_of(cell) for cell in section.iter(f"{XHTML}th")]
+    assert heads[:4] == ["Change", "Module", "Parameters", "MACs"]
