@@ -43,7 +43,9 @@ def test_python_writes_what_the_command_writes(
 def test_python_compares_what_the_command_compares(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = il.write_comparison(il.zoo_records(["googlenet", "nin"]), tmp_path / "python")
+    names = ["googlenet", "nin"]
+    pages = [tmp_path / name / "index.html" for name in names]  # beside each comparison
+    page = il.write_comparison(il.zoo_records(names), tmp_path / "python", pages=pages)
     typed(capsys, "report", "googlenet", "nin", "-o", str(tmp_path / "command"))
     assert page == tmp_path / "python" / "index.html"
     assert _bytes(page.parent) == _bytes(tmp_path / "command" / "comparison")
