@@ -116,6 +116,7 @@ def test_a_frozen_net_says_that_its_weights_are_constants():
     model = torch.jit.freeze(torch.jit.script(Net().eval()))
     trace = il.trace(model, SHAPE)
     assert sum(op.macs for op in trace.ops) == 2 * 64 * 8 * 27 + 2 * 8 * 10
+    assert len(trace.context.notes) == 1, model.inlined_graph
     [note] = trace.context.notes
     assert f"its {8 * 27 + 8 + 90:,} weights" in note  # the normalisation is folded into the convolution
     assert note in il.summarise(trace).context["note"]
