@@ -19,7 +19,7 @@ from inception_lab.report.html.inline_svg import Figure, inline_svg
 from inception_lab.report.html.layer_groups import ModuleGroup, layer_groups, layer_kinds
 from inception_lab.report.html.layer_table import LayerTable
 from inception_lab.report.html.map_facts import MapFacts, MapMetric, box_data, map_metrics
-from inception_lab.report.html.optional_sections import optional_sections
+from inception_lab.report.html.optional_sections import Section, optional_sections
 from inception_lab.report.map.drawing import map_svg
 from inception_lab.report.map.layout import DISTANCES, laid_out
 from inception_lab.report.map.units import units
@@ -43,13 +43,11 @@ def model_page(contents: ReportContents, figures: Mapping[str, Figure], files: S
     """
     groups = layer_groups(contents)
     colours = {name: colour for name, colour in series_colours(contents).items() if name != NO_BRANCH}
-    kinds, metrics = (
-        {name: number for number, name in enumerate(colours)},
-        map_metrics(contents.record, _layer_times(contents)),
-    )
+    kinds = {name: number for number, name in enumerate(colours)}
+    metrics = map_metrics(contents.record, _layer_times(contents))
     table = LayerTable(contents.record.layers, metrics, kinds)
     drawn = _map(contents, groups, metrics, kinds)
-    context = contents.record.context
+    more, context = [*optional_sections(contents)], contents.record.context
     return rendered(
         "page.html.j2",
         _data(contents, metrics, drawn),
@@ -57,7 +55,8 @@ def model_page(contents: ReportContents, figures: Mapping[str, Figure], files: S
         record=contents.record,
         subject=f"input {input_text(context)}, {step_text(context)}, {context['dtype']}",
         cards=[*_cards(contents)],
-        sections=[*_sections(contents)],
+        sections=[*_sections(contents, more)],
+        more=more,
         made=_made_text(contents, groups),
         map=drawn.svg,
         most=drawn.most,
@@ -72,7 +71,7 @@ def model_page(contents: ReportContents, figures: Mapping[str, Figure], files: S
 
 
 def _answers(contents: ReportContents) -> dict[str, Any]:
-    """What stands under each question, as text and tables."""
+    """The text and tables under each question."""
     peak = f"At the peak: {answers.peak_text(contents)}."
     return {
         "lead": answers.headline(contents),
@@ -86,7 +85,6 @@ def _answers(contents: ReportContents) -> dict[str, Any]:
         "holds": " ".join(filter(None, [peak, answers.step_note(contents.record)])),
         "memory_kinds": page_table("Memory at the peak", answers.kind_rows(contents), _BYTES),
         "tensors": page_table("The largest tensors at the peak", answers.tensor_rows(contents, 10), _BYTES),
-        "more": [*optional_sections(contents)],
     }
 
 
@@ -135,7 +133,7 @@ def _cards(contents: ReportContents) -> Iterator[dict[str, str]]:
         yield {"label": "Receptive field", "value": sizes, "exactly": sizes, "more": more}
 
 
-def _sections(contents: ReportContents) -> Iterator[tuple[str, str]]:
+def _sections(contents: ReportContents, more: Sequence[Section]) -> Iterator[tuple[str, str]]:
     """Place and short title of each section."""
     if contents.dataflow is not None:
         yield "made", "Map"
@@ -143,7 +141,7 @@ def _sections(contents: ReportContents) -> Iterator[tuple[str, str]]:
     if contents.fit.input_size:
         yield "sees", "Field"
     yield "holds", "Memory"
-    yield from ((section.id, section.short) for section in optional_sections(contents))
+    yield from ((section.id, section.short) for section in more)
     yield "files", "Files"
 
 
@@ -168,7 +166,7 @@ def _made_text(contents: ReportContents, groups: Sequence[ModuleGroup]) -> str:
 
 
 def _data(contents: ReportContents, metrics: Sequence[MapMetric], drawn: _Map) -> dict[str, Any]:
-    """What the script reads."""
+    """The data that the script reads."""
     return {
         "rows": len(contents.record.layers),
         "most_rows": MOST_ROWS,
