@@ -104,11 +104,17 @@ def test_no_name_breaks_out(name):
 )
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_any_net_has_a_page(model, shape, mode):
-    parsed(page_of(model, shape, mode=mode, plots=False))
+    totals = il.summarise(il.trace(model, shape, mode=mode)).totals
+    tree = parsed(page_of(model, shape, mode=mode, plots=False))
+    cards = {text_of(card[0]): card[1].get("title") for card in tree.find(f".//{XHTML}dl")}
+    assert cards["Parameters"] == f"{sum(p.numel() for p in model.parameters()):,}"
+    assert cards["MACs"] == f"{totals['macs']:,}"
 
 
 def test_contents_that_a_test_makes_up_have_a_page(weird):
-    parsed(page_of_contents(weird))
+    tree = parsed(page_of_contents(weird))
+    assert text_of(tree.find(f".//{XHTML}h1")) == weird.record.context["model"]
+    assert tree.find(f".//{XHTML}section[@id='holds']") is not None
 
 
 class Halves(nn.Module):
