@@ -23,7 +23,7 @@ _OWN_WORDS = frozenset(
 
 
 class _Rule(NamedTuple):
-    """What an annotation allows.
+    """The values that an annotation allows.
 
     Attributes:
         allows: Tells if a value may be passed.
@@ -170,4 +170,4 @@ _RULES: Mapping[str, _Rule] = {
     "Progress": _FUNCTION,
     "Progress | None": _optional(_FUNCTION),
 }
-"""What may be passed where, by annotation."""
+"""The rule of each annotation."""

@@ -51,7 +51,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class ModuleGraph:
-    """What runs within one module call.
+    """The nodes and edges within one module call.
 
     Attributes:
         nodes: In order of execution.

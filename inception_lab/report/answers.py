@@ -290,7 +290,7 @@ _CHANGES_SHOWN = ("params", "macs", "training_macs", "peak_bytes", "train_peak_b
 
 
 def _change(metric: str, before: int, after: int) -> str:
-    """What a total was and is, rounded where that shows a difference."""
+    """A total as it was and is, rounded where that shows a difference."""
     rounded = [format_quantity(total, METRICS[metric].unit) for total in (before, after)]
     texts = rounded if rounded[0] != rounded[1] else [f"{before:,}", f"{after:,}"]
     return f"{label_within(metric)} {change_text(*texts)}"

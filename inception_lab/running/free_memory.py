@@ -116,7 +116,7 @@ def _of_the_system() -> Iterator[int]:
 
 
 def _of_control_groups() -> Iterator[int]:
-    """What the groups around this process have left, the innermost first."""
+    """Bytes that the groups around this process have left, the innermost first."""
     for folder in _control_groups():
         for names in (_V2, _V1):
             with suppress(OSError, ValueError):  # no such file; no limit is `max`

@@ -1,4 +1,4 @@
-"""What feeds what within each module, beside what torch.fx finds by running forwards on symbols."""
+"""Edges between the modules within each module, beside what torch.fx finds by running forwards on symbols."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What every page has: its look, its script, the policy that lets nothing else run, and its data."""
+"""Parts of every page: its look, its script, the policy that lets nothing else run, and its data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOT_IN_HTML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufd
 
 
 _FOR_AUTHORS = re.compile(r"^ +(//.*\n)?|^//.*\n", re.MULTILINE)
-"""What pages have no use for: indentation and comments."""
+"""Indentation and comments, for which pages have no use."""
 
 
 def rendered(

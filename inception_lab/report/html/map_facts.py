@@ -1,4 +1,4 @@
-"""What the page's map shows of each box, and what its script needs to colour and to fold it."""
+"""Facts of each box that the page's map shows, and that its script needs to colour and to fold it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class MapMetric:
         return node.unit.macs if node.unit.is_op and self.name == "macs" else self.of(node.unit.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """What the script reads."""
+        """Return what the script reads."""
         data = {"name": self.name, "label": self.label, "unit": self.unit, "sum": self.is_sum}
         return data | {"values": list(self.values)}
 
@@ -125,7 +125,7 @@ def output_text(unit: MapUnit) -> str:
 
 
 def field_text(row: Row) -> str:
-    """What a layer sees, in words; empty where it has no field."""
+    """Return a layer's field in words; empty where it has no field."""
     field, stride = row.get("receptive_field"), row.get("stride")
     if not field:
         return ""

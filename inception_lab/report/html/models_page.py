@@ -150,7 +150,7 @@ def _with_bar(short: Cell, value: Any, largest: float | None) -> Cell:
 
 
 def _run(label: str, record: Record) -> dict[str, str]:
-    """What ran of a model, and what has to be known about it."""
+    """The run of a model, and what has to be known about it."""
     context = record.context
     facts = [f"input {input_text(context)}", step_text(context), context.get("dtype", "")]
     facts += [_error_text(context)] if PUBLISHED in context else []

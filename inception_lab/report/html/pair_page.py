@@ -19,7 +19,7 @@ MOST_ROWS = 40
 
 
 class Comparison(Protocol):
-    """What is shown: the result of `il.compare`."""
+    """The result of `il.compare`, as far as it is shown."""
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -153,7 +153,7 @@ def _card(metric: str, before: float, after: float, ratio: float | None) -> dict
 
 
 def _data(table: PairTable | None, metrics: Sequence[str]) -> dict[str, Any]:
-    """What the script reads."""
+    """The data that the script reads."""
     if table is None:
         return {}
     facts = [

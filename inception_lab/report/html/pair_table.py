@@ -18,7 +18,7 @@ _MOST_PERCENT = 1000
 
 @dataclass(frozen=True)
 class Growth:
-    """What a cost is in two nets.
+    """A cost in two nets.
 
     Attributes:
         before: In the first one.

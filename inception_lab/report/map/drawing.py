@@ -12,7 +12,7 @@ from inception_lab.report.map.layout import GAP_Y, HEADER, Node
 
 @dataclass(frozen=True)
 class BoxFacts:
-    """What the page shows of a box beside its name and place.
+    """Facts of a box that the page shows beside its name and place.
 
     Attributes:
         text: All of it, for who hovers or listens, in lines.

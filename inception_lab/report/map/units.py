@@ -1,4 +1,4 @@
-"""What the map draws as one box: single modules and operations, and small chains of them."""
+"""Units that the map draws as one box: single modules and operations, and small chains of them."""
 
 from __future__ import annotations
 

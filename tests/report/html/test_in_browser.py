@@ -74,12 +74,12 @@ class Scores(nn.Module):
 
 
 def shown(page, selector):
-    """How many of these are there to be seen."""
+    """The number of these that can be seen."""
     return page.locator(selector).filter(visible=True).count()
 
 
 def figures(page, column):
-    """What stands in a column of the modules' rows, in the order on the page."""
+    """The column of the modules' rows, in the order on the page."""
     return page.eval_on_selector_all(
         "#layers tr.mod", "(rows, column) => rows.map((row) => row.cells[column].textContent.trim())", column
     )
