@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _COLOURS: Mapping[str, str] = {
-    "#1b1b1b": "var(--ink)", "#666666": "var(--muted)", "#dddddd": "var(--line)", "#ffffff": "var(--paper)"
+    "#1b1b1b": "var(--ink)", "#666666": "var(--muted)", "#dddddd": "var(--line)", "#ffffff": "var(--paper)",
+    "#dbe4ee": "var(--same)", "#cfdbe6": "var(--same)", "#cddbe7": "var(--same)",
 }  # fmt: skip
-"""Colours of the style of all plots, and what the page has for them in the light and in the dark."""
+"""Colours of text, lines and pale grounds in plots, and those of the page in the light and in the dark."""
 
 _DROPPED = re.compile(
     r"""^.*?(?=<svg)                                  # what a file begins with

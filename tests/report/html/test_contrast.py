@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from inception_lab.report import html
+from inception_lab.report.html.inline_svg import inline_svg
+from inception_lab.report.plots.field_panel import BAND
+from inception_lab.report.plots.memory_timeline import LASTING
+from inception_lab.report.plots.saving import BAR
 
 CSS = (Path(html.__file__).parent / "page.css").read_text()
 LIGHT, DARK, PRINT = (
@@ -60,3 +64,13 @@ def test_boxes_of_the_map_can_be_read_however_much_colour_they_have(theme):
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_marked_rows_can_be_read(theme):
     assert contrast(channels(theme["ink"]), channels(theme["mark"])) >= 4.5
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK, PRINT], ids=["light", "dark", "print"])
+def test_text_on_pale_grounds_of_plots_can_be_read(theme):
+    grounds = {
+        inline_svg(f'<svg><path style="fill: {colour}"/></svg>', "x") for colour in (LASTING, BAR, BAND)
+    }
+    assert len(grounds) == 1
+    assert "{fill:var(--same)}" in grounds.pop()
+    assert contrast(channels(theme["ink"]), channels(theme["same"])) >= 4.5
