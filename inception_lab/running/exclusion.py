@@ -115,6 +115,11 @@ class _Gate(partial[Any]):
         return None
 
 
+def behind_gate(attribute: Any) -> Any:
+    """Return what stood in a module's attribute before a gate did; the attribute itself without one."""
+    return attribute.replaced if isinstance(attribute, _Gate) else attribute
+
+
 class _Leftover:
     """An attribute of a copy that is to go when the copy is complete."""
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from inception_lab.running.exclusion import behind_gate
+
 _ScriptModule = torch.jit.ScriptModule
 
 
@@ -41,9 +43,12 @@ class ScriptedModes:
 
 def frozen_elements(module: nn.Module) -> int:
     """Elements of the tensors that freezing has made constants of a scripted module's code."""
-    if not is_scripted(module) or not hasattr(module, "inlined_graph"):
+    if not is_scripted(module):
         return 0
-    graph: Any = module.inlined_graph
+    # the module's own property asks its attribute, where a gate may stand
+    graph: Any = getattr(behind_gate(getattr(module, "forward", None)), "inlined_graph", None)
+    if graph is None:
+        return 0
     constants = [node for node in graph.findAllNodes("prim::Constant") if node.hasAttribute("value")]
     tensors = [node.t("value") for node in constants if node.kindOf("value") == "t"]
     return sum(tensor.numel() for tensor in tensors if tensor.dim())

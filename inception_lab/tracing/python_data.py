@@ -50,6 +50,7 @@ class WatchPythonData(TorchFunctionMode):
         super().__init__()
         self._storages = storages
         self._indices: dict[int, bytes | None] = {}
+        self._indexed: set[int] = set()
         # the tensors too, so that no other storage takes the address of theirs
         self._made: dict[int, tuple[Tensor, Any]] = {}
 
@@ -75,10 +76,16 @@ class WatchPythonData(TorchFunctionMode):
         lost = [state for state in self._storages.states[before:] if state.id in contents.lost]
         # tensors that another function made are met here too
         lost = [state for state in lost if state.address not in self._made]
+        self._indexed.update(state.id for state in lost)
         lists = [item for item in (index if isinstance(index, tuple) else (index,)) if _is_data(item)]
         if len(lost) == len(lists):
             for state, data in zip(lost, lists, strict=True):
                 self._indices[state.id] = _bytes_of(state.current[0].layout, data)
+
+    def storages(self) -> set[int]:
+        """The ids of the storages that functions made of Python's data."""
+        alive = self._storages.alive
+        return self._indexed | {alive[address].id for address in self._made if address in alive}
 
     def by_storage(self) -> dict[int, bytes]:
         """The bytes of the storages of which the data are known, by id, as long as the run has them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -65,6 +65,7 @@ class Recorder(BareMode):
         storages: The storages and tensor versions that it read and wrote.
         calls: The module calls around it.
         notes: What a reader of the figures has to know, a sentence each, as the keys of a dictionary.
+        unseen: The storages of the run as of `Storages.of_others`.
         elsewhere: Number of pieces of work that were not seen, by the place where they ran.
     """
 
@@ -86,6 +87,7 @@ class Recorder(BareMode):
         self.storages = Storages(self.ops, contents)
         self.calls = Calls(self.storages.values_in, differentiable, heeds_autocast)
         self._version_of, self._stack = self.storages.version_of, self.calls.stack
+        self.unseen: Set[int] = frozenset()
         self.elsewhere: Counter[str] = Counter()
         self._lock = self.calls.lock
         self._is_shared = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -76,8 +76,19 @@ def _drawing_layers(
     return drawing.layers, drawn
 
 
-def with_python_data_again(backend: Backend, step: Step, trace: Trace) -> Trace:
+ELSEWHERE = "work in another thread"
+"""The name of what was not seen, among the operations that are not counted."""
+
+
+def with_python_data_again(backend: Backend, step: Step, trace: Trace, unseen: Set[int]) -> Trace:
     """The trace with the contents of Python's data that was on meta when it was first met.
+
+    Args:
+        backend: Of the trace.
+        step: Prepared anew.
+        trace: Of the first run.
+        unseen: The storages that no operation made which was seen; those of Python's data are not
+            work of another thread.
 
     Its forward runs once more for that. It may fail, or go another way, as it is watched now; then such
     contents are not known.
@@ -90,7 +101,8 @@ def with_python_data_again(backend: Backend, step: Step, trace: Trace) -> Trace:
     try:
         with backend.placement.mode, recorder, watch, suppress(_ForwardOver):
             step.run(_ForwardAlone())
-        names, data = [operation.name for operation, *_ in recorder.ops], watch.by_storage()
+        names = [operation.name for operation, *_ in recorder.ops]
+        data, made = watch.by_storage(), watch.storages()
     except Exception:
         return trace
     finally:
@@ -98,4 +110,12 @@ def with_python_data_again(backend: Backend, step: Step, trace: Trace) -> Trace:
     # ids of storages are those of the first run where the same operations ran
     if names != [op.name for op in trace.ops if op.phase == "forward"]:
         return trace
-    return replace(trace, contents=with_python_data(trace.contents, data))
+    trace = replace(trace, contents=with_python_data(trace.contents, data))
+    return _with_unseen(trace, len(unseen - made))
+
+
+def _with_unseen(trace: Trace, count: int) -> Trace:
+    """The trace with another number of tensors that are of other threads."""
+    others = {name: runs for name, runs in trace.context.uncounted_ops.items() if name != ELSEWHERE}
+    uncounted = {**others, **({ELSEWHERE: count} if count else {})}
+    return replace(trace, context=replace(trace.context, uncounted_ops=uncounted))

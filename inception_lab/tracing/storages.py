@@ -102,7 +102,8 @@ class Storages:
         states: The storages, by id.
         alive: The storages that are alive, by address.
         on_host: Address of the newest one that the model put on the host.
-        of_others: Number of tensors met that can only be of operations in a thread that is not followed.
+        of_others: The storages met that no operation made which was seen: those of a thread that is not
+            followed, and of functions that make a tensor of Python's data.
     """
 
     def __init__(self, ops: Sequence[Any], contents: ExternalContents) -> None:
@@ -112,7 +113,7 @@ class Storages:
         self.alive: dict[int, StorageState] = {}
         self.on_host: int | None = None
         self._marked: list[ref[Tensor]] = []
-        self.of_others = 0
+        self.of_others: set[int] = set()
         self._adopted = 0
         self._expected: set[int] = set()
         self._unregistered: dict[int, tuple[Tensor, Tensor | None]] = {}
@@ -136,7 +137,7 @@ class Storages:
         known = len(self.states)
         state = self.storage_of(tensor)
         if state.id >= known and self._is_of_others(tensor, state):
-            self.of_others += 1
+            self.of_others.add(state.id)
         version = state.version(layout_of(tensor), _offset(tensor))
         setattr(tensor, MARK, version)
         self._marked.append(ref(tensor))
@@ -151,7 +152,8 @@ class Storages:
     def _is_of_others(self, tensor: Tensor, state: StorageState) -> bool:
         """True for a tensor that an operation made which was not seen, as in a thread that is not followed.
 
-        No forward makes a tensor without data but by an operation, nor one with a gradient function.
+        Only operations make tensors with a gradient function, and those without data, but for functions that
+        take Python's data.
         """
         if active_count() == 1 or state.address in self._expected:
             return False

@@ -38,7 +38,7 @@ from inception_lab.tracing.lazy import lazy_layers
 from inception_lab.tracing.notes import training_notes, weight_notes
 from inception_lab.tracing.recorder import Recorder
 from inception_lab.tracing.rows_of_integers import refuse_reading, secondary_shapes
-from inception_lab.tracing.second_runs import choices, with_python_data_again
+from inception_lab.tracing.second_runs import ELSEWHERE, choices, with_python_data_again
 from inception_lab.tracing.settling import settle_of
 from inception_lab.tracing.storages import Owners
 from inception_lab.tracing.trace_error import TraceError
@@ -220,12 +220,12 @@ def trace_on(backend: Backend, request: Request, fallback: str = "") -> Trace:
             layers.tell(step.model.modules)
             recorder = recorder_of(backend, step, fallback)
             trace = _record(backend, step, recorder, fallback)
-        if not _reads_any(trace, recorder.storages.contents.lost):
+        if not recorder.unseen and not _reads_any(trace, recorder.storages.contents.lost):
             return trace
         # prepared anew, as the model may have kept what it made in the first run
         with prepared(request, backend.placement, settle) as step:
             layers.tell(step.model.modules)
-            return with_python_data_again(backend, step, trace)
+            return with_python_data_again(backend, step, trace, recorder.unseen)
 
 
 def _reads_any(trace: Trace, storages: Set[int]) -> bool:
@@ -278,7 +278,9 @@ def _run(backend: Backend, step: Step, recorder: Recorder, existing: Owners) -> 
         result = step.run(_Observer(recorder, step, existing))
     recorder.calls.check_threads()
     recorder.elsewhere["work in another process"] = run.processes
-    recorder.elsewhere["work in another thread"] = recorder.storages.of_others
+    # as they are now: forwards that run a second time are reported here too
+    recorder.unseen = frozenset(recorder.storages.of_others)
+    recorder.elsewhere[ELSEWHERE] = len(recorder.unseen)
     return result
 
 
