@@ -40,6 +40,13 @@ def browser() -> Iterator:
         chromium.close()
 
 
+def expect(locator):
+    """What a page comes to show within some seconds, as a browser reports events when it has the time."""
+    from playwright import sync_api
+
+    return sync_api.expect(locator)
+
+
 @contextmanager
 def opened(chromium, path: Path, *, scripts: bool = True, width: int = 1280, dark: bool = False):
     """A page from a file, and what is seen of it until the end."""

@@ -1,10 +1,11 @@
 """The page in a real browser: by mouse, by keyboard, without scripts, on a phone, with hostile names."""
 
+import re
 from collections import OrderedDict
 
 import pytest
 import torch
-from support.browser import browser, opened
+from support.browser import browser, expect, opened
 from support.hostile_names import HOSTILE_NAMES, branched_net
 from support.report_pages import page_of, page_of_zoo
 from torch import nn
@@ -109,7 +110,7 @@ def test_without_scripts_everything_is_there_unfolded(chromium, paths):
         assert shown(page, "#map .l") == page.locator("#map .l").count() > 100
         assert shown(page, ".tools") == 0
         page.locator("#map #b1 > a").click()
-        assert page.locator("tr:target").inner_text().startswith("conv")
+        expect(page.locator("tr:target")).to_have_text(re.compile(r"^\s*conv"))
 
 
 class Dense(nn.ModuleList):
@@ -169,7 +170,7 @@ def test_a_module_without_rows_of_its_own_keeps_its_box_when_it_folds(chromium, 
         assert box.locator("rect").is_visible()
         assert fill_of(box) != fill_of(page.locator("#map a[aria-label^='outer.last,']"))  # which is unfolded
         box.press("Enter")
-        assert page.locator("tr:target").inner_text().startswith("inner.0")
+        expect(page.locator("tr:target")).to_have_text(re.compile(r"^\s*inner\.0"))
 
 
 def test_a_reader_chooses_the_colour(page):
@@ -209,11 +210,11 @@ def test_a_click_leads_to_the_rows_of_the_table(page):
     assert shown(page, "#layers tr.l") == 0
     page.locator("#map a[aria-label^='inception4a.branch2.conv3x3,']").click()
     row = page.locator("tr:target")
-    assert row.is_visible()
-    assert row.inner_text().startswith("branch2.conv3x3.conv")
+    expect(row).to_be_visible()
+    expect(row).to_have_text(re.compile(r"^\s*branch2\.conv3x3\.conv"))
     page.locator("#map a[aria-label^='inception5a,'] > text").dispatch_event("click")
     page.locator("#map g:has(> a[aria-label^='inception5a,']) > a").press("Enter")
-    assert page.locator("tr:target").inner_text().startswith("inception5a")
+    expect(row).to_have_text(re.compile(r"^\s*inception5a"))
 
 
 def test_a_second_click_shows_what_was_folded_away(page):
@@ -221,7 +222,7 @@ def test_a_second_click_shows_what_was_folded_away(page):
     box.click()
     page.locator("#table-fold").click()
     box.click()
-    assert page.locator("tr:target").is_visible()
+    expect(page.locator("tr:target")).to_be_visible()
 
 
 def test_an_address_that_leads_nowhere_does_no_harm(page):
