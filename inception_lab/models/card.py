@@ -1,22 +1,32 @@
 """The card of an entry of the zoo, with the values that the entry's options take."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _is_fraction(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+    return _is_number(value) and 0 <= value < 1
+
+
+def _is_factor(value: object) -> bool:
+    return _is_number(value) and 0 <= value <= sys.float_info.max  # an integer may be larger than any float
 
 
 _KINDS = {
     "count": (_is_count, "an integer of 1 or more"),
     "fraction": (_is_fraction, "a number from 0 up to, but not including, 1"),
+    "factor": (_is_factor, "a finite number of 0 or more"),
     "flag": (lambda value: isinstance(value, bool), "True or False"),
 }
 
@@ -26,9 +36,9 @@ class Option:
     """One keyword that an entry takes.
 
     Args:
-        default: The value it has when it is not given.
-        kind: Of the values that it takes: `count` (an integer >= 1), `fraction` (a number in [0, 1)), `flag`
-            (a bool) or `choice` (one of `choices`).
+        default: The value it has when it is not given; an option takes None where this is its default.
+        kind: Of the values that it takes: `count` (an integer >= 1), `fraction` (a number in [0, 1)),
+            `factor` (a finite number >= 0), `flag` (a bool) or `choice` (one of `choices`).
         meaning: Its effect, in one line.
         choices: The names that an option of kind `choice` takes.
 
@@ -38,7 +48,7 @@ class Option:
         (True, False, 'wide or narrow')
     """
 
-    default: int | float | bool | str
+    default: int | float | bool | str | None
     kind: str
     meaning: str
     choices: tuple[str, ...] = ()
@@ -46,10 +56,13 @@ class Option:
     @property
     def takes(self) -> str:
         """The values it takes, as an error message says them."""
-        return " or ".join(self.choices) or _KINDS[self.kind][1]
+        values = " or ".join(self.choices) or _KINDS[self.kind][1]
+        return f"{values}, or None" if self.default is None else values
 
     def accepts(self, value: object) -> bool:
         """True where it takes `value`."""
+        if value is None:
+            return self.default is None
         if self.choices:
             return isinstance(value, str) and value in self.choices
         return _KINDS[self.kind][0](value)

@@ -51,6 +51,7 @@ class Design:
         stem_narrowing: The layers of the stem that make the grid smaller.
         last: Width of a 1x1 after the blocks, of which the last then has scale 1 and no ReLU; 0 for
             neither.
+        scale: Factor of the residual of every block, the last included, in place of those above.
     """
 
     stem: Callable[[], Layers]
@@ -63,6 +64,7 @@ class Design:
     stem_narrowing: tuple[str, ...]
     pool_first: bool = True
     last: int = 0
+    scale: float | None = None
 
     @property
     def channels(self) -> tuple[int, int, int]:
@@ -186,7 +188,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, branches: Branches, *, scale: float, relu: bool = True) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale = float(scale)  # a tensor takes no integer of more than 64 bits
         self.branches = branches
         self.expand = nn.Conv2d(branches.out_channels, in_channels, 1)
         self.relu = nn.ReLU() if relu else None
@@ -262,7 +264,7 @@ class InceptionResNet(Classifier):
     Any image of at least 75 x 75 is taken, as the classifier averages whatever grid is left.
 
     Args:
-        design: The stem and all widths.
+        design: The stem, all widths and scales.
         num_classes: Classes to tell apart.
         dropout: Share dropped before the classifier.
         init_weights: Draw weights as `initialise` does; otherwise torch's own stay.
@@ -282,29 +284,43 @@ class InceptionResNet(Classifier):
 def _layers(design: Design) -> Layers:
     channels_a, channels_b, channels_c = design.channels
     pool_first = design.pool_first
+    blocks = partial(_blocks, scale=design.scale)
     yield from design.stem()
-    yield from _blocks("block_a", channels_a, design.block_a, KERNELS_A)
+    yield from blocks("block_a", channels_a, design.block_a, KERNELS_A)
     yield "reduction_a", v4.reduction_a(channels_a, design.klmn, pool_first=pool_first)
-    yield from _blocks("block_b", channels_b, design.block_b, KERNELS_B)
+    yield from blocks("block_b", channels_b, design.block_b, KERNELS_B)
     yield "reduction_b", reduction_b(channels_b, design.reduction_b, pool_first=pool_first)
-    yield from _blocks("block_c", channels_c, design.block_c, KERNELS_C, linear_end=design.last > 0)
+    yield from blocks("block_c", channels_c, design.block_c, KERNELS_C, linear_end=design.last > 0)
     if design.last:
         yield "conv6", _conv(channels_c, design.last, 1)
 
 
-def _blocks(name: str, channels: int, stage: Stage, kernels: Kernels, *, linear_end: bool = False) -> Layers:
+def _blocks(
+    name: str,
+    channels: int,
+    stage: Stage,
+    kernels: Kernels,
+    *,
+    scale: float | None,
+    linear_end: bool = False,
+) -> Layers:
     for number in range(1, stage.repeats + 1):
         linear = linear_end and number == stage.repeats
         branches = residual_branches(channels, stage.widths, kernels)
-        scale = 1.0 if linear else stage.scale
-        yield f"{name}{number}", ResidualBlock(channels, branches, scale=scale, relu=not linear)
+        default_scale = 1.0 if linear else stage.scale
+        factor = default_scale if scale is None else scale
+        yield f"{name}{number}", ResidualBlock(channels, branches, scale=factor, relu=not linear)
 
 
 # ---------------------------------------------------------------------------------- the entries
 
 
 def inception_resnet_v1(
-    *, num_classes: int = 1000, dropout: float = 0.2, init_weights: bool = True
+    *,
+    scale: float | None = None,
+    num_classes: int = 1000,
+    dropout: float = 0.2,
+    init_weights: bool = True,
 ) -> InceptionResNet:
     """Inception-ResNet-v1 as drawn (figures 10 to 15), blocks 5/10/5.
 
@@ -312,16 +328,27 @@ def inception_resnet_v1(
     released with, and so is the batch normalisation's eps of 1e-3.
 
     Args:
+        scale: Factor of the residual of every block, such as 1.0 for plain sums; by default 0.17, 0.10 and
+            0.20 on the three grids.
         num_classes: Classes to tell apart.
         dropout: Share dropped before the classifier.
         init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):
+        ...     net = inception_resnet_v1(scale=1.0)
+        >>> net.block_a1.scale, net.block_c5.scale
+        (1.0, 1.0)
     """
-    return InceptionResNet(V1, num_classes=num_classes, dropout=dropout, init_weights=init_weights)
+    design = replace(V1, scale=scale)
+    return InceptionResNet(design, num_classes=num_classes, dropout=dropout, init_weights=init_weights)
 
 
 def inception_resnet_v2(
     *,
     reading: str = "released",
+    scale: float | None = None,
     num_classes: int = 1000,
     dropout: float = 0.2,
     init_weights: bool = True,
@@ -336,6 +363,8 @@ def inception_resnet_v2(
 
     Args:
         reading: `released` or `paper`.
+        scale: Factor of the residual of every block, the last as released included; by default those
+            published, 0.17, 0.10 and 0.20 on the three grids and 1 in that last one.
         num_classes: Classes to tell apart.
         dropout: Share dropped before the classifier.
         init_weights: Draw weights for ReLU networks; otherwise torch's own stay.
@@ -353,5 +382,5 @@ def inception_resnet_v2(
     if reading not in READINGS:
         hint = nearest(str(reading), READINGS)
         raise InceptionLabError(f"no reading {reading!r}", hint=hint, exit_code=USAGE)
-    design = READINGS[reading]
+    design = replace(READINGS[reading], scale=scale)
     return InceptionResNet(design, num_classes=num_classes, dropout=dropout, init_weights=init_weights)

@@ -350,11 +350,13 @@ class TestNames:
 
 
 class TestNormalisation:
-    @pytest.mark.parametrize(
+    normalised = pytest.mark.parametrize(
         ("name", "options"),
         [("googlenet_bn", {}), ("googlenet_3x3", {})]
         + [(name, {"batch_norm": True}) for name in ("googlenet_naive", "googlenet_v2", "googlenet_v3")],
     )
+
+    @normalised
     def test_it_takes_the_place_of_biases_and_lrn(self, name, options):
         net = meta(name, aux_logits=True, **options)
         convs = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
@@ -362,6 +364,14 @@ class TestNormalisation:
         assert len(convs) == len(norms)
         assert all(conv.bias is None for conv in convs)
         assert not any(isinstance(layer, nn.LocalResponseNorm) for layer in net.modules())
+
+    @normalised
+    def test_heads_train_with_it_and_leave_the_rest_as_it_is(self, name, options):
+        plain, net = meta(name, **options), meta(name, aux_logits=True, **options)
+        assert [head.shape for head in net(images(batch=2)).aux_logits] == [(2, 1000), (2, 1000)]
+        assert {n for n, _ in net.named_parameters() if not n.startswith(("aux1.", "aux2."))} == {
+            n for n, _ in plain.named_parameters()
+        }
 
     @pytest.mark.parametrize("name", ["googlenet", "googlenet_naive", "googlenet_v2", "googlenet_v3"])
     def test_without_it_every_convolution_has_a_bias(self, name):

@@ -24,11 +24,12 @@ def build(name, **options):
         return getattr(source, name)(**options)
 
 
-NETS = {
-    "inception_resnet_v1": build("inception_resnet_v1").eval(),
-    "inception_resnet_v2": build("inception_resnet_v2").eval(),
-    "inception_resnet_v2_paper": build("inception_resnet_v2", reading="paper").eval(),
+READINGS = {
+    "inception_resnet_v1": ("inception_resnet_v1", {}),
+    "inception_resnet_v2": ("inception_resnet_v2", {}),
+    "inception_resnet_v2_paper": ("inception_resnet_v2", {"reading": "paper"}),
 }
+NETS = {name: build(entry, **options).eval() for name, (entry, options) in READINGS.items()}
 TOTALS = {
     "inception_resnet_v1": (22_756_328, 6_206_361_696),
     "inception_resnet_v2": (55_843_464, 13_155_794_016),
@@ -143,6 +144,41 @@ class TestOptions:
         defaults = getattr(source, card.name).__kwdefaults__
         assert defaults == {name: option.default for name, option in card.options.items()}
 
+    @each
+    @pytest.mark.parametrize("scale", [0, 0.3, 1.0, 5])
+    def test_a_scale_is_that_of_every_block(self, name, scale):
+        entry, options = READINGS[name]
+        net = build(entry, scale=scale, **options)
+        blocks = residual_blocks(net)
+        assert [block.scale for block in blocks.values()] == [scale] * sum(REPEATS[name])
+        bare = [n for n, block in blocks.items() if block.relu is None]
+        assert bare == (["block_c10"] if name == "inception_resnet_v2" else [])
+
+    @each
+    def test_a_scale_changes_neither_layers_nor_keys(self, name):
+        entry, options = READINGS[name]
+        net = build(entry, scale=1.0, **options).eval()
+        assert executed(net, images()) == published(name)
+        shapes = {key: value.shape for key, value in net.state_dict().items()}
+        assert shapes == {key: value.shape for key, value in NETS[name].state_dict().items()}
+
+    def test_a_scale_leaves_the_weights_drawn_from_a_seed(self):
+        torch.manual_seed(3)
+        published_scales = source.inception_resnet_v1(num_classes=3)
+        torch.manual_seed(3)
+        plain_sums = source.inception_resnet_v1(num_classes=3, scale=1.0).state_dict()
+        assert all(torch.equal(plain_sums[k], v) for k, v in published_scales.state_dict().items())
+
+    @pytest.mark.parametrize("scale", [0, 0.3, 1, 10**30])
+    def test_a_block_multiplies_its_residual_by_it(self, scale):
+        torch.manual_seed(0)
+        block = source.inception_resnet_v1(scale=scale, init_weights=False).eval().block_a1.double()
+        x = torch.randn(2, 256, 5, 5, dtype=torch.float64)
+        residual = torch.cat([branch(x) for branch in block.branches.children()], 1)
+        weight, bias = block.expand.weight[:, :, 0, 0], block.expand.bias
+        residual = torch.einsum("oc,nchw->nohw", weight, residual) + bias[:, None, None]
+        assert torch.allclose(block(x), (float(scale) * residual + x).clamp(min=0))
+
     def test_the_readings_are_the_card_s(self):
         assert V2.options["reading"].choices == tuple(source.READINGS)
 
@@ -172,13 +208,6 @@ class TestInputs:
 @each
 def test_they_are_built_on_meta(name):
     assert all(tensor.is_meta for tensor in NETS[name].state_dict().values())
-
-
-READINGS = {
-    "inception_resnet_v1": ("inception_resnet_v1", {}),
-    "inception_resnet_v2": ("inception_resnet_v2", {}),
-    "inception_resnet_v2_paper": ("inception_resnet_v2", {"reading": "paper"}),
-}
 
 
 @each

@@ -148,6 +148,17 @@ class TestOptions:
             ("googlenet", {"init_weights": None}, "init_weights is None; "),
             ("googlenet_v2", {"middle": "wide"}, "middle is 'wide'; it takes output or input or geometric"),
             ("googlenet_v3", {"middle": None}, "middle is None; "),
+            (
+                "inception_resnet_v1",
+                {"scale": -0.1},
+                "scale is -0.1; it takes a finite number of 0 or more, or None",
+            ),
+            ("inception_resnet_v2", {"scale": float("inf")}, "scale is inf; "),
+            ("inception_resnet_v2", {"scale": float("nan")}, "scale is nan; "),
+            ("inception_resnet_v2", {"scale": True}, "scale is True; "),
+            ("inception_resnet_v2", {"scale": "1.0"}, "scale is '1.0'; "),
+            ("inception_resnet_v2", {"scale": 10**309}, "scale is 1000"),
+            ("inception_v4", {"scale": 1.0}, "no option 'scale'; "),
         ],
     )
     def test_a_wrong_one_is_refused(self, name, options, message):
@@ -180,9 +191,13 @@ class TestOptions:
         st.one_of(st.integers(), st.floats(), st.booleans(), st.text(), st.none(), st.lists(st.integers()))
     )
     def test_what_is_accepted_is_what_is_said(self, value):
-        count, share, flag = (Option(0, kind, "") for kind in ("count", "fraction", "flag"))
+        kinds = ("count", "fraction", "factor", "flag")
+        count, share, factor, flag = (Option(0, kind, "") for kind in kinds)
+        optional = Option(None, "factor", "")
         assert count.accepts(value) == (type(value) is int and value >= 1)
         assert share.accepts(value) == (type(value) in (int, float) and 0 <= value < 1)
+        assert factor.accepts(value) == (type(value) in (int, float) and 0 <= value < float("inf"))
+        assert optional.accepts(value) == (value is None or factor.accepts(value))
         assert flag.accepts(value) == (type(value) is bool)
         assert Option("a", "choice", "", choices=("a", "b")).accepts(value) == (value in ("a", "b"))
 

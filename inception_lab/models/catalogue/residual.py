@@ -10,6 +10,9 @@ _OPTIONS = {
     "dropout": Option(0.2, "fraction", "share dropped before the classifier"),
     "init_weights": Option(True, "flag", "draw weights for ReLU networks; otherwise torch's own stay"),
 }
+_SCALE = {
+    "scale": Option(None, "factor", "factor of the residual of every block, in place of those published"),
+}
 _READING = {
     "reading": Option(
         "released",
@@ -52,6 +55,7 @@ CARDS = (
         params=22_756_328,
         macs=6_206_361_696,
         entry="inception_resnet:inception_resnet_v1",
+        options=MappingProxyType(_SCALE | _OPTIONS),
         notes="Blocks 5/10/5 as drawn. The paper says of the residual scales only that they lie between "
         "0.1 and 0.3; here 0.17, 0.10 and 0.20, as in the released v2.",
         top1_error=21.3,
@@ -69,7 +73,7 @@ CARDS = (
             ),
         ),
         entry="inception_resnet:inception_resnet_v2",
-        options=MappingProxyType(_READING | _OPTIONS),
+        options=MappingProxyType(_READING | _SCALE | _OPTIONS),
         notes="As released: its own stem, blocks 10/20/10, a 1x1 to 1536. reading=paper: the v4 stem and "
         "5/10/5, 32,433,928 parameters and 9,257,953,632 MACs; its figures print 1154 and 2048 channels "
         "where 1152 and 2144 are needed. TF-Slim's auxiliary head is left out, as the ports do.",
