@@ -205,3 +205,63 @@ def seeded() -> Iterator[None]:
         yield
     finally:
         generators.restore()
+
+
+_CPU = torch.device("cpu")
+
+
+@contextmanager
+def seeded_with(seed: int, device: torch.device = _CPU) -> Iterator[None]:
+    """Seed the generators of torch, Python and numpy, and put them back afterwards.
+
+    Args:
+        seed: For all of them.
+        device: Whose generator is one of them, beside that of the CPU; others are not touched.
+
+    Example:
+        >>> with seeded_with(1):
+        ...     first = torch.rand(2)
+        >>> with seeded_with(1):
+        ...     torch.equal(torch.rand(2), first)
+        True
+    """
+    before = _state()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        try:
+            reseed(seed, device)
+            yield
+        finally:
+            random.setstate(before.python)
+            np.random.set_state(before.numpy)
+
+
+def stream(seed: int, purpose: str, number: int = 0) -> int:
+    """Return a seed of numbers that have nothing to do with those of other purposes under the same seed.
+
+    Args:
+        seed: Of a run.
+        purpose: Of the numbers, such as `inputs`.
+        number: Of the place within the run.
+
+    Example:
+        >>> len({stream(0, "inputs"), stream(0, "forward"), stream(0, "forward", 1), stream(1, "inputs")})
+        4
+    """
+    return int(np.random.SeedSequence([seed, number, *purpose.encode()]).generate_state(1)[0])
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """Seed the generators of Python and numpy, and those of torch on the CPU and on a device.
+
+    `torch.manual_seed` seeds those of all devices, of CUDA even before it is used.
+
+    Args:
+        seed: For all of them.
+        device: The device.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
