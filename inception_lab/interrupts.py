@@ -17,6 +17,9 @@ _Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 _received: list[int] = []
 """Requests that were raised, whether or not whatever ran let them through."""
 
+_answered: list[int] = []
+"""Those of them after which a task gives back what it has done so far."""
+
 
 class Interrupted(BaseException):
     """A request to end, which no code of a user's model takes for its own.
@@ -56,10 +59,12 @@ def raised() -> Iterator[None]:
             yield
     finally:
         _put_back(before)
-        try:
-            check()
-        finally:
-            _received.clear()  # what runs later in this process was not asked to end
+        requests = [*_received, *_answered]
+        # what runs later in this process was not asked to end
+        _received.clear()
+        _answered.clear()
+        if requests:
+            raise Interrupted(requests[0])
 
 
 @contextmanager
@@ -81,6 +86,20 @@ def check() -> None:
     """
     if _received:
         raise Interrupted(_received[0])
+
+
+def answer() -> None:
+    """Have the requests so far end the program after what was done is written, not before.
+
+    Called by a task that a request has ended early, and that gives back its result up to there.
+    """
+    _answered.extend(_received)
+    _received.clear()
+
+
+def is_answered() -> bool:
+    """True where a task was ended early and what it had done is on its way."""
+    return bool(_answered)
 
 
 @contextmanager

@@ -10,7 +10,15 @@ import pytest
 
 from inception_lab import cli
 from inception_lab.files import write_text
-from inception_lab.interrupts import Interrupted, check, deferred, leave_on_request, raised
+from inception_lab.interrupts import (
+    Interrupted,
+    answer,
+    check,
+    deferred,
+    is_answered,
+    leave_on_request,
+    raised,
+)
 
 
 def send(number=signal.SIGINT):
@@ -47,6 +55,45 @@ def test_a_request_that_was_swallowed_is_raised_by_the_next_check_and_at_the_end
     with pytest.raises(Interrupted), raised():
         swallow()
     assert steps == ["swallowed", "checked"]
+
+
+def ended_early():
+    """Give back what was done before a request, as a long run does."""
+    try:
+        send()
+    except Interrupted:
+        answer()
+
+
+def test_what_was_done_is_written_after_a_request_that_is_answered():
+    steps = []
+
+    def write():
+        ended_early()
+        check()
+        assert is_answered()
+        steps.append("written")
+
+    with pytest.raises(Interrupted) as request, raised():
+        write()
+    assert steps == ["written"]
+    assert request.value.code == 130
+    assert not is_answered()
+    with raised():
+        check()
+
+
+def test_a_second_request_ends_what_answers_the_first():
+    steps = []
+
+    def write():
+        ended_early()
+        send()
+        steps.append("written")
+
+    with pytest.raises(Interrupted), raised():
+        write()
+    assert not steps
 
 
 def test_one_run_does_not_hear_the_request_of_the_last():
