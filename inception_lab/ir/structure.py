@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -55,6 +55,23 @@ def module_at_depth(layer: str, depth: int) -> str:
     """
     check_depth(depth)
     return ".".join(layer.split(".")[:depth])
+
+
+def in_common_order(models: Sequence[Sequence[str]]) -> list[str]:
+    """Return the modules of several models, each once, every one behind the one that it follows in its model.
+
+    Example:
+        >>> in_common_order([["a", "b", "d"], ["a", "c", "d"]])
+        ['a', 'c', 'b', 'd']
+    """
+    order: list[str] = []
+    for modules in models:
+        place = 0
+        for name in modules:
+            if name not in order:
+                order.insert(place, name)
+            place = order.index(name) + 1
+    return order
 
 
 def check_depth(depth: int) -> None:

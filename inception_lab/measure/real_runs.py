@@ -83,13 +83,20 @@ class _Failures:
 
         @wraps(function)
         def named(*args: Any, **kwargs: Any) -> Any:
-            try:
+            with failure_in(path):
                 return function(*args, **kwargs)
-            except Exception as error:
-                error.__dict__.setdefault(FAILED_IN, path)
-                raise
 
         return named  # type: ignore[return-value]
+
+
+@contextmanager
+def failure_in(path: str) -> Iterator[None]:
+    """Note in what is raised the path of the module that raised it, unless one within it is noted."""
+    try:
+        yield
+    except Exception as error:
+        error.__dict__.setdefault(FAILED_IN, path)
+        raise
 
 
 def _weight(device: torch.device, tensor: Tensor) -> Tensor:

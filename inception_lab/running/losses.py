@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,10 @@ HEAD_WEIGHT = 0.3
 """Weight of an auxiliary head's loss (1409.4842 section 5)."""
 
 
+MAIN = "main"
+"""The name of the loss on a model's logits, beside those of its auxiliary heads."""
+
+
 def default_loss(outputs: Any) -> tuple[str, Loss]:
     """Name and function of the loss that fits a model's outputs.
 
@@ -27,19 +31,42 @@ def default_loss(outputs: Any) -> tuple[str, Loss]:
     Args:
         outputs: What the model returned.
     """
-    heads = _heads(outputs)
-    if all(isinstance(x, Tensor) and x.dim() == 2 and x.is_floating_point() for x in heads):
-        return "cross_entropy", lambda outputs: _cross_entropy(_heads(outputs))
-    return "sum", _sum_of_floating
+    if are_class_scores(heads_of(outputs)):
+        return "cross_entropy", lambda outputs: _cross_entropy([*heads_of(outputs).values()])
+    return "sum", sum_of_floating
 
 
-def _heads(outputs: Any) -> list[Any]:
-    """The logits, then those of the auxiliary heads where a named tuple has some."""
+def heads_of(outputs: Any) -> dict[str, Any]:
+    """The logits of a model by the name of their loss, then those of its auxiliary heads where it has some.
+
+    Args:
+        outputs: What the model returned; of a named tuple with `logits` the fields that begin with `aux` are
+            heads: `aux_logits2` is `aux2`, and of a row of them the first is `aux1`.
+
+    Example:
+        >>> from collections import namedtuple
+        >>> outputs = namedtuple("Outputs", "logits aux_logits")
+        >>> heads_of(outputs("a", ("b", "c"))), heads_of("a")
+        ({'main': 'a', 'aux1': 'b', 'aux2': 'c'}, {'main': 'a'})
+    """
     if not hasattr(outputs, "_fields") or "logits" not in outputs._fields:
-        return [outputs]
-    heads = [getattr(outputs, field) for field in outputs._fields if field.startswith("aux")]
-    flat = [x for head in heads for x in (head if isinstance(head, (list, tuple)) else [head])]
-    return [outputs.logits, *(x for x in flat if x is not None)]
+        return {MAIN: outputs}
+    heads = {MAIN: outputs.logits}
+    for field in outputs._fields:
+        if field.startswith("aux"):
+            heads |= _named(field.replace("_logits", ""), getattr(outputs, field))
+    return {name: head for name, head in heads.items() if head is not None}
+
+
+def _named(name: str, value: Any) -> dict[str, Any]:
+    """A head by its name, those of a row by their numbers too."""
+    is_row = isinstance(value, (list, tuple))
+    return {f"{name}{number}": head for number, head in enumerate(value, 1)} if is_row else {name: value}
+
+
+def are_class_scores(heads: Mapping[str, Any]) -> bool:
+    """True where all heads give a floating tensor of N x C."""
+    return all(isinstance(x, Tensor) and x.dim() == 2 and x.is_floating_point() for x in heads.values())
 
 
 def _cross_entropy(heads: Sequence[Tensor]) -> Tensor:
@@ -50,7 +77,12 @@ def _cross_entropy(heads: Sequence[Tensor]) -> Tensor:
     return main
 
 
-def _sum_of_floating(outputs: Any) -> Tensor:
+def sum_of_floating(outputs: Any) -> Tensor:
+    """The sum of all floating outputs of a model, of complex ones of their absolute values.
+
+    Raises:
+        InceptionLabError: It has none.
+    """
     floating = [x for x in tensors_within(outputs) if x.is_floating_point() or x.is_complex()]
     if not floating:
         raise InceptionLabError("the model returned no floating tensor", hint="pass loss=")

@@ -117,9 +117,7 @@ class Step:
     def run(self, observer: Observer = UNOBSERVED) -> StepResult:
         """The forward; in train mode the loss, the backward pass and the optimizer's step too."""
         with autocast_to(self.request.autocast, self.placement.device):
-            outputs = self.request.model(*self.arguments.args, **self.arguments.kwargs)
-            if isinstance(outputs, Iterator):
-                outputs = list(outputs)
+            outputs = self.forward()
             if not self.request.training:
                 return StepResult(outputs, None, None)
             observer.begin("loss")
@@ -131,6 +129,11 @@ class Step:
             observer.begin("optimizer")
             self._take_step(self.optimizer, loss, observer)
         return StepResult(outputs, loss_name, loss)  # alive to the end, as in a training loop
+
+    def forward(self) -> Any:
+        """The outputs of the model; those of a generator as a list."""
+        outputs = self.request.model(*self.arguments.args, **self.arguments.kwargs)
+        return list(outputs) if isinstance(outputs, Iterator) else outputs
 
     def _take_step(self, optimizer: torch.optim.Optimizer, loss: Tensor, observer: Observer) -> None:
         """The optimizer's step, with a closure where it needs one."""

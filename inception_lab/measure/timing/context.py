@@ -14,13 +14,18 @@ from inception_lab.running.step import Step
 
 
 def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
-    """Return the facts about a run: the step, the machine and the software.
+    """Return the facts about a run: the step, the machine, the software, and the rounds.
 
     Args:
         step: Prepared.
         rounds: That count.
         warm_up: Rounds before these.
     """
+    return {**step_context(step), "rounds": rounds, "warm_up_rounds": warm_up}
+
+
+def step_context(step: Step) -> dict[str, Any]:
+    """Return the facts about a prepared step: what it runs, the machine and the software."""
     request, device = step.request, step.placement.device
     facts = {
         "tool": f"inception_lab {__version__}",
@@ -34,8 +39,6 @@ def run_context(step: Step, rounds: int, warm_up: int) -> dict[str, Any]:
         "device": device,
         "machine": device_name(device),
         "threads": torch.get_num_threads(),
-        "rounds": rounds,
-        "warm_up_rounds": warm_up,
         **_SOFTWARE.get(device, dict)(),
     }
     if step.arguments.plain:
