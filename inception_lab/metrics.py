@@ -10,7 +10,7 @@ from typing import Literal
 
 from inception_lab.errors import InceptionLabError
 
-Unit = Literal["count", "bytes", "percent", "milliseconds"]
+Unit = Literal["count", "bytes", "percent", "milliseconds", "number"]
 
 _DECIMAL = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
@@ -21,6 +21,7 @@ _READ_SCALES: Mapping[Unit, Mapping[str, float]] = {
     "bytes": _BYTES,
     "percent": {},
     "milliseconds": _MILLISECONDS,
+    "number": {},
 }
 _SCALES: Mapping[Unit, Mapping[str, float]] = {
     "count": {"": 1, **_DECIMAL},
@@ -28,6 +29,14 @@ _SCALES: Mapping[Unit, Mapping[str, float]] = {
     "milliseconds": _MILLISECONDS,
 }
 """The suffixes with which each unit is written, the smallest first."""
+
+_EXAMPLES: Mapping[Unit, str] = {
+    "count": "7 M",
+    "bytes": "40 MiB",
+    "percent": "6.67",
+    "milliseconds": "12 ms",
+    "number": "0.3",
+}
 
 # digits with separators and a fraction, or a fraction alone; an exponent; a suffix
 _QUANTITY = re.compile(r"\s*(\d[\d_,]*(?:\.\d+)?|\.\d+)(?:e([+-]?\d+))?\s*([A-Za-z]*)\s*")
@@ -40,7 +49,7 @@ class Metric:
     Attributes:
         name: Its name in tables, records and budgets.
         label: Its name in headings and plots.
-        unit: The unit that it is counted in.
+        unit: The unit that it is counted in; `number` has none, and any order of magnitude.
         better: The better direction; empty where there is none.
         meaning: Its definition, in one line.
     """
@@ -119,6 +128,17 @@ _ALL = (
     Metric("attributed_percent", "Attributed", "percent", "higher", "part of the kernel time that calls own"),
     Metric("graph_step_ms", "Replay of a graph", "milliseconds", "lower", "a step from a CUDA graph"),
     Metric("launch_overhead_ms", "Launch overhead", "milliseconds", "lower", "step_ms less graph_step_ms"),
+    Metric("output_mean", "Output mean", "number", "", "of all elements that a module returns"),
+    Metric("output_variance", "Output variance", "number", "", "of all elements that a module returns"),
+    Metric("output_gradient", "Gradient of outputs", "number", "", "norm of the loss's gradient by them"),
+    Metric("weight_gradient", "Gradient of weights", "number", "", "norm of the loss's gradient by them"),
+    Metric("weight_norm", "Weights", "number", "", "norm of the weights that are trained"),
+    Metric("relative_gradient", "Gradient over weights", "number", "", "weight_gradient over weight_norm"),
+    Metric("zeros", "ReLU zeros", "percent", "", "elements of ReLUs that are zero"),
+    Metric("dead", "Dead ReLUs", "percent", "lower", "channels of ReLUs that are zero in a whole batch"),
+    Metric("loss", "Loss", "number", "lower", "sum of its terms, each with its weight"),
+    Metric("accuracy", "Accuracy", "percent", "higher", "samples of a batch that are told right"),
+    Metric("mismatch", "Mismatch", "number", "lower", "gradients of the terms less that of the whole"),
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
@@ -143,7 +163,7 @@ def parse_quantity(text: str, unit: Unit = "count") -> float:
     scales: dict[str, float] = {"": 1, **_READ_SCALES[unit]}
     match = _QUANTITY.fullmatch(text)
     if match is None or match[3] not in scales:
-        example = {"count": "7 M", "bytes": "40 MiB", "percent": "6.67", "milliseconds": "12 ms"}[unit]
+        example = _EXAMPLES[unit]
         raise InceptionLabError(f"{text!r} is not a quantity of {unit}", hint=f"write it like {example}")
     digits = match[1].replace(",", "").replace("_", "")
     return float(f"{digits}e{match[2] or 0}") * scales[match[3]]
@@ -159,11 +179,13 @@ def format_quantity(value: float, unit: Unit = "count") -> str:
     Example:
         >>> format_quantity(1_582_671_872), format_quantity(0), format_quantity(53_000_000, "bytes")
         ('1.58 G', '0', '50.5 MiB')
-        >>> format_quantity(25_600), format_quantity(3.2e15)
-        ('25.6 k', '3.20 P')
+        >>> format_quantity(25_600), format_quantity(3.2e15), format_quantity(0.0000321, "number")
+        ('25.6 k', '3.20 P', '3.21e-05')
     """
     if unit == "percent":
         return f"{value:.1f} %"
+    if unit == "number":
+        return f"{value:.3g}"
     scales = _SCALES[unit]
     # from 999.5 on, three digits are those of the next suffix
     suffixes = [(suffix, scale) for suffix, scale in scales.items() if abs(value) >= 0.9995 * scale]

@@ -58,13 +58,21 @@ def render(rows: Rows, columns: Sequence[str], fmt: str, figures: Collection[str
     return FORMATS[fmt](rows, columns, right)
 
 
+class Title(str):
+    """The name of a column that is its heading too, such as that of a model."""
+
+    __slots__ = ()
+
+
 def heading(column: str) -> str:
-    """The heading of a column: the metric's label with its unit, else the name in words.
+    """The heading of a column: the metric's label with its unit, a title, else the name in words.
 
     Example:
-        >>> heading("activation_bytes"), heading("output_shape"), heading("naive_macs")
-        ('Activations (bytes)', 'Output shape', 'Naive MACs')
+        >>> heading("activation_bytes"), heading("naive_macs"), heading(Title("vgg_16"))
+        ('Activations (bytes)', 'Naive MACs', 'vgg_16')
     """
+    if isinstance(column, Title):
+        return one_line(column)
     if column in METRICS:
         metric = METRICS[column]
         unit = {"bytes": " (bytes)", "percent": " (%)", "milliseconds": " (ms)"}.get(metric.unit, "")
@@ -115,6 +123,17 @@ def step_text(context: Mapping[str, Any]) -> str:
     autocast = context.get("autocast")
     parts = [context["mode"], context.get("optimizer"), f"autocast to {autocast}" if autocast else ""]
     return ", ".join([str(part) for part in parts if part])
+
+
+def optimizer_text(context: Mapping[str, Any]) -> str:
+    """The optimizer of a training run with its numbers.
+
+    Example:
+        >>> optimizer_text({"learning_rate": 0.01, "momentum": 0.9})
+        'SGD, learning rate 0.01, momentum 0.9'
+    """
+    momentum = f", momentum {context['momentum']:g}" if context["momentum"] else ""
+    return f"SGD, learning rate {context['learning_rate']:g}{momentum}"
 
 
 def subject_text(context: Mapping[str, Any]) -> str:
@@ -256,10 +275,21 @@ def readable_text(value: Any, column: str) -> str:
         return "yes" if value else "no"
     if isinstance(value, Integral):
         return f"{int(value):,}"
-    decimals = 3 if column in METRICS and METRICS[column].unit == "milliseconds" else 2
     if isinstance(value, Real):
-        return f"{float(value):,.{decimals}f}"
+        return _decimal_text(float(value), column)
     return layers_text(value) if _are_names(value) else _text(value)
+
+
+def _decimal_text(value: float, column: str) -> str:
+    if column in METRICS and METRICS[column].unit == "milliseconds":
+        return f"{value:,.3f}"
+    return f"{value:.6g}" if _has_any_magnitude(column) else f"{value:,.2f}"
+
+
+def _has_any_magnitude(column: str) -> bool:
+    """True for a metric without a unit, or a part of one such as its quartile; and under a title."""
+    numbers = [name for name, metric in METRICS.items() if metric.unit == "number"]
+    return isinstance(column, Title) or any(f"{column}_".startswith(f"{name}_") for name in numbers)
 
 
 def _raw(value: Any) -> str:

@@ -178,7 +178,8 @@ def _columns(rows: Sequence[Row], layout: Layout, view: View, metric: str) -> li
         if name not in names:
             raise InceptionLabError(f"no column {name!r}", hint=nearest(name, names))
     if view.columns:
-        return [*view.columns]
+        titled = [*layout.columns, *names]  # those of the layout may be titles
+        return [titled[titled.index(name)] for name in view.columns]
     columns = [name for name in layout.columns if name in present]
     if not view.is_fitted:
         return columns
@@ -266,7 +267,7 @@ def _share_column(rows: Sequence[Row], metric: str, largest: float) -> Column:
 
 def _number_column(rows: Sequence[Row], name: str, unit: Unit | None) -> Column:
     values, title = [row.get(name) for row in rows], heading(name)
-    if unit in ("count", "bytes"):
+    if unit in ("count", "bytes", "number"):
         title = title.removesuffix(" (bytes)")
         quantities = [
             "" if value is None or is_empty(value) else format_quantity(value, unit) for value in values

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inception_lab.errors import InceptionLabError
-from inception_lab.report.text import FORMATS, heading, render
+from inception_lab.report.text import FORMATS, Title, heading, readable_text, render
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 VALUES = st.one_of(
@@ -118,3 +118,21 @@ def test_importing_formats_imports_neither_pandas_nor_torch_nor_matplotlib() -> 
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"torch", "pandas", "numpy", "matplotlib", "jinja2"} & set(modules)
+
+
+def test_a_title_is_its_own_heading() -> None:
+    titles = [Title("vgg_16"), Title("net(width=8)")]
+    rows = [{"module": "a", "vgg_16": 1.5, "net(width=8)": None}]
+    for form in ("table", "markdown"):
+        head = render(rows, ["module", *titles], form).splitlines()[0]
+        assert "vgg_16" in head
+        assert "net(width=8)" in head
+    assert heading("vgg_16") == "Vgg 16"
+
+
+def test_no_number_is_rounded_to_nothing() -> None:
+    for column in ("weight_gradient", "weight_gradient_aux1", "loss_low", Title("nin")):
+        assert readable_text(0.00321, column) == "0.00321"
+        assert readable_text(-0.0000123, column) == "-1.23e-05"
+        assert readable_text(12.3456789, column) == "12.3457"
+    assert readable_text(0.00321, "share") == "0.00"
