@@ -55,6 +55,17 @@ if TYPE_CHECKING:
     from inception_lab.measure.device_trace import trace_for_device as trace_for_device
     from inception_lab.measure.effective_field import effective_field as effective_field
     from inception_lab.measure.field_gradients import check_fields as check_fields
+    from inception_lab.measure.gradient_flow.flow import compare_gradient_flow as compare_gradient_flow
+    from inception_lab.measure.gradient_flow.flow import gradient_flow as gradient_flow
+    from inception_lab.measure.gradient_flow.results import GradientFlow as GradientFlow
+    from inception_lab.measure.gradient_flow.results import GradientFlows as GradientFlows
+    from inception_lab.measure.gradient_flow.samples import MadeSamples as MadeSamples
+    from inception_lab.measure.gradient_flow.samples import folder_samples as folder_samples
+    from inception_lab.measure.gradient_flow.shared_weights import share_weights as share_weights
+    from inception_lab.measure.gradient_flow.training import compare_training as compare_training
+    from inception_lab.measure.gradient_flow.training import short_training as short_training
+    from inception_lab.measure.gradient_flow.training_results import Training as Training
+    from inception_lab.measure.gradient_flow.training_results import Trainings as Trainings
     from inception_lab.measure.memory import measure_memory as measure_memory
     from inception_lab.measure.prediction import MemoryComparison as MemoryComparison
     from inception_lab.measure.prediction import compare_memory as compare_memory
@@ -82,6 +93,8 @@ if TYPE_CHECKING:
     from inception_lab.models.weights import load_torchvision_state_dict as load_torchvision_state_dict
     from inception_lab.record import Record as Record
     from inception_lab.report.error_plot import plot_error_and_macs as plot_error_and_macs
+    from inception_lab.report.flow_plots import plot_gradient_flow as plot_gradient_flow
+    from inception_lab.report.flow_plots import plot_training as plot_training
     from inception_lab.report.write import write_comparison as write_comparison
     from inception_lab.report.write import write_comparison_page as write_comparison_page
     from inception_lab.report.write import write_report as write_report
@@ -102,10 +115,13 @@ _HOME = {
     "Cost": "formulas.registry",
     "Crosscheck": "counters.comparison",
     "Field": "analyzers.receptive_field.field",
+    "GradientFlow": "measure.gradient_flow.results",
+    "GradientFlows": "measure.gradient_flow.results",
     "InceptionLabError": "errors",
     "LargestBatch": "limits",
     "LayerTimes": "measure.timing.results",
     "LockUpdate": "budgets.update",
+    "MadeSamples": "measure.gradient_flow.samples",
     "MemoryComparison": "measure.prediction",
     "MemoryRecord": "analyzers.memory.record",
     "Profile": "measure.profile.profile",
@@ -113,6 +129,8 @@ _HOME = {
     "Roofline": "measure.roofline.result",
     "TimesComparison": "measure.timing.results",
     "Trace": "ir.trace",
+    "Training": "measure.gradient_flow.training_results",
+    "Trainings": "measure.gradient_flow.training_results",
     "Verdict": "budgets.verdict",
     "Worksheet": "worksheets.sheet",
     "audit": "audits.audit",
@@ -123,8 +141,10 @@ _HOME = {
     "check_fields": "measure.field_gradients",
     "claims_about": "claims.about",
     "compare": "comparison.side_by_side",
+    "compare_gradient_flow": "measure.gradient_flow.flow",
     "compare_memory": "measure.prediction",
     "compare_times": "measure.timing.timing",
+    "compare_training": "measure.gradient_flow.training",
     "confirm": "claims.recompute",
     "create_model": "models.registry",
     "crosscheck": "counters.comparison",
@@ -132,6 +152,8 @@ _HOME = {
     "effective_field": "measure.effective_field",
     "field_of": "analyzers.receptive_field.field",
     "field_spectrum": "analyzers.receptive_field.spectrum",
+    "folder_samples": "measure.gradient_flow.samples",
+    "gradient_flow": "measure.gradient_flow.flow",
     "largest_batch": "limits",
     "layer_costs": "analyzers.cost",
     "layer_times": "measure.timing.timing",
@@ -148,6 +170,8 @@ _HOME = {
     "module_costs": "analyzers.cost",
     "peak_memory": "analyzers.memory.peak",
     "plot_error_and_macs": "report.error_plot",
+    "plot_gradient_flow": "report.flow_plots",
+    "plot_training": "report.flow_plots",
     "projective_field": "analyzers.receptive_field.projective",
     "read_profile": "measure.profile.profile",
     "receptive_field": "analyzers.receptive_field.table",
@@ -160,10 +184,12 @@ _HOME = {
     "roofline": "measure.roofline.tables",
     "roofline_by_module": "measure.roofline.tables",
     "roofline_totals": "measure.roofline.tables",
+    "share_weights": "measure.gradient_flow.shared_weights",
+    "short_training": "measure.gradient_flow.training",
     "smallest_input": "limits",
     "summarise": "analyzers.summary",
-    "times_by_batch": "measure.timing.batches",
     "tensorboard_copy": "measure.profile.tensorboard",
+    "times_by_batch": "measure.timing.batches",
     "trace": "tracing.tracer",
     "trace_for_device": "measure.device_trace",
     "tried_resolution_fit": "limits",

@@ -90,6 +90,12 @@ FUNCTIONS = {
     "record_profile": lambda model: recorded_layers(il.record_profile, model),
     "effective_field": lambda model: il.effective_field(model, SHAPE, layer="norm", seeds=[0], samples=2),
     "check_fields": lambda model: il.check_fields(model, SHAPE, ["norm"]),
+    "gradient_flow": lambda model: il.gradient_flow(model, SHAPE, seeds=1).losses,
+    "compare_gradient_flow": lambda model: (
+        il.compare_gradient_flow({"one": model, "other": OTHER}, SHAPE, seeds=1).models[0].losses
+    ),
+    "short_training": lambda model: il.short_training(model, SHAPE, 2).losses,
+    "compare_training": lambda model: il.compare_training({"one": model, "other": OTHER}, SHAPE, 2).table(),
     "smallest_input": lambda model: il.smallest_input(model, SHAPE),
     "tried_resolution_fit": lambda model: il.tried_resolution_fit(model, il.trace(model, SHAPE)),
     "largest_batch": lambda model: il.largest_batch(model, SHAPE[1:], limit="128 KiB"),
@@ -149,7 +155,7 @@ def recorded_layers(record_profile, model):
     return sorted(profile.layers["layer"])
 
 
-RIVAL = nn.Linear(3, 3)
+RIVAL, OTHER = nn.Linear(3, 3), nn.Conv2d(3, 2, 3)
 """Timed beside a model; by several threads at once."""
 
 

@@ -126,6 +126,31 @@ def apply_with_weights(request: ModelRequest, task: Task[Result], weights: Path 
         return _apply(request, model, inputs, task)
 
 
+def apply_to_builder(
+    request: ModelRequest, task: Callable[[Callable[[], nn.Module], ModelInputs], Result]
+) -> Result:
+    """Do something with a function that builds MODEL with weights, anew each time, and with its inputs.
+
+    Args:
+        request: The model and its inputs.
+        task: A function of both.
+
+    Raises:
+        InceptionLabError: No such model or keyword (exit code 2), or it could not be built (3).
+
+    Example:
+        >>> request = ModelRequest("nin", {"num_classes": 10})
+        >>> apply_to_builder(request, lambda build, inputs: (build() is build(), tuple(inputs[0])))
+        (False, (1, 3, 224, 224))
+    """
+    with isolated():
+        model, inputs = _with_weights(request)
+        # whoever draws weights by a seed begins with the first model as with all others
+        del model
+        with user_code(request.name, "running it"):
+            return task(lambda: _with_weights(request)[0], inputs)
+
+
 def _with_weights(request: ModelRequest) -> tuple[nn.Module, ModelInputs]:
     if is_factory(request.spec):
         return _from_factory(request, find_factory(request.spec), WeightsThatFit(request.name))

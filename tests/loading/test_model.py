@@ -9,13 +9,14 @@ from support.fingerprints import same
 import inception_lab as il
 from inception_lab.errors import MODEL_FAILED, USAGE, InceptionLabError
 from inception_lab.loading.model import (
+    apply_to_builder,
     apply_with_weights,
     apply_without_weights,
     only_shape,
     trace_model,
     with_model_facts,
 )
-from inception_lab.loading.options import InputSize, ModelRequest
+from inception_lab.loading.options import InputSize, ModelRequest, model_request
 from inception_lab.loading.user_code import user_traceback
 
 SOURCE = '''
@@ -77,6 +78,20 @@ def test_an_entry_of_the_zoo_is_traced_as_it_is_from_its_name():
     model = il.create_model("googlenet_bn", device="meta", num_classes=7)
     step = il.trace(model, (2, 3, 64, 48), mode="train", optimizer="adam", name=request.name)
     assert trace_model(request, mode="train", optimizer="adam") == step
+
+
+@pytest.mark.parametrize(
+    ("model", "factors"),
+    [
+        ("inception_resnet_v1", {0.17, 0.1, 0.2}),
+        ("inception_resnet_v1(scale=1)", {1.0}),
+        ("inception_resnet_v2", {0.17, 0.1, 0.2, 1.0}),
+        ("inception_resnet_v2(scale=0.3)", {0.3}),
+    ],
+)
+def test_residuals_are_multiplied_by_the_scale_that_was_typed(model, factors):
+    trace = trace_model(model_request(model))
+    assert {op.arg("other") for op in trace.ops if op.base_name == "mul"} == factors
 
 
 def test_without_sizes_the_card_or_the_model_itself_tells():
@@ -167,3 +182,28 @@ def test_a_record_says_what_no_trace_can_tell():
     assert context["note"].startswith("ran for real; ")
     assert context["reconstructed"] is True
     assert with_model_facts(record, ModelRequest("googlenet")) is record
+
+
+def test_a_builder_builds_anew_each_time_as_the_author_does(tmp_path, monkeypatch):
+    (tmp_path / "drawn.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def net(width=2):\n    torch.set_default_dtype(torch.float64)\n    return nn.Linear(3, width)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "drawn", raising=False)
+    request = model_request("drawn:net(width=5)", {}, (InputSize((3,)),), 4)
+
+    def weights(build, inputs):
+        torch.manual_seed(1)
+        first, second = build(), build()
+        torch.manual_seed(1)
+        assert torch.equal(build().weight, first.weight)
+        assert not torch.equal(first.weight, second.weight)
+        assert first.weight.dtype is torch.float64
+        return first.weight.shape, [tuple(shape) for shape in inputs]
+
+    assert apply_to_builder(request, weights) == ((5, 3), [(4, 3)])
+    assert torch.get_default_dtype() is torch.float32
+    with pytest.raises(InceptionLabError, match="no_such") as refused:
+        apply_to_builder(model_request("drawn:no_such"), weights)
+    assert refused.value.exit_code == USAGE
