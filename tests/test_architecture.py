@@ -13,7 +13,7 @@ import inception_lab
 PACKAGE = Path(inception_lab.__file__).parent
 BASE = {"arguments", "errors", "files", "formulas", "interrupts", "ir", "metrics", "record"}
 ENGINE = BASE | {"running", "tracing"}
-ANSWERS = ENGINE | {"analyzers", "limits", "measure"}
+ANSWERS = ENGINE | {"analyzers", "limits", "measure", "short_forms"}
 MAY_IMPORT = {
     "errors": set(),
     "arguments": {"errors"},

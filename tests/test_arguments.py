@@ -17,7 +17,8 @@ MODEL = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
 SHAPE = (1, 3, 8, 8)
 CALLED = ("progress", "loss", "formula", "optimizer")
 RUNS = {
-    "audit_models", "check_budgets", "check_fields", "compare_memory", "compare_times", "confirm",
+    "audit_models", "check_budgets", "check_fields", "compare_gradient_flow", "compare_memory",
+    "compare_times", "compare_training", "confirm", "gradient_flow", "short_training",
     "crosscheck", "effective_field", "layer_times", "measure_ceilings", "measure_memory", "measure_roofline",
     "record_profile", "times_by_batch", "update_lock",
 }  # fmt: skip
@@ -44,7 +45,8 @@ def right(tmp_path_factory):
         "folder": tmp_path_factory.mktemp("folder") / "report", "path": "nowhere.json", "batch_sizes": [1],
         "name": "nin", "weights": {}, "operation": None, "formula": print, "sheet": None,
         "comparison": il.compare(trace, trace), "file": tmp_path_factory.mktemp("file") / "page.html",
-        "request": "nin", "input_size": "8x8x3", "branches": "1x1:4",
+        "flows": [il.gradient_flow(MODEL, SHAPE, seeds=1)], "runs": [il.short_training(MODEL, SHAPE, 1)],
+        "steps": 1, "request": "nin", "input_size": "8x8x3", "branches": "1x1:4",
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from inception_lab.errors import InceptionLabError
+from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.record import Record
 from inception_lab.report import matplotlib_import  # noqa: F401 - before anything imports it
 from inception_lab.report.contents import ReportContents
@@ -20,6 +20,7 @@ from inception_lab.report.plots import (
     field_and_depth,
     field_depth,
     field_spectrum,
+    gradient_flow,
     macs_and_latency,
     macs_and_time,
     memory_timeline,
@@ -27,12 +28,15 @@ from inception_lab.report.plots import (
     saving,
     saving_levels,
     time_and_macs,
+    training,
 )
 from inception_lab.report.plots.effective import Effective
+from inception_lab.report.plots.flow_models import FIGURES, FlowsPlot
 from inception_lab.report.plots.image_files import image
 from inception_lab.report.plots.macs_and_latency import MacsAndLatency
 from inception_lab.report.plots.macs_and_time import MacsAndTime
 from inception_lab.report.plots.style import plot_style
+from inception_lab.report.plots.training_runs import TrainingPlot
 from inception_lab.report.sizes import PAGE, PlotSize
 
 if TYPE_CHECKING:
@@ -159,3 +163,52 @@ def macs_and_latency_plot(
         what = "models without MACs or without time cannot be drawn"
         raise InceptionLabError(what, where=subject.baseline, hint="leave out the plot")
     return LATENCY_PLOT.images(subject, size, kinds)
+
+
+GRADIENT_FLOW_PLOT = Plot(gradient_flow.draw, gradient_flow.caption, gradient_flow.has_content)
+"""The plot of gradients along depth, which is in no report either."""
+
+
+def gradient_flow_plot(
+    subject: FlowsPlot, size: PlotSize = PAGE, kinds: Sequence[str] = ()
+) -> dict[str, bytes]:
+    """A figure of each module along depth, and the shares of the losses, as files by their endings.
+
+    Args:
+        subject: The flow of one or more variants, and the runs that it is of.
+        size: To lay it out for.
+        kinds: Endings of files, `svg`, `png` or `pdf`; without any, those of the size.
+
+    Raises:
+        InceptionLabError: There is no such figure, or no module of any variant has a finite one.
+    """
+    if subject.figure not in FIGURES:
+        raise InceptionLabError(
+            f"no figure {subject.figure!r} to draw along depth", hint=nearest(subject.figure, FIGURES)
+        )
+    if not GRADIENT_FLOW_PLOT.has_content(subject):
+        what = f"modules without a finite {subject.figure} cannot be drawn"
+        raise InceptionLabError(what, hint="leave out the plot, or draw another figure")
+    return GRADIENT_FLOW_PLOT.images(subject, size, kinds)
+
+
+TRAINING_PLOT = Plot(training.draw, training.caption, training.has_content)
+"""The plot of short training runs, which is in no report either."""
+
+
+def training_plot(
+    subject: TrainingPlot, size: PlotSize = PAGE, kinds: Sequence[str] = ()
+) -> dict[str, bytes]:
+    """The main loss by step, and the gradient of each module, as files by their endings.
+
+    Args:
+        subject: The runs of one or more variants.
+        size: To lay it out for.
+        kinds: Endings of files, `svg`, `png` or `pdf`; without any, those of the size.
+
+    Raises:
+        InceptionLabError: No loss is a finite number.
+    """
+    if not TRAINING_PLOT.has_content(subject):
+        raise InceptionLabError("a run without a finite loss cannot be drawn", hint="leave out the plot")
+    return TRAINING_PLOT.images(subject, size, kinds)

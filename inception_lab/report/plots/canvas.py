@@ -16,6 +16,8 @@ from inception_lab.report.plots.style import MARGIN, MUTED, TEXT, TITLE
 from inception_lab.report.sizes import PlotSize
 from inception_lab.report.text import one_line
 
+LINE = 0.18
+"""Inches from one line of text to the next."""
 _SQUARE, _KEY_LINE = 0.11, 0.2
 
 
@@ -59,6 +61,11 @@ class Canvas:
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
         """A line of text whose baseline is at `top`, counted from where the title ends."""
         self.figure.text(left / self.size.width, 1 - (self.top + top) / self.height, one_line(text), **style)
+
+    def lines(self, left: float, top: float, texts: Sequence[str], **style: Any) -> None:
+        """Lines of text, the baseline of the first one at `top`."""
+        for number, text in enumerate(texts):
+            self.text(left, top + LINE * number, text, **style)
 
     def key(self, left: float, top: float, entries: Sequence[tuple[str, str]]) -> None:
         """Names behind squares of their colours, in lines as from `key_lines`."""

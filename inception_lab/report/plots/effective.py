@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from inception_lab.report.plots.canvas import Box, Canvas, new_canvas, room_below
 from inception_lab.report.plots.fitting import headline, text_width
 from inception_lab.report.plots.style import MARGIN, MUTED, PARAMS, SMALL
-from inception_lab.report.plots.wording import round_steps, share_text
+from inception_lab.report.plots.wording import share_text, steps_between
 from inception_lab.report.sizes import PAGE, PlotSize
 
 Extent = tuple[tuple[int, int], tuple[int, int]]
@@ -174,8 +173,7 @@ def _ticks(low: int, high: int, inches: float) -> list[float]:
     """Round pixels from `low` to `high`, as many as there is room for."""
     if inches < 0.5:
         return [0]
-    step = round_steps(high - low, max(int(inches / 0.5), 2))[1]
-    return [step * number for number in range(ceil(low / step), floor(high / step) + 1)]
+    return steps_between(low, high, max(int(inches / 0.5), 2))
 
 
 def _draw_heat_key(canvas: Canvas, place: tuple[float, float], height: float) -> None:

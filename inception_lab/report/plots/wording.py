@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from math import floor, log10
+from collections.abc import Hashable, Mapping, Sequence
+from math import ceil, floor, log10
+from typing import Any
 
 from inception_lab.metrics import format_quantity, parse_quantity
 from inception_lab.record import Record
 from inception_lab.report.tables import model_labels
-from inception_lab.report.text import shape_text, step_text, subject_text
+from inception_lab.report.text import input_text, shape_text, step_text, subject_text
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -24,6 +25,26 @@ def context_line(record: Record) -> str:
     context = record.context
     warning = "" if context["complete"] else ", PARTIAL: not every operation is counted"
     return subject_text(context) + warning
+
+
+def runs_text(names: Sequence[str], facts: Mapping[str, Any], counts: str) -> str:
+    """The models of real runs that are shown, and what all of them have in common, in one line.
+
+    Args:
+        names: Of the models; of several the plot names each.
+        facts: Those that are the same of all.
+        counts: How often they ran.
+
+    Example:
+        >>> facts = {"input_shapes": [[8, 3, 8, 8]], "dtype": "float32", "machine": "EPYC"}
+        >>> runs_text(["nin"], facts, "3 seeds"), runs_text(["nin", "vgg16"], {"machine": "EPYC"}, "1 seed")
+        ('nin, input 8x3x8x8, 3 seeds, float32 · EPYC', '1 seed · EPYC')
+    """
+    model = names if len(names) == 1 else ()
+    shapes = [f"input {input_text(facts)}"] if "input_shapes" in facts else []
+    parts = [*model, *shapes, facts.get("samples"), counts, facts.get("dtype")]
+    run = ", ".join(str(part) for part in parts if part)
+    return f"{run} \N{MIDDLE DOT} {facts['machine']}" if "machine" in facts else run
 
 
 def several_text(records: Sequence[Record]) -> str:
@@ -104,6 +125,45 @@ def ratio_text(ratio: float) -> str:
     return f"{round(ratio, digits):,.{max(digits, 0)}f}{TIMES}"
 
 
+def part_text(ratio: float) -> str:
+    """A ratio as words before the thing that it is a part or a multiple of.
+
+    Example:
+        >>> part_text(33.2), part_text(0.45), part_text(1 / 33), part_text(2e-9)
+        ('33.2×', '45 % of', '1/33 of', '2×10⁻⁹ of')
+    """
+    if ratio >= 1:
+        return f"{number_text(ratio)}{TIMES}" if ratio >= _PLAIN[1] else ratio_text(ratio)
+    if ratio >= 0.1:
+        return f"{share_text(ratio, 1)} of"
+    return f"1/{1 / ratio:,.0f} of" if ratio >= _PLAIN[0] else f"{number_text(ratio)} of"
+
+
+_PLAIN = (1e-4, 1e6)
+"""Numbers between these are written without a power of ten."""
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number_text(value: float) -> str:
+    """A number to three digits, with a power of ten where it is very small or large.
+
+    Example:
+        >>> number_text(0.02346), number_text(-1234.5), number_text(2.5e-9), number_text(1e-8), number_text(0)
+        ('0.0235', '−1,230', '2.5×10⁻⁹', '10⁻⁸', '0')
+    """
+    sign = "\N{MINUS SIGN}" if value < 0 else ""
+    mantissa, _, exponent = f"{abs(value):.2e}".partition("e")
+    if not value or _PLAIN[0] <= abs(value) < _PLAIN[1]:
+        return f"{sign}{_plain(float(f'{mantissa}e{exponent}'))}"
+    power = f"10{str(int(exponent)).translate(_RAISED)}"
+    digits = f"{float(mantissa):g}"
+    return f"{sign}{power if digits == '1' else f'{digits}{TIMES}{power}'}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.6f}".rstrip("0").rstrip(".")
+
+
 def change_text(before: str, after: str) -> str:
     """What something was, and what it is.
 
@@ -151,6 +211,17 @@ def round_steps(top: float, most: int) -> list[float]:
     size = 10.0 ** floor(log10(top / most))
     step = next(size * m for m in (1, 2, 2.5, 5, 10, 20) if top / (size * m) <= most)
     return [step * number for number in range(int(top / step) + 1)]
+
+
+def steps_between(low: float, high: float, most: int) -> list[float]:
+    """Round numbers from `low`, which may be below 0, up to `high`.
+
+    Example:
+        >>> steps_between(-0.3, 1.1, 4)
+        [0.0, 0.5, 1.0]
+    """
+    step = round_steps(high - low, most)[1]
+    return [step * number for number in range(ceil(low / step), floor(high / step) + 1)]
 
 
 def byte_steps(top: float, most: int) -> dict[float, str]:
@@ -209,6 +280,16 @@ def peak_place(layer: str, operation: str, phase: str) -> str:
     if layer == f"({phase})":  # work outside of layers bears the name of its phase
         return f"in the {phase} ({operation})"
     return f"in {layer} ({operation}, {phase})"
+
+
+def variants_text(count: int) -> str:
+    """All variants, in words.
+
+    Example:
+        >>> variants_text(2), variants_text(3)
+        ('both variants', 'all 3 variants')
+    """
+    return "both variants" if count == 2 else f"all {count} variants"
 
 
 def leader(names: Sequence[str], values: Sequence[float]) -> str:
