@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": "Models side by side, and which modules differ.",
     "confirm": "Published claims about these nets, recomputed.",
     "crosscheck": "MACs beside fvcore's and torch's, layer by layer.",
+    "gradient-flow": "Gradients along depth, and in a short training run.",
     "memory": "Peak memory of a pass or step, and what makes it up.",
     "models": "The zoo: name, paper, year, input size, parameters, MACs.",
     "profile": "A torch.profiler trace of a model, and the tables of any.",

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--source", default="", metavar="TEXT", help="Only of sources with this in name or title.")
 @click.option("--why", multiple=True, metavar="ID", help="Show the arithmetic of this claim; repeatable.")
-@click.option("--measure", is_flag=True, help="Run networks for the claims about time, about a minute.")
+@click.option(
+    "--measure", is_flag=True, help="Run networks for the claims about time and gradients, some minutes."
+)
 @click.option("--model", type=MODEL, help="Audit this MODEL instead: where it departs from the reference.")
 @click.option("--against", type=MODEL, help="The reference of an audit.  [default: googlenet]")
 @step_options

@@ -16,6 +16,12 @@ EXAMPLES = {
     ),
     "confirm": ("confirm", "confirm --source 1409.4842 --format markdown", "confirm --model googlenet"),
     "crosscheck": ("crosscheck googlenet_bn --mode train", f"crosscheck {OWN_NET}"),
+    "gradient-flow": (
+        'gradient-flow "googlenet(aux_logits=true)"',
+        f"gradient-flow {OWN_NET} --plot flow.svg",
+        "gradient-flow googlenet googlenet_bn --figure output_gradient",
+        "gradient-flow googlenet_cifar10 --steps 50 --data my-images",
+    ),
     "memory": (
         "memory googlenet --mode train --optimizer adamw --by module",
         "memory googlenet --batch-size 128 --fits 8GiB",

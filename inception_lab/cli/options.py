@@ -216,6 +216,25 @@ tracing_options = typed_options(
 step_options = typed_options(TracingOptions, "tracing", (*_STEP_OPTIONS, _TRACEBACK))
 """The same for a command that runs models for real, which counts nothing."""
 
+train_options = typed_options(
+    TracingOptions,
+    "tracing",
+    (
+        _KWARGS,
+        _INPUT_SIZE,
+        _ARGUMENTS,
+        click.option(
+            "--batch-size",
+            type=_BATCH_SIZES,
+            default=8,
+            show_default=True,
+            help="Samples in a batch; batch normalisation takes no batch of one.",
+        ),
+        _TRACEBACK,
+    ),
+)
+"""The same for a command whose models train, on batches that batch normalisation takes."""
+
 batches_step_options = typed_options(
     TracingOptions, "tracing", (_KWARGS, _INPUT_SIZE, _ARGUMENTS, _MODE, _TRACEBACK)
 )

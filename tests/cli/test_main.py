@@ -53,6 +53,18 @@ def test_summary_as_json_is_the_record(capsys):
     assert json.loads(out) == il.summarise(trace).to_dict()
 
 
+def test_models_as_json_has_an_option_without_a_default(capsys):
+    _, out, _ = typed(capsys, "models", "--family", "inception_resnet", "--format", "json")
+    assert [card["options"]["scale"] for card in json.loads(out)["models"]] == [None, None]
+
+
+def test_a_scale_of_residuals_is_named_and_costs_nothing(capsys):
+    _, out, _ = typed(capsys, "summary", "inception_resnet_v1(scale=1.0)", "--format", "json")
+    data = json.loads(out)
+    assert data["model"] == "inception_resnet_v1(scale=1.0)"
+    assert (data["totals"]["params"], data["totals"]["macs"]) == (22_756_328, 6_206_361_696)
+
+
 def test_summary_shows_layers_and_totals(capsys):
     _, out, _ = typed(capsys, "summary", "googlenet")
     assert "inception3a.branch3.conv5x5.conv" in out
@@ -113,6 +125,8 @@ def test_output_goes_to_a_file(capsys, tmp_path):
         ("summary torch.nn:Linear(a=torch.half)", 2, "torch.nn:Linear: the value of a is not a literal"),
         ("summary googlenet --kwargs num_classes=0", 2, "num_classes"),
         ("summary googlenet --kwargs middle=input", 2, "middle"),
+        ("summary inception_resnet_v1(scale=-1)", 2, "scale is -1; it takes a finite number of 0 or more"),
+        ("summary inception_resnet_v2(scale=nan)", 2, "scale is nan; it takes a finite number"),
         ("summary googlenet --input-size 3x30x30", 3, "31"),
         ("summary googlenet --input-size 3x224", 3, "N x 3 x H x W"),
         ("summary googlenet --input-size 1x224x224", 3, "N x 3 x H x W"),
