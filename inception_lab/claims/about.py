@@ -9,7 +9,7 @@ from inception_lab.arguments import checked
 from inception_lab.claims.catalogue import ALL
 from inception_lab.claims.claim import Claim
 from inception_lab.claims.nets import Nets
-from inception_lab.claims.recompute import TIMED, Confirmation, check_claim
+from inception_lab.claims.recompute import MEASURED, Confirmation, check_claim
 from inception_lab.loading.options import model_request, spec_of
 from inception_lab.models.cards import CARDS
 
@@ -49,7 +49,7 @@ def claims_about(names: Sequence[str]) -> dict[str, Confirmation]:
 def _subject(claim: Claim) -> set[str]:
     """The models that a claim is about; none where it is about times, which belong to a machine."""
     recipes = [figure.recipe for figure in claim.figures]
-    if any(recipe.name in TIMED for recipe in recipes):
+    if any(recipe.name in MEASURED for recipe in recipes):
         return set()
     texts = (text for recipe in recipes for value in recipe.arguments.values() for text in _texts(value))
     return {model_request(text).name for text in texts if spec_of(text) in CARDS}

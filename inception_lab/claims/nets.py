@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from inception_lab.ir.trace import Mode, Trace
 from inception_lab.loading.options import InputSize, ModelRequest, model_request
@@ -12,17 +12,20 @@ from inception_lab.models.cards import get_card
 if TYPE_CHECKING:
     from torch import nn
 
+    from inception_lab.measure.gradient_flow.results import GradientFlow
+    from inception_lab.measure.gradient_flow.training_results import Training
     from inception_lab.measure.timing.results import TimesComparison
     from inception_lab.measure.timing.rounds import Progress
 
 Shape = tuple[int, ...]
+Result = TypeVar("Result")
 
 
 class Nets:
     """Traces on meta tensors that all recipes of one answer share.
 
     Args:
-        measure: Let recipes of time run networks for real.
+        measure: Let recipes of time and of gradients run networks for real.
         seconds: Time budget of each network that is timed.
         progress: Told the part of the measurement that is done.
 
@@ -38,6 +41,7 @@ class Nets:
         self.measure = measure
         self._seconds, self._progress = seconds, progress
         self._traces: dict[object, Trace] = {}
+        self._flows: dict[tuple[str, int | None], GradientFlow] = {}
         self._times: dict[tuple[str, ...], TimesComparison] = {}
 
     def trace(self, model: str, *, side: int | None = None, mode: Mode = "eval") -> Trace:
@@ -65,6 +69,34 @@ class Nets:
         if models not in self._times:
             self._times[models] = _compare_times(models, self._seconds, self._progress)
         return self._times[models]
+
+    def gradient_flow(self, model: str, side: int | None = None) -> GradientFlow:
+        """Return the gradient flow of an entry of the zoo at initialisation, over three seeds of four images.
+
+        Args:
+            model: As MODEL on the command line.
+            side: Of the square image; by default that on the card.
+        """
+        if (model, side) not in self._flows:
+            from inception_lab.measure.gradient_flow.flow import gradient_flow
+
+            request = sized_request(model, side, batch_size=4)
+            self._flows[model, side] = _apply_to_builder(request, gradient_flow, progress=self._progress)
+        return self._flows[model, side]
+
+    def short_training(self, model: str, side: int, steps: int, rate: float) -> Training:
+        """Return a short training run of an entry of the zoo, on batches of four images.
+
+        Args:
+            model: As MODEL on the command line.
+            side: Of the square image.
+            steps: Of SGD with momentum.
+            rate: Its learning rate.
+        """
+        from inception_lab.measure.gradient_flow.training import short_training
+
+        request = sized_request(model, side, batch_size=4)
+        return _apply_to_builder(request, short_training, steps=steps, learning_rate=rate)
 
     def _once(self, key: object, make: Callable[[], Trace]) -> Trace:
         if key not in self._traces:
@@ -105,3 +137,12 @@ def _compare_times(models: tuple[str, ...], seconds: float, progress: Progress |
     networks = [create_model(name).eval() for name in models]
     shapes = [(1, *get_card(name).input_size) for name in models]
     return compare_times(networks, shapes, names=models, seconds=seconds, progress=progress)
+
+
+def _apply_to_builder(request: ModelRequest, function: Callable[..., Result], **options: Any) -> Result:
+    """What a function of a builder and of its inputs gives for an entry, under its name."""
+    from inception_lab.loading.model import apply_to_builder
+
+    return apply_to_builder(
+        request, lambda build, inputs: function(build, inputs, name=request.name, **options)
+    )

@@ -165,7 +165,7 @@ def confirm(
     Args:
         ids: Of the claims; all of them by default.
         source: Only those of a source whose name or title has this text, in any case.
-        measure: Run networks on this machine for the claims about time, which takes a minute.
+        measure: Run networks on this machine for the claims about time and gradients, which takes minutes.
         seconds: Time budget of each network that is timed.
         progress: Told the part of the measurement that is done, from 0 to 1.
 
@@ -225,12 +225,20 @@ def check_claim(claim: Claim, nets: Nets) -> CheckedClaim:
         KeyError: There is no recipe of a name in it.
     """
     figures = tuple(_check_figure(figure, nets) for figure in claim.figures)
-    timed = nets.measure and any(figure.recipe.name in TIMED for figure in claim.figures)
+    timed = nets.measure and any(figure.recipe.name in MEASURED for figure in claim.figures)
     return CheckedClaim(claim, figures, worst(figure.verdict for figure in figures), timed)
 
 
-TIMED = frozenset({"times_faster"})
-"""Recipes whose result belongs to a machine."""
+MEASURED = frozenset(
+    {
+        "times_faster",
+        "gradient_decay",
+        "gradient_added_by_heads",
+        "gradient_depends_less",
+        "unstable_unscaled",
+    }
+)
+"""Recipes whose result is that of real runs, on a machine."""
 
 
 def _check_figure(figure: Figure, nets: Nets) -> CheckedFigure:

@@ -131,7 +131,7 @@ class Tiny(nn.Module):
 NO_MODEL = {
     "convolutions by themselves": {"2.78", "33", "grid"},
     "the module of the lecture, from its builder": {"params_4x", "cs231n_naive", "cs231n_reduced"},
-    "training or a real run": {"top5", "faster"},
+    "training or a real run": {"top5", "faster", "vanishing", "aux_gradient", "bn_gradient"},
     "a file that is no net": {"aux_nodecay"},
 }
 """Claims that read no network of the zoo, by what they are about."""

@@ -1,6 +1,14 @@
 """The claims as data, by source; answers have the order of `ALL`."""
 
-from inception_lab.claims.catalogue import googlenet, later_papers, ports, rethinking, rivals, tutorials
+from inception_lab.claims.catalogue import (
+    googlenet,
+    gradients,
+    later_papers,
+    ports,
+    rethinking,
+    rivals,
+    tutorials,
+)
 from inception_lab.claims.claim import Claim
 
 ALL: tuple[Claim, ...] = (
@@ -9,5 +17,6 @@ ALL: tuple[Claim, ...] = (
     *later_papers.CLAIMS,
     *rivals.CLAIMS,
     *tutorials.CLAIMS,
+    *gradients.CLAIMS,
     *ports.CLAIMS,
 )

@@ -1,6 +1,6 @@
 """Recipes: functions of traces and models that recompute a figure under every reading of it."""
 
-from inception_lab.claims.recipes import costs, facts, fields, modules, products, structure, times
+from inception_lab.claims.recipes import costs, facts, fields, gradients, modules, products, structure, times
 from inception_lab.claims.recipes.registry import RECIPES
 
-__all__ = ["RECIPES", "costs", "facts", "fields", "modules", "products", "structure", "times"]
+__all__ = ["RECIPES", "costs", "facts", "fields", "gradients", "modules", "products", "structure", "times"]
