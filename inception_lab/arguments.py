@@ -118,6 +118,10 @@ def _is_list_of_whole(value: Any) -> bool:
     )
 
 
+def _is_mapping_by_name(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
 _TEXT = _Rule(lambda value: isinstance(value, str), "text", "give text to {name}=")
 _WHOLE = _Rule(_is_whole, "a whole number", "give one to {name}=")
 _CEILINGS = _instance(
@@ -166,6 +170,17 @@ _RULES: Mapping[str, _Rule] = {
         "give text to {name}=",
     ),
     "Loss | None": _optional(_FUNCTION),
+    "Losses | None": _optional(_FUNCTION),
+    "Samples | None": _optional(
+        _Rule(
+            lambda value: callable(getattr(value, "batch", None)),
+            "labelled samples",
+            'pass folder_samples(Path("flowers"), (3, 224, 224))',
+        )
+    ),
+    "Mapping[str, Model]": _Rule(
+        _is_mapping_by_name, "models by name", 'pass {{"name": function that builds one}}'
+    ),
     "Callable[..., Cost]": _FUNCTION,
     "Progress": _FUNCTION,
     "Progress | None": _optional(_FUNCTION),
