@@ -155,7 +155,7 @@ def test_any_data_is_a_record_or_one_clear_line(parts):
 
 
 def test_a_total_is_checked_where_it_is_made(record):
-    with pytest.raises(InceptionLabError, match="total 'energy' is not a metric; known: activation_bytes, "):
+    with pytest.raises(InceptionLabError, match="total 'energy' is not a metric; known: accuracy, "):
         replace(record, totals={**record.totals, "energy": 1})
     with pytest.raises(InceptionLabError, match="is not a finite number"):
         replace(record, totals={"macs": np.int64(1)})  # JSON has no such number
