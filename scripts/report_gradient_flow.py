@@ -91,13 +91,6 @@ def runs_of(builds: Mapping[str, Build], steps: int, seeds: int) -> il.Trainings
     return il.Trainings(tuple(runs))
 
 
-def long_table(flows: il.GradientFlows) -> pd.DataFrame:
-    """Every figure of every module and branch of every model, with quartiles."""
-    tables = [flow.by_module(2).assign(model=flow.context["model"]) for flow in flows.models]
-    table = pd.concat(tables, ignore_index=True)
-    return table[["model", *(name for name in table.columns if name != "model")]]
-
-
 def value(table: pd.DataFrame, model: str, module: str) -> float:
     """A figure of a table with a column for each model."""
     return float(table.loc[table["module"] == module, model].iloc[0])
@@ -237,8 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flows = flows_of(COUNTERPARTS, SIDE, options.seeds)
     residuals = flows_of(RESIDUALS, RESIDUAL_SIDE, options.seeds)
     runs = runs_of(TRAINED, options.steps, seeds=min(2, options.seeds))
-    write_csv(folder, "counterparts.csv", long_table(flows), "%.4g")
-    write_csv(folder, "residuals.csv", long_table(residuals), "%.4g")
+    write_csv(folder, "counterparts.csv", flows.by_module(2), "%.4g")
+    write_csv(folder, "residuals.csv", residuals.by_module(2), "%.4g")
     losses = [run.losses.assign(model=run.context["model"]) for run in runs.models]
     write_csv(folder, "training.csv", pd.concat(losses, ignore_index=True), "%.4g")
     il.plot_gradient_flow(flows.models, folder / "counterparts.svg")

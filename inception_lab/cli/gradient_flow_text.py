@@ -127,7 +127,7 @@ def flows_text(flows: GradientFlows, figure: str, depth: int, view: View, note: 
         flows: Of two models or more.
         figure: Such as `weight_gradient`.
         depth: Levels below the models at which modules have rows.
-        view: Of the table.
+        view: Of the table; `csv` has every figure of each model, one below another.
         note: Names the models that are missing.
 
     Raises:
@@ -135,10 +135,11 @@ def flows_text(flows: GradientFlows, figure: str, depth: int, view: View, note: 
     """
     if view.form == "json":
         return json.dumps({**flows.to_dict(depth), **_incomplete(note)}, indent=2)
+    if view.form == "csv":
+        rows = _rows(flows.by_module(depth))
+        return render(rows, columns_of(rows), view.form)
     rows = _rows(flows.table(figure, depth))
     columns = columns_of(rows)
-    if view.form == "csv":
-        return render(rows, columns, view.form)
     metric = METRICS[figure]
     layout = _of_models(columns, metric.unit)
     unit = ", in percent" if metric.unit == "percent" else ""
@@ -219,7 +220,7 @@ def trainings_text(trainings: Trainings, view: View, note: str = "") -> str:
 
     Args:
         trainings: Of two models or more.
-        view: Of the table.
+        view: Of the table; `csv` has every loss of each model, one below another.
         note: Names the models that are missing.
 
     Raises:
@@ -227,10 +228,11 @@ def trainings_text(trainings: Trainings, view: View, note: str = "") -> str:
     """
     if view.form == "json":
         return json.dumps({**trainings.to_dict(), **_incomplete(note)}, indent=2)
+    if view.form == "csv":
+        rows = _rows(trainings.by_step())
+        return render(rows, columns_of(rows), view.form)
     rows = _rows(trainings.table())
     columns = columns_of(rows)
-    if view.form == "csv":
-        return render(rows, columns, view.form)
     layout = _of_models(columns, "number")
     notes = _note_facts([note, *trainings.notes])
     facts = [*notes, *_thinning(rows, view), *_run_facts(trainings.context)]

@@ -155,6 +155,17 @@ class GradientFlows:
         """The models whose figures lack something."""
         return tuple(f"{_name(flow)}: {flow.note}" for flow in self.models if flow.note)
 
+    def by_module(self, depth: int | None = 1) -> DataFrame:
+        """Return every figure of all models, a row per model and module.
+
+        Args:
+            depth: As of `GradientFlow.by_module`.
+
+        Returns:
+            `model`, then the columns of `GradientFlow.by_module`.
+        """
+        return one_below_another([(_name(flow), flow.by_module(depth)) for flow in self.models])
+
     def table(self, figure: str = "weight_gradient", depth: int | None = 1) -> DataFrame:
         """Return one figure of each model's modules side by side.
 
@@ -185,6 +196,13 @@ class GradientFlows:
             depth: As of `GradientFlow.by_module`.
         """
         return {"schema": SCHEMA, "models": [flow.to_dict(depth) for flow in self.models]}
+
+
+def one_below_another(tables: Sequence[tuple[str, DataFrame]]) -> DataFrame:
+    """Return tables of several models as one, which begins with the column `model`."""
+    named = [table.assign(model=name) for name, table in tables]
+    whole = concat(named, ignore_index=True)
+    return whole[["model", *(column for column in whole.columns if column != "model")]]
 
 
 def subject(kind: str, context: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from pandas import DataFrame, Series, concat
 
 from inception_lab.errors import InceptionLabError, nearest
-from inception_lab.measure.gradient_flow.results import plain_rows, subject, with_spread
+from inception_lab.measure.gradient_flow.results import one_below_another, plain_rows, subject, with_spread
 from inception_lab.measure.timing.results import shared_context
 from inception_lab.record import SCHEMA
 
@@ -105,6 +105,14 @@ class Trainings:
     def notes(self) -> tuple[str, ...]:
         """The models whose figures lack something."""
         return tuple(f"{run.context['model']}: {run.note}" for run in self.models if run.note)
+
+    def by_step(self) -> DataFrame:
+        """Return every loss of all models, a row per model and step.
+
+        Returns:
+            `model`, then the columns of `Training.by_step`.
+        """
+        return one_below_another([(run.context["model"], run.by_step()) for run in self.models])
 
     def table(self, figure: str = "") -> DataFrame:
         """Return one figure of each model side by side.
