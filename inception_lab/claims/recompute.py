@@ -224,21 +224,11 @@ def check_claim(claim: Claim, nets: Nets) -> CheckedClaim:
     Raises:
         KeyError: There is no recipe of a name in it.
     """
+    from inception_lab.claims.recipes import MEASURED
+
     figures = tuple(_check_figure(figure, nets) for figure in claim.figures)
     timed = nets.measure and any(figure.recipe.name in MEASURED for figure in claim.figures)
     return CheckedClaim(claim, figures, worst(figure.verdict for figure in figures), timed)
-
-
-MEASURED = frozenset(
-    {
-        "times_faster",
-        "gradient_decay",
-        "gradient_added_by_heads",
-        "gradient_depends_less",
-        "unstable_unscaled",
-    }
-)
-"""Recipes whose result is that of real runs, on a machine."""
 
 
 def _check_figure(figure: Figure, nets: Nets) -> CheckedFigure:

@@ -8,9 +8,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from inception_lab.claims.nets import Nets
-from inception_lab.claims.recipes.registry import recipe
-from inception_lab.claims.recipes.times import UNMEASURED
-from inception_lab.claims.verdict import Reading, Result, Unavailable
+from inception_lab.claims.recipes.registry import measured_recipe
+from inception_lab.claims.verdict import Reading, Result
 
 if TYPE_CHECKING:
     from inception_lab.measure.gradient_flow.results import GradientFlow
@@ -24,14 +23,12 @@ STEPS, RATE = 12, 0.01
 """Of a short training run."""
 
 
-@recipe
+@measured_recipe
 def gradient_decay(nets: Nets, variants: Variants, first: str, last: str) -> Result:
     """Gradient of the main loss by the first module's weights, relative to these, over that of the last one.
 
     The norms themselves are of unlike numbers of weights.
     """
-    if not nets.measure:
-        return Unavailable(UNMEASURED)
     flows = ((name, nets.gradient_flow(model)) for name, model in variants)
     return tuple(_reading(name, _decay(flow, first, last), f"{first} over {last}") for name, flow in flows)
 
@@ -41,11 +38,9 @@ def _decay(flow: GradientFlow, first: str, last: str) -> list[float]:
     return _ratios(*ends)
 
 
-@recipe
+@measured_recipe
 def gradient_added_by_heads(nets: Nets, variants: Variants, module: str) -> Result:
     """Gradient of a module's weights by the whole loss over that by the main loss alone."""
-    if not nets.measure:
-        return Unavailable(UNMEASURED)
     flows = ((name, nets.gradient_flow(model)) for name, model in variants)
     what = f"{module}, with heads over without"
     return tuple(
@@ -53,13 +48,11 @@ def gradient_added_by_heads(nets: Nets, variants: Variants, module: str) -> Resu
     )
 
 
-@recipe
+@measured_recipe
 def gradient_depends_less(
     nets: Nets, plain: tuple[str, str], normalised: tuple[str, str], module: str
 ) -> Result:
     """True where two ways to draw weights change a module's gradient less in the normalised network."""
-    if not nets.measure:
-        return Unavailable(UNMEASURED)
     without, with_it = (_change(nets, pair, module) for pair in (plain, normalised))
     working = f"{module}'s gradient changes {without:.3g}-fold without, {with_it:.3g}-fold with it"
     return (Reading("at initialisation", float(with_it < without), working),)
@@ -71,13 +64,11 @@ def _change(nets: Nets, models: tuple[str, str], module: str) -> float:
     return max(change, 1 / change)
 
 
-@recipe
+@measured_recipe
 def unstable_unscaled(
     nets: Nets, unscaled: str, scaled: str, module: str, last: str, side: int, beyond: float
 ) -> Result:
     """True where training without residual scales ends in no number; or where gradients are much larger."""
-    if not nets.measure:
-        return Unavailable(UNMEASURED)
     run, other = (nets.short_training(model, side, STEPS, RATE) for model in (unscaled, scaled))
     highest = [float(each.losses["loss"].max()) for each in (run, other)]
     short = (

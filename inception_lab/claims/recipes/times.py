@@ -5,23 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inception_lab.claims.nets import Nets
-from inception_lab.claims.recipes.registry import recipe
-from inception_lab.claims.verdict import Reading, Result, Unavailable
+from inception_lab.claims.recipes.registry import measured_recipe
+from inception_lab.claims.verdict import Reading, Result
 
 if TYPE_CHECKING:
     from inception_lab.measure.timing.results import TimeRatio
 
-UNMEASURED = "a real run: --measure, in Python measure=True"
 
-
-@recipe
+@measured_recipe
 def times_faster(nets: Nets, model: str, rivals: tuple[str, ...]) -> Result:
     """Time of each rival over that of a network, one image each, rounds of all taking turns.
 
     The first rival is the one that is most alike: it decides where none confirms.
     """
-    if not nets.measure:
-        return Unavailable(UNMEASURED)
     comparison = nets.times((model, *rivals))
     context = comparison.context
     machine = f"{context['machine']}, {context['threads']} threads, torch {context['torch']}"
