@@ -67,26 +67,34 @@ def prepared_on(request: Request, device: torch.device) -> Iterator[Step]:
 
 def _settled(step: Step) -> Step:
     """Settle by a first step, whose failure names the layer as that of any other step does."""
-    with calls_reported(step, _Failures()):
+    with calls_reported(step, CalledModules()):
         return settled_by_running(step)
 
 
-class _Failures:
-    """An observer that notes in what is raised the layer that raised it."""
+class CalledModules:
+    """An observer that notes which modules are called, and in what is raised the one that raised it.
+
+    Attributes:
+        paths: Of the modules, in the order of their first calls.
+    """
+
+    def __init__(self) -> None:
+        self.paths: dict[str, None] = {}
 
     def begin(self, phase: Phase) -> None:
         """Take no notice."""
 
     def reporting(self, function: Function, path: str, kind: str) -> Function:
-        """The function, its failures with the path of its module."""
+        """The forward of a module, its first call noted, and its path in what it raises."""
         del kind
 
         @wraps(function)
-        def named(*args: Any, **kwargs: Any) -> Any:
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            self.paths.setdefault(path)
             with failure_in(path):
                 return function(*args, **kwargs)
 
-        return named  # type: ignore[return-value]
+        return noted  # type: ignore[return-value]
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from math import isfinite, sqrt
 from typing import Any
 
@@ -13,15 +12,14 @@ from torch import Tensor, nn
 
 from inception_lab.errors import USAGE, InceptionLabError
 from inception_lab.ir.structure import ROOT
-from inception_lab.ir.trace import Phase
 from inception_lab.measure.gradient_flow.activations import squared_norm
 from inception_lab.measure.gradient_flow.loss_terms import LossTerms
 from inception_lab.measure.gradient_flow.module_rows import in_order_of_calls
 from inception_lab.measure.gradient_flow.passes import loss_columns, sum_of
 from inception_lab.measure.gradient_flow.seeded_steps import SeededSteps
-from inception_lab.measure.real_runs import calls_reported, failure_in
+from inception_lab.measure.real_runs import CalledModules, calls_reported
 from inception_lab.record import Row
-from inception_lab.running.step import Function, Step
+from inception_lab.running.step import Step
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class TrainingSteps:
 
     def _take(self, step: Step, labels: Tensor, optimizer: torch.optim.Optimizer, run: Row) -> None:
         self.context = self.context or self._steps.context(step)
-        calls = _FirstCalls()
+        calls = CalledModules()
         with calls_reported(step, calls):
             outputs = step.forward()
         terms = self.loss(outputs, labels)
@@ -118,32 +116,6 @@ def _trained(step: Step) -> list[nn.Parameter]:
             "no parameter takes a gradient", where=step.request.name, hint="unfreeze one", exit_code=USAGE
         )
     return trained
-
-
-class _FirstCalls:
-    """An observer that notes which modules are called.
-
-    Attributes:
-        paths: Of the modules, in the order of their first calls.
-    """
-
-    def __init__(self) -> None:
-        self.paths: dict[str, None] = {}
-
-    def begin(self, phase: Phase) -> None:
-        """Take no notice."""
-
-    def reporting(self, function: Function, path: str, kind: str) -> Function:
-        """The forward of a module, its first call noted, and in what it raises its path."""
-        del kind
-
-        @wraps(function)
-        def noted(*args: Any, **kwargs: Any) -> Any:
-            self.paths.setdefault(path)
-            with failure_in(path):
-                return function(*args, **kwargs)
-
-        return noted  # type: ignore[return-value]
 
 
 def _gradient_rows(step: Step, called: Iterable[str]) -> Iterator[Row]:
