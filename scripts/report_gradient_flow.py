@@ -127,7 +127,7 @@ def change(one: il.GradientFlow, other: il.GradientFlow, figure: str, module: st
 
 
 def findings(flows: il.GradientFlows, residuals: il.GradientFlows) -> list[str]:
-    """What the figures at initialisation show, in a paragraph for each subject."""
+    """A paragraph for each subject on what the figures at initialisation show."""
     by_name = {flow.context["model"]: flow for flow in (*flows.models, *residuals.models)}
     drawn, default = by_name[DRAWN], by_name[DEFAULT]
     whole, main = ("weight_gradient", "conv1"), ("weight_gradient_main", "conv1")
@@ -179,7 +179,7 @@ def training_text(runs: il.Trainings) -> str:
 
 
 def page(flows: il.GradientFlows, residuals: il.GradientFlows, runs: il.Trainings, context: str) -> str:
-    """What the figures show, in Markdown."""
+    """The page of the figures and of what they show, in Markdown."""
     facts = flows.context
     return document(
         "Gradient flow",

@@ -140,7 +140,7 @@ def _compare_times(models: tuple[str, ...], seconds: float, progress: Progress |
 
 
 def _apply_to_builder(request: ModelRequest, function: Callable[..., Result], **options: Any) -> Result:
-    """What a function of a builder and of its inputs gives for an entry, under its name."""
+    """The result of a function of a builder and of its inputs for an entry, under its name."""
     from inception_lab.loading.model import apply_to_builder
 
     return apply_to_builder(

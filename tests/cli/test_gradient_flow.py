@@ -17,6 +17,7 @@ import inception_lab as il
 from inception_lab.cli.gradient_flow import FIGURES
 from inception_lab.cli.gradient_flow_text import MOST_STEPS
 from inception_lab.metrics import METRICS
+from inception_lab.report.plots.flow_models import FIGURES as DRAWN
 
 SOURCE = """
 from collections import namedtuple
@@ -119,6 +120,10 @@ def test_models_side_by_side(run, figure):
     assert re.search(r"^Module +nets:Plain +nets:Plain\(width=8\)$", out, re.MULTILINE)
     assert METRICS[figure].label in out.splitlines()[0]
     assert figure in json.loads(run("nets:Plain", *SMALL, "--format", "json")[1])["modules"][0]
+
+
+def test_every_figure_of_the_command_can_be_drawn():
+    assert set(FIGURES) == set(DRAWN)
 
 
 def test_pairs_share_their_samples(run):

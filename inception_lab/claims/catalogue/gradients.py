@@ -28,8 +28,8 @@ CLAIMS = (
         ),
         note="To vanish is taken to mean: to a thousandth or less, relative to the weights, as modules have "
         "unlike numbers of them. It is a matter of how weights are drawn. By the rule for ReLUs (He et al. "
-        "2015) about a third of it arrives, by PyTorch's default, which shrinks activations too, some "
-        "ten-thousandths. So it is at initialisation, on made images, which says little of training.",
+        "2015) a good part of it arrives, by PyTorch's default, which shrinks activations too, next to "
+        "nothing. So it is at initialisation, on made images, which says little of training.",
         expected_verdict=NEEDS,
     ),
     Claim(
@@ -46,7 +46,7 @@ CLAIMS = (
             ),
         ),
         note="A tenth is taken for the least increase. Where the main loss's gradient arrives, the heads at "
-        "0.3 add a few percent to it; where it vanishes, theirs is nearly all that the first layers get. So "
+        "0.3 add little to it; where it vanishes, theirs is nearly all that the first layers get. So "
         "it is at initialisation, on made images; what heads do in a long training is not checked.",
         expected_verdict=NEEDS,
     ),

@@ -59,7 +59,7 @@ def gradient_depends_less(
 
 
 def _change(nets: Nets, models: tuple[str, str], module: str) -> float:
-    """How many times the larger of two networks' gradients is as large as the other one, in the median."""
+    """The larger of two networks' gradients over the other one, in the median of the runs."""
     change = median(_ratios(*(nets.gradient_flow(model).values(_MAIN, module) for model in models)))
     return max(change, 1 / change)
 
@@ -95,5 +95,5 @@ def _ratios(values: Sequence[float], others: Sequence[float]) -> list[float]:
 
 def _reading(name: str, ratios: Sequence[float], what: str) -> Reading:
     value = median(ratios)
-    working = f"{what}: median of {len(ratios)} seeds, {min(ratios):.3g} to {max(ratios):.3g}"
+    working = f"{what}: {value:.3g}, median of {len(ratios)} seeds, {min(ratios):.3g} to {max(ratios):.3g}"
     return Reading(name, value, working, f"{value:.3g}x")

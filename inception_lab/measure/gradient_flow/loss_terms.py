@@ -121,7 +121,7 @@ def _are_of(heads: Mapping[str, Any], labels: Tensor) -> bool:
 
 
 def _checked(value: Any) -> dict[str, Tensor]:
-    """What a user's own loss gave, as terms by name."""
+    """The terms by name that a user's own loss gave."""
     terms = dict(value) if isinstance(value, Mapping) else {OWN: value}
     for name, term in terms.items():
         if not isinstance(name, str) or not name:
