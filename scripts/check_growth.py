@@ -155,7 +155,7 @@ class Growth(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times as long twice the net takes, within a round as the machine may slow down later."""
+        """The time of twice the net over that of one, within a round as the machine may slow down later."""
         return median(two / one for one, two in zip(self.once, self.twice, strict=True))
 
     @property

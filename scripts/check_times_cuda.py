@@ -252,7 +252,7 @@ def checks_table(checks: pd.DataFrame) -> Table:
 
 
 def notes(checks: pd.DataFrame) -> list[str]:
-    """What the results themselves say against them."""
+    """The faults that the results themselves show."""
     rows = checks[["model", "mode", "note"]].drop_duplicates().fillna("").to_dict("records")
     return [f"{row['model']}, {row['mode']}: {row['note']}." for row in rows if row["note"]]
 

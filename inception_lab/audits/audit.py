@@ -77,17 +77,17 @@ class Audit:
 
     @property
     def departures(self) -> tuple[AuditRow, ...]:
-        """What the net itself does otherwise."""
+        """The points in which the net itself differs."""
         return self._of("departure")
 
     @property
     def effects(self) -> tuple[AuditRow, ...]:
-        """What comes of it: output grids, parameters, MACs and receptive fields."""
+        """The consequences: output grids, parameters, MACs and receptive fields."""
         return self._of("effect")
 
     @property
     def notes(self) -> tuple[AuditRow, ...]:
-        """What a trace cannot decide."""
+        """The points that a trace cannot decide."""
         return self._of("note")
 
     def _of(self, severity: Severity) -> tuple[AuditRow, ...]:
@@ -206,7 +206,7 @@ class _Auditor:
     def _alone(
         self, name: str, place: str, stations: list[Station], *, is_added: bool, text: str = ""
     ) -> Iterator[AuditRow]:
-        """What only one of the nets has, and what that costs."""
+        """The parts that only one of the nets has, and their costs."""
         layer = stations[0].layer if len(stations) == 1 else None
         paths = (layer, None) if is_added else (None, layer)
         sides = [text or _described(stations), NOTHING]

@@ -152,7 +152,7 @@ def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
 
 @contextmanager
 def stepping(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """What an optimizer needs to step without data: its kernels on meta tensors, and numbers to scale by."""
+    """All that an optimizer needs to step without data: kernels on meta tensors, and numbers to scale by."""
     groups = optimizer.param_groups
     parameters = [parameter for group in groups for parameter in group["params"]]
     with ExitStack() as stack:

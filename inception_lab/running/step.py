@@ -198,7 +198,7 @@ class Step:
 
 
 def _versions(optimizer: torch.optim.Optimizer) -> list[int]:
-    """How often each parameter of an optimizer has been written to."""
+    """The number of writes to each parameter of an optimizer so far."""
     return [parameter._version for group in optimizer.param_groups for parameter in group["params"]]
 
 

@@ -38,7 +38,7 @@ _NO_CLOCK = 1.0
 
 
 class _Progress:
-    """How far a piece of work has come.
+    """The progress of a piece of work.
 
     Attributes:
         released: Set when nothing refers to the work and its arguments any more.

@@ -1,4 +1,4 @@
-"""What a reader of the figures has to know of a model's weights, a sentence each."""
+"""Facts about a model's weights that a reader of the figures has to know, a sentence each."""
 
 from __future__ import annotations
 

@@ -189,6 +189,6 @@ def _is_number(text: str) -> bool:
 
 
 def _text(value: object) -> str:
-    """What a user wrote, as an error shows it."""
+    """The text that a user wrote, as an error shows it."""
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -140,7 +140,7 @@ def _continued(paths: ByStride, ways: Sequence[Way]) -> ByStride:
 
 
 def _grown(stride: Fraction, way: Way) -> tuple[Fraction, Fraction]:
-    """What operations add to a field, and the stride after them."""
+    """The span that operations add to a field, and the stride after them."""
     growth = Fraction(0)
     for op, _ in way:
         growth, stride = growth + op.grow * stride, stride * op.stride

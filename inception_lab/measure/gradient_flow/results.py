@@ -181,7 +181,7 @@ class GradientFlows:
         """
         figures = [name for flow in self.models for name in flow.runs.columns[4:]]
         if figure not in figures:
-            raise InceptionLabError(f"no figure {figure!r}", hint=nearest(figure, figures))
+            raise InceptionLabError(f"no figure {figure!r}", hint=nearest(figure, dict.fromkeys(figures)))
         columns = [
             flow.by_module(depth).set_index("module").reindex(columns=[figure])[figure].rename(_name(flow))
             for flow in self.models

@@ -129,7 +129,7 @@ class Trainings:
         """
         figures = [name for run in self.models for name in run.losses.columns[2:]]
         if figure and figure not in figures:
-            raise InceptionLabError(f"no figure {figure!r}", hint=nearest(figure, figures))
+            raise InceptionLabError(f"no figure {figure!r}", hint=nearest(figure, dict.fromkeys(figures)))
         columns = [run.figure(figure or f"loss_{run.terms[0]}") for run in self.models]
         return concat(columns, axis=1).rename_axis("step").reset_index()
 

@@ -114,7 +114,7 @@ def caption(contents: ReportContents) -> str:
 
 
 def title_without_saving(contents: ReportContents) -> str:
-    """What reductions do to a net whose MACs they do not save, in one sentence; empty where they do."""
+    """A sentence on what reductions do to a net whose MACs they do not save; empty where they do."""
     saving, macs = saving_of(contents), macs_name(contents)
     if saving.net.ratio < 1:
         return f"Reductions cost {macs}: {ratio_text(1 / saving.net.ratio)} as many in the whole net"
