@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from inception_lab.budgets.budget import Budget, Growth, Limit, Ratio
-from inception_lab.budgets.configuration import OPTIMIZERS, Configuration, read_configuration
+from inception_lab.budgets.configuration import Configuration, read_configuration
+from inception_lab.budgets.questions import OPTIMIZERS
 from inception_lab.budgets.limit_syntax import read_limit
 from inception_lab.budgets.toml_source import Place
 from inception_lab.errors import InceptionLabError
