@@ -98,6 +98,9 @@ if TYPE_CHECKING:
     from inception_lab.report.write import write_comparison as write_comparison
     from inception_lab.report.write import write_comparison_page as write_comparison_page
     from inception_lab.report.write import write_report as write_report
+    from inception_lab.sweeps.reading import read_space as read_space
+    from inception_lab.sweeps.runner import sweep as sweep
+    from inception_lab.sweeps.space import Space as Space
     from inception_lab.tracing.tracer import trace as trace
     from inception_lab.worksheets.designed import design_worksheet as design_worksheet
     from inception_lab.worksheets.rendering import render_worksheet as render_worksheet
@@ -127,6 +130,7 @@ _HOME = {
     "Profile": "measure.profile.profile",
     "Record": "record",
     "Roofline": "measure.roofline.result",
+    "Space": "sweeps.space",
     "TimesComparison": "measure.timing.results",
     "Trace": "ir.trace",
     "Training": "measure.gradient_flow.training_results",
@@ -174,6 +178,7 @@ _HOME = {
     "plot_training": "report.flow_plots",
     "projective_field": "analyzers.receptive_field.projective",
     "read_profile": "measure.profile.profile",
+    "read_space": "sweeps.reading",
     "receptive_field": "analyzers.receptive_field.table",
     "record_profile": "measure.profile.record",
     "reduction_saving": "analyzers.reductions",
@@ -188,6 +193,7 @@ _HOME = {
     "short_training": "measure.gradient_flow.training",
     "smallest_input": "limits",
     "summarise": "analyzers.summary",
+    "sweep": "sweeps.runner",
     "tensorboard_copy": "measure.profile.tensorboard",
     "times_by_batch": "measure.timing.batches",
     "trace": "tracing.tracer",

@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "claims": ANSWERS | {"budgets", "comparison", "counters", "loading", "models"},
     "worksheets": ENGINE | {"analyzers", "models", "report"},
     "audits": ANSWERS | {"loading", "models"},
+    "sweeps": ANSWERS | {"budgets", "loading", "models"},
     "cli": None,
     "pytest_plugin": None,
     "__init__": None,

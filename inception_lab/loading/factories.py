@@ -88,15 +88,24 @@ def build_from(spec: str, factory: Any, kwargs: Mapping[str, Any]) -> nn.Module:
         what = f"what it names is not a model and makes none ({type(factory).__name__})"
         raise model_error(spec, what)
     with user_code(spec, "building it"):
-        _check_keywords(spec, factory, kwargs)
+        check_keywords(spec, factory, kwargs)
         model = factory(**kwargs)
     if not isinstance(model, nn.Module):
         raise model_error(spec, f"what it made is not a torch.nn.Module ({type(model).__name__})")
     return model
 
 
-def _check_keywords(spec: str, factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
-    """Refuse keywords that a factory does not take, text for flags, and calls without what it needs."""
+def check_keywords(spec: str, factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuse keywords that a factory does not take, text for flags, and calls without what it needs.
+
+    Args:
+        spec: Name of the factory, for errors.
+        factory: A function or class that makes a model.
+        kwargs: Its keywords.
+
+    Raises:
+        InceptionLabError: A keyword is unknown, wrong or missing (exit code 2).
+    """
     try:
         # of a decorated factory what its wrapper takes, which may supply some of the keywords and take others
         parameters = signature(factory, follow_wrapped=False).parameters

@@ -1,0 +1,149 @@
+"""Where variants run: processes of this machine, or a Dask cluster, both through joblib."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeVar, get_args
+
+from joblib import Parallel, cpu_count, delayed, parallel_config
+
+from inception_lab.errors import InceptionLabError, first_line, nearest
+from inception_lab.sweeps.worker import prepare_process
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+EngineName = Literal["processes", "dask"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs the variants.
+
+    Attributes:
+        name: `processes` or `dask`.
+        jobs: Number of processes, a single one being this one; None for one per core. Of a cluster, as many
+            as it has.
+        address: Of the cluster's scheduler, such as `tcp://127.0.0.1:8786`; empty for processes.
+    """
+
+    name: EngineName = "processes"
+    jobs: int | None = None
+    address: str = ""
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise InceptionLabError(f"no engine {self.name!r}", hint=nearest(self.name, ENGINES))
+        if self.jobs is not None and (type(self.jobs) is not int or self.jobs < 1):
+            raise InceptionLabError(f"jobs is {self.jobs!r}", hint="give 1 or more")
+        if (self.name == "dask") != bool(self.address):
+            what = "a cluster has no address" if self.name == "dask" else "processes have no address"
+            hint = "add address='tcp://…:8786'" if self.name == "dask" else "add engine='dask'"
+            raise InceptionLabError(what, hint=hint)
+        if self.name == "dask" and self.jobs is not None:
+            raise InceptionLabError("a cluster has its own number of jobs", hint="leave out jobs")
+
+    def opened(self) -> AbstractContextManager[Callable[[], Parallel]]:
+        """Start the engine; yields a function that makes a `Parallel` of it.
+
+        Raises:
+            InceptionLabError: The cluster does not answer, or Dask is not installed (exit code 2).
+        """
+        return _dask(self.address) if self.name == "dask" else _processes(self.jobs or cpu_count())
+
+
+@contextmanager
+def _processes(jobs: int) -> Iterator[Callable[[], Parallel]]:
+    yield partial(_parallel, "loky", n_jobs=jobs, initializer=prepare_process)
+
+
+def _parallel(backend: str, n_jobs: int, **options: Any) -> Parallel:
+    with parallel_config(backend, n_jobs=n_jobs, **options):
+        return Parallel(return_as="generator_unordered")
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Callable[[], Parallel]]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InceptionLabError(
+            "Dask is not installed", where=address, hint="pip install 'inception_lab[dask]'"
+        ) from error
+    try:
+        client = Client(address, timeout=10, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, TypeError) as error:
+        what = f"no cluster answers: {first_line(error)}"
+        raise InceptionLabError(what, where=address, hint="start one with 'dask scheduler'") from error
+    with client:
+        if not client.ncores():  # type: ignore[no-untyped-call]
+            raise InceptionLabError(
+                "the cluster has no workers", where=address, hint=f"dask worker {address}"
+            )
+        yield partial(_parallel, "dask", n_jobs=-1, client=client)
+
+
+def results_of(
+    task: Callable[[Item], Result], items: Iterable[Item], make: Callable[[], Parallel]
+) -> Iterator[tuple[Item, Result | None]]:
+    """Yield each item with its result as it is finished; with None where it ends whatever process runs it.
+
+    Args:
+        task: Run in other processes; it raises nothing.
+        items: Taken a few at a time.
+        make: Makes a `Parallel`.
+    """
+    queue = iter(items)
+    suspects: list[Item] | None = None
+    while suspects is None or suspects:
+        suspects = yield from _until_lost(task, queue, make)
+        yield from _halved(task, suspects, make)
+
+
+def _until_lost(
+    task: Callable[[Item], Result], items: Iterable[Item], make: Callable[[], Parallel]
+) -> Generator[tuple[Item, Result], None, list[Item]]:
+    """Each item with its result; returns those that were running where a process ended, else none."""
+    running: dict[int, Item] = {}
+
+    def calls() -> Iterator[Any]:
+        for number, item in enumerate(items):
+            running[number] = item
+            yield delayed(_numbered)(task, number, item)
+
+    try:
+        with closing(make()(calls())) as results:
+            for number, result in results:
+                yield running.pop(number), result
+    except _lost_workers():
+        return list(running.values())
+    return []
+
+
+def _numbered(task: Callable[[Item], Result], number: int, item: Item) -> tuple[int, Result]:
+    return number, task(item)
+
+
+def _halved(
+    task: Callable[[Item], Result], suspects: Sequence[Item], make: Callable[[], Parallel]
+) -> Iterator[tuple[Item, Result | None]]:
+    """The results of items of which some end their process: halved until such a one is alone."""
+    suspects = yield from _until_lost(task, suspects, make)
+    if len(suspects) == 1:
+        yield suspects[0], None
+        return
+    middle = len(suspects) // 2
+    for half in filter(None, (suspects[:middle], suspects[middle:])):
+        yield from _halved(task, half, make)
+
+
+def _lost_workers() -> tuple[type[Exception], ...]:
+    """What joblib raises where a process that ran an item has ended."""
+    from concurrent.futures.process import BrokenProcessPool
+    from sys import modules
+
+    distributed = modules.get("distributed")
+    return (BrokenProcessPool, distributed.KilledWorker) if distributed else (BrokenProcessPool,)
