@@ -49,6 +49,11 @@ EXAMPLES = {
         f"summary {OWN_NET}",
         "summary googlenet --mode train --batch-size 32 --format json",
     ),
+    "sweep": (
+        "sweep space.toml",
+        "sweep space.toml --sample 2000 --plot front.svg",
+        "sweep space.toml --engine dask --address tcp://host:8786",
+    ),
     "time": (
         "time googlenet --depth 1",
         f"time {OWN_NET} --mode train",

@@ -51,6 +51,43 @@ def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
 
 
 @contextmanager
+def counting_bar(description: str, noun: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal for what can be counted: how many are done, how many a second, and the time left.
+
+    Args:
+        description: Of the work.
+        noun: What is counted, in the plural.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + noun),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
+    ) as display:
+        task, began, last_drawing = None, monotonic(), monotonic()
+        first = 0
+
+        def show(done: int, total: int) -> None:
+            nonlocal task, began, first, last_drawing
+            if task is None:  # what was done before is no part of the rate
+                task, began, first = display.add_task(plain_markup(description), total=total, rate=""), monotonic(), done
+            if monotonic() - last_drawing >= GLANCE:
+                rate = f"{(done - first) / max(monotonic() - began, 1e-9):,.1f}/s"
+                display.update(task, completed=done, rate=rate, refresh=True)
+                last_drawing = monotonic()
+
+        yield show
+
+
+@contextmanager
 def busy(description: str) -> Iterator[None]:
     """Say on a terminal what takes longer than a second, and for how long it has; nothing in a pipe.
 

@@ -33,7 +33,7 @@ from inception_lab.sweeps.space import BATCH_SIZE, INPUT_SIZE, SETTINGS, Directi
 
 _KEYS = [
     "model", "kwargs", "input-size", "arg", "batch-size", "mode", "optimizer",
-    "parameters", "constraints", "metrics", "budgets", "objectives", "sample", "seed",
+    "parameters", "constraints", "metrics", "budgets", "objectives", "references", "sample", "seed",
 ]  # fmt: skip
 METRICS = tuple(name for name in BUDGET_METRICS if name != TIME)
 """The figures that a variant can be asked for."""
@@ -54,7 +54,7 @@ def read_space(source: SpaceSource) -> Space:
     Args:
         source: A TOML file, or a dictionary with the same keys: `model` and `parameters`, and any of
             `kwargs`, `input-size`, `arg`, `batch-size`, `mode`, `optimizer`, `constraints`, `metrics`,
-            `budgets`, `objectives`, `sample` and `seed`; see docs/sweeps.md.
+            `budgets`, `objectives`, `references`, `sample` and `seed`; see docs/sweeps.md.
 
     Raises:
         InceptionLabError: The file cannot be read, or has a fault; file, line and key are named (exit code
@@ -102,6 +102,7 @@ def _space(table: Mapping[str, Any], place: Place) -> Space:
         metrics=tuple(name for name in METRICS if name in metrics),
         budgets=budgets,
         objectives=objectives,
+        references=tuple(_references(table, place)),
         sample=_whole(table, "sample", 1, place),
         seed=_whole(table, "seed", 0, place) or 0,
     )
@@ -209,6 +210,18 @@ def _objectives(table: Mapping[str, Any], place: Place) -> dict[str, Direction]:
         _metric(name, place.at(str(name))): _direction(value, place.at(str(name)))
         for name, value in check_table(objectives, place).items()
     }
+
+
+def _references(table: Mapping[str, Any], place: Place) -> Iterator[str]:
+    value, place = table.get("references", []), place.at("references")
+    if not isinstance(value, list | tuple):
+        raise place.refusal(f"{shortened(value)} is not a list", "write it like ['googlenet', 'nin']")
+    for name in value:
+        model = read_model({"model": name}, place)
+        check_request(model, {}, place)
+        if not is_factory(model) and spec_of(model) not in CARDS:
+            raise place.refusal(f"no model {model!r}", nearest(spec_of(model), CARDS))
+        yield model
 
 
 def _direction(value: object, place: Place) -> Direction:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from inception_lab.arguments import checked
 from inception_lab.budgets.budget import Limit
@@ -30,6 +30,8 @@ LOST = Answer({}, "failed", "whatever process ran it was ended: it may need more
 
 ENDS = ("within_budgets", "status", "cause")
 """The last columns of the table."""
+
+_DTYPES = {bool: "bool", int: "int64", float: "float64", str: "str"}
 
 
 @checked
@@ -128,9 +130,12 @@ class Run:
     def table(self, answers: Mapping[str, Answer]) -> DataFrame:
         """Return the table of all variants, in the order of the space."""
         rows = [self._row(parameters, answers[key]) for key, parameters in self.variants.items()]
-        table = DataFrame(rows, columns=[*self.space.parameters, *self.question.metrics, *ENDS])
+        # as objects, or pandas would make one kind of numbers of whole and other ones
+        table = DataFrame(rows, columns=[*self.space.parameters, *self.question.metrics, *ENDS], dtype=object)
+        kinds = {name: _dtype_of(table[name]) for name in self.space.parameters}
+        ends = dict(zip(ENDS, ("bool", "str", "str"), strict=True))
         # counts beside missing ones stay whole numbers
-        return table.astype(dict.fromkeys(self.question.metrics, "Int64"))
+        return table.astype({**kinds, **dict.fromkeys(self.question.metrics, "Int64"), **ends})
 
     def _row(self, parameters: Parameters, result: Answer) -> list[Any]:
         figures = [result.figures.get(name) for name in self.question.metrics]
@@ -138,6 +143,12 @@ class Run:
             is_kept(limit, result.figures[limit.metric]) for limit in self.space.budgets
         )
         return [*parameters.values(), *figures, is_within, result.status, result.cause]
+
+
+def _dtype_of(values: Series) -> str:
+    """The type of a column of values that are all of one kind; `object` of any other."""
+    kinds = {type(value) for value in values}
+    return _DTYPES.get(next(iter(kinds)), "object") if len(kinds) == 1 else "object"
 
 
 def _check_factory(request: ModelRequest) -> None:

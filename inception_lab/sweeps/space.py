@@ -48,6 +48,7 @@ class Space:
         metrics: Names of the figures of a variant, keys of `BUDGET_METRICS`.
         budgets: Limits that tell the variants within budget.
         objectives: The metrics to minimise or maximise, the first one first.
+        references: MODELs to draw beside the variants; empty for the zoo's own choice.
         sample: Number of variants that are drawn; None for the whole grid.
         seed: Of the drawing.
     """
@@ -64,6 +65,7 @@ class Space:
     metrics: tuple[str, ...]
     budgets: tuple[Limit, ...]
     objectives: Mapping[str, Direction]
+    references: tuple[str, ...]
     sample: int | None
     seed: int
 
