@@ -99,8 +99,11 @@ if TYPE_CHECKING:
     from inception_lab.report.write import write_comparison_page as write_comparison_page
     from inception_lab.report.write import write_report as write_report
     from inception_lab.sweeps.reading import read_space as read_space
+    from inception_lab.sweeps.references import reference_variants as reference_variants
     from inception_lab.sweeps.runner import sweep as sweep
     from inception_lab.sweeps.space import Space as Space
+    from inception_lab.sweeps.study import export_study as export_study
+    from inception_lab.sweeps.timing import time_variants as time_variants
     from inception_lab.tracing.tracer import trace as trace
     from inception_lab.worksheets.designed import design_worksheet as design_worksheet
     from inception_lab.worksheets.rendering import render_worksheet as render_worksheet
@@ -154,6 +157,7 @@ _HOME = {
     "crosscheck": "counters.comparison",
     "design_worksheet": "worksheets.designed",
     "effective_field": "measure.effective_field",
+    "export_study": "sweeps.study",
     "field_of": "analyzers.receptive_field.field",
     "field_spectrum": "analyzers.receptive_field.spectrum",
     "folder_samples": "measure.gradient_flow.samples",
@@ -182,6 +186,7 @@ _HOME = {
     "receptive_field": "analyzers.receptive_field.table",
     "record_profile": "measure.profile.record",
     "reduction_saving": "analyzers.reductions",
+    "reference_variants": "sweeps.references",
     "register_formula": "formulas.registry",
     "render_worksheet": "worksheets.rendering",
     "reserved_memory": "analyzers.memory.cuda_allocator",
@@ -195,6 +200,7 @@ _HOME = {
     "summarise": "analyzers.summary",
     "sweep": "sweeps.runner",
     "tensorboard_copy": "measure.profile.tensorboard",
+    "time_variants": "sweeps.timing",
     "times_by_batch": "measure.timing.batches",
     "trace": "tracing.tracer",
     "trace_for_device": "measure.device_trace",

@@ -78,7 +78,11 @@ def counting_bar(description: str, noun: str) -> Iterator[Callable[[int, int], N
         def show(done: int, total: int) -> None:
             nonlocal task, began, first, last_drawing
             if task is None:  # what was done before is no part of the rate
-                task, began, first = display.add_task(plain_markup(description), total=total, rate=""), monotonic(), done
+                task, began, first = (
+                    display.add_task(plain_markup(description), total=total, rate=""),
+                    monotonic(),
+                    done,
+                )
             if monotonic() - last_drawing >= GLANCE:
                 rate = f"{(done - first) / max(monotonic() - began, 1e-9):,.1f}/s"
                 display.update(task, completed=done, rate=rate, refresh=True)

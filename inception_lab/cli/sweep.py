@@ -189,7 +189,9 @@ def _draw(space: Space, table: DataFrame, options: SweepOptions) -> None:
     with progress_bar("tracing the references") as progress:
         references = reference_variants(space, progress=progress)
     budgets = {limit.metric: (limit.least, limit.most) for limit in space.budgets}
-    plot_pareto(table, space.objectives, options.plot, budgets=budgets, references=references, size=options.size)
+    plot_pareto(
+        table, space.objectives, options.plot, budgets=budgets, references=references, size=options.size
+    )
 
 
 def _results(space: Space, table: DataFrame, store: Path, options: SweepOptions) -> Results:
@@ -202,9 +204,7 @@ def _timed(space: Space, table: DataFrame, options: SweepOptions) -> DataFrame:
 
     best = best_variants(table, space.objectives, options.measure or 1)
     with progress_bar(f"timing {len(best)} variants") as progress:
-        return time_variants(
-            space, best, threads=options.threads, seconds=options.seconds, progress=progress
-        )
+        return time_variants(space, best, threads=options.threads, seconds=options.seconds, progress=progress)
 
 
 def _judge(table: DataFrame, options: SweepOptions) -> None:

@@ -142,7 +142,10 @@ def _facts(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
         yield "NOTE", "; ".join(_causes(rows))
     yield "Variants", ", ".join(_counts(counts))
     if space.objectives:
-        yield "Objectives", ", ".join(f"{_WORDS[way]} {label(name)}" for name, way in space.objectives.items())
+        yield (
+            "Objectives",
+            ", ".join(f"{_WORDS[way]} {label(name)}" for name, way in space.objectives.items()),
+        )
     if space.budgets:
         yield "Budgets", ", ".join(_limits(space))
     yield from _influences(results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from pandas import DataFrame
 
@@ -13,6 +14,7 @@ from inception_lab.models.cards import CARDS
 from inception_lab.models.registry import list_models
 from inception_lab.sweeps.figures import Question, answer
 from inception_lab.sweeps.reading import SpaceSource, read_space
+from inception_lab.sweeps.space import Space
 
 Progress = Callable[[float], None]
 
@@ -27,7 +29,8 @@ def reference_variants(space: SpaceSource, *, progress: Progress | None = None) 
         progress: Told the part of the work that is done.
 
     Returns:
-        A row per net on the input of its card: `model`, and the metrics of the space.
+        A row per net on the input of its card, with those keywords of the space that it takes: `model`, and
+        the metrics of the space.
 
     Example:
         >>> space = {"model": "nin", "parameters": {"num_classes": [10]}, "metrics": ["params"]}
@@ -35,15 +38,21 @@ def reference_variants(space: SpaceSource, *, progress: Progress | None = None) 
         [['nin', 7584712]]
     """
     space = read_space(space)
-    question = replace(Question.of(space), kwargs={}, input_sizes=(), arguments=())
+    question = replace(Question.of(space), input_sizes=(), arguments=())
     names = space.references or _default_references(space.model)
     rows = []
     for number, name in enumerate(names, 1):
-        figures = answer(replace(question, model=name), {}).figures
+        figures = answer(replace(question, model=name, kwargs=_kwargs_for(name, space)), {}).figures
         rows.append({"model": name, **{metric: figures.get(metric) for metric in space.metrics}})
         if progress is not None:
             progress(number / len(names))
     return DataFrame(rows, columns=["model", *space.metrics])
+
+
+def _kwargs_for(model: str, space: Space) -> dict[str, Any]:
+    """The keywords of the space that a net of the zoo takes too, such as the number of classes."""
+    options = CARDS[spec_of(model)].options if spec_of(model) in CARDS else {}
+    return {name: value for name, value in space.kwargs.items() if name in options}
 
 
 def _default_references(model: str) -> list[str]:

@@ -28,10 +28,13 @@ Progress = Callable[[int, int], None]
 LOST = Answer({}, "failed", "whatever process ran it was ended: it may need more memory than there is")
 """That of a variant that ends its process each time."""
 
-ENDS = ("within_budgets", "status", "cause")
+_END_TYPES = {"within_budgets": "bool", "status": "str", "cause": "str"}
+ENDS = tuple(_END_TYPES)
 """The last columns of the table."""
 
 _DTYPES = {bool: "bool", int: "int64", float: "float64", str: "str"}
+_LARGEST = 2**63 - 1
+"""Whole number of a column of them; larger ones stay objects."""
 
 
 @checked
@@ -133,9 +136,10 @@ class Run:
         # as objects, or pandas would make one kind of numbers of whole and other ones
         table = DataFrame(rows, columns=[*self.space.parameters, *self.question.metrics, *ENDS], dtype=object)
         kinds = {name: _dtype_of(table[name]) for name in self.space.parameters}
-        ends = dict(zip(ENDS, ("bool", "str", "str"), strict=True))
+        figures = {name: _dtype_of(table[name].dropna()) for name in self.question.metrics}
         # counts beside missing ones stay whole numbers
-        return table.astype({**kinds, **dict.fromkeys(self.question.metrics, "Int64"), **ends})
+        counts = {name: "Int64" for name, kind in figures.items() if kind == "int64"}
+        return table.astype({**kinds, **counts, **_END_TYPES})
 
     def _row(self, parameters: Parameters, result: Answer) -> list[Any]:
         figures = [result.figures.get(name) for name in self.question.metrics]
@@ -148,7 +152,9 @@ class Run:
 def _dtype_of(values: Series) -> str:
     """The type of a column of values that are all of one kind; `object` of any other."""
     kinds = {type(value) for value in values}
-    return _DTYPES.get(next(iter(kinds)), "object") if len(kinds) == 1 else "object"
+    if len(kinds) != 1 or (kinds == {int} and values.abs().max() > _LARGEST):
+        return "object"
+    return _DTYPES.get(kinds.pop(), "object")
 
 
 def _check_factory(request: ModelRequest) -> None:

@@ -120,5 +120,3 @@ def _distribution(values: Range) -> BaseDistribution:
 def _parameter(value: Any) -> Any:
     """A value that Optuna takes: of lists and tables their text."""
     return value if value is None or isinstance(value, str | int | float) else json.dumps(value)
-
-
