@@ -1,0 +1,1 @@
+"""Thousands of variants of a design."""
