@@ -98,6 +98,10 @@ if TYPE_CHECKING:
     from inception_lab.report.write import write_comparison as write_comparison
     from inception_lab.report.write import write_comparison_page as write_comparison_page
     from inception_lab.report.write import write_report as write_report
+    from inception_lab.sweeps.influence import parameter_influence as parameter_influence
+    from inception_lab.sweeps.pareto import best_variants as best_variants
+    from inception_lab.sweeps.pareto import pareto_front as pareto_front
+    from inception_lab.sweeps.pareto import pareto_ranks as pareto_ranks
     from inception_lab.sweeps.reading import read_space as read_space
     from inception_lab.sweeps.references import reference_variants as reference_variants
     from inception_lab.sweeps.runner import sweep as sweep
@@ -142,6 +146,7 @@ _HOME = {
     "Worksheet": "worksheets.sheet",
     "audit": "audits.audit",
     "audit_models": "audits.named",
+    "best_variants": "sweeps.pareto",
     "branch_costs": "analyzers.cost",
     "check_budget": "budgets.check",
     "check_budgets": "budgets.check",
@@ -176,6 +181,9 @@ _HOME = {
     "memory_record": "analyzers.memory.record",
     "memory_timeline": "analyzers.memory.timeline",
     "module_costs": "analyzers.cost",
+    "parameter_influence": "sweeps.influence",
+    "pareto_front": "sweeps.pareto",
+    "pareto_ranks": "sweeps.pareto",
     "peak_memory": "analyzers.memory.peak",
     "plot_error_and_macs": "report.error_plot",
     "plot_gradient_flow": "report.flow_plots",

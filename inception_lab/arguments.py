@@ -131,6 +131,7 @@ _REQUEST = _instance(
     "inception_lab.loading.options", "ModelRequest", "a model's name", 'pass text such as {name}="nin"'
 )
 _MODULE = _instance("torch.nn", "Module", "a torch.nn.Module", "pass a model")
+_TABLE = _instance("pandas", "DataFrame", "a table", "pass a pandas DataFrame")
 _NAMES = _Rule(_is_list_of_text, "a list of names", 'pass {name}=["name"]')
 _FUNCTION = _Rule(callable, "a function", "pass one, or leave out {name}=")
 _RULES: Mapping[str, _Rule] = {
@@ -156,6 +157,11 @@ _RULES: Mapping[str, _Rule] = {
     "Ceilings | None": _optional(_CEILINGS),
     "Worksheet": _instance(
         "inception_lab.worksheets.sheet", "Worksheet", "a worksheet", "pass il.worksheet(trace, module)"
+    ),
+    "DataFrame": _TABLE,
+    "DataFrame | None": _optional(_TABLE),
+    "Objectives": _Rule(
+        _is_mapping_by_name, "objectives by metric", 'pass {{"macs": "min", "receptive_field": "max"}}'
     ),
     "str": _TEXT,
     "str | None": _optional(_TEXT),

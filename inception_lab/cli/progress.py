@@ -61,34 +61,48 @@ def counting_bar(description: str, noun: str) -> Iterator[Callable[[int, int], N
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console, last_drawing = Console(stderr=True), monotonic()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + noun),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.fields[noun]}, {task.fields[rate]}"),
         TimeRemainingColumn(),
     )
     with Progress(
         *columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
     ) as display:
-        task, began, last_drawing = None, monotonic(), monotonic()
-        first = 0
+        task = display.add_task(plain_markup(description), total=None, visible=False, noun=noun, rate="")
+        rate = _Rate()
 
         def show(done: int, total: int) -> None:
-            nonlocal task, began, first, last_drawing
-            if task is None:  # what was done before is no part of the rate
-                task, began, first = (
-                    display.add_task(plain_markup(description), total=total, rate=""),
-                    monotonic(),
-                    done,
-                )
+            nonlocal last_drawing
+            per_second = rate.after(done)
             if monotonic() - last_drawing >= GLANCE:
-                rate = f"{(done - first) / max(monotonic() - began, 1e-9):,.1f}/s"
-                display.update(task, completed=done, rate=rate, refresh=True)
+                display.update(
+                    task,
+                    completed=done,
+                    total=total,
+                    visible=True,
+                    rate=f"{per_second:,.1f} a second",
+                    refresh=True,
+                )
                 last_drawing = monotonic()
 
         yield show
+
+
+class _Rate:
+    """Things that are done in a second, since the first of them was."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def after(self, done: int) -> float:
+        """Return the rate when so many are done; what was done before the first call is no part of it."""
+        if self._first is None:
+            self._first = done, monotonic()
+        count, began = self._first
+        return (done - count) / max(monotonic() - began, GLANCE)
 
 
 @contextmanager

@@ -124,9 +124,9 @@ sweep_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_option
 def command(path: Path, options: SweepOptions, view: View, output: Path | None) -> None:
     """Variants of a design by the thousand: costs, receptive field, memory, and the Pareto front.
 
-    SPACE.toml names a model, the values of each of its parameters, budgets and objectives; see docs/sweeps.md.
-    The table has the variants on the front; csv and json have all. Each finished variant is stored at once,
-    and the same command goes on where another one was ended. Exits with 1 where no variant is within budgets.
+    SPACE.toml names a model, the values of each of its parameters, budgets and objectives. The table has the
+    variants on the front; csv and json have all. Each finished variant is stored at once, and the same
+    command goes on where another one was ended. Exits with 1 where no variant is within budgets.
     """
     check_plot(options.plot)
     space = options.of_space(read_space(path))

@@ -82,7 +82,7 @@ def _numbered(table: DataFrame) -> list[Row]:
 
 
 def _shown(results: Results, rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows of the timed variants, else of the front, else of all within budgets, without what is alike."""
+    """The rows of the timed variants, else of the front, else of all within budgets."""
     from inception_lab import pareto_front
     from inception_lab.sweeps.document import rows_of
 
@@ -196,7 +196,7 @@ def _limits(space: Space) -> Iterator[str]:
 def _influences(results: Results) -> Iterator[tuple[str, str]]:
     """What moves each objective, or each metric where there are none."""
     from inception_lab import parameter_influence
-    from inception_lab.variants.influence import REST
+    from inception_lab.sweeps.influence import REST
 
     space = results.space
     metrics = [*(space.objectives or space.metrics)]
