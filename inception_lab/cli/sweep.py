@@ -73,8 +73,8 @@ class SweepOptions:
 
     def of_space(self, space: Space) -> Space:
         """The space with the sample and the seed that were typed."""
-        typed = {"sample": self.sample, "seed": self.seed}
-        return replace(space, **{name: value for name, value in typed.items() if value is not None})
+        sample = space.sample if self.sample is None else self.sample
+        return replace(space, sample=sample, seed=space.seed if self.seed is None else self.seed)
 
 
 sweep_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_options(

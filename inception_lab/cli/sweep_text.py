@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,12 +87,12 @@ def _shown(results: Results, rows: Sequence[Row]) -> Sequence[Row]:
     from inception_lab.sweeps.document import rows_of
 
     space, table = results.space, results.table
+    # the index of the table numbers its rows
     if results.timed is not None:
         timed = zip(results.timed.index, rows_of(results.timed), strict=True)
-        shown = [{VARIANT: table.index.get_loc(index) + 1, **row} for index, row in timed]
+        shown = [{VARIANT: index + 1, **row} for index, row in timed]
     elif space.objectives:
-        front = pareto_front(table, space.objectives)
-        shown = [dict(rows[table.index.get_loc(index)]) for index in front.index]
+        shown = [dict(rows[index]) for index in pareto_front(table, space.objectives).index]
     else:
         within = [row for row in rows if row["within_budgets"]]
         shown = [dict(row) for row in within or rows]
@@ -210,6 +210,6 @@ def _influences(results: Results) -> Iterator[tuple[str, str]]:
         yield "Moved by", f"{label(metric)}: {', '.join(parts) or 'nothing, it does not vary'}"
 
 
-def _machine(attrs: dict[str, Any]) -> str:
+def _machine(attrs: Mapping[Any, Any]) -> str:
     threads = f"{attrs['threads']} thread{'s' * (attrs['threads'] != 1)}"
     return f"{attrs['machine']}, {threads}, on {attrs['device']}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pandas import DataFrame
 
@@ -16,13 +17,13 @@ from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from, write_bytes
 from inception_lab.sweeps.ranges import Distribution, Range
 from inception_lab.sweeps.reading import SpaceSource, read_space
-from inception_lab.sweeps.space import Space
+from inception_lab.sweeps.space import Direction, Space
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-_DIRECTIONS = {"min": "minimize", "max": "maximize"}
+_DIRECTIONS: Mapping[Direction, Literal["minimize", "maximize"]] = {"min": "minimize", "max": "maximize"}
 
 
 @checked
@@ -68,13 +69,27 @@ def export_study(space: SpaceSource, table: DataFrame, path: str | Path) -> str:
     # one trial after the other would be appended to the file, at a hundred times the cost
     backend = MemoryBackend()
     directions = [_DIRECTIONS[direction] for direction in space.objectives.values()]
-    study = create_study(storage=JournalStorage(backend), study_name=space.model, directions=directions)
-    study.add_trials(_trials(space, table))
+    with _quiet():
+        study = create_study(storage=JournalStorage(backend), study_name=space.model, directions=directions)
+        study.add_trials(_trials(space, table))
     with TemporaryDirectory() as folder:
         file = Path(folder, "study.journal")
-        JournalFileBackend(str(file)).append_logs(backend.read_logs(0))
+        JournalFileBackend(str(file)).append_logs(backend.logs)
         write_bytes(path, file.read_bytes())
     return space.model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Have Optuna say nothing of the study that it makes."""
+    from optuna.logging import WARNING, get_verbosity, set_verbosity
+
+    verbosity = get_verbosity()
+    set_verbosity(WARNING)
+    try:
+        yield
+    finally:
+        set_verbosity(verbosity)
 
 
 def _trials(space: Space, table: DataFrame) -> Iterator[FrozenTrial]:
@@ -108,8 +123,9 @@ def _distribution(values: Range) -> BaseDistribution:
         is_log = values.kind == "loguniform"
         # a normal distribution may have no bounds, which Optuna asks for
         least, most = (values.at(end) for end in (0.0, 1.0))
-        kind = IntDistribution if values.is_whole else FloatDistribution
-        return kind(least, most, log=is_log)
+        if values.is_whole:
+            return IntDistribution(int(least), int(most), log=is_log)
+        return FloatDistribution(least, most, log=is_log)
     if all(type(value) is int for value in values.values):
         return IntDistribution(min(values.values), max(values.values))
     if all(type(value) in (int, float) for value in values.values):

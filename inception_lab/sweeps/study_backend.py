@@ -12,12 +12,12 @@ class MemoryBackend(BaseJournalBackend):
     """Holds the entries of a journal until they are written all at once."""
 
     def __init__(self) -> None:
-        self._logs: list[dict[str, Any]] = []
+        self.logs: list[dict[str, Any]] = []
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         """Return the entries from one on."""
-        return self._logs[log_number_from:]
+        return self.logs[log_number_from:]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add entries."""
-        self._logs.extend(logs)
+        self.logs.extend(logs)

@@ -65,7 +65,8 @@ def time_variants(
     if variants.empty:
         raise InceptionLabError("there is no variant to time", where=space.model, hint="loosen the budgets")
     question, names = Question.of(space), list(space.parameters)
-    requests = [question.request(row) for row in variants[names].to_dict("records")]
+    values = zip(*(variants[name].tolist() for name in names), strict=True)
+    requests = [question.request(dict(zip(names, row, strict=True))) for row in values]
     keywords: dict[str, Any] = {
         "mode": space.mode,
         "optimizer": space.optimizer if space.mode == "train" else None,
