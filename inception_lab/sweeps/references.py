@@ -35,7 +35,7 @@ def reference_variants(space: SpaceSource, *, progress: Progress | None = None) 
     Example:
         >>> space = {"model": "nin", "parameters": {"num_classes": [10]}, "metrics": ["params"]}
         >>> reference_variants(space).to_numpy().tolist()
-        [['nin', 7584712]]
+        [['nin', 7595176]]
     """
     space = read_space(space)
     question = replace(Question.of(space), input_sizes=(), arguments=())
