@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field.axis_ops import AxisOp
-from inception_lab.analyzers.receptive_field.cells import Cells, Numbers, Shape, gaps_of, groups_of
+from inception_lab.analyzers.receptive_field.cells import Cells, Numbers, Shape, gaps_of, groups_of, shared
 from inception_lab.analyzers.receptive_field.fills import Fill, after_write, of_any, side_by_side
 from inception_lab.analyzers.receptive_field.joining import join, without_empty
 from inception_lab.analyzers.receptive_field.meeting import local_in_part, parts_side_by_side, spread_back
@@ -291,4 +291,4 @@ class Elements(NamedTuple):
 
 def _pixels(size: int) -> Numbers:
     pixels = np.arange(size, dtype=np.int32)
-    return np.stack([-pixels, pixels], axis=-1)
+    return shared(np.stack([-pixels, pixels], axis=-1))
