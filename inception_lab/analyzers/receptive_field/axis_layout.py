@@ -29,6 +29,7 @@ from inception_lab.analyzers.receptive_field.digits import (
     common_dim,
     is_mixed,
     plain_dim,
+    shape_of,
     take_digits,
 )
 
@@ -69,7 +70,7 @@ class Geometry(NamedTuple):
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the value."""
-        return tuple([prod(f.size for f in dim) for dim in self.dims])
+        return shape_of(self.dims)
 
     def axes_in(self, dims: Iterable[int]) -> list[int]:
         """The axes that these dimensions carry digits of."""
@@ -340,6 +341,8 @@ def _see_the_same(rows: Sequence[Sequence[AxisMap]]) -> bool:
 
 def merge(parts: Sequence[Geometry], shape: Sequence[int]) -> Geometry:
     """The geometry of a value that depends on several, broadcast to one shape."""
+    if len(parts) == 1 and parts[0].shape == tuple(shape):
+        return parts[0]
     of_rank = [part._replace(dims=((),) * (len(shape) - len(part.dims)) + part.dims) for part in parts]
     first = of_rank[0]
     # the usual case: element-wise work on tensors of one shape

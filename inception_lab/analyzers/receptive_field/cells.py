@@ -38,6 +38,18 @@ class Cells(NamedTuple):
     dims: tuple[int, ...]
     data: Numbers
 
+    def __eq__(self, other: object) -> bool:
+        """True where both share their data, as all small cells of one content do; see `is_same`."""
+        return isinstance(other, Cells) and self.data is other.data and self.dims == other.dims
+
+    def __hash__(self) -> int:
+        return hash((self.dims, id(self.data)))
+
+    @property
+    def is_small(self) -> bool:
+        """True where they may be kept for traces to come."""
+        return self.data.nbytes <= _SMALL
+
     @classmethod
     def of_mask(cls, mask: NDArray[np.bool_], rank: int) -> Cells:
         """A mask of a value of a rank, broadcast to its last dimensions: 1 where it is true."""

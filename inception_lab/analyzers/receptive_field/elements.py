@@ -56,6 +56,11 @@ class Elements(NamedTuple):
         cells = Cells(tuple(axes), data).without_units()
         return cls(shape, (Part((cells,), (frozenset(axes),), (None,), has_gaps=True),))
 
+    @property
+    def is_small(self) -> bool:
+        """True where it may be kept for traces to come."""
+        return all(cells.is_small for part in self.parts for cells in part.cells)
+
     # -------------------------------------------------------------------------- dimensions
 
     def permute(self, order: Sequence[int]) -> Elements:
@@ -244,6 +249,8 @@ class Elements(NamedTuple):
     def union(cls, values: Sequence[Elements], shape: Sequence[int]) -> Elements:
         """The dependence of a value that depends on several, broadcast to one shape."""
         new_shape = tuple(shape)
+        if len(values) == 1 and len(values[0].parts) == 1:
+            return values[0].broadcast(new_shape)
         parts = without_empty([part for value in values for part in value.broadcast(new_shape).parts])
         reasons = [value.bound_reason for value in values if value.bound_reason]
         fills = [value.broadcast(new_shape).fill for value in values]
@@ -253,6 +260,8 @@ class Elements(NamedTuple):
 
     def broadcast(self, shape: Shape) -> Elements:
         """The same repeated along dimensions of size 1, and along new ones before the first."""
+        if shape == self.shape:
+            return self
         more = len(shape) - len(self.shape)
         if not more:
             return self._replace(shape=shape)
