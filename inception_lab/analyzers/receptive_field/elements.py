@@ -111,7 +111,12 @@ class Elements(NamedTuple):
     def spread(self, dim: int, size: int) -> Elements:
         """The same with a dimension of size 1 repeated."""
         dim %= len(self.shape)
-        return self._replace(shape=(*self.shape[:dim], size, *self.shape[dim + 1 :]))
+        return self._with_size(dim, size, self.parts, self.fill)
+
+    def _with_size(self, dim: int, size: int, parts: tuple[Part, ...], fill: Fill | None) -> Elements:
+        # made at once, as `_replace` takes as long as all the rest of a convolution
+        shape = (*self.shape[:dim], size, *self.shape[dim + 1 :])
+        return Elements(shape, parts, self.bound_reason, fill)
 
     # -------------------------------------------------------------------------- along a dimension
 
@@ -135,7 +140,7 @@ class Elements(NamedTuple):
         if fill and dim in fill.cells.dims:
             moves_alone = op.taps.shape[1] == 1 and gaps is None
             fill = fill._replace(cells=fill.cells.gather(dim, op)) if moves_alone else None
-        return self.spread(dim, out)._replace(parts=without_empty(parts), fill=fill)
+        return self._with_size(dim, out, without_empty(parts), fill)
 
     def take(self, dim: int, index: NDArray[np.int64]) -> Elements:
         """Positions of a dimension, read by a table whose dimensions replace it; -1 reads nothing."""
@@ -171,7 +176,7 @@ class Elements(NamedTuple):
         reduced_dims = {d % len(self.shape) for d in dims}
         shape = tuple([1 if d in reduced_dims else n for d, n in enumerate(self.shape)])
         parts = join([part.reduce(reduced_dims, self.shape) for part in self.parts], shape)
-        return self._replace(shape=shape, parts=parts, fill=None)
+        return Elements(shape, parts, self.bound_reason)
 
     def mix_channels(self, groups: int, out: int) -> Elements:
         """Each of `out` channels, in dimension 1, depends on all channels of its group."""
