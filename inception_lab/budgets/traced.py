@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pandas import DataFrame
 from torch import nn
@@ -97,7 +98,12 @@ class TracedFigures:
         return sums
 
     def _table(self, metric: str) -> DataFrame:
-        return saved_by_layer(self.trace) if metric == "saved_bytes" else layer_costs(self.trace)
+        return saved_by_layer(self.trace) if metric == "saved_bytes" else self._costs
+
+    @cached_property
+    def _costs(self) -> DataFrame:
+        # each call makes a copy, which takes longer than to read it
+        return layer_costs(self.trace)
 
     def _idle_layers(self) -> frozenset[str]:
         """The layers of which no call ran."""

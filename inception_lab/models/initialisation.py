@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.utils._device import DeviceContext
 
 
 def initialise(network: nn.Module, nonlinearity: Literal["relu", "linear"] = "relu") -> None:
@@ -46,12 +45,15 @@ def shapes_only() -> Iterator[None]:
         >>> layer.weight.is_meta
         True
     """
-    with torch.device("meta"), _NoDraws():
+    with _MetaWithoutDraws("meta"):
         yield
 
 
-class _NoDraws(TorchFunctionMode):
-    """Leaves the initialisers of torch's own layers undone: on meta they take time and set nothing."""
+class _MetaWithoutDraws(DeviceContext):
+    """Leaves the initialisers of torch's own layers undone: on meta they take time and set nothing.
+
+    One mode with that of the device, as each one is a call of Python for all that a layer asks its tensors.
+    """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
@@ -59,4 +61,4 @@ class _NoDraws(TorchFunctionMode):
         initialiser = getattr(func, "__module__", None) == "torch.nn.init"
         if initialiser or func in (Tensor.fill_, Tensor.zero_):
             return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
+        return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]

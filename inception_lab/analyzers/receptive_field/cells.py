@@ -7,8 +7,8 @@ sees nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache, wraps
 from math import prod
 from typing import Any, NamedTuple
 
@@ -37,6 +37,18 @@ class Cells(NamedTuple):
 
     dims: tuple[int, ...]
     data: Numbers
+
+    def __eq__(self, other: object) -> bool:
+        """True where both share their data, as all small cells of one content do; see `is_same`."""
+        return isinstance(other, Cells) and self.data is other.data and self.dims == other.dims
+
+    def __hash__(self) -> int:
+        return hash((self.dims, id(self.data)))
+
+    @property
+    def is_small(self) -> bool:
+        """True where they may be kept for traces to come."""
+        return self.data.nbytes <= _SMALL
 
     @classmethod
     def of_mask(cls, mask: NDArray[np.bool_], rank: int) -> Cells:
@@ -255,11 +267,40 @@ class _Array:
         return id(self.data)
 
 
-# axes of one size share their data: what is made of one is asked for again for the other at once
-_for_each_axis = lru_cache(16)
+_SMALL = 1 << 13
+"""Bytes up to which arrays, such as the spans along one axis of an image, are kept for traces to come."""
+
+_MOST_KEPT = 4096
+_of_large = lru_cache(16)
+"""Axes of one size share their data: what is made of one is asked for again for the other at once."""
 
 
-@_for_each_axis
+@lru_cache(_MOST_KEPT)
+def _one_of(content: bytes, dtype: np.dtype[Any], shape: Shape) -> Numbers:
+    return np.frombuffer(content, dtype).reshape(shape)
+
+
+def shared(data: Numbers) -> Numbers:
+    """One array for all small ones of its content, read-only, so that what is made of it is found by it."""
+    return data if data.nbytes > _SMALL else _one_of(data.tobytes(), data.dtype, data.shape)
+
+
+def _remembered(function: Callable[..., Numbers]) -> Callable[..., Numbers]:
+    """Remember what was made of arrays: nets, and most of all variants of one, share sizes of their maps."""
+
+    def made(*args: Any) -> Numbers:
+        return shared(function(*args))
+
+    of_small, of_large = lru_cache(_MOST_KEPT)(made), _of_large(made)
+
+    @wraps(function)
+    def remembered(entries: _Array, *args: Any) -> Numbers:
+        return (of_large if entries.data.nbytes > _SMALL else of_small)(entries, *args)
+
+    return remembered
+
+
+@_remembered
 def _reduce(entries: _Array, axes: tuple[int, ...]) -> Numbers:
     data = entries.data
     if 0 in [data.shape[k] for k in axes]:
@@ -287,7 +328,7 @@ def cells_side_by_side(pieces: Sequence[Cells | None], shapes: Sequence[Shape], 
     return Cells(tuple(dims), _concatenate(entries, axes, sizes, dims.index(dim))).without_units()
 
 
-@_for_each_axis
+@_of_large
 def _concatenate(
     entries: tuple[_Array | None, ...],
     axes: tuple[tuple[int, ...] | None, ...],
@@ -304,7 +345,7 @@ def _concatenate(
     return np.concatenate(tables, axis=axis)
 
 
-@_for_each_axis
+@_remembered
 def _gather(entries: _Array, axis: int, op: AxisOp) -> Numbers:
     data, taps = _padded(entries.data, axis), op.taps
     out, width = taps.shape

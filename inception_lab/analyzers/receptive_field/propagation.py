@@ -109,6 +109,8 @@ class Propagation:
         self._newest: dict[Place, Content] = {}
         self._overwriting: dict[int, list[int]] = {}
         self._numbers: dict[int, Filling] = {}
+        self._written = {trace.values[source].storage}
+        self._sparse = {value.id for value in trace.values if value.is_sparse}
         self._last_op = -1
         self._note(source)
 
@@ -123,6 +125,7 @@ class Propagation:
             # not the source itself, which the operation that writes it must not overwrite
             self.dependences.setdefault(value, dependence)
             self._last_op = op.id
+            self._written.add(self.trace.values[value].storage)
             self._note(value)
             if op.in_place:
                 self._overwriting.setdefault(self.trace.values[value].storage, []).append(value)
@@ -145,7 +148,7 @@ class Propagation:
         rule = rule_of(op.base_name, op.in_place)
         if rule is None:
             return Unknown(f"no rule for {op.name}")
-        if any(values[value].is_sparse for value in (*op.reads, *op.writes)):
+        if not self._sparse.isdisjoint((*op.reads, *op.writes)):
             return Unknown(f"{op.name} on a sparse tensor")  # its elements are not in the trace
         try:
             return rule(self._context(op, dependents))
@@ -170,6 +173,8 @@ class Propagation:
     def of(self, value: int) -> Dependence:
         """The dependence of a value; of one that no operation wrote as such, by what its storage held."""
         if value not in self.dependences:
+            if self.trace.values[value].storage not in self._written:
+                return None  # such as a weight
             try:
                 self.dependences[value] = self._by_storage(self.trace.values[value])
             except FORESEEN as error:
