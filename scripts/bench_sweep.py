@@ -1,7 +1,7 @@
 """Variants of GoogLeNet a second, where their time goes, and what memory the processes hold on the way.
 
-Costs, receptive field and inference peak of each, by processes of this machine. Exits with 1 where the rate is
-below 50 a second, or where memory grows by more than a tenth after the first tenth of the variants.
+Costs, receptive field and inference peak of each, by processes of this machine. Exits with 1 where the rate
+is below 50 a second, or where memory grows by more than a tenth after the first tenth of the variants.
 
 Usage: python scripts/bench_sweep.py [--variants N] [--jobs N] [-o DIR]
 """
@@ -12,7 +12,8 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -35,13 +36,13 @@ SPACE = ROOT / "scripts" / "spaces" / "googlenet.toml"
 METRICS = ("params", "macs", "receptive_field", "peak_bytes")
 
 INTRODUCTION = """\
-Written by `python scripts/bench_sweep.py --variants {variants}`. Variants of GoogLeNet, drawn from the space in
-scripts/spaces/googlenet.toml; of each its parameters, MACs, receptive field and the peak of an inference, nothing
-of it known before. The rate is by the clock from the first variant that is finished to the last: the start of the
-processes, of {start:.1f} s, comes once."""
+Written by `python scripts/bench_sweep.py --variants {variants}`. Variants of GoogLeNet, drawn from the space
+in scripts/spaces/googlenet.toml; of each its parameters, MACs, receptive field and the peak of an inference,
+with no store. The rate is by the clock from the first variant that is finished to the last: the start of the
+processes, {start:.1f} s, comes once."""
 STAGES_TEXT = """\
-CPU time of one thread, medians of {staged} other variants, stage by stage in one process; what a variant takes as
-a whole is timed apart."""
+CPU time of one thread, medians of {staged} other variants, stage by stage in one process; what a variant takes
+as a whole is timed apart."""
 
 
 @dataclass
@@ -88,8 +89,6 @@ class Watch:
 
 def space_of(variants: int, seed: int) -> il.Space:
     """The space of the example, asked for the metrics of this benchmark."""
-    from dataclasses import replace
-
     return replace(
         il.read_space(SPACE), metrics=METRICS, budgets=(), objectives={}, sample=variants, seed=seed,
         optimizer=None, mode="eval", batch_size=1,
@@ -109,7 +108,7 @@ def stages(space: il.Space) -> dict[str, float]:
     question = Question.of(space)
     for number, parameters in enumerate(space.variants()):
         spent = dict(_stages_of(question, parameters))
-        spent["all, as a sweep calls it"] = time_run(lambda row=parameters: answer(question, row))[0]
+        spent["all, as a sweep calls it"] = time_run(partial(answer, question, parameters))[0]
         # the first ones fill caches and import modules
         for name, value in spent.items() if number >= STAGED // 4 else ():
             seconds.setdefault(name, []).append(value)
@@ -126,7 +125,7 @@ def _stages_of(question: Question, parameters: Any) -> Iterator[tuple[str, float
     figures = TracedFigures(trace)
     analyses: dict[str, Callable[[], Any]] = {
         "parameters and MACs": lambda: (figures.total("params"), figures.total("macs")),
-        "receptive field": lambda: (figures.total("receptive_field"), figures.field_doubts),
+        "receptive field": lambda: (figures.widest_feature_field, figures.field_doubts),
         "inference peak": lambda: figures.total("peak_bytes"),
     }
     for name, analysis in analyses.items():
@@ -137,8 +136,8 @@ def page(watch: Watch, complete: int, by_stage: dict[str, float], options: argpa
     """Return the result as Markdown."""
     count = watch.moments[-1][0]
     rate = (
-        f"**{watch.rate:.1f} variants a second** by {options.jobs} processes, {complete:,} of {count:,} complete; "
-        f"the least that it must reach is {LEAST_RATE}."
+        f"**{watch.rate:.1f} variants a second** by {options.jobs} processes, {complete:,} of {count:,} "
+        f"complete; the least that it must reach is {LEAST_RATE}."
     )
     whole = by_stage["all, as a sweep calls it"]
     rows = [(name, f"{value:.1f}", f"{value / whole:.0%}") for name, value in by_stage.items()]
@@ -152,7 +151,7 @@ def page(watch: Watch, complete: int, by_stage: dict[str, float], options: argpa
             STAGES_TEXT.format(staged=STAGED - STAGED // 4),
             Table(("Stage", "CPU (ms)", "Of the whole"), rows),
             Heading("Memory"),
-            f"Resident memory of all processes; from a tenth of the way to the end it changes by {watch.growth:+.1%}.",
+            f"Resident memory of all processes; from a tenth of the way on it changes by {watch.growth:+.1%}.",
             Table(("Variants", "MiB"), held),
             context_line(f"{options.jobs} processes of one thread"),
         ],

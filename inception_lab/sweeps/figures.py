@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from inception_lab.budgets.budget_metrics import BUDGET_METRICS
 from inception_lab.ir.trace import Mode
@@ -17,7 +17,12 @@ from inception_lab.loading.options import (
 )
 from inception_lab.sweeps.space import BATCH_SIZE, INPUT_SIZE, SETTINGS, Parameters, Space
 
+if TYPE_CHECKING:
+    from inception_lab.budgets.traced import TracedFigures
+
 Status = Literal["complete", "partial", "failed"]
+
+FIELD = "receptive_field"
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def answer(question: Question, parameters: Parameters) -> Answer:
 def _answer(question: Question, parameters: Parameters) -> Answer:
     from torch import nn
 
-    from inception_lab.budgets.traced import TracedFigures, traced_figures
+    from inception_lab.budgets.traced import traced_figures
     from inception_lab.loading.model import ModelInputs, apply_without_weights
 
     request, modes = question.request(parameters), question.modes
@@ -121,9 +126,14 @@ def _answer(question: Question, parameters: Parameters) -> Answer:
         }
 
     by_mode = apply_without_weights(request, traced)
-    figures = {name: by_mode[mode].total(name) for name, mode in modes.items()}
+    figures = {name: _figure(by_mode[mode], name) for name, mode in modes.items()}
     cause = "; ".join(filter(None, _doubts(by_mode, modes, figures)))
     return Answer(figures, "partial" if cause else "complete", cause)
+
+
+def _figure(figures: TracedFigures, metric: str) -> int | None:
+    # behind a global pool every design sees everything, which would hide what tells designs apart
+    return figures.widest_feature_field if metric == FIELD else figures.total(metric)
 
 
 def _doubts(
@@ -136,16 +146,15 @@ def _doubts(
     for name, value in figures.items():
         if value is None:
             yield f"it has no {name}"
-    if "receptive_field" in modes:
-        yield _field_doubt(by_mode[modes["receptive_field"]])
+    if figures.get(FIELD) is not None:
+        yield _field_doubt(by_mode[modes[FIELD]], figures[FIELD])
 
 
-def _field_doubt(figures: Any) -> str:
-    """The layer whose field may be wider than those that are known, and why; empty where none may."""
-    doubts, fields = figures.field_doubts, figures.by_layer("receptive_field")
-    certain = max((value for path, value in fields.items() if path not in doubts), default=0)
-    for path, (reason, is_bound) in doubts.items():
-        # an upper bound below what another layer sees for certain changes nothing
-        if not is_bound or fields[path] > certain:
+def _field_doubt(figures: TracedFigures, widest: int) -> str:
+    """The layer whose field may be another one than the widest, and why; empty where none may."""
+    fields = figures.by_layer(FIELD)
+    for path, (reason, is_bound) in figures.field_doubts.items():
+        # an upper bound below what another layer sees changes nothing
+        if not is_bound or fields[path] >= widest:
             return f"the receptive field of {path} is not known: {reason}"
     return ""

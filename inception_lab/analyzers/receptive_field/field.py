@@ -27,6 +27,9 @@ from inception_lab.ir.trace import Call, Trace
 Status = Literal["exact", "misaligned", "bound", "unknown"]
 Number = int | float
 
+EVERYTHING = "sees everything"
+"""The reason of a field that is the whole source along an axis, and so has no stride."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -262,7 +265,7 @@ def _field_of(units: Elements, followed: Followed | None, size: tuple[int, ...])
     if units.bound_reason:
         return replace(described, status="bound", reason=units.bound_reason)
     # one unit stands for all along such an axis, so that a stride would say nothing
-    return _with_numbers(described) if local else replace(described, reason="sees everything")
+    return _with_numbers(described) if local else replace(described, reason=EVERYTHING)
 
 
 _field_of_small = lru_cache(4096)(_field_of)
