@@ -41,8 +41,8 @@ in scripts/spaces/googlenet.toml; of each its parameters, MACs, receptive field 
 with no store. The rate is by the clock from the first variant that is finished to the last: the start of the
 processes, {start:.1f} s, comes once."""
 STAGES_TEXT = """\
-CPU time of one thread, medians of {staged} other variants, stage by stage in one process; what a variant takes
-as a whole is timed apart."""
+CPU time of one thread, medians of {staged} other variants, stage by stage in one process; what a variant
+takes as a whole is timed apart."""
 
 
 @dataclass
@@ -151,7 +151,7 @@ def page(watch: Watch, complete: int, by_stage: dict[str, float], options: argpa
             STAGES_TEXT.format(staged=STAGED - STAGED // 4),
             Table(("Stage", "CPU (ms)", "Of the whole"), rows),
             Heading("Memory"),
-            f"Resident memory of all processes; from a tenth of the way on it changes by {watch.growth:+.1%}.",
+            f"Resident memory of all processes; from a tenth of the way on it grows by {watch.growth:.1%}.",
             Table(("Variants", "MiB"), held),
             context_line(f"{options.jobs} processes of one thread"),
         ],
