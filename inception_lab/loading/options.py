@@ -60,7 +60,7 @@ class ModelRequest:
     Attributes:
         spec: Name of an entry of the zoo, `package.module:factory`, or `path/to/file.py:factory`.
         kwargs: Keywords of the model.
-        input_sizes: One per input; empty for the size on the card, or that the model itself tells.
+        input_sizes: One per input; empty for the size that the model itself tells.
         batch_size: Images in a batch.
         arguments: Of its forward, beside the inputs.
 
