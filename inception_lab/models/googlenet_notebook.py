@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.models.blocks import AuxiliaryHead, ConvBlock, ConvStyle
-from inception_lab.models.googlenet import HEAD_AFTER, STEM_CHANNELS, TABLE, input_channels, reduced_module
+from inception_lab.models.googlenet import HEAD_AFTER
+from inception_lab.models.googlenet_modules import STEM_CHANNELS, TABLE, input_channels, reduced_module
 from inception_lab.models.initialisation import initialise
 from inception_lab.models.input_limits import InputLimits, check_input
 
