@@ -272,7 +272,7 @@ def model_request(
 
 def _keywords_within(spec: str, text: str) -> list[tuple[str, Any]]:
     """The keywords in the parentheses of MODEL."""
-    hint = f"write it like {spec or 'googlenet'}(num_classes=10)"
+    hint = f"write it like {spec or 'googlenet'}(num_classes=10), text other than one word in quotes"
     # any name will do for a factory's, which has a colon in it
     source = f"f{text[text.index('(', len(spec)) :]}"
     try:

@@ -1,10 +1,12 @@
 """The rows of GoogLeNet's Table 1 (1409.4842), and the modules that are built from them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import pairwise
 from math import sqrt
+from string import ascii_lowercase
+from types import MappingProxyType
 
 from torch import nn
 
@@ -31,6 +33,8 @@ class Row:
         """Channels that the module gives with its reductions."""
         return self.conv1x1 + self.conv3x3 + self.conv5x5 + self.pool_proj
 
+
+COLUMNS = tuple(column.name for column in fields(Row) if column.name != "name")
 
 TABLE = (
     #   name   1x1  3x3 reduce  3x3  5x5 reduce  5x5  pool proj
@@ -66,6 +70,34 @@ def get_row(name: str) -> Row:
     if name not in rows:
         raise InceptionLabError(f"no module {name!r}", hint=nearest(name, rows), exit_code=USAGE)
     return rows[name]
+
+
+def stage_rows(stage: str, depth: int) -> tuple[Row, ...]:
+    """The rows of a stage of any depth: its own, and its last one again under the letters that follow.
+
+    Args:
+        stage: `3`, `4` or `5`.
+        depth: Number of modules, 1 to 26.
+
+    Example:
+        >>> [row.name for row in stage_rows("5", 4)], stage_rows("5", 4)[3].conv1x1
+        (['5a', '5b', '5c', '5d'], 384)
+    """
+    rows = [row for row in TABLE if row.name.startswith(stage)]
+    return tuple(
+        replace(rows[min(place, len(rows) - 1)], name=f"{stage}{ascii_lowercase[place]}")
+        for place in range(depth)
+    )
+
+
+def scaled(count: int, factor: float) -> int:
+    """A number of channels times a factor, rounded, and at least 1.
+
+    Example:
+        >>> scaled(96, 0.25), scaled(16, 0.01)
+        (24, 1)
+    """
+    return max(1, round(count * factor))
 
 
 def input_channels(name: str) -> int:
@@ -187,3 +219,18 @@ def naive_module(row: Row, in_channels: int, style: ConvStyle = PLAIN) -> Branch
 def same_pool() -> nn.MaxPool2d:
     """The 3x3/1 max pool of a module, which keeps the size."""
     return nn.MaxPool2d(3, 1, 1)
+
+
+Module = Callable[[Row, int, ConvStyle], Branches]
+"""Builds a module from its row, its input's channels and the style."""
+
+MODULES: Mapping[str, Module] = MappingProxyType(
+    {
+        "reduced": reduced_module,
+        "naive": naive_module,
+        "3x3": partial(reduced_module, filters=SMALL_5X5),
+        "stacked": partial(reduced_module, filters=STACKED),
+        "asymmetric": partial(reduced_module, filters=ASYMMETRIC),
+    }
+)
+"""The kinds of modules by the names that options have for them."""
