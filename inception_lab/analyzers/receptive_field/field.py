@@ -174,7 +174,7 @@ class Fields(Mapping[int, Field]):
         self._elements = {value: each for value, each in elements.items() if each is not None}
         self._numbers = propagate(trace, source, geometry_of(shape, axes, Interiors.identity))
         self._fields: dict[int, Field] = {}
-        self._described: dict[object, Field] = {}
+        self._described: dict[tuple[int, int], Field] = {}
 
     def __getitem__(self, value: int) -> Field:
         if value not in self._fields:
@@ -186,7 +186,8 @@ class Fields(Mapping[int, Field]):
             return (
                 replace(INDEPENDENT, reason=elements.reason) if isinstance(elements, Unknown) else INDEPENDENT
             )
-        key = elements, geometry  # which element-wise operations hand on
+        # element-wise operations hand on both
+        key = id(elements), id(geometry)
         if key not in self._described:
             units = layout_of(elements, geometry, self._axes).units(elements)
             self._described[key] = _describe(self._calls, units, geometry, self._size)
