@@ -14,17 +14,16 @@ from pandas import DataFrame, Series
 from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.variants.columns import (
+    REST,
     are_numbers,
     check_columns,
     check_names,
     check_rows,
-    counted,
+    status_counts,
     is_complete,
     numbers_of,
 )
 
-REST = "(rest)"
-"""The parameter of the rows for what no parameter explains alone."""
 _MOST_LEVELS = 10
 
 
@@ -85,7 +84,9 @@ def parameter_influence(table: DataFrame, parameters: Sequence[str], metrics: Se
     check_columns(table, [*parameters, *metrics])
     complete = table[is_complete(table)]
     if complete.empty:
-        raise InceptionLabError(f"no variant is complete: {counted(table)}", hint="see the column cause")
+        raise InceptionLabError(
+            f"no variant is complete: {status_counts(table)}", hint="see the column cause"
+        )
     rows = [row for metric in metrics for row in _of_metric(complete, parameters, metric)]
     return DataFrame(rows, columns=["parameter", "metric", "share", "low", "high", "at_low", "at_high"])
 

@@ -14,6 +14,8 @@ from pandas.api.types import is_numeric_dtype
 from inception_lab.errors import InceptionLabError, listed, nearest
 
 STATUS, WITHIN, COMPLETE = "status", "within_budgets", "complete"
+REST = "(rest)"
+"""The parameter of the rows of an influence table for what no parameter explains alone."""
 
 
 def check_rows(table: DataFrame) -> None:
@@ -90,7 +92,7 @@ def check_names(names: Sequence[str], noun: str) -> None:
         raise InceptionLabError(f"no {noun}", hint=f"name a {noun} or more")
 
 
-def counted(table: DataFrame) -> str:
+def status_counts(table: DataFrame) -> str:
     """Return how many rows have each status, in words."""
     counts = table[STATUS].value_counts() if STATUS in table else {COMPLETE: len(table)}
     return listed(f"{count:,} {status}" for status, count in counts.items())
