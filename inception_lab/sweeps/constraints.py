@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpleeval import EvalWithCompoundTypes, InvalidExpression
+from simpleeval import DEFAULT_OPERATORS, EvalWithCompoundTypes, InvalidExpression
 
 from inception_lab.budgets.toml_source import Place, shortened
 from inception_lab.errors import InceptionLabError, first_line, nearest
@@ -20,6 +20,40 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 _CONSTANTS = {"true": True, "false": False}
 """As TOML writes them."""
+
+_SYNTAX = (
+    ast.Constant, ast.Name, ast.Load, ast.List, ast.Tuple, ast.Subscript, ast.Call, ast.IfExp, ast.Compare,
+    ast.cmpop, ast.BoolOp, ast.boolop, ast.UnaryOp, ast.UAdd, ast.USub, ast.Not,
+    ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow,
+)  # fmt: skip
+"""The parts of an expression; whatever can loop, or reach inside a value, is none of them."""
+
+_MOST_BITS = 1024
+"""Of a power, far above any figure of a net: larger ones take minutes."""
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * exponent > _MOST_BITS:
+        raise ValueError("a power is too large")
+    return base**exponent
+
+
+def _product(left: Any, right: Any) -> Any:
+    if hasattr(left, "__len__") or hasattr(right, "__len__"):  # it would be as long as the number says
+        raise TypeError("a list or text is not repeated")
+    return left * right
+
+
+def _remainder(number: Any, divisor: Any) -> Any:
+    if hasattr(number, "__len__"):  # of text it is a format, as long as the text asks for
+        raise TypeError("a list or text has no remainder")
+    return number % divisor
+
+
+_OPERATORS = {**DEFAULT_OPERATORS, ast.Pow: _power, ast.Mult: _product, ast.Mod: _remainder}
+
+
+_FAILURES = (InvalidExpression, ArithmeticError, TypeError, ValueError, LookupError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -56,7 +90,7 @@ class Constraint:
         self.evaluator.names = {**_CONSTANTS, **values}
         try:
             result = self.evaluator.eval(self.text, previously_parsed=self.expression)
-        except (InvalidExpression, ArithmeticError, TypeError, ValueError, LookupError) as error:
+        except _FAILURES as error:
             raise self._refusal(first_line(error), values) from error
         if not isinstance(result, bool):
             raise self._refusal(f"is {shortened(result)}, not true or false", values)
@@ -84,19 +118,28 @@ def read_constraint(text: object, names: Collection[str], place: Place) -> Const
     if not isinstance(text, str) or not text.strip():
         hint = "write it like 'reduction_5x5 <= reduction_3x3'"
         raise place.refusal(f"{shortened(text)} is not a condition", hint)
-    try:
-        expression = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise place.refusal(f"{shortened(text)} cannot be read: {first_line(error)}", "") from error
+    expression = _parsed(text, place)
     unknown = _names_of(expression) - {*names, *_FUNCTIONS, *_CONSTANTS}
     for name in sorted(unknown):
         hint = nearest(name, [*names, *_FUNCTIONS])
         raise place.refusal(f"{shortened(text)} names {name!r}, which is not a parameter", hint)
-    return Constraint(text, place, expression, EvalWithCompoundTypes(functions=dict(_FUNCTIONS)))
+    evaluator = EvalWithCompoundTypes(operators=_OPERATORS, functions=dict(_FUNCTIONS))
+    return Constraint(text, place, expression, evaluator)
+
+
+def _parsed(text: str, place: Place) -> ast.expr:
+    hint = "write a comparison such as 'reduction_5x5 <= reduction_3x3'"
+    try:
+        expression = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else first_line(error)
+        raise place.refusal(f"{shortened(text)} cannot be read: {reason}", hint) from error
+    for node in ast.walk(expression):
+        if not isinstance(node, _SYNTAX):
+            what = f"{shortened(text)} has a part that no condition has ({type(node).__name__})"
+            raise place.refusal(what, hint)
+    return expression
 
 
 def _names_of(expression: ast.expr) -> set[str]:
-    """The names that an expression reads, those of its own comprehensions apart."""
-    names = [node for node in ast.walk(expression) if isinstance(node, ast.Name)]
-    own = {node.id for node in names if isinstance(node.ctx, ast.Store)}
-    return {node.id for node in names} - own
+    return {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}

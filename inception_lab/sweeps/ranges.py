@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from math import exp, floor, isfinite, log
+from math import exp, floor, log
 from statistics import NormalDist
 from typing import Any
 
@@ -14,6 +15,10 @@ from inception_lab.budgets.toml_source import Place, shortened
 from inception_lab.errors import listed, nearest
 
 _MOST_POINTS = 100_000
+_LARGEST = 2**53
+"""Of a range; above it a float skips whole numbers."""
+_DIGITS = 12
+"""Of a number that arithmetic gives, so that 0.1 + 0.2 is 0.3."""
 _STEPS = ("step", "factor", "points")
 _DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
     "uniform": ("min", "max"),
@@ -22,6 +27,8 @@ _DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """The numbers that each distribution needs."""
 _HINT = "write a list such as [16, 32], a range such as { min = 16, max = 64, step = 16 }, or a distribution"
+
+_INFINITE = float("inf")
 
 Number = int | float
 
@@ -72,13 +79,13 @@ class Distribution:
     def at(self, quantile: float) -> Number:
         """Return the number below which a part of the distribution lies, from 0 to below 1."""
         value: float = getattr(self, f"_{self.kind}")(quantile)
-        if not self.is_whole:
-            return float(value)
-        # each whole number stands for the unit that begins with it; a normal one for that around it
-        return min(max(floor(value), self.least), self.most)
+        # a logarithm and back may end a little outside the bounds
+        bounded = min(max(floor(value) if self.is_whole else value, self.least), self.most)
+        return bounded if self.is_whole else float(bounded)
 
     @property
     def _end(self) -> Number:
+        """Behind the last number, as each whole one stands for the unit that begins with it."""
         return self.most + self.is_whole
 
     def _uniform(self, quantile: float) -> float:
@@ -88,12 +95,12 @@ class Distribution:
         return exp(log(self.least) + quantile * (log(self._end) - log(self.least)))
 
     def _normal(self, quantile: float) -> float:
-        normal = NormalDist(self.mean, self.deviation)
-        low, high = normal.cdf(self.least), normal.cdf(self.most)
+        # here a whole number stands for the unit around it
+        half = self.is_whole / 2
+        normal = NormalDist(self.mean + half, self.deviation)
+        low, high = normal.cdf(self.least), normal.cdf(self._end)
         # no number is at the quantile 0 of an unbounded one
-        part = min(max(low + quantile * (high - low), 1e-12), 1 - 1e-12)
-        value = min(max(normal.inv_cdf(part), self.least), self.most)
-        return value + 0.5 if self.is_whole else value
+        return normal.inv_cdf(min(max(low + quantile * (high - low), 1e-12), 1 - 1e-12))
 
 
 Range = Points | Distribution
@@ -130,12 +137,22 @@ def read_range(value: object, place: Place) -> Range:
 def _listed(values: list[Any] | tuple[Any, ...], place: Place) -> Points:
     if not values:
         raise place.refusal("has no values", _HINT)
-    for number, value in enumerate(values):
+    texts: set[str] = set()
+    for value in values:
         check_literal(value, place)
-        # 1 and True are equal to Python alone
-        if any(type(value) is type(other) and value == other for other in values[:number]):
+        # as texts 1, 1.0 and true differ, which are equal in Python
+        text = _text_of(value, place)
+        if text in texts:
             raise place.refusal(f"has {shortened(value)} twice", "name each value once")
+        texts.add(text)
     return Points(tuple(values))
+
+
+def _text_of(value: Any, place: Place) -> str:
+    try:
+        return json.dumps(value, sort_keys=True, allow_nan=False)
+    except ValueError as error:
+        raise place.refusal(f"{shortened(value)} is not finite", "leave it out") from error
 
 
 def _spaced(table: Mapping[str, Any], place: Place) -> Points:
@@ -151,7 +168,7 @@ def _spaced(table: Mapping[str, Any], place: Place) -> Points:
         raise place.at("log").refusal("is true or false beside points alone", "leave it out, or give points")
     values = _MAKERS[kind](low, high, table, place)
     if len(values) > _MOST_POINTS:
-        raise place.refusal(f"has {len(values):,} points", "take larger steps, or a distribution")
+        raise place.refusal(f"has more than {_MOST_POINTS:,} points", "take larger steps, or a distribution")
     return Points(tuple(dict.fromkeys(values)))
 
 
@@ -189,7 +206,11 @@ def _by_points(low: Number, high: Number, table: Mapping[str, Any], place: Place
     if table.get("log") and low <= 0:
         raise place.at("min").refusal(f"{low} has no logarithm", "give one above 0")
     inner = [scale.at(k / (count - 1)) for k in range(1, count - 1)]
-    return [low, *(round(number) if is_whole else number for number in inner), high]
+    return [low, *(round(number) if is_whole else _rounded(number) for number in inner), high]
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{_DIGITS}g}")
 
 
 _MAKERS = {"step": _by_step, "factor": _by_factor, "points": _by_points}
@@ -208,7 +229,7 @@ def _distribution(table: Mapping[str, Any], place: Place) -> Distribution:
             raise place.refusal(f"has no {key}", f"add {key} = …")
     numbers = {key: _number(table, key, place) for key in table if key != "distribution"}
     is_whole = all(isinstance(number, int) for number in numbers.values())
-    least, most = numbers.pop("min", -float("inf")), numbers.pop("max", float("inf"))
+    least, most = numbers.pop("min", -_INFINITE), numbers.pop("max", _INFINITE)
     distribution = Distribution(kind, least, most, **numbers, is_whole=is_whole)
     _check_distribution(distribution, place)
     return distribution
@@ -250,8 +271,9 @@ def _positive(table: Mapping[str, Any], key: str, place: Place) -> Number:
 
 def _number(table: Mapping[str, Any], key: str, place: Place) -> Number:
     value = table[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise place.at(key).refusal(f"{shortened(value)} is not a finite number", "give one")
+    # of infinity and of what is not a number too
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+        raise place.at(key).refusal(f"{shortened(value)} is not a number up to {_LARGEST:,}", "give one")
     return value
 
 

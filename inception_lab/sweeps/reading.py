@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,8 +25,9 @@ from inception_lab.budgets.questions import (
 from inception_lab.budgets.toml_source import Place, read_toml, shortened
 from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.files import path_from
-from inception_lab.loading.options import is_factory, parse_input_size, spec_of
-from inception_lab.models.cards import CARDS
+from inception_lab.loading.options import is_factory, model_request, parse_input_size, spec_of
+from inception_lab.models.card import Card
+from inception_lab.models.cards import CARDS, check_options
 from inception_lab.sweeps.constraints import Constraint, read_constraint
 from inception_lab.sweeps.ranges import Points, Range, read_range
 from inception_lab.sweeps.space import BATCH_SIZE, INPUT_SIZE, SETTINGS, Direction, Space
@@ -40,7 +41,13 @@ METRICS = tuple(name for name in BUDGET_METRICS if name != TIME)
 
 _DEFAULT_METRICS = ("params", "macs", "receptive_field", "peak_bytes")
 _DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-_BOUNDS = ("min", "max", "severity", "message")
+_BOUNDS = ("min", "max")
+_MOST_OBJECTIVES = 3
+"""Of a Pareto front."""
+_COLUMNS = (
+    "variant", "on_front", "status", "cause", "within_budgets", "plain_step_ms", "plain_step_iqr_ms",
+)  # fmt: skip
+"""Of the tables of a sweep, beside parameters and metrics."""
 _MOST_VARIANTS = 10_000_000
 
 SpaceSource = Space | str | Path | Mapping[str, Any]
@@ -83,12 +90,14 @@ def _space(table: Mapping[str, Any], place: Place) -> Space:
     # a keyword within MODEL's own parentheses may vary no more than one of kwargs
     keywords = {name: None for name in parameters if name not in SETTINGS}
     check_request(model, {**kwargs, **keywords}, place.at("model"))
-    _check_options(model, parameters, place)
+    _check_options(model, kwargs, parameters, place)
     names = [name.replace("-", "_") for name in (*kwargs, *parameters)]
     budgets = tuple(_budgets(table, place))
     objectives = _objectives(table, place)
     asked = tuple(_metrics(table, place))
     metrics = dict.fromkeys([*asked, *objectives, *(limit.metric for limit in budgets)])
+    if not metrics:
+        raise place.at("metrics").refusal("is empty", "name one, such as 'params'")
     return Space(
         model=model,
         parameters=parameters,
@@ -119,51 +128,67 @@ def _parameters(
         _check_name(name, [*kwargs, *(key for key in SETTINGS if key in table)], inner)
         values = read_range(value, inner)
         if name in SETTINGS:
-            _check_settings(name, values, inner)
+            _check_settings(name, values, place_of_all)
         yield name, values
 
 
-def _check_options(model: str, parameters: Mapping[str, Range], place: Place) -> None:
+def _check_options(
+    model: str, kwargs: Mapping[str, Any], parameters: Mapping[str, Range], place: Place
+) -> None:
     """Refuse options that a model of the zoo does not take; of other models their code decides."""
     spec = spec_of(model)
     if is_factory(model):
         return
     if spec not in CARDS:
         raise place.at("model").refusal(f"no model {spec!r}", nearest(spec, CARDS))
-    options = CARDS[spec].options
+    for name, value in model_request(model, kwargs).kwargs.items():
+        inner = place.at("kwargs", name) if name in kwargs else place.at("model")
+        _check_option(CARDS[spec], name, [value], inner)
     for name, values in parameters.items():
-        inner = place.at("parameters", name)
-        if name not in (*options, *SETTINGS):
-            raise inner.refusal(f"is not an option of {spec}", nearest(name, options))
-        for value in values.values if isinstance(values, Points) and name in options else ():
-            if not options[name].accepts(value):
-                raise inner.refusal(f"has {shortened(value)}", f"it takes {options[name].takes}")
+        if name not in SETTINGS:
+            _check_option(CARDS[spec], name, _extremes(values), place.at("parameters", name))
+
+
+def _extremes(values: Range) -> Sequence[Any]:
+    """All values of a range that has points; of a distribution its ends."""
+    return values.values if isinstance(values, Points) else (values.at(0.0), values.at(1.0))
+
+
+def _check_option(card: Card, name: str, values: Sequence[Any], place: Place) -> None:
+    try:
+        for value in values:
+            check_options(card, {name: value})
+    except InceptionLabError as error:
+        raise place.refusal(error.what, error.hint) from None
 
 
 def _check_name(name: object, fixed: Collection[str], place: Place) -> None:
     if name in fixed:
         raise place.refusal("has one value and several", "give it in one place")
-    if name in (*BUDGET_METRICS, "status", "cause", "within_budgets"):
-        raise place.refusal("is the name of a figure", "give the factory's keyword another name")
+    if name in (*BUDGET_METRICS, *_COLUMNS):
+        raise place.refusal(
+            "is the name of another column of the table", "give the factory's keyword another name"
+        )
     if name not in SETTINGS and not (isinstance(name, str) and name.isidentifier()):
         hint = f"name a keyword of the model, {INPUT_SIZE} or {BATCH_SIZE}"
         raise place.refusal("is not a parameter", hint)
 
 
 def _check_settings(name: str, values: Range, place: Place) -> None:
-    """Refuse input sizes and batch sizes that are none."""
+    """Refuse input sizes and batch sizes that are none; the place is that of all parameters."""
+    inner = place.at(name)
     if not isinstance(values, Points):
         is_right = name == BATCH_SIZE and values.is_whole and values.least >= 1
         if not is_right:
-            raise place.refusal("is not of this kind", "give a list of sizes")
+            raise inner.refusal("is not of this kind", "give a list of sizes")
         return
     for value in values.values:
         if name == BATCH_SIZE:
             read_batch_size({BATCH_SIZE: value}, place)
         elif isinstance(value, str):
-            _check_input_size(value, place)
+            _check_input_size(value, inner)
         else:
-            raise place.refusal(f"{shortened(value)} is not an input size", "write it like '3x224x224'")
+            raise inner.refusal(f"{shortened(value)} is not an input size", "write it like '3x224x224'")
 
 
 def _check_input_size(text: str, place: Place) -> None:
@@ -206,9 +231,12 @@ def _budgets(table: Mapping[str, Any], place: Place) -> Iterator[Limit]:
 
 def _objectives(table: Mapping[str, Any], place: Place) -> dict[str, Direction]:
     objectives, place = table.get("objectives", {}), place.at("objectives")
+    if len(check_table(objectives, place)) > _MOST_OBJECTIVES:
+        what = f"has {len(objectives)} objectives, at most {_MOST_OBJECTIVES} make a front"
+        raise place.refusal(what, "make budgets of the others")
     return {
         _metric(name, place.at(str(name))): _direction(value, place.at(str(name)))
-        for name, value in check_table(objectives, place).items()
+        for name, value in objectives.items()
     }
 
 
@@ -216,8 +244,9 @@ def _references(table: Mapping[str, Any], place: Place) -> Iterator[str]:
     value, place = table.get("references", []), place.at("references")
     if not isinstance(value, list | tuple):
         raise place.refusal(f"{shortened(value)} is not a list", "write it like ['googlenet', 'nin']")
-    for name in value:
-        model = read_model({"model": name}, place)
+    for model in value:
+        if not isinstance(model, str):
+            raise place.refusal(f"{shortened(model)} is not a model", "write its name as text")
         check_request(model, {}, place)
         if not is_factory(model) and spec_of(model) not in CARDS:
             raise place.refusal(f"no model {model!r}", nearest(spec_of(model), CARDS))

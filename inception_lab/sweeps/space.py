@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
-from math import prod
+from itertools import islice
+from math import floor, prod
 from typing import Any, Literal
 
 from inception_lab.budgets.budget import Limit
-from inception_lab.errors import InceptionLabError
+from inception_lab.errors import InceptionLabError, listed
 from inception_lab.ir.trace import Mode
 from inception_lab.sweeps.constraints import Constraint
 from inception_lab.sweeps.ranges import Points, Range
@@ -27,8 +27,8 @@ SETTINGS = (INPUT_SIZE, BATCH_SIZE)
 """Parameters that are not keywords of the model."""
 
 _MOST_VARIANTS = 1_000_000
-_MOST_DRAWS = 1000
-"""For each variant of a sample, of which constraints may refuse most."""
+_MOST_DRAWS = 100_000
+"""In a row that give no variant, as constraints refuse them all."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Space:
     def variants(self) -> list[Parameters]:
         """Return the parameters of each variant: of the grid in order, or as they are drawn.
 
-        A larger sample of one seed begins with the variants of a smaller one.
+        A larger sample of one seed begins with the variants of a smaller one. It has fewer than were asked
+        for where the grid has no more.
 
         Raises:
             InceptionLabError: A constraint cannot be judged, or no variant keeps all of them; the grid has
@@ -96,39 +97,62 @@ class Space:
     @property
     def points(self) -> int | None:
         """The number of points of the grid, with those that constraints refuse; None where it has none."""
-        ranges = self.parameters.values()
-        if not all(isinstance(values, Points) for values in ranges):
-            return None
-        return prod(len(values.values) for values in ranges if isinstance(values, Points))
+        return prod(map(len, self._axes)) if len(self._axes) == len(self.parameters) else None
+
+    @property
+    def _axes(self) -> list[tuple[Any, ...]]:
+        """The values of each parameter that has points."""
+        return [values.values for values in self.parameters.values() if isinstance(values, Points)]
 
     def _grid(self) -> list[Parameters]:
         if self.points is None:
-            raise InceptionLabError("a distribution has no grid", where=self.model, hint="add sample = 1000")
+            names = [name for name, values in self.parameters.items() if not isinstance(values, Points)]
+            what = f"the distribution of {listed(names)} has no grid"
+            raise InceptionLabError(what, where=self.model, hint="add sample = 1000")
         if self.points > _MOST_VARIANTS:
             what = f"the grid has {self.points:,} points, at most {_MOST_VARIANTS:,} are visited"
             raise InceptionLabError(what, where=self.model, hint="add sample = 10000")
-        return [parameters for parameters in self._points() if self.allows(parameters)]
+        return list(filter(self.allows, map(self._point, range(self.points))))
 
-    def _points(self) -> Iterator[Parameters]:
-        values = [each.values for each in self.parameters.values() if isinstance(each, Points)]
-        for point in product(*values):
-            yield dict(zip(self.parameters, point, strict=True))
+    def _point(self, number: int) -> Parameters:
+        """A point of the grid, of which the last parameter changes first."""
+        values = []
+        for axis in reversed(self._axes):
+            number, place = divmod(number, len(axis))
+            values.append(axis[place])
+        return dict(zip(self.parameters, reversed(values), strict=True))
 
     def _sample(self, count: int) -> list[Parameters]:
-        if self.points is not None and self.points <= count:
-            return self._grid()
         # of Python's generator this one method gives the same numbers in every version
         quantile = random.Random(self.seed).random
-        drawn: dict[str, Parameters] = {}
-        for _ in range(count * _MOST_DRAWS):
+        if self.points is not None and self.points <= _MOST_VARIANTS:
+            points = map(self._point, _shuffled(self.points, quantile))
+            return list(islice(filter(self.allows, points), count))
+        found = list(islice(self._draws(quantile), count))
+        if len(found) < count:
+            what = f"{len(found):,} of {count:,} variants were found, and none in {_MOST_DRAWS:,} more draws"
+            hint = "loosen a constraint, or lower sample"
+            raise InceptionLabError(what, where=self.model, hint=hint)
+        return found
+
+    def _draws(self, quantile: Callable[[], float]) -> Iterator[Parameters]:
+        """Variants that differ, until many draws in a row give no other one."""
+        drawn: set[str] = set()
+        idle = 0
+        while idle < _MOST_DRAWS:
             parameters = {name: values.at(quantile()) for name, values in self.parameters.items()}
             key = json.dumps(list(parameters.values()))
+            idle += 1
             if key not in drawn and self.allows(parameters):
-                drawn[key] = parameters
-                if len(drawn) == count:
-                    return list(drawn.values())
-        # constraints leave few points, which the grid has all
-        if self.points is not None and self.points <= _MOST_VARIANTS:
-            return self._grid()[:count]
-        what = f"{len(drawn):,} of {count:,} variants keep the constraints in {count * _MOST_DRAWS:,} draws"
-        raise InceptionLabError(what, where=self.model, hint="loosen a constraint, or lower sample")
+                drawn.add(key)
+                idle = 0
+                yield parameters
+
+
+def _shuffled(count: int, quantile: Callable[[], float]) -> Iterator[int]:
+    """The numbers below a count in random order, by the shuffle of Fisher and Yates, one at a time."""
+    moved: dict[int, int] = {}
+    for last in reversed(range(count)):
+        place = floor(quantile() * (last + 1))
+        yield moved.get(place, place)
+        moved[place] = moved.get(last, last)
