@@ -116,7 +116,7 @@ def stages(space: il.Space) -> dict[str, float]:
 
 
 def _stages_of(question: Question, parameters: Any) -> Iterator[tuple[str, float]]:
-    request = question.request(parameters)
+    request = question.request(parameters, "eval")
     spent, model = time_run(lambda: il.create_model(request.spec, device="meta", **request.kwargs))
     yield "build on meta", spent
     side = request.kwargs.get("input_size", 224)

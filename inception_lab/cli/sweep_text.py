@@ -92,6 +92,8 @@ def _shown(results: Results, rows: Sequence[Row]) -> Sequence[Row]:
         timed = zip(results.timed.index, rows_of(results.timed), strict=True)
         shown = [{VARIANT: index + 1, **row} for index, row in timed]
     elif space.objectives:
+        # where nothing is within budgets, the best of what there is tells by how much
+        table = table if table["within_budgets"].any() else table.assign(within_budgets=True)
         shown = [dict(rows[index]) for index in pareto_front(table, space.objectives).index]
     else:
         within = [row for row in rows if row["within_budgets"]]
@@ -138,6 +140,8 @@ def _facts(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
 
     space = results.space
     counts = counts_of(with_front(space, results.table))
+    if not counts["within_budgets"]:
+        yield "NOTE", "no variant is within budgets: the table is of all"
     if counts["partial"] or counts["failed"]:
         yield "NOTE", "; ".join(_causes(rows))
     yield "Variants", ", ".join(_counts(counts))
@@ -196,7 +200,7 @@ def _limits(space: Space) -> Iterator[str]:
 def _influences(results: Results) -> Iterator[tuple[str, str]]:
     """What moves each objective, or each metric where there are none."""
     from inception_lab import parameter_influence
-    from inception_lab.sweeps.influence import REST
+    from inception_lab.variants.columns import REST
 
     space = results.space
     metrics = [*(space.objectives or space.metrics)]

@@ -15,7 +15,7 @@ from inception_lab.loading.options import (
     parse_argument,
     parse_input_size,
 )
-from inception_lab.sweeps.space import BATCH_SIZE, INPUT_SIZE, SETTINGS, Parameters, Space
+from inception_lab.sweeps.space import BATCH_SIZE, INPUT_SIZE, SETTINGS, TRAIN_BATCH_SIZE, Parameters, Space
 
 if TYPE_CHECKING:
     from inception_lab.budgets.traced import TracedFigures
@@ -35,6 +35,7 @@ class Question:
         input_sizes: Text, one per input; empty for the model's own.
         arguments: Text, of the model's forward.
         batch_size: Images in a batch.
+        train_batch_size: Those of a training step; None for as many.
         mode: Of the trace from which metrics come that traces of both modes have.
         optimizer: Name of the one that ends a training step, None without.
         metrics: Names of the figures.
@@ -45,6 +46,7 @@ class Question:
     input_sizes: tuple[str, ...]
     arguments: tuple[str, ...]
     batch_size: int
+    train_batch_size: int | None
     mode: Mode
     optimizer: str | None
     metrics: tuple[str, ...]
@@ -55,17 +57,22 @@ class Question:
         names = cls.__dataclass_fields__
         return cls(**{name: getattr(space, name) for name in names})
 
-    def request(self, parameters: Parameters) -> ModelRequest:
-        """The request for the model of a variant."""
+    def request(self, parameters: Parameters, mode: Mode) -> ModelRequest:
+        """The request for the model of a variant, as a pass of a mode runs it."""
         keywords = {name: value for name, value in parameters.items() if name not in SETTINGS}
         size = parameters.get(INPUT_SIZE)
         return model_request(
             self.model,
             {**self.kwargs, **keywords},
             tuple(map(parse_input_size, self.input_sizes if size is None else [size])),
-            parameters.get(BATCH_SIZE, self.batch_size),
+            self._batch_size(parameters, mode),
             forward_arguments(map(parse_argument, self.arguments)),
         )
+
+    def _batch_size(self, parameters: Parameters, mode: Mode) -> int:
+        of_training = parameters.get(TRAIN_BATCH_SIZE, self.train_batch_size) if mode == "train" else None
+        size: int = of_training or parameters.get(BATCH_SIZE, self.batch_size)
+        return size
 
     @property
     def modes(self) -> dict[str, Mode]:
@@ -112,23 +119,21 @@ def answer(question: Question, parameters: Parameters) -> Answer:
 
 
 def _answer(question: Question, parameters: Parameters) -> Answer:
-    from torch import nn
-
-    from inception_lab.budgets.traced import traced_figures
-    from inception_lab.loading.model import ModelInputs, apply_without_weights
-
-    request, modes = question.request(parameters), question.modes
-
-    def traced(model: nn.Module, inputs: ModelInputs) -> dict[Mode, TracedFigures]:
-        return {
-            mode: traced_figures(model, inputs, mode=mode, optimizer=question.optimizer, name=request.name)
-            for mode in dict.fromkeys(modes.values())
-        }
-
-    by_mode = apply_without_weights(request, traced)
+    modes = question.modes
+    by_mode = {mode: _traced(question, parameters, mode) for mode in dict.fromkeys(modes.values())}
     figures = {name: _figure(by_mode[mode], name) for name, mode in modes.items()}
     cause = "; ".join(filter(None, _doubts(by_mode, modes, figures)))
     return Answer(figures, "partial" if cause else "complete", cause)
+
+
+def _traced(question: Question, parameters: Parameters, mode: Mode) -> TracedFigures:
+    """The figures of a variant's trace, which it is built for: building is cheap beside a training step."""
+    from inception_lab.budgets.traced import traced_figures
+    from inception_lab.loading.model import apply_without_weights
+
+    request = question.request(parameters, mode)
+    keywords: dict[str, Any] = {"mode": mode, "optimizer": question.optimizer, "name": request.name}
+    return apply_without_weights(request, lambda model, inputs: traced_figures(model, inputs, **keywords))
 
 
 def _figure(figures: TracedFigures, metric: str) -> int | None:

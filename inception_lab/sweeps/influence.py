@@ -19,9 +19,9 @@ from inception_lab.variants.columns import (
     check_columns,
     check_names,
     check_rows,
-    status_counts,
     is_complete,
     numbers_of,
+    status_counts,
 )
 
 _MOST_LEVELS = 10
