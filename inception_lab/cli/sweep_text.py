@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inception_lab.budgets.budget_metrics import BUDGET_METRICS
-from inception_lab.metrics import METRICS, format_quantity
+from inception_lab.metrics import format_quantity
 from inception_lab.report.tables import columns_of
 from inception_lab.report.terminal import facts_text, page
 from inception_lab.report.text import render
@@ -118,9 +118,8 @@ def _layout(space: Space, rows: Sequence[Row]) -> Layout:
     parameters = [name for name in space.parameters if len({repr(row[name]) for row in rows}) > 1]
     main = objectives[0] if objectives else space.metrics[0]
     importance = [VARIANT, *objectives, *parameters, *limited, *space.metrics, *space.parameters]
-    units = {name: BUDGET_METRICS[name].metric.unit for name in space.metrics if name not in METRICS}
     most = None if space.objectives else MOST_ROWS
-    return Layout(columns, main, tuple(dict.fromkeys(importance)), units=units, most=most)
+    return Layout(columns, main, tuple(dict.fromkeys(importance)), most=most)
 
 
 def _subject(results: Results) -> str:
@@ -210,7 +209,7 @@ def _influences(results: Results) -> Iterator[tuple[str, str]]:
     for metric in metrics:
         rows = table[(table["metric"] == metric) & (table["share"] >= 1)].to_dict("records")
         names = {REST: "combinations"}
-        parts = [f"{names.get(row['parameter'], row['parameter'])} {row['share']:.0f} %" for row in rows]
+        parts = [f"{names.get(row['parameter'], row['parameter'])} {row['share']:.0f}%" for row in rows]
         yield "Moved by", f"{label(metric)}: {', '.join(parts) or 'nothing, it does not vary'}"
 
 
