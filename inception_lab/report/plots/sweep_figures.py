@@ -30,7 +30,7 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class SweepFigures:
-    """What the plot of a Pareto front shows.
+    """All that the plot of a Pareto front shows.
 
     Attributes:
         objectives: `min` or `max` by metric, of the axis below, of the axis at the left, and of the colours
