@@ -138,6 +138,21 @@ def test_budgets_are_lines_with_the_forbidden_side_shaded():
     check_layout(figure)
 
 
+def test_no_label_of_a_budget_covers_a_reference_net_or_the_front():
+    table = pd.DataFrame({"macs": [1e9, 2e9, 4e9], "receptive_field": [100, 300, 500]})
+    nets = pd.DataFrame({"model": ["net"], "macs": [2.1e9], "receptive_field": [500]})
+    figure = figure_of(table, budgets={"macs": (None, 2e9), "receptive_field": (500, None)}, references=nets)
+    figure.canvas.draw()
+    words = [
+        text for text in panel_of(figure).texts if text.get_text() in ("MACs ≤ 2 G", "Receptive field ≥ 500")
+    ]
+    labels = [text.get_window_extent() for text in words]
+    assert len(labels) == 2
+    for gid in ("front", "references"):
+        for at in panel_of(figure).transData.transform(points_of(figure, gid).get_offsets()):
+            assert not any(box.contains(*at) for box in labels)
+
+
 def test_a_budget_far_from_all_figures_is_said_and_not_drawn():
     figure = figure_of(budgets={"macs": (None, 1e15)})
     assert panel_of(figure).get_xlim()[1] < 1e12

@@ -46,9 +46,12 @@ def draw_panel(canvas: Canvas, subject: SweepFigures, scales: Scales, box: Box) 
     _scale(axes, scales.x, scales.y, box)
     _draw_cloud(axes, subject, scales.colours)
     line = _draw_front(axes, subject, scales.colours)
-    labels = draw_budgets(axes, subject, box)
-    front = [square(at, 0.05) for at in inches_of(axes, box, subject.front[:, :2])]
-    _draw_references(axes, subject, box, [*labels, *front, *along_line(inches_of(axes, box, line), 0.03)])
+    marks = [square(at, 0.05) for at in inches_of(axes, box, subject.front[:, :2])]
+    nets = [
+        square(at, _RADIUS) for at in inches_of(axes, box, [net.figures[:2] for net in subject.references])
+    ]
+    labels = draw_budgets(axes, subject, box, [*marks, *nets])
+    _draw_references(axes, subject, box, [*labels, *marks, *along_line(inches_of(axes, box, line), 0.03)])
 
 
 def _scale(axes: Axes, x: QuantityAxis, y: QuantityAxis, box: Box) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -54,12 +55,12 @@ class SweepFigures:
         """The metric of each objective."""
         return [metric_of(name) for name in self.objectives]
 
-    @property
+    @cached_property
     def front(self) -> Figures:
         """Figures of the variants within budgets that no other one of these dominates."""
         return self._front(len(self.objectives))
 
-    @property
+    @cached_property
     def line(self) -> Figures:
         """Those that none dominates on the two axes alone, from the best by the first one to the worst."""
         front = self._front(2)
