@@ -19,7 +19,7 @@ from inception_lab.report.plots.gradient_map import COLOURS
 from inception_lab.report.plots.quantity_axis import axis_of
 from inception_lab.report.plots.style import plot_style
 from inception_lab.report.plots.sweep_figures import figures_of
-from inception_lab.report.sizes import PAGE, SIZES
+from inception_lab.report.sizes import PAGE, SIZES, SLIDE
 
 TWO = {"macs": "min", "receptive_field": "max"}
 THREE = TWO | {"train_peak_bytes": "min"}
@@ -140,8 +140,8 @@ def test_budgets_are_lines_with_the_forbidden_side_shaded():
 
 def test_no_label_of_a_budget_covers_a_reference_net_or_the_front():
     table = pd.DataFrame({"macs": [1e9, 2e9, 4e9], "receptive_field": [100, 300, 500]})
-    nets = pd.DataFrame({"model": ["net"], "macs": [2.1e9], "receptive_field": [500]})
-    figure = figure_of(table, budgets={"macs": (None, 2e9), "receptive_field": (500, None)}, references=nets)
+    nets = pd.DataFrame({"model": ["net"], "macs": [2.2e9], "receptive_field": [500]})
+    figure = figure_of(table, TWO, SLIDE, {"macs": (None, 2e9), "receptive_field": (500, None)}, nets)
     figure.canvas.draw()
     words = [
         text for text in panel_of(figure).texts if text.get_text() in ("MACs ≤ 2 G", "Receptive field ≥ 500")
