@@ -1,9 +1,9 @@
 """Write reports/sweep: the variants of GoogLeNet that see most and train in least memory, within budgets.
 
-Figures are exact, whatever the machine. What is finished is stored in the folder of the report, so that a run
-that was ended goes on; the store is no part of the report.
+Figures are exact, whatever the machine. What is finished is stored in build/, so that a run that was ended
+goes on.
 
-Usage: python scripts/report_sweep.py [--sample N] [--jobs N] [-o DIR]
+Usage: python scripts/report_sweep.py [--sample N] [--jobs N] [--store FILE] [-o DIR]
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import pandas as pd
 import torch
 
 import inception_lab as il
-from inception_lab.metrics import format_quantity
+from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.report.document import Heading, Table, document
 from shared import REPORTS, ROOT, add_output, write_csv, write_text
 
 SPACE = ROOT / "scripts" / "spaces" / "googlenet.toml"
-STORE = "store.jsonl"
+STORE = ROOT / "build" / "sweep.jsonl"
 FIGURES = ("params", "macs", "receptive_field", "train_peak_bytes")
 SHOWN = (
     "module_3", "depth_3", "module_4", "depth_4", "module_5", "depth_5", "width", "reduction_3x3",
@@ -33,19 +33,20 @@ SHOWN = (
 REST = "(rest)"
 
 INTRODUCTION = """\
-Which GoogLeNet of at most 5 million parameters and 1.2 billion MACs sees most, and which trains in least memory?
-The kind and the number of the modules in each stage, the width, the reductions of each branch and the input vary as
-[googlenet.toml](../../scripts/spaces/googlenet.toml) says. Of each variant that was drawn the parameters, the MACs of
-one image, the widest receptive field of a feature map, and the peak of a training step of {batch} images with momentum;
-nothing was trained, and nothing is measured. Written by `python scripts/report_sweep.py`, with PyTorch {torch}."""
+Which GoogLeNet of at most 5 million parameters and 1.2 billion MACs sees most, and which trains in least
+memory? The kind and the number of the modules in each stage, the width, the reductions of each branch and
+the input vary as [googlenet.toml](../../scripts/spaces/googlenet.toml) says. Of each variant that was drawn:
+the parameters, the MACs of one image, the widest receptive field of a feature map, and the peak of a training
+step of {batch} images with momentum. Nothing was trained, and nothing is measured. Written by
+`python scripts/report_sweep.py`, with PyTorch {torch}."""
 FRONT = """\
-The front: each of these has a wider field than all others that train in as little memory, and trains in less memory
-than all others that see as far. In [front.csv](front.csv) to the byte; all {count:,} variants are in
-[variants.csv](variants.csv)."""
+The front: each of these sees further than all others that train in as little memory, and trains in less
+memory than all others that see as far. To the byte they are in [front.csv](front.csv), and all {count:,}
+variants in [variants.csv](variants.csv)."""
 INFLUENCE = """\
-The part of the variance over all complete variants that a parameter explains alone, corrected for the number of its
-levels (epsilon squared); what is left is in combinations. The means at the lowest and the highest value of each are in
-[influence.csv](influence.csv)."""
+The part of the variance over all complete variants that a parameter explains alone, corrected for the number
+of its levels (epsilon squared); what is left is in combinations. The means at the lowest and the highest
+value of each are in [influence.csv](influence.csv)."""
 
 
 def page(space: il.Space, table: pd.DataFrame, influence: pd.DataFrame, references: pd.DataFrame) -> str:
@@ -54,7 +55,8 @@ def page(space: il.Space, table: pd.DataFrame, influence: pd.DataFrame, referenc
     counts = table["status"].value_counts()
     judged = (
         f"Of {len(table):,} variants {int(table['within_budgets'].sum()):,} are within the budgets, and "
-        f"{len(front)} of these are on the front; {len(table) - int(counts.get('complete', 0)):,} could not be told."
+        f"{len(front)} of these are on the front; {len(table) - int(counts.get('complete', 0)):,} have no "
+        "figures."
     )
     text = INTRODUCTION.format(batch=space.train_batch_size, torch=torch.__version__.partition("+")[0])
     return document(
@@ -75,39 +77,36 @@ def page(space: il.Space, table: pd.DataFrame, influence: pd.DataFrame, referenc
 
 
 def _front_table(front: pd.DataFrame) -> Table:
-    units = {"train_peak_bytes": "bytes"}
-    rows = [
-        [_cell(row[name], units.get(name, "count"), name) for name in SHOWN]
-        for row in front.to_dict("records")
-    ]
+    rows = [[_cell(name, row[name]) for name in SHOWN] for row in front.to_dict("records")]
     return Table([name.replace("_", " ") for name in SHOWN], rows)
 
 
-def _cell(value: Any, unit: Any, name: str) -> str:
+def _cell(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
-    if name in ("params", "macs", "train_peak_bytes"):
-        return format_quantity(float(value), unit)
+    if name in METRICS:
+        return format_quantity(float(value), METRICS[name].unit)
     return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def _findings(front: pd.DataFrame, references: pd.DataFrame) -> Iterator[str]:
     """What the front says beside the paper's own net."""
-    own = references.set_index("model").loc["googlenet"]
+    own = references.set_index("model").loc["googlenet"].to_dict()
     far, small = front.iloc[0], front.iloc[-1]
+    sight, memory = own["receptive_field"], own["train_peak_bytes"]
     yield (
-        f"The paper's own net has {format_quantity(own['params'])} parameters and {format_quantity(own['macs'])} MACs, "
-        f"sees {own['receptive_field']:,} pixels and trains in {format_quantity(own['train_peak_bytes'], 'bytes')}. "
-        f"The variant that sees most, {far['receptive_field']:,} pixels, takes "
-        f"{far['train_peak_bytes'] / own['train_peak_bytes']:.0%} of that memory; the one that trains in least takes "
-        f"{small['train_peak_bytes'] / own['train_peak_bytes']:.0%} and sees {small['receptive_field']:,}."
+        f"The paper's own net has {format_quantity(own['params'])} parameters and "
+        f"{format_quantity(own['macs'])} MACs, sees {sight:,} pixels and trains in "
+        f"{format_quantity(memory, 'bytes')}. The variant that sees most, {far['receptive_field']:,} pixels, "
+        f"takes {far['train_peak_bytes'] / memory:.0%} of that memory; the one that trains in least takes "
+        f"{small['train_peak_bytes'] / memory:.0%} and sees {small['receptive_field']:,}."
     )
-    better = front[front["receptive_field"] >= own["receptive_field"]]
-    if len(better):
-        like = better.iloc[-1]
+    alike = front[front["receptive_field"] >= sight]
+    if len(alike):
+        least = alike["train_peak_bytes"].iloc[-1]
         yield (
-            f"To see at least as far as the paper's net takes {format_quantity(like['train_peak_bytes'], 'bytes')}, "
-            f"{like['train_peak_bytes'] / own['train_peak_bytes']:.0%} of its memory."
+            f"To see at least as far as the paper's net takes {format_quantity(least, 'bytes')}, "
+            f"{least / memory:.0%} of its memory."
         )
 
 
@@ -123,6 +122,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--sample", type=int, help="variants to draw, in place of those of the space")
     parser.add_argument("--jobs", type=int, help="processes, by default one per core")
+    parser.add_argument("--store", type=Path, default=STORE, help="file of finished variants")
     add_output(parser, REPORTS / "sweep")
     return parser.parse_args(arguments)
 
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path = options.output
     space = il.read_space(SPACE)
     space = replace(space, sample=options.sample or space.sample)
-    table = il.sweep(space, store=folder / STORE, jobs=options.jobs, progress=_say)
+    table = il.sweep(space, store=options.store, jobs=options.jobs, progress=_say)
     influence = il.parameter_influence(table, list(space.parameters), list(space.metrics))
     references = il.reference_variants(space)
     budgets: Mapping[str, Any] = {limit.metric: (limit.least, limit.most) for limit in space.budgets}

@@ -116,8 +116,11 @@ def _influence(column: Series[Any], values: NDArray[np.float64]) -> dict[str, An
     means = np.bincount(codes, values) / np.bincount(codes)
     last = len(levels) - 1 - bool(is_ordered and column.isna().any())
     places = (0, last) if is_ordered else (int(means.argmin()), int(means.argmax()))
-    named = [_value(column[codes == place], is_ordered) for place in places]
-    return {"share": _share(values, means[codes], len(levels)), **_Ends(*means[[*places]], *named)._asdict()}
+    at_ends = [_value(column[codes == place], is_ordered) for place in places]
+    return {
+        "share": _share(values, means[codes], len(levels)),
+        **_Ends(*means[[*places]], *at_ends)._asdict(),
+    }
 
 
 def _share(values: NDArray[np.float64], means: NDArray[np.float64], levels: int) -> float:

@@ -37,8 +37,7 @@ def check_columns(table: DataFrame, names: Iterable[object]) -> None:
     columns = list(table.columns)
     for name in names:
         if name not in columns:
-            known = [str(column) for column in columns]
-            raise InceptionLabError(f"no column {name!r}", hint=nearest(name, known))
+            raise InceptionLabError(f"no column {name!r}", hint=nearest(name, map(str, columns)))
         if columns.count(name) > 1:
             what = f"{columns.count(name)} columns {name!r}"
             raise InceptionLabError(what, hint="rename all but one of them")

@@ -14,7 +14,7 @@ from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.variants.columns import check_rows, is_complete, is_within, numbers_of
 
 Objectives = Mapping[str, str]
-"""Whether less or more is better, `min` or `max`, by metric; the first one orders what is as good."""
+"""The better direction by metric, `min` or `max`; the first metric orders what is as good."""
 SIGNS = {"min": 1.0, "max": -1.0}
 _MOST = 3
 

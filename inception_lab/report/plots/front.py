@@ -47,7 +47,7 @@ def _within(subject: SweepFigures) -> str:
 
 
 def _title(subject: SweepFigures) -> str:
-    """How many variants are on the front, and from where to where it reaches on the two axes."""
+    """The number of variants on the front, and its range on the two axes."""
     front = subject.front
     if not len(front):
         return "No variant keeps the budgets"

@@ -12,7 +12,7 @@ from inception_lab.report.plots.canvas import Box
 from inception_lab.report.plots.fitting import text_width
 from inception_lab.report.plots.placing import Rect
 from inception_lab.report.plots.style import SMALL
-from inception_lab.report.plots.sweep_figures import SweepFigures, budget_texts
+from inception_lab.report.plots.sweep_figures import Figures, SweepFigures, budget_texts
 
 _COLOUR = "#aa3377"
 _TALL, _GAP = 0.13, 0.04
@@ -35,14 +35,14 @@ class _Bound:
     is_upright: bool
 
 
-def draw_budgets(axes: Axes, subject: SweepFigures, box: Box) -> list[Rect]:
-    """Draw the bounds that lie on the panel; returns the places of their labels."""
+def draw_budgets(axes: Axes, subject: SweepFigures, box: Box, obstacles: Sequence[Rect]) -> list[Rect]:
+    """Draw the bounds that lie on the panel, with labels that cover no obstacle; returns their places."""
     labels: list[Rect] = []
     for bound in _bounds(subject):
         low, high = axes.get_xlim() if bound.is_upright else axes.get_ylim()
         if low < bound.value < high:
             _draw_bound(axes, bound, (bound.value, high) if bound.is_most else (low, bound.value))
-            rect = _label_place(axes, bound, box, labels)
+            rect = _label_place(axes, bound, box, [*obstacles, *labels])
             place = rect.left / box.width, (rect.bottom + 0.025) / box.height
             axes.text(*place, bound.text, size=SMALL, color=_COLOUR, transform=axes.transAxes, zorder=4)
             labels.append(rect)
@@ -65,27 +65,25 @@ def _draw_bound(axes: Axes, bound: _Bound, forbidden: tuple[float, float]) -> No
     line(bound.value, color=_COLOUR, lw=1.1, ls=(0, (5, 2.5)), zorder=2.4)
 
 
-def _label_place(axes: Axes, bound: _Bound, box: Box, labels: Sequence[Rect]) -> Rect:
-    """On the forbidden side of the line or else on the other one, where it covers no other label."""
+def _label_place(axes: Axes, bound: _Bound, box: Box, obstacles: Sequence[Rect]) -> Rect:
+    """Near the end of the line, on its forbidden side or else on the other one, where it covers nothing."""
     width = text_width(bound.text, SMALL)
     [(x, y)] = inches_of(axes, box, [(bound.value, bound.value)])
     sides = (1, -1) if bound.is_most else (-1, 1)
     if bound.is_upright:
         lefts = [x + _GAP if side > 0 else x - _GAP - width for side in sides]
-        tops = [box.height - 0.02, box.height - 0.02 - _TALL]
+        tops = [box.height - 0.02 - _TALL * step for step in range(int(box.height / _TALL))]
         places = [Rect(left, top - _TALL, left + width, top) for top in tops for left in lefts]
     else:
         bottoms = [y + _GAP / 2 if side > 0 else y - _GAP / 2 - _TALL for side in sides]
-        lefts = [box.width - 0.03 - width, 0.03]
+        lefts = [box.width - 0.03 - width - _TALL * step for step in range(int(box.width / _TALL))]
         places = [Rect(left, foot, left + width, foot + _TALL) for left in lefts for foot in bottoms]
     panel = Rect(0, 0, box.width, box.height)
-    free = (rect for rect in places if panel.holds(rect) and not any(map(rect.overlaps, labels)))
+    free = (rect for rect in places if panel.holds(rect) and not any(map(rect.overlaps, obstacles)))
     return next(free, places[0])
 
 
-def inches_of(
-    axes: Axes, box: Box, points: Sequence[tuple[float, float]] | np.ndarray
-) -> list[tuple[float, float]]:
+def inches_of(axes: Axes, box: Box, points: Sequence[Sequence[float]] | Figures) -> list[tuple[float, float]]:
     """The places of points, in inches from the lower left corner of the panel."""
     if not len(points):
         return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from inception_lab.report.plots.fitting import shorten
 from inception_lab.report.plots.front_budgets import draw_budgets, inches_of
 from inception_lab.report.plots.front_key import OVER, REFERENCE, front_style, within_style
 from inception_lab.report.plots.gradient_map import COLOURS
+from inception_lab.report.plots.pareto_line import corners_of
 from inception_lab.report.plots.placing import Rect, along_line, square
 from inception_lab.report.plots.quantity_axis import QuantityAxis
 from inception_lab.report.plots.style import FAINT, INK, PARAMS, SMALL
@@ -46,9 +46,12 @@ def draw_panel(canvas: Canvas, subject: SweepFigures, scales: Scales, box: Box) 
     _scale(axes, scales.x, scales.y, box)
     _draw_cloud(axes, subject, scales.colours)
     line = _draw_front(axes, subject, scales.colours)
-    labels = draw_budgets(axes, subject, box)
-    front = [square(at, 0.05) for at in inches_of(axes, box, subject.front[:, :2])]
-    _draw_references(axes, subject, box, [*labels, *front, *along_line(inches_of(axes, box, line), 0.03)])
+    marks = [square(at, 0.05) for at in inches_of(axes, box, subject.front[:, :2])]
+    nets = [
+        square(at, _RADIUS) for at in inches_of(axes, box, [net.figures[:2] for net in subject.references])
+    ]
+    labels = draw_budgets(axes, subject, box, [*marks, *nets])
+    _draw_references(axes, subject, box, [*labels, *marks, *along_line(inches_of(axes, box, line), 0.03)])
 
 
 def _scale(axes: Axes, x: QuantityAxis, y: QuantityAxis, box: Box) -> None:
@@ -80,20 +83,12 @@ def _colours_of(points: Figures, colours: QuantityAxis | None) -> dict[str, Any]
 
 def _draw_front(axes: Axes, subject: SweepFigures, colours: QuantityAxis | None) -> list[tuple[float, float]]:
     """The front as points and a stepped line, whose corners are returned."""
-    front, corners = subject.front, _corners(subject.line[:, :2].tolist())
+    front, corners = subject.front, corners_of(subject.line[:, :2].tolist())
     style = front_style(len(front), colours is not None) | _colours_of(front, colours)
     axes.scatter(*front.T[:2], **style, zorder=3, gid="front")
     if corners:
         colour = INK if colours else PARAMS
         axes.plot(*zip(*corners, strict=True), color=colour, lw=1.2, zorder=2.6, gid="line")
-    return corners
-
-
-def _corners(points: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
-    """From point to point, first across and then up or down, within what the front dominates."""
-    corners = [(x, y) for x, y in points[:1]]
-    for (_, before), (x, y) in pairwise(points):
-        corners += [(x, before), (x, y)]
     return corners
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from math import ceil, exp, floor, log, log2
@@ -11,6 +11,9 @@ from inception_lab.metrics import Metric, format_quantity, parse_quantity
 from inception_lab.report.plots.bubbles import decade_ticks
 from inception_lab.report.plots.wording import steps_between, tick_text
 
+Ticks = Mapping[float, str]
+"""Numbers on an axis, and their texts."""
+_SUFFIXES = {"bytes": "B", "milliseconds": "ms", "percent": "%"}
 _MOST, _LONG = 8, 10_000
 _WIDE = 8.0
 """Ratio of the largest to the smallest figure from which on an axis is logarithmic."""
@@ -40,7 +43,7 @@ class QuantityAxis:
         log_text = " (log)" if self.is_log else ""
         return f"{self.metric.label}{log_text}, {'lower' if self.better == 'min' else 'higher'} is better"
 
-    def ticks(self, inches: float, apart: float = 0.75) -> Mapping[float, str]:
+    def ticks(self, inches: float, apart: float = 0.75) -> Ticks:
         """Round numbers and their texts.
 
         Args:
@@ -54,9 +57,9 @@ class QuantityAxis:
             steps = [*decade_ticks(self.low, self.high, inches)]
         else:
             return self._even_ticks(most)
-        return {step: self._text(step) for step in steps} if len(steps) > 1 else self._even_ticks(most)
+        return self._named(steps, map(self._text, steps), 1) if len(steps) > 1 else self._even_ticks(most)
 
-    def ticks_between(self, low: float, high: float, inches: float) -> Mapping[float, str]:
+    def ticks_between(self, low: float, high: float, inches: float) -> Ticks:
         """Round numbers between two values, as a scale of colours has them."""
         return replace(self, low=low, high=high).ticks(inches, 0.5)
 
@@ -66,16 +69,21 @@ class QuantityAxis:
             return f"{step:,.10g}"
         return tick_text(step, self.metric.unit)
 
-    def _even_ticks(self, most: int) -> Mapping[float, str]:
+    def _even_ticks(self, most: int) -> Ticks:
         """Equally spaced numbers, which bytes have in one unit."""
         unit = format_quantity(self.high, "bytes").split()[-1] if self.metric.unit == "bytes" else ""
         size = parse_quantity(f"1 {unit}", "bytes") if unit else 1
         spaced = (steps_between(self.low / size, self.high / size, parts) for parts in count(most))
         steps = next(steps for steps in spaced if len(steps) > 1)
-        texts = [f"{step:g} {unit}" if unit else self._text(step) for step in steps]
-        if len(set(texts)) < len(texts):  # on an axis of a narrow range three digits are not enough
-            texts = [f"{step:,.10g} {unit}".strip() for step in steps]
-        return {step * size: text for step, text in zip(steps, texts, strict=True)}
+        texts = (f"{step:g} {unit}" if unit else self._text(step) for step in steps)
+        return self._named(steps, texts, size, unit)
+
+    def _named(self, steps: Sequence[float], texts: Iterable[str], size: float, unit: str = "") -> Ticks:
+        """The steps, of such a size, with their texts; in full where three digits are not enough."""
+        short, suffix = list(texts), unit or _SUFFIXES.get(self.metric.unit, "")
+        if len(set(short)) < len(short):
+            short = [f"{step:,.10g} {suffix}".strip() for step in steps]
+        return {step * size: text for step, text in zip(steps, short, strict=True)}
 
 
 def axis_of(metric: Metric, better: str, figures: Sequence[float], edge: float = 0.0) -> QuantityAxis:
@@ -91,8 +99,8 @@ def axis_of(metric: Metric, better: str, figures: Sequence[float], edge: float =
     if low > 0 and high >= _WIDE * low:
         room = edge * log(high / low)
         return QuantityAxis(metric, better, exp(log(low) - room), exp(log(high) + room), True)
-    # a single figure stands in the middle
-    room = edge * (high - low) or abs(high) / 10 or 1.0
+    # a single figure stands in the middle, and no round number at an end
+    room = edge * (high - low) if low < high else 0.12 * abs(high) or 1.2
     return QuantityAxis(metric, better, low - room, high + room, False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class SweepFigures:
-    """What the plot of a Pareto front shows.
+    """All that the plot of a Pareto front shows.
 
     Attributes:
         objectives: `min` or `max` by metric, of the axis below, of the axis at the left, and of the colours
@@ -54,12 +55,12 @@ class SweepFigures:
         """The metric of each objective."""
         return [metric_of(name) for name in self.objectives]
 
-    @property
+    @cached_property
     def front(self) -> Figures:
         """Figures of the variants within budgets that no other one of these dominates."""
         return self._front(len(self.objectives))
 
-    @property
+    @cached_property
     def line(self) -> Figures:
         """Those that none dominates on the two axes alone, from the best by the first one to the worst."""
         front = self._front(2)
