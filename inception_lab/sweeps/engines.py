@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -92,21 +92,22 @@ def results_of(
     """Yield each item with its result as it is finished; with None where it ends whatever process runs it.
 
     Args:
-        task: Run in other processes; it raises nothing.
+        task: Run in other processes; what it raises ends them all.
         items: Taken a few at a time.
         make: Makes a `Parallel`.
     """
     queue = iter(items)
-    suspects: list[Item] | None = None
-    while suspects is None or suspects:
-        suspects = yield from _until_lost(task, queue, make)
-        yield from _halved(task, suspects, make)
+    while (suspects := (yield from _until_lost(task, queue, make))) is not None:
+        # alone, the one that ends its process is told from those that ran beside it
+        for item in suspects:
+            if (yield from _until_lost(task, [item], make)) is not None:
+                yield item, None
 
 
 def _until_lost(
     task: Callable[[Item], Result], items: Iterable[Item], make: Callable[[], Parallel]
-) -> Generator[tuple[Item, Result], None, list[Item]]:
-    """Each item with its result; returns those that were running where a process ended, else none."""
+) -> Generator[tuple[Item, Result], None, list[Item] | None]:
+    """Each item with its result; returns those that were running where a process ended, else None."""
     running: dict[int, Item] = {}
 
     def calls() -> Iterator[Any]:
@@ -120,24 +121,11 @@ def _until_lost(
                 yield running.pop(number), result
     except _lost_workers():
         return list(running.values())
-    return []
+    return None
 
 
 def _numbered(task: Callable[[Item], Result], number: int, item: Item) -> tuple[int, Result]:
     return number, task(item)
-
-
-def _halved(
-    task: Callable[[Item], Result], suspects: Sequence[Item], make: Callable[[], Parallel]
-) -> Iterator[tuple[Item, Result | None]]:
-    """The results of items of which some end their process: halved until such a one is alone."""
-    suspects = yield from _until_lost(task, suspects, make)
-    if len(suspects) == 1:
-        yield suspects[0], None
-        return
-    middle = len(suspects) // 2
-    for half in filter(None, (suspects[:middle], suspects[middle:])):
-        yield from _halved(task, half, make)
 
 
 def _lost_workers() -> tuple[type[Exception], ...]:

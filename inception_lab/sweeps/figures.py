@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from inception_lab.budgets.budget_metrics import BUDGET_METRICS
+from inception_lab.errors import InceptionLabError, first_line
 from inception_lab.ir.trace import Mode
 from inception_lab.loading.options import (
     ModelRequest,
@@ -115,7 +116,8 @@ def answer(question: Question, parameters: Parameters) -> Answer:
         return _answer(question, parameters)
     # whatever a model raises is a fact about it: one variant must not end the others
     except Exception as error:
-        return Answer({}, "failed", str(error) or type(error).__name__)
+        is_told = isinstance(error, InceptionLabError)
+        return Answer({}, "failed", str(error) if is_told else f"{type(error).__name__}: {first_line(error)}")
 
 
 def _answer(question: Question, parameters: Parameters) -> Answer:

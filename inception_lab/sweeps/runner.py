@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from inception_lab.sweeps.figures import Answer, Question, answer
 from inception_lab.sweeps.reading import SpaceSource, read_space
 from inception_lab.sweeps.space import Parameters, Space
 from inception_lab.sweeps.store import Store, keys_for
-from inception_lab.sweeps.versions import versions_of
+from inception_lab.sweeps.versions import check_versions, loaded_versions_of, located
 
 Progress = Callable[[int, int], None]
 """Called with the number of variants that are finished, and with that of all."""
@@ -93,21 +94,23 @@ class Run:
     Attributes:
         space: The space.
         question: What is asked of each variant.
+        versions: Those that all answers hold for.
         variants: The parameters of each by its key in the store.
         store: None where answers are not stored.
     """
 
     space: Space
     question: Question
+    versions: Mapping[str, str]
     variants: Mapping[str, Parameters]
     store: Store | None
 
     @classmethod
     def of(cls, space: Space, store: Store | None) -> Run:
         """Number the variants of a space by their keys."""
-        question, versions = Question.of(space), versions_of(space.model)
+        question, versions = Question.of(space), loaded_versions_of(space.model)
         key_of = keys_for(question, versions)
-        return cls(space, question, {key_of(row): row for row in space.variants()}, store)
+        return cls(space, question, versions, {key_of(row): row for row in space.variants()}, store)
 
     def stored(self, retry: bool) -> dict[str, Answer]:
         """Return the answers that the store has to this question, those that failed but for a `retry`."""
@@ -123,7 +126,9 @@ class Run:
 
     def answers_of(self, missing: Mapping[str, Parameters], where: Engine) -> Iterator[tuple[str, Answer]]:
         """Run variants; yields each with its key when it is finished and stored."""
-        task = partial(_keyed_answer, self.question)
+        # processes may have been started elsewhere
+        question = replace(self.question, model=located(self.question.model))
+        task = partial(_keyed_answer, question, tuple(self.versions.items()), os.getpid())
         with where.opened() as make, _appender(self.store) as append:
             for (key, parameters), result in results_of(task, missing.items(), make):
                 finished = LOST if result is None else result
@@ -167,8 +172,17 @@ def _check_factory(request: ModelRequest) -> None:
             check_keywords(request.spec, find_factory(request.spec), request.kwargs)
 
 
-def _keyed_answer(question: Question, variant: tuple[str, Parameters]) -> Answer:
-    return answer(question, variant[1])
+def _keyed_answer(
+    question: Question, versions: tuple[tuple[str, str], ...], home: int, variant: tuple[str, Parameters]
+) -> Answer:
+    """Run in the process of number `home`, or in one of its own that Ctrl-C does not reach."""
+    check_versions(question.model, versions)
+    try:
+        return answer(question, variant[1])
+    except KeyboardInterrupt:
+        if os.getpid() == home:
+            raise
+        return Answer({}, "failed", "KeyboardInterrupt")  # by the model itself
 
 
 def is_kept(limit: Limit, value: int | None) -> bool:
