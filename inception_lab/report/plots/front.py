@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from inception_lab.metrics import Metric
+from inception_lab.metrics import Metric, Unit
 from inception_lab.report.plots.canvas import Box, Canvas, fitted, new_canvas
 from inception_lab.report.plots.fitting import text_width, wrap
 from inception_lab.report.plots.front_key import Entry, draw_key, key_lines
@@ -60,8 +60,14 @@ def _title(subject: SweepFigures) -> str:
 
 
 def _range_text(metric: Metric, low: float, high: float) -> str:
-    ends = dict.fromkeys(tick_text(end, metric.unit) for end in (low, high))
+    ends = dict.fromkeys(_end_text(end, metric.unit) for end in (low, high))
     return f"{metric_words(metric)} {' to '.join(ends)}"
+
+
+def _end_text(value: float, unit: Unit) -> str:
+    # of a field every pixel tells
+    is_small_count = unit == "count" and abs(value) < 10_000 and float(value).is_integer()
+    return f"{value:,.0f}" if is_small_count else tick_text(value, unit)
 
 
 def _subtitle(subject: SweepFigures) -> str:
