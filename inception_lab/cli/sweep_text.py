@@ -14,9 +14,10 @@ from inception_lab.report.tables import columns_of
 from inception_lab.report.terminal import facts_text, page
 from inception_lab.report.text import render
 from inception_lab.report.view import Layout, View, table_text
+from inception_lab.variants.columns import REST
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
     from inception_lab.record import Row
     from inception_lab.sweeps.space import Space
@@ -199,7 +200,6 @@ def _limits(space: Space) -> Iterator[str]:
 def _influences(results: Results) -> Iterator[tuple[str, str]]:
     """What moves each objective, or each metric where there are none."""
     from inception_lab import parameter_influence
-    from inception_lab.variants.columns import REST
 
     space = results.space
     metrics = [*(space.objectives or space.metrics)]
@@ -207,10 +207,21 @@ def _influences(results: Results) -> Iterator[tuple[str, str]]:
         return
     table = parameter_influence(results.table, list(space.parameters), metrics)
     for metric in metrics:
-        rows = table[(table["metric"] == metric) & (table["share"] >= 1)].to_dict("records")
-        names = {REST: "combinations"}
-        parts = [f"{names.get(row['parameter'], row['parameter'])} {row['share']:.0f}%" for row in rows]
-        yield "Moved by", f"{label(metric)}: {', '.join(parts) or 'nothing, it does not vary'}"
+        if text := _influence_text(table[table["metric"] == metric], is_moved=_moves(results.table[metric])):
+            yield "Moved by", f"{label(metric)}: {text}"
+
+
+def _moves(figures: Series) -> bool:
+    """True for a metric that is not the same of all variants."""
+    return bool(figures.dropna().nunique() > 1)
+
+
+def _influence_text(rows: DataFrame, is_moved: bool) -> str:
+    """The parameters that explain a percent or more; empty where none can be told."""
+    names = {REST: "combinations"}
+    shares = rows[rows["share"] >= 1].to_dict("records")
+    parts = [f"{names.get(row['parameter'], row['parameter'])} {row['share']:.0f}%" for row in shares]
+    return ", ".join(parts) if is_moved else "nothing, it does not vary"
 
 
 def _machine(attrs: Mapping[Any, Any]) -> str:
