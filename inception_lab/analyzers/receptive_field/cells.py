@@ -80,7 +80,7 @@ class Cells(NamedTuple):
         order = sorted(range(len(dims)), key=dims.__getitem__)
         if order == list(range(len(dims))):
             return Cells(tuple(dims), self.data)
-        return Cells(tuple([dims[k] for k in order]), self.data.transpose(*order, len(dims)))
+        return Cells(tuple([dims[k] for k in order]), shared(self.data.transpose(*order, len(dims))))
 
     def reduce(self, dims: Collection[int]) -> Cells:
         """The maximum over dimensions."""
@@ -105,13 +105,13 @@ class Cells(NamedTuple):
             return Cells(tuple(dims), self.data)
         axis = self.dims.index(dim)
         dims[axis : axis + 1] = range(dim, dim + index.ndim)
-        return Cells(tuple(dims), np.take(_padded(self.data, axis), index, axis=axis)).without_units()
+        return Cells(tuple(dims), shared(np.take(_padded(self.data, axis), index, axis=axis))).without_units()
 
     def accumulate(self, dim: int) -> Cells:
         """The maximum over each position of a dimension and all before it."""
         if dim not in self.dims:
             return self
-        return Cells(self.dims, np.maximum.accumulate(self.data, axis=self.dims.index(dim)))
+        return Cells(self.dims, shared(np.maximum.accumulate(self.data, axis=self.dims.index(dim))))
 
     def reshape(self, groups: Sequence[Group], shape: Shape, new_shape: Shape) -> Cells:
         """The same elements in another shape, by the groups of dimensions that become one another."""
@@ -122,7 +122,7 @@ class Cells(NamedTuple):
         data = self.over(dims, shape).reshape(*[new_shape[d] for d in new_dims], -1)
         parted = [d for group in groups if not group.is_one for d in group.new if len(group.new) > 1]
         # a dimension that is parted again may hold copies only
-        return Cells(tuple(new_dims), data).without_repetition(parted)
+        return Cells(tuple(new_dims), shared(data)).without_repetition(parted)
 
     def blank(self, mask: Cells) -> Cells:
         """The same with entries that see nothing wherever a mask is true."""
@@ -133,7 +133,7 @@ class Cells(NamedTuple):
         shape = tuple([sizes.get(d, 1) for d in range(max(dims, default=0) + 1)])
         data = np.where(mask.over(dims, shape), nothing_of(self.data), self.over(dims, shape))
         # a mask may lie in a dimension of one position
-        return Cells(tuple(dims), data).without_units()
+        return Cells(tuple(dims), shared(data)).without_units()
 
     def times(self, pattern: NDArray[np.bool_], shape: Shape) -> Cells:
         """The maximum, for each column of a matrix, over the rows in which it has a number.
@@ -154,7 +154,7 @@ class Cells(NamedTuple):
         for row in range(shape[last]):
             entries = np.where(table[..., row, :, None], data[..., row, None, :], nothing)
             np.maximum(joined, entries, out=joined)
-        return Cells(tuple(dims), joined).without_units()
+        return Cells(tuple(dims), shared(joined)).without_units()
 
     def differs_along(self, dim: int) -> bool:
         """True where entries that see something are not the same all along a dimension."""
@@ -178,7 +178,7 @@ class Cells(NamedTuple):
             return self
         dims = [d for d, n in zip(self.dims, self.data.shape, strict=False) if n != 1]
         sizes = [n for n in self.data.shape[:-1] if n != 1]
-        return Cells(tuple(dims), self.data.reshape(*sizes, self.data.shape[-1]))
+        return Cells(tuple(dims), shared(self.data.reshape(*sizes, self.data.shape[-1])))
 
     def without_repetition(self, dims: Collection[int]) -> Cells:
         """The same without those of some dimensions along which nothing differs."""
@@ -189,7 +189,7 @@ class Cells(NamedTuple):
                 first = cells.data.take([0], axis=axis)
                 if (cells.data == first).all():
                     remaining = tuple([d for d in cells.dims if d != dim])
-                    cells = Cells(remaining, first.reshape(*np.delete(first.shape, axis)))
+                    cells = Cells(remaining, shared(first.reshape(*np.delete(first.shape, axis))))
         return cells
 
 
