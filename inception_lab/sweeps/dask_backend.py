@@ -18,7 +18,8 @@ class DaskBackend(DaskDistributedBackend):  # type: ignore[misc]
 
     def effective_n_jobs(self, n_jobs: int) -> int:
         """Return the number of threads of all workers; 2 for one, as joblib would run a single one here."""
-        return max(2, super().effective_n_jobs(n_jobs))
+        count: int = super().effective_n_jobs(n_jobs)
+        return max(2, count)
 
     def submit(self, func: Any, callback: Callable[[Any], None]) -> Future[Any]:
         """Submit a task; the callback takes its result or its error."""
