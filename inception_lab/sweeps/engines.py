@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -60,7 +61,7 @@ def _processes(jobs: int) -> Iterator[Callable[[], Parallel]]:
     yield partial(_parallel, "loky", n_jobs=jobs, initializer=prepare_process)
 
 
-def _parallel(backend: str, n_jobs: int, **options: Any) -> Parallel:
+def _parallel(backend: Any, n_jobs: int, **options: Any) -> Parallel:
     with parallel_config(backend, n_jobs=n_jobs, **options):
         return Parallel(return_as="generator_unordered")
 
@@ -73,6 +74,8 @@ def _dask(address: str) -> Iterator[Callable[[], Parallel]]:
         raise InceptionLabError(
             "Dask is not installed", where=address, hint="pip install 'inception_lab[dask]'"
         ) from error
+    from inception_lab.sweeps.dask_backend import DaskBackend
+
     try:
         client = Client(address, timeout=10, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError) as error:
@@ -83,7 +86,12 @@ def _dask(address: str) -> Iterator[Callable[[], Parallel]]:
             raise InceptionLabError(
                 "the cluster has no workers", where=address, hint=f"dask worker {address}"
             )
-        yield partial(_parallel, "dask", n_jobs=-1, client=client)
+        try:
+            yield lambda: _parallel(DaskBackend(client=client, wait_for_workers_timeout=60), n_jobs=-1)
+        except (OSError, CancelledError) as error:  # a timeout too
+            raise InceptionLabError(
+                f"the cluster was lost: {first_line(error)}", where=address, hint="start it again"
+            ) from error
 
 
 def results_of(
