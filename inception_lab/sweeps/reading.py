@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -59,10 +60,10 @@ def read_space(source: SpaceSource) -> Space:
     """Read the space of a sweep.
 
     Args:
-        source: A TOML file, or a dictionary with the same keys: `model` and `parameters`, and any of
-            `kwargs`, `input-size`, `arg`, `batch-size`, `train-batch-size`, `mode`, `optimizer`,
-            `constraints`, `metrics`, `budgets`, `objectives`, `references`, `sample` and `seed`; see
-            docs/sweeps.md.
+        source: A TOML file, or a dictionary with the same keys: `model`, where a function or class of a
+            file may stand itself, and `parameters`, and any of `kwargs`, `input-size`, `arg`, `batch-size`,
+            `train-batch-size`, `mode`, `optimizer`, `constraints`, `metrics`, `budgets`, `objectives`,
+            `references`, `sample` and `seed`; see docs/sweeps.md.
 
     Raises:
         InceptionLabError: The file cannot be read, or has a fault; file, line and key are named (exit code
@@ -76,12 +77,28 @@ def read_space(source: SpaceSource) -> Space:
     if isinstance(source, Space):
         return source
     if isinstance(source, Mapping):
-        return _space(source, Place())
+        model = source.get("model")
+        return _space({**source, "model": _name_of(model)} if callable(model) else source, Place())
     table, place = read_toml(path_from(source))
     try:
         return _space(table, place)
     except RecursionError as error:
         raise place.refusal("is nested too deeply", "write it flat") from error
+
+
+def _name_of(factory: Any) -> str:
+    """MODEL for a function or class at hand, as other processes find it.
+
+    Raises:
+        InceptionLabError: No other process would find it (exit code 2).
+    """
+    name = getattr(factory, "__qualname__", "")
+    module = sys.modules.get(getattr(factory, "__module__", None) or "")
+    file = getattr(module, "__file__", None)
+    if module is None or file is None or not name or "<" in name:
+        what = f"model: {shortened(factory)} is not at the top of a file, where other processes find it"
+        raise InceptionLabError(what, hint="write it into mynet.py and pass model='mynet.py:build'")
+    return f"{file if module.__name__ == '__main__' else module.__name__}:{name}"
 
 
 def _space(table: Mapping[str, Any], place: Place) -> Space:
