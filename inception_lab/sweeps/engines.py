@@ -19,6 +19,9 @@ Result = TypeVar("Result")
 EngineName = Literal["processes", "dask"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
+SECONDS = 10
+"""That a scheduler may take to answer; workers that are started anew may take several times as long."""
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -77,7 +80,7 @@ def _dask(address: str) -> Iterator[Callable[[], Parallel]]:
     from inception_lab.sweeps.dask_backend import DaskBackend
 
     try:
-        client = Client(address, timeout=10, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(address, timeout=SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError) as error:
         what = f"no cluster answers: {first_line(error)}"
         raise InceptionLabError(what, where=address, hint="start one with 'dask scheduler'") from error
@@ -87,7 +90,9 @@ def _dask(address: str) -> Iterator[Callable[[], Parallel]]:
                 "the cluster has no workers", where=address, hint=f"dask worker {address}"
             )
         try:
-            yield lambda: _parallel(DaskBackend(client=client, wait_for_workers_timeout=60), n_jobs=-1)
+            yield lambda: _parallel(
+                DaskBackend(client=client, wait_for_workers_timeout=6 * SECONDS), n_jobs=-1
+            )
         except (OSError, CancelledError) as error:  # a timeout too
             raise InceptionLabError(
                 f"the cluster was lost: {first_line(error)}", where=address, hint="start it again"
