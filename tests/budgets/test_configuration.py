@@ -8,8 +8,8 @@ import pytest
 
 from inception_lab.budgets.budget import Budget, Growth, Limit, Ratio
 from inception_lab.budgets.configuration import Configuration, read_configuration
-from inception_lab.budgets.questions import OPTIMIZERS
 from inception_lab.budgets.limit_syntax import read_limit
+from inception_lab.budgets.questions import OPTIMIZERS
 from inception_lab.budgets.toml_source import Place
 from inception_lab.errors import InceptionLabError
 from inception_lab.running import optimizers
