@@ -22,11 +22,13 @@ def fall(how):
         print("printed")
         os.write(1, b"written")
 
-def net(width=4, falls={}, log="", seconds=0.0):
+def net(width=4, falls={}, log="", seconds=0.0, hold=""):
     if log:
         with open(log, "a") as file:
             file.write(f"{width}\\n")
     time.sleep(seconds)
+    while hold and width > 2 and Path(hold).exists():
+        time.sleep(0.01)
     fall(falls.get(str(width)))
     return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3))
 """
