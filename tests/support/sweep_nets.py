@@ -44,13 +44,6 @@ def macs_of(width, side):
     return 27 * width * (side - 2) ** 2 + 9 * width * width * (side - 4) ** 2
 
 
-def peak_of(width, side, inputs=3):
-    """Its peak in inference: the parameters, and the largest map beside the one that it is made from."""
-    return 4 * (
-        params_of(width) + max(inputs * side**2 + width * (side - 2) ** 2, 2 * width * (side - 2) ** 2)
-    )
-
-
 def write_nets(folder, source=SOURCE):
     """Write the net to a module with a name of its own, as modules stay imported; returns the name."""
     name = f"{folder.name}_nets".replace("-", "_")
