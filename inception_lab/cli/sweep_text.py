@@ -83,7 +83,7 @@ def _numbered(table: DataFrame) -> list[Row]:
 
 
 def _shown(results: Results, rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows of the timed variants, else of the front, else of all within budgets."""
+    """The rows of the timed variants, else of the front, else of all within budgets, else the first ones."""
     from inception_lab import pareto_front
     from inception_lab.sweeps.document import rows_of
 
@@ -95,7 +95,8 @@ def _shown(results: Results, rows: Sequence[Row]) -> Sequence[Row]:
     elif space.objectives:
         # where nothing is within budgets, the best of what there is tells by how much
         table = table if table["within_budgets"].any() else table.assign(within_budgets=True)
-        shown = [dict(rows[index]) for index in pareto_front(table, space.objectives).index]
+        front = [dict(rows[index]) for index in pareto_front(table, space.objectives).index]
+        shown = front or [dict(row) for row in rows[:MOST_ROWS]]
     else:
         within = [row for row in rows if row["within_budgets"]]
         shown = [dict(row) for row in within or rows]
@@ -126,7 +127,8 @@ def _layout(space: Space, rows: Sequence[Row]) -> Layout:
 def _subject(results: Results) -> str:
     space, count = results.space, len(results.table)
     drawn = "" if space.sample is None else f", drawn with seed {space.seed}"
-    kind = "Times" if results.timed is not None else "Pareto front" if space.objectives else "Variants"
+    has_front = bool(space.objectives) and bool(results.table["within_budgets"].any())
+    kind = "Times" if results.timed is not None else "Pareto front" if has_front else "Variants"
     return f"{kind} of {space.model}, {count:,} variant{'s' * (count != 1)} of {_parameters(space)}{drawn}"
 
 

@@ -15,7 +15,7 @@ from pandas import DataFrame, Series
 from inception_lab.arguments import checked
 from inception_lab.budgets.budget import Limit
 from inception_lab.files import path_from
-from inception_lab.loading.options import ModelRequest, is_factory
+from inception_lab.loading.options import ModelRequest, is_factory, spec_of
 from inception_lab.sweeps.engines import Engine, EngineName, results_of
 from inception_lab.sweeps.figures import Answer, Question, answer
 from inception_lab.sweeps.reading import SpaceSource, read_space
@@ -128,10 +128,13 @@ class Run:
         """Run variants; yields each with its key when it is finished and stored."""
         # processes may have been started elsewhere
         question = replace(self.question, model=located(self.question.model))
+        there, here = spec_of(question.model), spec_of(self.question.model)
         task = partial(_keyed_answer, question, tuple(self.versions.items()), os.getpid())
         with where.opened() as make, _appender(self.store) as append:
             for (key, parameters), result in results_of(task, missing.items(), make):
-                finished = LOST if result is None else result
+                finished = (
+                    LOST if result is None else replace(result, cause=result.cause.replace(there, here))
+                )
                 append(key, parameters, finished)
                 yield key, finished
 

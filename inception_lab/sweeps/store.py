@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from inception_lab.errors import InceptionLabError, first_line
@@ -136,4 +137,5 @@ def _entry(line: bytes) -> tuple[str, Answer] | None:
         key = entry["key"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return (key, answer) if answer.status in _STATES and isinstance(key, str) else None
+    are_figures = all(type(value) in (int, NoneType) for value in answer.figures.values())
+    return (key, answer) if are_figures and answer.status in _STATES and isinstance(key, str) else None

@@ -22,11 +22,13 @@ def fall(how):
         print("printed")
         os.write(1, b"written")
 
-def net(width=4, falls={}, log="", seconds=0.0):
+def net(width=4, falls={}, log="", seconds=0.0, hold=""):
     if log:
         with open(log, "a") as file:
             file.write(f"{width}\\n")
     time.sleep(seconds)
+    while hold and width > 2 and Path(hold).exists():
+        time.sleep(0.01)
     fall(falls.get(str(width)))
     return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3))
 """
@@ -40,13 +42,6 @@ def params_of(width):
 def macs_of(width, side):
     """Its multiply-accumulates on a square image."""
     return 27 * width * (side - 2) ** 2 + 9 * width * width * (side - 4) ** 2
-
-
-def peak_of(width, side, inputs=3):
-    """Its peak in inference: the parameters, and the largest map beside the one that it is made from."""
-    return 4 * (
-        params_of(width) + max(inputs * side**2 + width * (side - 2) ** 2, 2 * width * (side - 2) ** 2)
-    )
 
 
 def write_nets(folder, source=SOURCE):

@@ -1,5 +1,6 @@
 """Processes and clusters that end in the middle: every variant has its row, and all others are complete."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -28,7 +29,6 @@ def module(tmp_path, monkeypatch):
     return write_nets(tmp_path)
 
 
-FALLS = {"2": "leave", "3": "kill", "4": "base", "5": "memory", "6": "interrupt", "7": "exit"}
 CAUSES = {
     2: "SystemExit: 3",
     3: LOST.cause,
@@ -47,28 +47,35 @@ def check_table(table, failed=()):
     assert table["params"][~is_failed].tolist() == [params_of(each) for each in WIDTHS if each not in failed]
 
 
-def test_variants_that_end_their_process_or_raise_anything_are_rows_with_their_causes(module, tmp_path):
-    store = tmp_path / "store.jsonl"
-    table = il.sweep(space_of(module, WIDTHS, falls=FALLS), jobs=2, store=store)
-    check_table(table, CAUSES)
-    for width, cause in table[table["status"] == "failed"].set_index("width")["cause"].items():
-        assert CAUSES[width] in cause
-    assert lines(store) == len(WIDTHS)
-
-
-def test_a_worker_that_someone_else_kills_costs_no_row(module, tmp_path):
-    store = tmp_path / "store.jsonl"
-    killed = []
-
-    def kill_one(done, _):
-        if done == 2 and not killed:
-            workers = [p for p in psutil.Process().children() if "loky" in " ".join(p.cmdline())]
-            killed.extend(p for p in workers if "resource_tracker" not in " ".join(p.cmdline()))
-            killed[0].kill()
-
-    table = il.sweep(space_of(module, WIDTHS, seconds=0.2), jobs=2, store=store, progress=kill_one)
-    assert killed
-    check_table(table)
+def test_variants_that_end_their_process_raise_anything_or_print_are_rows(module, tmp_path):
+    (tmp_path / "space.toml").write_text(
+        f"""
+model = "{module}:net"
+input-size = "3x16x16"
+metrics = ["params"]
+parameters.width = {list(WIDTHS)}
+[kwargs.falls]
+1 = "print"
+2 = "leave"
+3 = "kill"
+4 = "base"
+5 = "memory"
+6 = "interrupt"
+7 = "exit"
+"""
+    )
+    command = [sys.executable, "-m", "inception_lab", "sweep", "space.toml", "--format", "csv", "--jobs", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert [int(row["width"]) for row in rows] == list(WIDTHS)
+    for row in rows:
+        width = int(row["width"])
+        assert row["status"] == ("failed" if width in CAUSES else "complete")
+        assert row["params"] == ("" if width in CAUSES else str(params_of(width)))
+        assert CAUSES.get(width, "") in row["cause"]
+    assert "printed" in done.stderr
+    assert "written" in done.stderr
+    assert lines(tmp_path / "space.jsonl") == len(WIDTHS)
 
 
 def test_progress_counts_to_the_end(module):
@@ -77,42 +84,34 @@ def test_progress_counts_to_the_end(module):
     assert calls == [(number, len(WIDTHS)) for number in range(1, len(WIDTHS) + 1)]
 
 
-def test_what_the_code_of_a_variant_prints_is_not_in_the_output(module, tmp_path):
-    space = f"""
-model = "{module}:net"
-kwargs = {{ falls = {{ 1 = "print" }} }}
-input-size = "3x16x16"
-metrics = ["params"]
-parameters.width = [1, 2]
-"""
-    (tmp_path / "space.toml").write_text(space)
-    command = [sys.executable, "-m", "inception_lab", "sweep", "space.toml", "--format", "csv", "--jobs", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    rows = [line.split(",")[:3] for line in done.stdout.splitlines()]
-    assert rows == [
-        ["variant", "width", "params"],
-        ["1", "1", str(params_of(1))],
-        ["2", "2", str(params_of(2))],
-    ]
-    assert {"printed", "written"} <= set(done.stderr.replace("written", "written\n").split())
-
-
-def test_a_script_without_a_guard_and_a_thread_may_sweep(module, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        f"""
+SCRIPT = """
 import threading
+import psutil
 import inception_lab as il
-space = {space_of(module, [1, 2])!r}
-tables = []
-thread = threading.Thread(target=lambda: tables.append(il.sweep(space, jobs=2)))
+
+def kill_a_worker(done, _):
+    processes = psutil.Process().children()
+    workers = [each for each in processes if "popen_loky" in " ".join(each.cmdline())]
+    if done == 2:
+        workers[0].kill()
+        print("killed")
+
+def sweep():
+    print(il.sweep(SPACE, jobs=2, progress=kill_a_worker)["params"].tolist())
+
+thread = threading.Thread(target=sweep)
 thread.start()
 thread.join()
-print([table["params"].tolist() for table in tables])
 """
-    )
+
+
+def test_a_thread_of_a_script_without_a_guard_loses_no_row_where_someone_else_kills_a_worker(
+    module, tmp_path
+):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace("SPACE", repr(space_of(module, WIDTHS, seconds=0.2))))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
-    assert done.stdout == f"{[[params_of(1), params_of(2)]]}\n"
+    assert done.stdout == f"killed\n{[params_of(width) for width in WIDTHS]}\n"
 
 
 @pytest.mark.parametrize(
@@ -142,18 +141,18 @@ def lines(store):
 
 @pytest.mark.parametrize(("jobs", "to_group"), [(1, False), (2, True)])
 def test_ctrl_c_loses_nothing_and_the_same_command_goes_on(module, tmp_path, jobs, to_group):
-    log, store = tmp_path / "log", tmp_path / "space.jsonl"
-    space = space_of(module, range(1, 11), log=log, seconds=0.1)
+    log, hold, store = tmp_path / "log", tmp_path / "hold", tmp_path / "space.jsonl"
+    hold.touch()
+    space = space_of(module, WIDTHS, log=log, hold=str(hold))
     (tmp_path / "space.toml").write_text(
         f"model = '{space['model']}'\ninput-size = '3x16x16'\nmetrics = ['params', 'macs']\n"
-        f"kwargs = {{ log = '{log}', seconds = 0.1 }}\n"
-        "parameters.width = { min = 1, max = 10, step = 1 }\n"
+        f"kwargs = {{ log = '{log}', hold = '{hold}' }}\nparameters.width = {list(WIDTHS)}\n"
     )
     command = [sys.executable, "-m", "inception_lab", "sweep", "space.toml", "--jobs", str(jobs)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    while lines(store) < 4 and process.poll() is None:
+    while lines(store) < 1 and process.poll() is None:
         sleep(0.01)
     workers = psutil.Process(process.pid).children(recursive=True)
     (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
@@ -161,12 +160,14 @@ def test_ctrl_c_loses_nothing_and_the_same_command_goes_on(module, tmp_path, job
     assert (process.returncode, out) == (130, "")
     finished = lines(store)
     told, last = err.splitlines()[-2:]
-    assert told == f"{finished} variants are in {store.name}; the same command goes on"
+    assert told.startswith(f"{finished} variants are in ")
+    assert told.endswith("space.jsonl; the same command goes on")
     assert last == "inception-lab: interrupted"
     assert not psutil.wait_procs(workers, timeout=10)[1]
     log.unlink()
+    hold.unlink()
     table = il.sweep(space, jobs=1, store=store)
-    assert len(log.read_text().split()) == 10 - finished
+    assert len(log.read_text().split()) == len(WIDTHS) - finished
     assert table.equals(il.sweep(space, jobs=1))
 
 
