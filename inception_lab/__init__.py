@@ -100,10 +100,6 @@ if TYPE_CHECKING:
     from inception_lab.report.write import write_comparison as write_comparison
     from inception_lab.report.write import write_comparison_page as write_comparison_page
     from inception_lab.report.write import write_report as write_report
-    from inception_lab.sweeps.influence import parameter_influence as parameter_influence
-    from inception_lab.sweeps.pareto import best_variants as best_variants
-    from inception_lab.sweeps.pareto import pareto_front as pareto_front
-    from inception_lab.sweeps.pareto import pareto_ranks as pareto_ranks
     from inception_lab.sweeps.reading import read_space as read_space
     from inception_lab.sweeps.references import reference_variants as reference_variants
     from inception_lab.sweeps.runner import sweep as sweep
@@ -111,6 +107,10 @@ if TYPE_CHECKING:
     from inception_lab.sweeps.study import export_study as export_study
     from inception_lab.sweeps.timing import time_variants as time_variants
     from inception_lab.tracing.tracer import trace as trace
+    from inception_lab.variants.influence import parameter_influence as parameter_influence
+    from inception_lab.variants.pareto import best_variants as best_variants
+    from inception_lab.variants.pareto import pareto_front as pareto_front
+    from inception_lab.variants.pareto import pareto_ranks as pareto_ranks
     from inception_lab.worksheets.designed import design_worksheet as design_worksheet
     from inception_lab.worksheets.rendering import render_worksheet as render_worksheet
     from inception_lab.worksheets.sheet import Worksheet as Worksheet
@@ -148,7 +148,7 @@ _HOME = {
     "Worksheet": "worksheets.sheet",
     "audit": "audits.audit",
     "audit_models": "audits.named",
-    "best_variants": "sweeps.pareto",
+    "best_variants": "variants.pareto",
     "branch_costs": "analyzers.cost",
     "check_budget": "budgets.check",
     "check_budgets": "budgets.check",
@@ -183,9 +183,9 @@ _HOME = {
     "memory_record": "analyzers.memory.record",
     "memory_timeline": "analyzers.memory.timeline",
     "module_costs": "analyzers.cost",
-    "parameter_influence": "sweeps.influence",
-    "pareto_front": "sweeps.pareto",
-    "pareto_ranks": "sweeps.pareto",
+    "parameter_influence": "variants.influence",
+    "pareto_front": "variants.pareto",
+    "pareto_ranks": "variants.pareto",
     "peak_memory": "analyzers.memory.peak",
     "plot_error_and_macs": "report.error_plot",
     "plot_gradient_flow": "report.flow_plots",

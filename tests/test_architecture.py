@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "claims": ANSWERS | {"budgets", "comparison", "counters", "loading", "models"},
     "worksheets": ENGINE | {"analyzers", "models", "report"},
     "audits": ANSWERS | {"loading", "models"},
-    "variants": {"errors"},
+    "variants": {"arguments", "errors"},
     "sweeps": ANSWERS | {"budgets", "loading", "models", "variants"},
     "cli": None,
     "pytest_plugin": None,

@@ -1,1 +1,1 @@
-"""Thousands of variants of a design: their space, its runner, its store, its Pareto front."""
+"""Thousands of variants of a design: their space, what runs them, and their store."""

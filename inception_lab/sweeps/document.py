@@ -8,9 +8,9 @@ from typing import Any
 from pandas import DataFrame
 
 from inception_lab.record import SCHEMA
-from inception_lab.sweeps.influence import parameter_influence
-from inception_lab.sweeps.pareto import pareto_front
 from inception_lab.sweeps.space import Space
+from inception_lab.variants.influence import parameter_influence
+from inception_lab.variants.pareto import pareto_front
 
 ON_FRONT = "on_front"
 

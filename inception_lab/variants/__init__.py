@@ -1,1 +1,1 @@
-"""The table of a sweep: its columns, and which of its rows none dominates."""
+"""Tables of variants: which rows none dominates, and which parameter moves which metric most."""
