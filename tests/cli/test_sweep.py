@@ -236,7 +236,7 @@ def test_a_wrong_space_is_one_line_and_exit_code_2(capsys, folder, old, new, mes
     assert not (folder / "space.jsonl").exists()
 
 
-def test_a_process_of_its_own_counts_the_variants_before_the_end(folder):
+def test_a_second_process_gives_the_same_answer_and_nothing_beside_it(folder):
     command = [sys.executable, "-m", "inception_lab", "sweep", "space.toml", "--jobs", "1"]
     first, second = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2))
     assert first.stdout == second.stdout
