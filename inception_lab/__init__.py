@@ -95,6 +95,8 @@ if TYPE_CHECKING:
     from inception_lab.report.error_plot import plot_error_and_macs as plot_error_and_macs
     from inception_lab.report.flow_plots import plot_gradient_flow as plot_gradient_flow
     from inception_lab.report.flow_plots import plot_training as plot_training
+    from inception_lab.report.sweep_plots import plot_influence as plot_influence
+    from inception_lab.report.sweep_plots import plot_pareto as plot_pareto
     from inception_lab.report.write import write_comparison as write_comparison
     from inception_lab.report.write import write_comparison_page as write_comparison_page
     from inception_lab.report.write import write_report as write_report
@@ -187,6 +189,8 @@ _HOME = {
     "peak_memory": "analyzers.memory.peak",
     "plot_error_and_macs": "report.error_plot",
     "plot_gradient_flow": "report.flow_plots",
+    "plot_influence": "report.sweep_plots",
+    "plot_pareto": "report.sweep_plots",
     "plot_training": "report.flow_plots",
     "projective_field": "analyzers.receptive_field.projective",
     "read_profile": "measure.profile.profile",

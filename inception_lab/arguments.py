@@ -160,6 +160,9 @@ _RULES: Mapping[str, _Rule] = {
     ),
     "DataFrame": _TABLE,
     "DataFrame | None": _optional(_TABLE),
+    "Mapping[str, Bounds] | None": _optional(
+        _Rule(_is_mapping_by_name, "budgets by metric", 'pass {{"macs": (None, 1.2e9)}}')
+    ),
     "Objectives": _Rule(
         _is_mapping_by_name, "objectives by metric", 'pass {{"macs": "min", "receptive_field": "max"}}'
     ),

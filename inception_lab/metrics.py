@@ -144,6 +144,26 @@ _ALL = (
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
 """Every metric by its name, read-only."""
 
+RECEPTIVE_FIELD = Metric(
+    "receptive_field",
+    "Receptive field",
+    "count",
+    "",
+    "pixels that a unit sees along its longest side, at most",
+)
+"""Of a whole net; not in the table, as layer tables have a column of this name that holds tuples."""
+
+
+def metric_of(name: str) -> Metric:
+    """Return the metric of a column; one that is not ours is a number that bears the column's name.
+
+    Example:
+        >>> metric_of("macs").label, metric_of("my_score").label, metric_of("my_score").unit
+        ('MACs', 'my_score', 'number')
+    """
+    known = {**METRICS, RECEPTIVE_FIELD.name: RECEPTIVE_FIELD}
+    return known.get(name) or Metric(name, name, "number", "", "")
+
 
 def parse_quantity(text: str, unit: Unit = "count") -> float:
     """Return the number that a quantity stands for.

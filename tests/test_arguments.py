@@ -4,6 +4,7 @@ import inspect
 import re
 from contextlib import contextmanager
 
+import pandas as pd
 import pytest
 from torch import nn
 
@@ -15,6 +16,7 @@ from inception_lab.errors import InceptionLabError
 FUNCTIONS = [name for name in il.__all__ if inspect.isfunction(getattr(il, name))]
 MODEL = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
 SHAPE = (1, 3, 8, 8)
+TABLE = pd.DataFrame({"width": [1, 2], "macs": [5, 9], "params": [4, 3]})
 CALLED = ("progress", "loss", "formula", "optimizer")
 RUNS = {
     "audit_models", "check_budgets", "check_fields", "compare_gradient_flow", "compare_memory",
@@ -46,6 +48,8 @@ def right(tmp_path_factory):
         "name": "nin", "weights": {}, "operation": None, "formula": print, "sheet": None,
         "comparison": il.compare(trace, trace), "file": tmp_path_factory.mktemp("file") / "page.html",
         "flows": [il.gradient_flow(MODEL, SHAPE, seeds=1)], "runs": [il.short_training(MODEL, SHAPE, 1)],
+        "table": TABLE, "objectives": {"macs": "min", "params": "min"}, "parameters": ["width"],
+        "metrics": ["macs"], "influence": il.parameter_influence(TABLE, ["width"], ["macs"]), "count": 1,
         "steps": 1, "request": "nin", "input_size": "8x8x3", "branches": "1x1:4",
     }  # fmt: skip
 

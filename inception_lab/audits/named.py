@@ -9,7 +9,7 @@ from inception_lab.arguments import checked
 from inception_lab.audits.audit import Audit, audit
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.ir.trace import Mode, Trace
-from inception_lab.loading.model import trace_model
+from inception_lab.loading.model import trace_model, zoo_input_size
 from inception_lab.loading.options import InputSize, ModelRequest, is_factory, model_request
 from inception_lab.models.cards import get_card
 
@@ -24,8 +24,8 @@ def audit_models(
 ) -> Audit:
     """Audit a model that is named against a reference that is named; see `audit`.
 
-    Both have the input of the model: the one that it is given, or that of its card. A model of another
-    package without one has that of the reference's card. A reference that takes no such input has its own,
+    Both have the input of the model: the one that it is given, or its own. A model of another package
+    without one has that of the reference. A reference that takes no such input has its own,
     and grids and MACs are then not compared.
 
     Args:
@@ -52,8 +52,8 @@ def audit_models(
 
 
 def _sizes(request: ModelRequest) -> tuple[InputSize, ...]:
-    """The input on the card of an entry of the zoo; none of other models."""
-    return () if is_factory(request.spec) else (InputSize(get_card(request.spec).input_size),)
+    """The input that an entry of the zoo is built for; none of other models."""
+    return () if is_factory(request.spec) else (zoo_input_size(request),)
 
 
 def _reference_trace(

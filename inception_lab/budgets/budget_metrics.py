@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from inception_lab.ir.trace import Mode
-from inception_lab.metrics import METRICS, Metric
+from inception_lab.metrics import METRICS, RECEPTIVE_FIELD, Metric
 
 TIME = "time"
 
@@ -38,14 +38,6 @@ def _of_layers(name: str, mode: Mode | None = None) -> BudgetMetric:
     return BudgetMetric(METRICS[name], mode, of_layers=True, explained_by=name)
 
 
-# layer tables have a column of this name that holds tuples, so that it cannot stand in the table of metrics
-_RECEPTIVE_FIELD = Metric(
-    "receptive_field",
-    "Receptive field",
-    "count",
-    "",
-    "pixels that a unit sees along its longest side, at most",
-)
 _TIME = Metric(TIME, "Time", "count", "lower", "time of a step on the CPU over that of another model")
 
 _ALL = (
@@ -60,7 +52,7 @@ _ALL = (
     _of_layers("saved_bytes", "train"),
     BudgetMetric(METRICS["peak_bytes"], "eval", explained_by="activation_bytes"),
     BudgetMetric(METRICS["train_peak_bytes"], "train", explained_by="saved_bytes"),
-    BudgetMetric(_RECEPTIVE_FIELD, of_layers=True, explained_by="receptive_field"),
+    BudgetMetric(RECEPTIVE_FIELD, of_layers=True, explained_by="receptive_field"),
     BudgetMetric(METRICS["weighted_layers"]),
     BudgetMetric(_TIME),
 )

@@ -118,11 +118,11 @@ def _argument(text: object, place: Place) -> tuple[str, Any]:
         raise place.refusal(error.what, error.hint) from None
 
 
-def read_batch_size(table: Mapping[str, Any], place: Place) -> int:
-    """Read the batch size of a table, 1 by default."""
-    value = table.get("batch-size", 1)
+def read_batch_size(table: Mapping[str, Any], place: Place, key: str = "batch-size") -> int:
+    """Read a batch size of a table, 1 by default."""
+    value = table.get(key, 1)
     if type(value) is not int or not 1 <= value <= _MOST_IMAGES:
-        raise place.at("batch-size").refusal(f"{shortened(value)} is not a batch size", "give 1 or more")
+        raise place.at(key).refusal(f"{shortened(value)} is not a batch size", "give 1 or more")
     return value
 
 

@@ -6,6 +6,8 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 
 from pandas import DataFrame
 from torch import nn
@@ -13,7 +15,7 @@ from torch import nn
 from inception_lab.analyzers.cost import layer_costs
 from inception_lab.analyzers.memory.table import memory_totals, saved_by_layer
 from inception_lab.analyzers.receptive_field.axes import NoSpatialAxes
-from inception_lab.analyzers.receptive_field.field import INDEPENDENT, Field, fields
+from inception_lab.analyzers.receptive_field.field import EVERYTHING, INDEPENDENT, Field, fields
 from inception_lab.analyzers.receptive_field.table import NEVER_RAN, NOT_FORWARD, field_of_call
 from inception_lab.budgets.budget import Budget
 from inception_lab.budgets.judge import FieldDoubt, TimeRatio
@@ -97,12 +99,27 @@ class TracedFigures:
         return sums
 
     def _table(self, metric: str) -> DataFrame:
-        return saved_by_layer(self.trace) if metric == "saved_bytes" else layer_costs(self.trace)
+        return saved_by_layer(self.trace) if metric == "saved_bytes" else self._costs
+
+    @cached_property
+    def _costs(self) -> DataFrame:
+        # each call makes a copy, which takes longer than to read it
+        return layer_costs(self.trace)
 
     def _idle_layers(self) -> frozenset[str]:
         """The layers of which no call ran."""
         calls = layer_calls(self.trace)
         return frozenset(map(layer_name, calls)) - {layer_name(call) for call in calls if call.executed}
+
+    @property
+    def widest_feature_field(self) -> int | None:
+        """The widest field of a feature map; that of any layer where the model has none.
+
+        A single unit that sees everything, as behind a global pool, does so in whatever design.
+        """
+        widest = [(field, max(_sides(field), default=0)) for _, field in self._call_fields()]
+        of_maps = [side for field, side in widest if field.reason != EVERYTHING or prod(field.grid) > 1]
+        return max(of_maps, default=0) or max((side for _, side in widest), default=0) or None
 
     @property
     def field_doubts(self) -> Mapping[str, FieldDoubt]:

@@ -30,7 +30,7 @@ COMMANDS = {
     "receptive-field": "What each layer sees, and the spectrum over branches.",
     "report": "Tables, plots and a page about each model, in folders.",
     "summary": "The layer table of a model, and its totals.",
-    "sweep": "Variants of a design by the thousand, and their Pareto front.",
+    "sweep": "Variants of a design by the thousand, and the best of them.",
     "time": "Time of each layer in real runs; of several models, ratios.",
     "worksheet": "One module's arithmetic, naive against reduced.",
 }

@@ -68,8 +68,8 @@ EXAMPLES = {
 """By command, without the name of the program in front."""
 
 _SIZES = (
-    "CxHxW is the size of one input: channels x height x width, without the batch. The card's is the one "
-    "that `inception-lab models` lists for an entry of the zoo."
+    "CxHxW is the size of one input: channels x height x width, without the batch. The model's is the "
+    "one that `inception-lab models` lists for an entry of the zoo, where its options say no other."
 )
 
 

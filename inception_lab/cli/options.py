@@ -174,7 +174,7 @@ _INPUT_SIZE = click.option(
     type=SizeType(),
     metavar="CxHxW",
     help="Size of an input without the batch, and its element type where it is not the model's, "
-    "such as 128:int64; by keyword mask=16x16; repeatable.  [default: the card's]",
+    "such as 128:int64; by keyword mask=16x16; repeatable.  [default: the model's]",
 )
 _ARGUMENTS = click.option(
     "--arg",

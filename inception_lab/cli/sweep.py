@@ -136,7 +136,7 @@ def command(path: Path, options: SweepOptions, view: View, output: Path | None) 
     if options.export:
         _export(space, table, store)
     if options.plot is not None:
-        _draw(space, table, options)
+        _draw(space, table, options.plot, options.size)
     emit(results_text(_results(space, table, store, options), view), output)
     _judge(table, options)
 
@@ -183,15 +183,13 @@ def _export(space: Space, table: DataFrame, store: Path) -> None:
     click.echo(f"wrote study {name!r} of Optuna to {path}", err=True)
 
 
-def _draw(space: Space, table: DataFrame, options: SweepOptions) -> None:
+def _draw(space: Space, table: DataFrame, path: Path, size: str) -> None:
     from inception_lab import plot_pareto, reference_variants
 
     with progress_bar("tracing the references") as progress:
         references = reference_variants(space, progress=progress)
     budgets = {limit.metric: (limit.least, limit.most) for limit in space.budgets}
-    plot_pareto(
-        table, space.objectives, options.plot, budgets=budgets, references=references, size=options.size
-    )
+    plot_pareto(table, space.objectives, path, budgets=budgets, references=references, size=size)
 
 
 def _results(space: Space, table: DataFrame, store: Path, options: SweepOptions) -> Results:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inception_lab.budgets.budget_metrics import BUDGET_METRICS
-from inception_lab.metrics import METRICS, format_quantity
+from inception_lab.metrics import format_quantity
 from inception_lab.report.tables import columns_of
 from inception_lab.report.terminal import facts_text, page
 from inception_lab.report.text import render
 from inception_lab.report.view import Layout, View, table_text
+from inception_lab.variants.columns import REST
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
     from inception_lab.record import Row
     from inception_lab.sweeps.space import Space
@@ -92,6 +93,8 @@ def _shown(results: Results, rows: Sequence[Row]) -> Sequence[Row]:
         timed = zip(results.timed.index, rows_of(results.timed), strict=True)
         shown = [{VARIANT: index + 1, **row} for index, row in timed]
     elif space.objectives:
+        # where nothing is within budgets, the best of what there is tells by how much
+        table = table if table["within_budgets"].any() else table.assign(within_budgets=True)
         front = [dict(rows[index]) for index in pareto_front(table, space.objectives).index]
         shown = front or [dict(row) for row in rows[:MOST_ROWS]]
     else:
@@ -117,16 +120,14 @@ def _layout(space: Space, rows: Sequence[Row]) -> Layout:
     parameters = [name for name in space.parameters if len({repr(row[name]) for row in rows}) > 1]
     main = objectives[0] if objectives else space.metrics[0]
     importance = [VARIANT, *objectives, *parameters, *limited, *space.metrics, *space.parameters]
-    units = {name: BUDGET_METRICS[name].metric.unit for name in space.metrics if name not in METRICS}
     most = None if space.objectives else MOST_ROWS
-    return Layout(columns, main, tuple(dict.fromkeys(importance)), units=units, most=most)
+    return Layout(columns, main, tuple(dict.fromkeys(importance)), most=most)
 
 
 def _subject(results: Results) -> str:
     space, count = results.space, len(results.table)
     drawn = "" if space.sample is None else f", drawn with seed {space.seed}"
-    has_front = bool(space.objectives) and bool(results.table["within_budgets"].any())
-    kind = "Times" if results.timed is not None else "Pareto front" if has_front else "Variants"
+    kind = "Times" if results.timed is not None else "Pareto front" if space.objectives else "Variants"
     return f"{kind} of {space.model}, {count:,} variant{'s' * (count != 1)} of {_parameters(space)}{drawn}"
 
 
@@ -140,6 +141,8 @@ def _facts(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
 
     space = results.space
     counts = counts_of(with_front(space, results.table))
+    if not counts["within_budgets"]:
+        yield "NOTE", "no variant is within budgets: the table is of all"
     if counts["partial"] or counts["failed"]:
         yield "NOTE", "; ".join(_causes(rows))
     yield "Variants", ", ".join(_counts(counts))
@@ -198,7 +201,6 @@ def _limits(space: Space) -> Iterator[str]:
 def _influences(results: Results) -> Iterator[tuple[str, str]]:
     """What moves each objective, or each metric where there are none."""
     from inception_lab import parameter_influence
-    from inception_lab.sweeps.influence import REST
 
     space = results.space
     metrics = [*(space.objectives or space.metrics)]
@@ -206,10 +208,21 @@ def _influences(results: Results) -> Iterator[tuple[str, str]]:
         return
     table = parameter_influence(results.table, list(space.parameters), metrics)
     for metric in metrics:
-        rows = table[(table["metric"] == metric) & (table["share"] >= 1)].to_dict("records")
-        names = {REST: "combinations"}
-        parts = [f"{names.get(row['parameter'], row['parameter'])} {row['share']:.0f} %" for row in rows]
-        yield "Moved by", f"{label(metric)}: {', '.join(parts) or 'nothing, it does not vary'}"
+        if text := _influence_text(table[table["metric"] == metric], is_moved=_moves(results.table[metric])):
+            yield "Moved by", f"{label(metric)}: {text}"
+
+
+def _moves(figures: Series) -> bool:
+    """True for a metric that is not the same of all variants."""
+    return bool(figures.dropna().nunique() > 1)
+
+
+def _influence_text(rows: DataFrame, is_moved: bool) -> str:
+    """The parameters that explain a percent or more; empty where none can be told."""
+    names = {REST: "combinations"}
+    shares = rows[rows["share"] >= 1].to_dict("records")
+    parts = [f"{names.get(row['parameter'], row['parameter'])} {row['share']:.0f}%" for row in shares]
+    return ", ".join(parts) if is_moved else "nothing, it does not vary"
 
 
 def _machine(attrs: Mapping[Any, Any]) -> str:

@@ -49,8 +49,9 @@ def once_per_trace(analysis: Callable[Arguments, Result]) -> Callable[Arguments,
     @wraps(analysis)
     def cached_analysis(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         trace: Any
-        if len(args) == 1 and not kwargs:  # as binding takes longer than a small analysis
-            trace, choice = args[0], defaults
+        # by place alone, as binding takes longer than a small analysis
+        if not kwargs and 0 < len(args) <= len(defaults) + 1:
+            trace, choice = args[0], (*args[1:], *defaults[len(args) - 1 :])
         else:
             bound = parameters.bind(*args, **kwargs)
             bound.apply_defaults()

@@ -200,10 +200,9 @@ def _apply(request: ModelRequest, model: nn.Module, inputs: ModelInputs, task: T
 
 
 def _from_zoo(request: ModelRequest, device: str | None) -> tuple[nn.Module, ModelInputs]:
-    card = card_of(request.spec)
-    check_options(card, request.kwargs)
-    sizes = request.input_sizes or (InputSize(card.input_size),)
-    return create_model(request.spec, device=device, **request.kwargs), _inputs(request, sizes)
+    check_options(card_of(request.spec), request.kwargs)
+    model = create_model(request.spec, device=device, **request.kwargs)
+    return model, _inputs_of(request, model)
 
 
 def card_of(spec: str) -> Card:
@@ -229,8 +228,24 @@ def _from_factory(
 ) -> tuple[nn.Module, ModelInputs]:
     with place:
         model = build_from(request.name, factory, request.kwargs)
-    sizes = request.input_sizes or (own_input_size(request.name, model),)
-    return model, _inputs(request, sizes)
+    return model, _inputs_of(request, model)
+
+
+def zoo_input_size(request: ModelRequest) -> InputSize:
+    """Return the size of the input that an entry of the zoo is built for, whatever input is given.
+
+    Args:
+        request: For an entry of the zoo; its options may say another size than its card.
+
+    Raises:
+        InceptionLabError: No such model or keyword (exit code 2).
+
+    Example:
+        >>> zoo_input_size(ModelRequest("inception_v3", {"num_classes": 10})).sizes
+        (3, 299, 299)
+    """
+    model, _ = _from_zoo(request, "meta")
+    return own_input_size(request.name, model)
 
 
 def own_input_size(name: str, model: nn.Module) -> InputSize:
@@ -254,6 +269,11 @@ def own_input_size(name: str, model: nn.Module) -> InputSize:
             "it does not say how large its input is", where=name, hint="give input_sizes=, such as 3x224x224"
         )
     return InputSize(tuple(size))
+
+
+def _inputs_of(request: ModelRequest, model: nn.Module) -> ModelInputs:
+    """The inputs of a request, of the size that its model tells where it names none."""
+    return _inputs(request, request.input_sizes or (own_input_size(request.name, model),))
 
 
 def _inputs(request: ModelRequest, sizes: Sequence[InputSize]) -> ModelInputs:

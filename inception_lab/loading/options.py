@@ -60,7 +60,7 @@ class ModelRequest:
     Attributes:
         spec: Name of an entry of the zoo, `package.module:factory`, or `path/to/file.py:factory`.
         kwargs: Keywords of the model.
-        input_sizes: One per input; empty for the size on the card, or that the model itself tells.
+        input_sizes: One per input; empty for the size that the model itself tells.
         batch_size: Images in a batch.
         arguments: Of its forward, beside the inputs.
 
@@ -272,7 +272,7 @@ def model_request(
 
 def _keywords_within(spec: str, text: str) -> list[tuple[str, Any]]:
     """The keywords in the parentheses of MODEL."""
-    hint = f"write it like {spec or 'googlenet'}(num_classes=10)"
+    hint = f"write it like {spec or 'googlenet'}(num_classes=10), text other than one word in quotes"
     # any name will do for a factory's, which has a colon in it
     source = f"f{text[text.index('(', len(spec)) :]}"
     try:

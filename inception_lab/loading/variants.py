@@ -22,8 +22,7 @@ def variant_words(request: ModelRequest, mode: str = "eval", optimizer: str | No
         >>> variant_words(request, "train", "adam")
         ('3x299x299', 'batch8', 'train', 'adam')
     """
-    card = CARDS.get(request.spec)
-    is_default = card is not None and request.input_sizes == (InputSize(card.input_size),)
+    is_default = request.spec in CARDS and _is_own_size(request)
     positional, named = request.arguments
     words = [
         *(_size_word(size) for size in request.input_sizes if not is_default),
@@ -34,6 +33,15 @@ def variant_words(request: ModelRequest, mode: str = "eval", optimizer: str | No
         optimizer or "",
     ]
     return tuple(filter(None, words))
+
+
+def _is_own_size(request: ModelRequest) -> bool:
+    """True where a model of the zoo is given the input that it has by default."""
+    if not request.input_sizes:
+        return False
+    from inception_lab.loading.model import zoo_input_size
+
+    return request.input_sizes == (zoo_input_size(request),)
 
 
 def _size_word(size: InputSize) -> str:

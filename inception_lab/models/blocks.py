@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from inception_lab.models.input_limits import side_after
+
 Size = int | tuple[int, int]
 
 
@@ -167,37 +169,46 @@ class Branches(nn.Module):
         return torch.cat([branch(x) for branch in self.children()], dim=1)
 
 
+def head_pool() -> nn.AvgPool2d:
+    """The average pool at the beginning of an auxiliary head, which rounds up: 14 to 4."""
+    return nn.AvgPool2d(5, 3, ceil_mode=True)
+
+
 class AuxiliaryHead(nn.Module):
     """A classifier on an inner layer (1409.4842, section 5), used in training alone.
 
-    Average pool 5x5/3 down to 4x4, 1x1 convolution to 128, linear to 1024, dropout 0.7, linear.
+    Average pool 5x5/3, in the paper down to 4x4, 1x1 convolution to 128, linear to 1024, dropout 0.7, linear.
 
     Args:
         in_channels: Channels of the layer it looks at.
         num_classes: Classes to tell apart.
         style: Bias or batch normalisation after its convolution.
         dropout: Share dropped before the last linear layer.
+        grid: Side of the layer's output, by which the first linear layer is made.
 
     Example:
         >>> AuxiliaryHead(512, 10)(torch.zeros(2, 512, 14, 14)).shape
         torch.Size([2, 10])
     """
 
-    SIDE = 4
-
     def __init__(
-        self, in_channels: int, num_classes: int, style: ConvStyle = PLAIN, dropout: float = 0.7
+        self,
+        in_channels: int,
+        num_classes: int,
+        style: ConvStyle = PLAIN,
+        dropout: float = 0.7,
+        grid: int = 14,
     ) -> None:
         super().__init__()
-        self.pool = nn.AvgPool2d(5, 3, ceil_mode=True)
+        self.pool = head_pool()
         self.conv = ConvBlock(in_channels, 128, 1, style=style)
-        self.fc1 = nn.Linear(128 * self.SIDE**2, 1024)
+        self.fc1 = nn.Linear(128 * side_after(grid, [self.pool]) ** 2, 1024)
         self.relu = nn.ReLU()
         self.dropout = nn.Dropout(dropout)
         self.fc2 = nn.Linear(1024, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From N x C x H x W, H and W 12 to 14, to logits of N x num_classes."""
+        """From N x C x H x W to logits of N x num_classes; made for a grid of 14, H and W are 12 to 14."""
         x = self.conv(self.pool(x)).flatten(1)
         logits: Tensor = self.fc2(self.dropout(self.relu(self.fc1(x))))
         return logits

@@ -19,6 +19,10 @@ def _is_fraction(value: object) -> bool:
     return _is_number(value) and 0 <= value < 1
 
 
+def _is_multiplier(value: object) -> bool:
+    return _is_factor(value) and value != 0
+
+
 def _is_factor(value: object) -> bool:
     return _is_number(value) and 0 <= value <= sys.float_info.max  # an integer may be larger than any float
 
@@ -27,6 +31,7 @@ _KINDS = {
     "count": (_is_count, "an integer of 1 or more"),
     "fraction": (_is_fraction, "a number from 0 up to, but not including, 1"),
     "factor": (_is_factor, "a finite number of 0 or more"),
+    "multiplier": (_is_multiplier, "a finite number above 0"),
     "flag": (lambda value: isinstance(value, bool), "True or False"),
 }
 
@@ -38,9 +43,11 @@ class Option:
     Args:
         default: The value it has when it is not given; an option takes None where this is its default.
         kind: Of the values that it takes: `count` (an integer >= 1), `fraction` (a number in [0, 1)),
-            `factor` (a finite number >= 0), `flag` (a bool) or `choice` (one of `choices`).
+            `factor` (a finite number >= 0), `multiplier` (one above 0), `flag` (a bool) or `choice` (one
+            of `choices`).
         meaning: Its effect, in one line.
         choices: The names that an option of kind `choice` takes.
+        most: The largest number that it takes; None for no limit but that of its kind.
 
     Example:
         >>> width = Option("wide", "choice", "how wide it is", choices=("wide", "narrow"))
@@ -52,11 +59,14 @@ class Option:
     kind: str
     meaning: str
     choices: tuple[str, ...] = ()
+    most: int | None = None
 
     @property
     def takes(self) -> str:
         """The values it takes, as an error message says them."""
         values = " or ".join(self.choices) or _KINDS[self.kind][1]
+        if self.most is not None:
+            values += f", up to {self.most}"
         return f"{values}, or None" if self.default is None else values
 
     def accepts(self, value: object) -> bool:
@@ -65,7 +75,8 @@ class Option:
             return self.default is None
         if self.choices:
             return isinstance(value, str) and value in self.choices
-        return _KINDS[self.kind][0](value)
+        fits = _KINDS[self.kind][0](value)
+        return fits and (self.most is None or (_is_number(value) and value <= self.most))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,13 @@
 """GoogLeNet (1409.4842) and its counterparts, all from the nine rows of its Table 1."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
-from math import sqrt
-from typing import TypedDict, Unpack, cast
+from typing import TypedDict, Unpack
 
 from torch import Tensor, nn
 
-from inception_lab.errors import USAGE, InceptionLabError, nearest
+from inception_lab.errors import InceptionLabError
 from inception_lab.models.blocks import (
     PLAIN,
     AuxiliaryHead,
@@ -17,190 +15,24 @@ from inception_lab.models.blocks import (
     ConvBlock,
     ConvStyle,
     Outputs,
-    Size,
-    chain,
+    head_pool,
+)
+from inception_lab.models.googlenet_modules import (
+    ASYMMETRIC,
+    COLUMNS,
+    MODULES,
+    STACKED,
+    STEM_CHANNELS,
+    Filters,
+    Module,
+    Row,
+    naive_module,
+    reduced_module,
+    scaled,
+    stage_rows,
 )
 from inception_lab.models.initialisation import initialise
-from inception_lab.models.input_limits import InputLimits, Window, check_input, first_side
-
-# ---------------------------------------------------------------------------------- the table
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One module of Table 1: its name and, under the paper's columns, the filters of each layer."""
-
-    name: str
-    conv1x1: int
-    conv3x3_reduce: int
-    conv3x3: int
-    conv5x5_reduce: int
-    conv5x5: int
-    pool_proj: int
-
-    @property
-    def out_channels(self) -> int:
-        """Channels that the module gives with its reductions."""
-        return self.conv1x1 + self.conv3x3 + self.conv5x5 + self.pool_proj
-
-
-TABLE = (
-    #   name   1x1  3x3 reduce  3x3  5x5 reduce  5x5  pool proj
-    Row("3a",   64,         96, 128,         16,  32,        32),
-    Row("3b",  128,        128, 192,         32,  96,        64),
-    Row("4a",  192,         96, 208,         16,  48,        64),
-    Row("4b",  160,        112, 224,         24,  64,        64),
-    Row("4c",  128,        128, 256,         24,  64,        64),
-    Row("4d",  112,        144, 288,         32,  64,        64),
-    Row("4e",  256,        160, 320,         32, 128,       128),
-    Row("5a",  256,        160, 320,         32, 128,       128),
-    Row("5b",  384,        192, 384,         48, 128,       128),
-)  # fmt: skip
-"""The nine modules in network order."""
-
-STEM_CHANNELS = 192
-HEAD_AFTER = {"4a": "aux1", "4d": "aux2"}
-
-
-def get_row(name: str) -> Row:
-    """The row of a module.
-
-    Args:
-        name: As the paper names it, `3a` to `5b`.
-
-    Raises:
-        InceptionLabError: The table has no such module (exit code 2).
-
-    Example:
-        >>> get_row("3a").conv5x5, get_row("3a").out_channels
-        (32, 256)
-    """
-    rows = {row.name: row for row in TABLE}
-    if name not in rows:
-        raise InceptionLabError(f"no module {name!r}", hint=nearest(name, rows), exit_code=USAGE)
-    return rows[name]
-
-
-def input_channels(name: str) -> int:
-    """The channels that a module of the paper's network is given.
-
-    Args:
-        name: As the paper names it, `3a` to `5b`.
-
-    Raises:
-        InceptionLabError: The table has no such module (exit code 2).
-
-    Example:
-        >>> input_channels("3a"), input_channels("5b")
-        (192, 832)
-    """
-    before = TABLE.index(get_row(name)) - 1
-    return STEM_CHANNELS if before < 0 else TABLE[before].out_channels
-
-
-# -------------------------------------------------------------------------------- the modules
-
-Kernels = tuple[tuple[str, Size], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """The convolutions, by layer name and kernel, that stand for the 3x3 and for the 5x5 of a module.
-
-    Args:
-        conv3x3: Those of the second branch.
-        conv5x5: Those of the third.
-        middle: Width between two of them: `output`, `input` (of the first) or `geometric` (the mean of
-            both).
-    """
-
-    conv3x3: Kernels = (("conv3x3", 3),)
-    conv5x5: Kernels = (("conv5x5", 5),)
-    middle: str = "output"
-
-
-AS_PUBLISHED = Filters()
-SMALL_5X5 = Filters(conv5x5=(("conv3x3", 3),))
-STACKED = Filters(conv5x5=(("conv3x3_1", 3), ("conv3x3_2", 3)))
-ASYMMETRIC = Filters(
-    conv3x3=(("conv1x3", (1, 3)), ("conv3x1", (3, 1))),
-    conv5x5=(("conv1x5", (1, 5)), ("conv5x1", (5, 1))),
-)
-
-MIDDLE_WIDTH: dict[str, Callable[[int, int], int]] = {
-    "output": lambda _first, last: last,
-    "input": lambda first, _last: first,
-    "geometric": lambda first, last: round(sqrt(first * last)),
-}
-
-
-def reduced_module(
-    row: Row, in_channels: int, style: ConvStyle = PLAIN, filters: Filters = AS_PUBLISHED
-) -> Branches:
-    """The module with reductions (1409.4842, figure 2b).
-
-    Args:
-        row: Its filters.
-        in_channels: Channels of its input.
-        style: Bias or batch normalisation after each convolution.
-        filters: The convolutions that stand for the 3x3 and the 5x5.
-
-    Returns:
-        Branches `branch1` (1x1), `branch2` (reduce, 3x3), `branch3` (reduce, 5x5) and `branch4` (pool,
-        proj), from N x in_channels x H x W to N x row.out_channels x H x W.
-
-    Example:
-        >>> module = reduced_module(get_row("3a"), 192)
-        >>> sum(p.numel() for p in module.parameters())
-        163696
-    """
-    conv = partial(ConvBlock, style=style)
-
-    def branch(reduce: int, out: int, kernels: Kernels) -> nn.Sequential:
-        widths = [reduce, *[MIDDLE_WIDTH[filters.middle](reduce, out)] * (len(kernels) - 1), out]
-        steps = zip(kernels, pairwise(widths), strict=True)
-        convs = {name: conv(before, after, kernel) for (name, kernel), (before, after) in steps}
-        return chain({"reduce": conv(in_channels, reduce, 1), **convs})
-
-    return Branches(
-        row.out_channels,
-        branch1=conv(in_channels, row.conv1x1, 1),
-        branch2=branch(row.conv3x3_reduce, row.conv3x3, filters.conv3x3),
-        branch3=branch(row.conv5x5_reduce, row.conv5x5, filters.conv5x5),
-        branch4=chain({"pool": same_pool(), "proj": conv(in_channels, row.pool_proj, 1)}),
-    )
-
-
-def naive_module(row: Row, in_channels: int, style: ConvStyle = PLAIN) -> Branches:
-    """The module without reductions (1409.4842, figure 2a), its pool passed through.
-
-    Args:
-        row: Its filters; the reductions and the projection go unused.
-        in_channels: Channels of its input.
-        style: Bias or batch normalisation after each convolution.
-
-    Returns:
-        Branches `branch1` (1x1), `branch2` (3x3), `branch3` (5x5) and `branch4` (pool), from
-        N x in_channels x H x W to N x (in_channels + 1x1 + 3x3 + 5x5) x H x W.
-
-    Example:
-        >>> naive_module(get_row("3a"), 192).out_channels
-        416
-    """
-    conv = partial(ConvBlock, in_channels, style=style)
-    return Branches(
-        row.conv1x1 + row.conv3x3 + row.conv5x5 + in_channels,
-        branch1=conv(row.conv1x1, 1),
-        branch2=conv(row.conv3x3, 3),
-        branch3=conv(row.conv5x5, 5),
-        branch4=same_pool(),
-    )
-
-
-def same_pool() -> nn.MaxPool2d:
-    """The 3x3/1 max pool of a module, which keeps the size."""
-    return nn.MaxPool2d(3, 1, 1)
-
+from inception_lab.models.input_limits import InputLimits, Window, check_input, first_side, side_after
 
 # -------------------------------------------------------------------------------- the network
 
@@ -210,23 +42,48 @@ def grid_pool(kernel: int = 3) -> nn.MaxPool2d:
     return nn.MaxPool2d(kernel, 2, ceil_mode=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Design:
-    """The choices in which the networks of this file differ.
+def head_places(depth: int) -> dict[str, str]:
+    """The auxiliary heads by the modules that they look at: the first of stage 4 and its fourth, or its last.
 
     Args:
-        module: Builds a module from its row, its input's channels and the style.
+        depth: Number of modules in stage 4.
+
+    Example:
+        >>> head_places(5), head_places(2), head_places(1)
+        ({'4a': 'aux1', '4d': 'aux2'}, {'4a': 'aux1', '4b': 'aux2'}, {'4a': 'aux1'})
+    """
+    modules = [row.name for row in stage_rows("4", depth)][:4]
+    return {module: f"aux{n}" for n, module in enumerate(dict.fromkeys((modules[0], modules[-1])), 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """The choices in which the networks of this file differ; by default the paper's.
+
+    Args:
+        modules: Kind of the modules of stage 3, of stage 4 and of stage 5.
+        depths: Number of modules in each of these.
+        width: Factor on the filters of every convolution of stem and modules.
+        reductions: Columns of the table that are a share of the channels of a module's input instead.
         style: Batch normalisation after each convolution, or bias and LRN.
         pool4_kernel: Side of the last grid pool.
+        input_size: Side of the images that the network is given by default, for which its heads are made.
     """
 
-    module: Callable[[Row, int, ConvStyle], Branches] = reduced_module
+    modules: tuple[Module, Module, Module] = (reduced_module,) * 3
+    depths: tuple[int, int, int] = (2, 5, 2)
+    width: float = 1.0
+    reductions: Mapping[str, float] = field(default_factory=dict, hash=False)
     style: ConvStyle = PLAIN
     pool4_kernel: int = 3
+    input_size: int = 224
 
+    def row_on(self, in_channels: int, row: Row) -> Row:
+        """A row of the table, as wide as it is in this design on an input of `in_channels`."""
+        widths = {column: scaled(getattr(row, column), self.width) for column in COLUMNS}
+        widths |= {column: scaled(in_channels, share) for column, share in self.reductions.items()}
+        return Row(row.name, **widths)
 
-NORMALISED = ConvStyle(batch_norm=True)
-"""Batch normalisation with torch's own eps."""
 
 PUBLISHED = Design()
 """The paper's network."""
@@ -242,18 +99,21 @@ class Options(TypedDict, total=False):
 
 
 class GoogLeNet(nn.Module):
-    """Stem, nine modules with grid pools between them, classifier, and auxiliary heads in training.
+    """Stem, three stages of modules with grid pools between them, classifier, and heads in training.
 
     Any image of at least 31 x 31 (15 x 15 with `pool4_kernel` 2) is taken, as the classifier averages
-    whatever grid is left. Heads have the paper's linear layer on 4x4, so with them training takes sides
-    191 to 238 alone.
+    whatever grid is left. The linear layer of the heads is made for the grid of `input_size`, in the paper
+    4x4, so with them training takes the sides that lead to this grid alone, in the paper 191 to 238.
 
     Args:
-        design: The modules, the normalisation, the last pool.
+        design: The modules, their number and width, the normalisation, the last pool, the input.
         num_classes: Classes to tell apart.
-        aux_logits: Add heads after 4a and 4d.
+        aux_logits: Add heads after the first and the fourth module of stage 4.
         dropout: Share dropped before the classifier; the heads drop 0.7.
         init_weights: Draw weights as `initialise` does; otherwise torch's own stay.
+
+    Raises:
+        InceptionLabError: The design's input size is too small for the network (exit code 2).
 
     Example:
         >>> import torch
@@ -272,16 +132,18 @@ class GoogLeNet(nn.Module):
         init_weights: bool = True,
     ) -> None:
         super().__init__()
-        layers = (*_stem(design.style), *_tower(design, num_classes, aux_logits))
+        self.default_cfg = {"input_size": (3, design.input_size, design.input_size)}
+        self.limits = _limits(design, aux_logits)
+        heads = head_places(design.depths[1]) if aux_logits else {}
+        layers = (*_stem(design), *_tower(design, heads, num_classes))
         for name, layer in layers:
             self.add_module(name, layer)
         self._body = tuple(name for name, layer in layers if not isinstance(layer, AuxiliaryHead))
-        self._heads = {f"inception{row}": head for row, head in HEAD_AFTER.items() if aux_logits}
+        self._heads = {f"inception{module}": head for module, head in heads.items()}
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         last = [layer for _, layer in layers if isinstance(layer, Branches)][-1]
         self.fc = nn.Linear(last.out_channels, num_classes)
-        self.limits = self._limits()
         if init_weights:
             initialise(self)
 
@@ -301,46 +163,60 @@ class GoogLeNet(nn.Module):
         logits: Tensor = self.fc(self.dropout(self.avgpool(x).flatten(1)))
         return Outputs(logits, tuple(aux)) if aux else logits
 
-    def _limits(self) -> InputLimits:
-        """Modules keep the size, so the first convolution and the pools decide."""
-        pools = self._windows("conv1.conv", "pool1", "pool2", "pool3")
-        smallest = first_side([*pools, *self._windows("pool4")], 1)
-        if not self._heads:
-            return InputLimits(3, smallest)
-        to_heads = [*pools, *self._windows("aux1.pool")]
-        side = AuxiliaryHead.SIDE
-        return InputLimits(3, smallest, range(first_side(to_heads, side), first_side(to_heads, side + 1)))
 
-    def _windows(self, *names: str) -> list[Window]:
-        return [cast(Window, self.get_submodule(name)) for name in names]
+def _limits(design: Design, heads: bool) -> InputLimits:
+    """Modules keep the size, so the first convolution and the pools decide.
+
+    Raises:
+        InceptionLabError: The design's input size is not within them (exit code 2).
+    """
+    windows = _windows(design)
+    to_heads = [*windows[:-1], head_pool()]
+    smallest = first_side(to_heads if heads else windows, 1)
+    if design.input_size < smallest:
+        hint = f"it takes {smallest} or more{' with auxiliary heads' if heads else ''}"
+        raise InceptionLabError(f"input_size is {design.input_size}", where=GoogLeNet.__name__, hint=hint)
+    side = side_after(design.input_size, to_heads)
+    sides = range(first_side(to_heads, side), first_side(to_heads, side + 1)) if heads else range(0)
+    return InputLimits(3, first_side(windows, 1), sides)
 
 
-def _stem(style: ConvStyle) -> Iterator[tuple[str, nn.Module]]:
+def _windows(design: Design) -> tuple[Window, ...]:
+    """The windows that make the grid smaller: that of conv1, here without weights, and the four pools."""
+    conv1 = nn.MaxPool2d(7, 2, 3)
+    return conv1, grid_pool(), grid_pool(), grid_pool(), grid_pool(design.pool4_kernel)
+
+
+def _stem(design: Design) -> Iterator[tuple[str, nn.Module]]:
     """Up to the first module; batch normalisation takes the place of LRN."""
-    yield "conv1", ConvBlock(3, 64, 7, stride=2, style=style)
+    conv = partial(ConvBlock, style=design.style)
+    first, last = scaled(64, design.width), scaled(STEM_CHANNELS, design.width)
+    yield "conv1", conv(3, first, 7, stride=2)
     yield "pool1", grid_pool()
-    if not style.batch_norm:
+    if not design.style.batch_norm:
         yield "norm1", _response_norm()
-    yield "conv2_reduce", ConvBlock(64, 64, 1, style=style)
-    yield "conv2", ConvBlock(64, STEM_CHANNELS, 3, style=style)
-    if not style.batch_norm:
+    yield "conv2_reduce", conv(first, first, 1)
+    yield "conv2", conv(first, last, 3)
+    if not design.style.batch_norm:
         yield "norm2", _response_norm()
     yield "pool2", grid_pool()
 
 
-def _tower(design: Design, num_classes: int, aux_logits: bool) -> Iterator[tuple[str, nn.Module]]:
-    """The nine modules, the pools before 4a and 5a, and the heads after 4a and 4d."""
-    pools = {"4a": ("pool3", 3), "5a": ("pool4", design.pool4_kernel)}
-    channels = STEM_CHANNELS
-    for row in TABLE:
-        if row.name in pools:
-            name, kernel = pools[row.name]
+def _tower(design: Design, heads: Mapping[str, str], num_classes: int) -> Iterator[tuple[str, nn.Module]]:
+    """The modules of each stage, the pools before stages 4 and 5, and the heads after their modules."""
+    pools = {"4": ("pool3", 3), "5": ("pool4", design.pool4_kernel)}
+    grid = side_after(design.input_size, _windows(design)[:-1])
+    channels = scaled(STEM_CHANNELS, design.width)
+    for stage, build, depth in zip("345", design.modules, design.depths, strict=True):
+        if stage in pools:
+            name, kernel = pools[stage]
             yield name, grid_pool(kernel)
-        module = design.module(row, channels, design.style)
-        channels = module.out_channels
-        yield f"inception{row.name}", module
-        if aux_logits and row.name in HEAD_AFTER:
-            yield HEAD_AFTER[row.name], AuxiliaryHead(channels, num_classes, design.style)
+        for row in stage_rows(stage, depth):
+            module = build(design.row_on(channels, row), channels, design.style)
+            channels = module.out_channels
+            yield f"inception{row.name}", module
+            if row.name in heads:
+                yield heads[row.name], AuxiliaryHead(channels, num_classes, design.style, grid=grid)
 
 
 def _response_norm() -> nn.LocalResponseNorm:
@@ -350,17 +226,64 @@ def _response_norm() -> nn.LocalResponseNorm:
 # -------------------------------------------------------------------------------- the entries
 
 
-def googlenet(**options: Unpack[Options]) -> GoogLeNet:
-    """The paper's network (1409.4842, Table 1): 5x5 branches, biases, LRN.
+def googlenet(
+    *,
+    module_3: str = "reduced",
+    module_4: str = "reduced",
+    module_5: str = "reduced",
+    depth_3: int = 2,
+    depth_4: int = 5,
+    depth_5: int = 2,
+    width: float = 1.0,
+    reduction_3x3: float | None = None,
+    reduction_5x5: float | None = None,
+    reduction_pool: float | None = None,
+    batch_norm: bool = False,
+    input_size: int = 224,
+    **options: Unpack[Options],
+) -> GoogLeNet:
+    """The paper's network (1409.4842, Table 1): 5x5 branches, biases, LRN; or a variant of its design.
+
+    The kinds of modules are `reduced` (the paper's), `naive` (without reductions), `3x3` (a 3x3 in place of
+    the 5x5), `stacked` (two 3x3 in place of the 5x5) and `asymmetric` (1 x n, then n x 1, in place of each
+    n x n). A stage of another depth has the first rows of its part of the table, and beyond them its last
+    row again, under the letters that follow: `inception4f`.
 
     Args:
+        module_3: Kind of the modules of stage 3.
+        module_4: Kind of those of stage 4.
+        module_5: Kind of those of stage 5.
+        depth_3: Number of modules in stage 3, up to 26.
+        depth_4: Number of those in stage 4.
+        depth_5: Number of those in stage 5.
+        width: Factor on the filters of every convolution of stem and modules, rounded.
+        reduction_3x3: Width of the 1x1 before each 3x3, as a share of the channels of the module's input;
+            None for the table's, times `width`. Naive modules have no reductions.
+        reduction_5x5: Width of the 1x1 before each 5x5, likewise.
+        reduction_pool: Width of the 1x1 after each pool, likewise.
+        batch_norm: Batch normalisation after each convolution, in place of biases and LRN.
+        input_size: Side of the square images that it is given by default, and that its heads are made for.
         **options: As `GoogLeNet` takes them.
+
+    Raises:
+        InceptionLabError: The input size is too small for the network (exit code 2).
 
     Example:
         >>> [name for name, _ in googlenet().inception3a.branch3.named_children()]
         ['reduce', 'conv5x5']
+        >>> googlenet(width=0.5, depth_4=6).inception4f.out_channels
+        416
     """
-    return GoogLeNet(**options)
+    shares = {"conv3x3_reduce": reduction_3x3, "conv5x5_reduce": reduction_5x5, "pool_proj": reduction_pool}
+    design = Design(
+        modules=(MODULES[module_3], MODULES[module_4], MODULES[module_5]),
+        depths=(depth_3, depth_4, depth_5),
+        width=width,
+        reductions={column: share for column, share in shares.items() if share is not None},
+        style=ConvStyle(batch_norm),
+        input_size=input_size,
+    )
+    return GoogLeNet(design, **options)
 
 
 def googlenet_bn(**options: Unpack[Options]) -> GoogLeNet:
@@ -369,7 +292,7 @@ def googlenet_bn(**options: Unpack[Options]) -> GoogLeNet:
     Args:
         **options: As `GoogLeNet` takes them.
     """
-    return GoogLeNet(Design(style=NORMALISED), **options)
+    return GoogLeNet(Design(style=ConvStyle(batch_norm=True)), **options)
 
 
 def googlenet_3x3(**options: Unpack[Options]) -> GoogLeNet:
@@ -379,7 +302,8 @@ def googlenet_3x3(**options: Unpack[Options]) -> GoogLeNet:
         **options: As `GoogLeNet` takes them.
     """
     style = ConvStyle(batch_norm=True, eps=1e-3)
-    return GoogLeNet(Design(partial(reduced_module, filters=SMALL_5X5), style, pool4_kernel=2), **options)
+    design = Design((MODULES["3x3"],) * 3, style=style, pool4_kernel=2)
+    return GoogLeNet(design, **options)
 
 
 def googlenet_naive(*, batch_norm: bool = False, **options: Unpack[Options]) -> GoogLeNet:
@@ -392,7 +316,7 @@ def googlenet_naive(*, batch_norm: bool = False, **options: Unpack[Options]) -> 
         batch_norm: Batch normalisation after each convolution, in place of biases and LRN.
         **options: As `GoogLeNet` takes them.
     """
-    return GoogLeNet(Design(naive_module, ConvStyle(batch_norm)), **options)
+    return GoogLeNet(Design((naive_module,) * 3, style=ConvStyle(batch_norm)), **options)
 
 
 def googlenet_v2(
@@ -438,4 +362,4 @@ def googlenet_v3(
 
 def _factors_design(filters: Filters, middle: str, batch_norm: bool) -> Design:
     module = partial(reduced_module, filters=replace(filters, middle=middle))
-    return Design(module, ConvStyle(batch_norm))
+    return Design((module,) * 3, style=ConvStyle(batch_norm))

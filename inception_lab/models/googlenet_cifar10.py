@@ -6,7 +6,13 @@ from dataclasses import replace
 from torch import nn
 
 from inception_lab.models.blocks import ConvBlock, ConvStyle
-from inception_lab.models.googlenet import STACKED, STEM_CHANNELS, TABLE, input_channels, reduced_module
+from inception_lab.models.googlenet_modules import (
+    STACKED,
+    STEM_CHANNELS,
+    TABLE,
+    input_channels,
+    reduced_module,
+)
 from inception_lab.models.networks import Stack
 
 STYLE = ConvStyle(batch_norm=True, keep_bias=True)

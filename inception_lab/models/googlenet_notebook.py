@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from inception_lab.errors import MODEL_FAILED, InceptionLabError
 from inception_lab.models.blocks import AuxiliaryHead, ConvBlock, ConvStyle
-from inception_lab.models.googlenet import HEAD_AFTER, STEM_CHANNELS, TABLE, input_channels, reduced_module
+from inception_lab.models.googlenet import head_places
+from inception_lab.models.googlenet_modules import STEM_CHANNELS, TABLE, input_channels, reduced_module
 from inception_lab.models.initialisation import initialise
 from inception_lab.models.input_limits import InputLimits, check_input
 
@@ -18,6 +19,8 @@ INSIDE = ConvStyle(relu=False)
 
 LIMITS = InputLimits(3, 205, largest=252)
 """Sides from which the heads' pool, rounding up, makes the 4x4 that their linear layer needs."""
+
+HEAD_AFTER = head_places(5)
 
 # --------------------------------------------------------------------------------- the network
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from inception_lab.models.blocks import ConvBlock, ConvStyle
-from inception_lab.models.googlenet import (
+from inception_lab.models.googlenet_modules import (
     SMALL_5X5,
     STEM_CHANNELS,
     TABLE,

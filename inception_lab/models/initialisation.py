@@ -1,12 +1,14 @@
 """Weights of a network that is built: drawn for ReLU, or none on the meta device."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, wraps
+from threading import Lock, get_ident
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import nn
 
 
 def initialise(network: nn.Module, nonlinearity: Literal["relu", "linear"] = "relu") -> None:
@@ -46,17 +48,49 @@ def shapes_only() -> Iterator[None]:
         >>> layer.weight.is_meta
         True
     """
-    with torch.device("meta"), _NoDraws():
+    with torch.device("meta"), _undrawn:
         yield
 
 
-class _NoDraws(TorchFunctionMode):
-    """Leaves the initialisers of torch's own layers undone: on meta they take time and set nothing."""
+class _Undrawn:
+    """Leaves the weights of torch's own layers undrawn, in the threads that are within it alone.
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        initialiser = getattr(func, "__module__", None) == "torch.nn.init"
-        if initialiser or func in (Tensor.fill_, Tensor.zero_):
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
+    On meta drawing sets nothing, and takes as long as all else that a layer does when it is made.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._within = Lock(), Counter[int]()
+        self._drawn: dict[Any, Callable[..., None]] = {}
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._within:
+                self._drawn = {layer: layer.reset_parameters for layer in _drawing_layers()}
+                for layer, draw in self._drawn.items():
+                    layer.reset_parameters = self._unless_within(draw)
+            self._within[get_ident()] += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= Counter([get_ident()])
+            if not self._within:
+                for layer, draw in self._drawn.items():
+                    layer.reset_parameters = draw
+
+    def _unless_within(self, draw: Callable[..., None]) -> Callable[..., None]:
+        @wraps(draw)
+        def reset_parameters(layer: nn.Module) -> None:
+            if get_ident() not in self._within:
+                draw(layer)
+
+        return reset_parameters
+
+
+_undrawn = _Undrawn()
+
+
+@cache
+def _drawing_layers() -> tuple[Any, ...]:
+    """The classes of torch that draw the weights of a layer when it is made."""
+    classes = [layer for layer in vars(nn).values() if isinstance(layer, type)]
+    return tuple({base for layer in classes for base in layer.__mro__ if "reset_parameters" in vars(base)})

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import reduce
 from typing import Any
 
 from torch import Tensor, nn
@@ -83,23 +83,45 @@ def first_side(windows: Sequence[Window], out: int) -> int:
         >>> first_side([nn.Conv2d(3, 8, 7, 2, 3), nn.MaxPool2d(3, 2, ceil_mode=True)], 1)
         3
     """
-    return next(side for side in count(1) if _side_after(side, windows) >= out)
+    return reduce(_side_before, reversed(windows), out)
 
 
-def _side_after(side: int, windows: Sequence[Window]) -> int:
+def side_after(side: int, windows: Sequence[Window]) -> int:
+    """The side that a chain of windows makes of a side; 0 where torch would refuse it.
+
+    Args:
+        side: Of the square grid before the chain.
+        windows: As of `first_side`.
+
+    Example:
+        >>> side_after(224, [nn.Conv2d(3, 8, 7, 2, 3), nn.MaxPool2d(3, 2, ceil_mode=True)])
+        56
+    """
     for window in windows:
         side = _window_side(side, window) if side else 0
     return side
 
 
 def _window_side(side: int, window: Window) -> int:
-    """The side that torch's convolutions and pools give; 0 where they would refuse."""
-    kernel, stride, padding = map(_height, (window.kernel_size, window.stride, window.padding))
-    slack = stride - 1 if getattr(window, "ceil_mode", False) else 0
+    kernel, stride, padding, slack = _geometry(window)
     out = (side + 2 * padding - kernel + slack) // stride + 1
     # torch drops a last window that would start in the trailing padding
     starts_outside = slack > 0 and (out - 1) * stride >= side + padding
     return max(out - starts_outside, 0)
+
+
+def _side_before(out: int, window: Window) -> int:
+    """The smallest side of which a window makes at least `out`."""
+    kernel, stride, padding, slack = _geometry(window)
+    start = (out - 1) * stride
+    # the last window reaches as far as torch asks, and where it rounds up begins within side and padding
+    return max(start + kernel - 2 * padding - slack, start - padding + 1 if slack else 1, 1)
+
+
+def _geometry(window: Window) -> tuple[int, int, int, int]:
+    """Kernel, stride, padding, and the cells that a last window may lack."""
+    kernel, stride, padding = map(_height, (window.kernel_size, window.stride, window.padding))
+    return kernel, stride, padding, stride - 1 if getattr(window, "ceil_mode", False) else 0
 
 
 def _height(size: Any) -> int:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from inception_lab.models.googlenet import TABLE as GOOGLENET_TABLE
 from inception_lab.models.googlenet import GoogLeNet
+from inception_lab.models.googlenet_modules import TABLE as GOOGLENET_TABLE
 from inception_lab.models.inception_resnet import InceptionResNet
 from inception_lab.models.inception_v3 import InceptionV3
 from inception_lab.models.inception_v4 import InceptionV4

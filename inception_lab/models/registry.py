@@ -74,8 +74,9 @@ def create_model(name: str, /, *, device: str | torch.device | None = None, **kw
         raise InceptionLabError(
             f"cannot build on {str(device)!r}: {error}", where=name, hint="it takes cpu, cuda or meta"
         ) from error
-    # as models of timm tell the size of their input, so that a model at hand needs no name to be run
-    vars(model)["default_cfg"] = {"input_size": card.input_size}
+    # as models of timm tell the size of their input, so that a model at hand needs no name to be run;
+    # one that is built for another input than the card's has told it already
+    vars(model).setdefault("default_cfg", {"input_size": card.input_size})
     return model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from inception_lab.budgets.budget_metrics import BUDGET_METRICS
 from inception_lab.errors import InceptionLabError, first_line
@@ -16,9 +16,14 @@ from inception_lab.loading.options import (
     parse_argument,
     parse_input_size,
 )
-from inception_lab.sweeps.space import BATCH_SIZE, INPUT_SIZE, SETTINGS, Parameters, Space
+from inception_lab.sweeps.space import BATCH_SIZE, INPUT_SIZE, SETTINGS, TRAIN_BATCH_SIZE, Parameters, Space
+
+if TYPE_CHECKING:
+    from inception_lab.budgets.traced import TracedFigures
 
 Status = Literal["complete", "partial", "failed"]
+
+FIELD = "receptive_field"
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Question:
         input_sizes: Text, one per input; empty for the model's own.
         arguments: Text, of the model's forward.
         batch_size: Images in a batch.
+        train_batch_size: Those of a training step; None for as many.
         mode: Of the trace from which metrics come that traces of both modes have.
         optimizer: Name of the one that ends a training step, None without.
         metrics: Names of the figures.
@@ -41,6 +47,7 @@ class Question:
     input_sizes: tuple[str, ...]
     arguments: tuple[str, ...]
     batch_size: int
+    train_batch_size: int | None
     mode: Mode
     optimizer: str | None
     metrics: tuple[str, ...]
@@ -51,17 +58,22 @@ class Question:
         names = cls.__dataclass_fields__
         return cls(**{name: getattr(space, name) for name in names})
 
-    def request(self, parameters: Parameters) -> ModelRequest:
-        """The request for the model of a variant."""
+    def request(self, parameters: Parameters, mode: Mode) -> ModelRequest:
+        """The request for the model of a variant, as a pass of a mode runs it."""
         keywords = {name: value for name, value in parameters.items() if name not in SETTINGS}
         size = parameters.get(INPUT_SIZE)
         return model_request(
             self.model,
             {**self.kwargs, **keywords},
             tuple(map(parse_input_size, self.input_sizes if size is None else [size])),
-            parameters.get(BATCH_SIZE, self.batch_size),
+            self._batch_size(parameters, mode),
             forward_arguments(map(parse_argument, self.arguments)),
         )
+
+    def _batch_size(self, parameters: Parameters, mode: Mode) -> int:
+        of_training = parameters.get(TRAIN_BATCH_SIZE, self.train_batch_size) if mode == "train" else None
+        size: int = of_training or parameters.get(BATCH_SIZE, self.batch_size)
+        return size
 
     @property
     def modes(self) -> dict[str, Mode]:
@@ -109,23 +121,26 @@ def answer(question: Question, parameters: Parameters) -> Answer:
 
 
 def _answer(question: Question, parameters: Parameters) -> Answer:
-    from torch import nn
-
-    from inception_lab.budgets.traced import TracedFigures, traced_figures
-    from inception_lab.loading.model import ModelInputs, apply_without_weights
-
-    request, modes = question.request(parameters), question.modes
-
-    def traced(model: nn.Module, inputs: ModelInputs) -> dict[Mode, TracedFigures]:
-        return {
-            mode: traced_figures(model, inputs, mode=mode, optimizer=question.optimizer, name=request.name)
-            for mode in dict.fromkeys(modes.values())
-        }
-
-    by_mode = apply_without_weights(request, traced)
-    figures = {name: by_mode[mode].total(name) for name, mode in modes.items()}
+    modes = question.modes
+    by_mode = {mode: _traced(question, parameters, mode) for mode in dict.fromkeys(modes.values())}
+    figures = {name: _figure(by_mode[mode], name) for name, mode in modes.items()}
     cause = "; ".join(filter(None, _doubts(by_mode, modes, figures)))
     return Answer(figures, "partial" if cause else "complete", cause)
+
+
+def _traced(question: Question, parameters: Parameters, mode: Mode) -> TracedFigures:
+    """The figures of a variant's trace, which it is built for: building is cheap beside a training step."""
+    from inception_lab.budgets.traced import traced_figures
+    from inception_lab.loading.model import apply_without_weights
+
+    request = question.request(parameters, mode)
+    keywords: dict[str, Any] = {"mode": mode, "optimizer": question.optimizer, "name": request.name}
+    return apply_without_weights(request, lambda model, inputs: traced_figures(model, inputs, **keywords))
+
+
+def _figure(figures: TracedFigures, metric: str) -> int | None:
+    # behind a global pool every design sees everything, which would hide what tells designs apart
+    return figures.widest_feature_field if metric == FIELD else figures.total(metric)
 
 
 def _doubts(
@@ -138,16 +153,15 @@ def _doubts(
     for name, value in figures.items():
         if value is None:
             yield f"it has no {name}"
-    if "receptive_field" in modes:
-        yield _field_doubt(by_mode[modes["receptive_field"]])
+    if figures.get(FIELD) is not None:
+        yield _field_doubt(by_mode[modes[FIELD]], figures[FIELD])
 
 
-def _field_doubt(figures: Any) -> str:
-    """The layer whose field may be wider than those that are known, and why; empty where none may."""
-    doubts, fields = figures.field_doubts, figures.by_layer("receptive_field")
-    certain = max((value for path, value in fields.items() if path not in doubts), default=0)
-    for path, (reason, is_bound) in doubts.items():
-        # an upper bound below what another layer sees for certain changes nothing
-        if not is_bound or fields[path] > certain:
+def _field_doubt(figures: TracedFigures, widest: int) -> str:
+    """The layer whose field may be another one than the widest, and why; empty where none may."""
+    fields = figures.by_layer(FIELD)
+    for path, (reason, is_bound) in figures.field_doubts.items():
+        # an upper bound below what another layer sees changes nothing
+        if not is_bound or fields[path] >= widest:
             return f"the receptive field of {path} is not known: {reason}"
     return ""

@@ -14,17 +14,16 @@ from pandas import DataFrame, Series
 from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.variants.columns import (
+    REST,
     are_numbers,
     check_columns,
     check_names,
     check_rows,
-    counted,
     is_complete,
     numbers_of,
+    status_counts,
 )
 
-REST = "(rest)"
-"""The parameter of the rows for what no parameter explains alone."""
 _MOST_LEVELS = 10
 
 
@@ -85,7 +84,9 @@ def parameter_influence(table: DataFrame, parameters: Sequence[str], metrics: Se
     check_columns(table, [*parameters, *metrics])
     complete = table[is_complete(table)]
     if complete.empty:
-        raise InceptionLabError(f"no variant is complete: {counted(table)}", hint="see the column cause")
+        raise InceptionLabError(
+            f"no variant is complete: {status_counts(table)}", hint="see the column cause"
+        )
     rows = [row for metric in metrics for row in _of_metric(complete, parameters, metric)]
     return DataFrame(rows, columns=["parameter", "metric", "share", "low", "high", "at_low", "at_high"])
 
@@ -115,8 +116,11 @@ def _influence(column: Series[Any], values: NDArray[np.float64]) -> dict[str, An
     means = np.bincount(codes, values) / np.bincount(codes)
     last = len(levels) - 1 - bool(is_ordered and column.isna().any())
     places = (0, last) if is_ordered else (int(means.argmin()), int(means.argmax()))
-    named = [_value(column[codes == place], is_ordered) for place in places]
-    return {"share": _share(values, means[codes], len(levels)), **_Ends(*means[[*places]], *named)._asdict()}
+    at_ends = [_value(column[codes == place], is_ordered) for place in places]
+    return {
+        "share": _share(values, means[codes], len(levels)),
+        **_Ends(*means[[*places]], *at_ends)._asdict(),
+    }
 
 
 def _share(values: NDArray[np.float64], means: NDArray[np.float64], levels: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -30,10 +31,10 @@ from inception_lab.models.card import Card
 from inception_lab.models.cards import CARDS, check_options
 from inception_lab.sweeps.constraints import Constraint, read_constraint
 from inception_lab.sweeps.ranges import Points, Range, read_range
-from inception_lab.sweeps.space import BATCH_SIZE, INPUT_SIZE, SETTINGS, Direction, Space
+from inception_lab.sweeps.space import INPUT_SIZE, SETTINGS, TRAIN_BATCH_SIZE, Direction, Space
 
 _KEYS = [
-    "model", "kwargs", "input-size", "arg", "batch-size", "mode", "optimizer",
+    "model", "kwargs", "input-size", "arg", "batch-size", "train-batch-size", "mode", "optimizer",
     "parameters", "constraints", "metrics", "budgets", "objectives", "references", "sample", "seed",
 ]  # fmt: skip
 METRICS = tuple(name for name in BUDGET_METRICS if name != TIME)
@@ -59,9 +60,10 @@ def read_space(source: SpaceSource) -> Space:
     """Read the space of a sweep.
 
     Args:
-        source: A TOML file, or a dictionary with the same keys: `model` and `parameters`, and any of
-            `kwargs`, `input-size`, `arg`, `batch-size`, `mode`, `optimizer`, `constraints`, `metrics`,
-            `budgets`, `objectives`, `references`, `sample` and `seed`; see docs/sweeps.md.
+        source: A TOML file, or a dictionary with the same keys: `model`, where a function or class of a
+            file may stand itself, and `parameters`, and any of `kwargs`, `input-size`, `arg`, `batch-size`,
+            `train-batch-size`, `mode`, `optimizer`, `constraints`, `metrics`, `budgets`, `objectives`,
+            `references`, `sample` and `seed`; see docs/sweeps.md.
 
     Raises:
         InceptionLabError: The file cannot be read, or has a fault; file, line and key are named (exit code
@@ -75,12 +77,28 @@ def read_space(source: SpaceSource) -> Space:
     if isinstance(source, Space):
         return source
     if isinstance(source, Mapping):
-        return _space(source, Place())
+        model = source.get("model")
+        return _space({**source, "model": _name_of(model)} if callable(model) else source, Place())
     table, place = read_toml(path_from(source))
     try:
         return _space(table, place)
     except RecursionError as error:
         raise place.refusal("is nested too deeply", "write it flat") from error
+
+
+def _name_of(factory: Any) -> str:
+    """MODEL for a function or class at hand, as other processes find it.
+
+    Raises:
+        InceptionLabError: No other process would find it (exit code 2).
+    """
+    name = getattr(factory, "__qualname__", "")
+    module = sys.modules.get(getattr(factory, "__module__", None) or "")
+    file = getattr(module, "__file__", None)
+    if module is None or file is None or not name or "<" in name:
+        what = f"model: {shortened(factory)} is not at the top of a file, where other processes find it"
+        raise InceptionLabError(what, hint="write it into mynet.py and pass model='mynet.py:build'")
+    return f"{file if module.__name__ == '__main__' else module.__name__}:{name}"
 
 
 def _space(table: Mapping[str, Any], place: Place) -> Space:
@@ -105,6 +123,9 @@ def _space(table: Mapping[str, Any], place: Place) -> Space:
         input_sizes=tuple(read_input_sizes(table, place)),
         arguments=tuple(read_arguments(table, place)),
         batch_size=read_batch_size(table, place),
+        train_batch_size=(
+            read_batch_size(table, place, TRAIN_BATCH_SIZE) if TRAIN_BATCH_SIZE in table else None
+        ),
         mode=read_mode(table, place),
         optimizer=_optimizer(table, metrics, place),
         constraints=tuple(_constraints(table, names, place)),
@@ -170,7 +191,7 @@ def _check_name(name: object, fixed: Collection[str], place: Place) -> None:
             "is the name of another column of the table", "give the factory's keyword another name"
         )
     if name not in SETTINGS and not (isinstance(name, str) and name.isidentifier()):
-        hint = f"name a keyword of the model, {INPUT_SIZE} or {BATCH_SIZE}"
+        hint = f"name a keyword of the model, {' or '.join(SETTINGS)}"
         raise place.refusal("is not a parameter", hint)
 
 
@@ -178,13 +199,13 @@ def _check_settings(name: str, values: Range, place: Place) -> None:
     """Refuse input sizes and batch sizes that are none; the place is that of all parameters."""
     inner = place.at(name)
     if not isinstance(values, Points):
-        is_right = name == BATCH_SIZE and values.is_whole and values.least >= 1
+        is_right = name != INPUT_SIZE and values.is_whole and values.least >= 1
         if not is_right:
             raise inner.refusal("is not of this kind", "give a list of sizes")
         return
     for value in values.values:
-        if name == BATCH_SIZE:
-            read_batch_size({BATCH_SIZE: value}, place)
+        if name != INPUT_SIZE:
+            read_batch_size({name: value}, place, name)
         elif isinstance(value, str):
             _check_input_size(value, inner)
         else:

@@ -79,7 +79,7 @@ def sweep(
     run = Run.of(space, None if store is None else Store(path_from(store)))
     answers = run.stored(retry)
     if missing := {key: row for key, row in run.variants.items() if key not in answers}:
-        _check_factory(run.question.request(space.first))
+        _check_factory(run.question.request(space.first, space.mode))
         for key, result in run.answers_of(missing, where):
             answers[key] = result
             if progress is not None:

@@ -23,7 +23,8 @@ Direction = Literal["min", "max"]
 
 INPUT_SIZE = "input-size"
 BATCH_SIZE = "batch-size"
-SETTINGS = (INPUT_SIZE, BATCH_SIZE)
+TRAIN_BATCH_SIZE = "train-batch-size"
+SETTINGS = (INPUT_SIZE, BATCH_SIZE, TRAIN_BATCH_SIZE)
 """Parameters that are not keywords of the model."""
 
 _MOST_VARIANTS = 1_000_000
@@ -37,11 +38,12 @@ class Space:
 
     Attributes:
         model: MODEL as the user names it.
-        parameters: The values of each parameter: a keyword of the model, `input-size` or `batch-size`.
+        parameters: The values of each parameter: a keyword of the model, or one of `SETTINGS`.
         kwargs: Keywords that do not vary.
         input_sizes: Text as for `--input-size`, one per input; empty for the model's own.
         arguments: Text as for `--arg`, of the model's forward.
         batch_size: Images in a batch.
+        train_batch_size: Those of a training step; None for as many.
         mode: Of the trace from which metrics come that traces of both modes have.
         optimizer: Name of the one that ends a training step, None without.
         constraints: Conditions on parameters; variants that break one do not exist.
@@ -59,6 +61,7 @@ class Space:
     input_sizes: tuple[str, ...]
     arguments: tuple[str, ...]
     batch_size: int
+    train_batch_size: int | None
     mode: Mode
     optimizer: str | None
     constraints: tuple[Constraint, ...]

@@ -66,7 +66,7 @@ def time_variants(
         raise InceptionLabError("there is no variant to time", where=space.model, hint="loosen the budgets")
     question, names = Question.of(space), list(space.parameters)
     values = zip(*(variants[name].tolist() for name in names), strict=True)
-    requests = [question.request(dict(zip(names, row, strict=True))) for row in values]
+    requests = [question.request(dict(zip(names, row, strict=True)), space.mode) for row in values]
     keywords: dict[str, Any] = {
         "mode": space.mode,
         "optimizer": space.optimizer if space.mode == "train" else None,

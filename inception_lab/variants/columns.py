@@ -14,6 +14,8 @@ from pandas.api.types import is_numeric_dtype
 from inception_lab.errors import InceptionLabError, listed, nearest
 
 STATUS, WITHIN, COMPLETE = "status", "within_budgets", "complete"
+REST = "(rest)"
+"""The parameter of the rows of an influence table for what no parameter explains alone."""
 
 
 def check_rows(table: DataFrame) -> None:
@@ -35,8 +37,7 @@ def check_columns(table: DataFrame, names: Iterable[object]) -> None:
     columns = list(table.columns)
     for name in names:
         if name not in columns:
-            known = [str(column) for column in columns]
-            raise InceptionLabError(f"no column {name!r}", hint=nearest(name, known))
+            raise InceptionLabError(f"no column {name!r}", hint=nearest(name, map(str, columns)))
         if columns.count(name) > 1:
             what = f"{columns.count(name)} columns {name!r}"
             raise InceptionLabError(what, hint="rename all but one of them")
@@ -90,7 +91,7 @@ def check_names(names: Sequence[str], noun: str) -> None:
         raise InceptionLabError(f"no {noun}", hint=f"name a {noun} or more")
 
 
-def counted(table: DataFrame) -> str:
+def status_counts(table: DataFrame) -> str:
     """Return how many rows have each status, in words."""
     counts = table[STATUS].value_counts() if STATUS in table else {COMPLETE: len(table)}
     return listed(f"{count:,} {status}" for status, count in counts.items())

@@ -14,7 +14,7 @@ from inception_lab.errors import InceptionLabError, nearest
 from inception_lab.variants.columns import check_rows, is_complete, is_within, numbers_of
 
 Objectives = Mapping[str, str]
-"""Whether less or more is better, `min` or `max`, by metric; the first one orders what is as good."""
+"""The better direction by metric, `min` or `max`; the first metric orders what is as good."""
 SIGNS = {"min": 1.0, "max": -1.0}
 _MOST = 3
 
@@ -96,11 +96,11 @@ def front_ranks(costs: NDArray[np.float64], deepest: int | None = None) -> NDArr
         >>> front_ranks(np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0], [3.0, 2.0]]))
         array([1, 1, 2, 3])
     """
-    padded = np.pad(costs, ((0, 0), (0, _MOST - costs.shape[1])))
-    order = np.lexsort(padded.T[::-1])
+    triples = np.pad(costs, ((0, 0), (0, _MOST - costs.shape[1])))
+    order = np.lexsort(triples.T[::-1])
     fronts: list[_Front] = []
     numbers, before, rank = [], None, 0
-    for row in padded[order].tolist():
+    for row in triples[order].tolist():
         if row != before:
             rank = bisect_left(fronts, True, key=lambda front: not front.dominates(*row[1:]))
             if rank == len(fronts) and rank != deepest:

@@ -16,6 +16,7 @@ from inception_lab.ir import structure
 ANALYSES = {
     "on_device": devices.on_device,
     "timeline": timeline_module.memory_timeline,
+    "live bytes": timeline_module.live_bytes,
     "peak": peak._peak,
     "allocator peak": peak.allocator_peak,
     "workspaces": cpu_workspaces.convolution_workspaces,
@@ -67,7 +68,8 @@ def test_a_report_computes_its_memory_once(trace):
             il.reserved_memory(trace)
     assert counts == {
         "layer costs": 1, "depth": 1, "layer calls": 1, "saved": 1, "timeline": 1, "peak": 1, "by module": 1,
-        "reserved": 1, "weighted products": 1, "on_device": 2,  # for cpu and for cuda
+        "reserved": 1, "weighted products": 1, "live bytes": 1,
+        "on_device": 2,  # for cpu and for cuda
     }  # fmt: skip
 
 
@@ -89,7 +91,7 @@ def test_each_device_has_results_of_its_own(trace):
         for device in ("cpu", "cuda", "cpu", "cuda"):
             il.peak_memory(trace, device)
             il.memory_timeline(trace, device=device)
-    assert counts == {"on_device": 2, "timeline": 2, "peak": 2}
+    assert counts == {"on_device": 2, "timeline": 2, "live bytes": 2, "peak": 2}
     assert il.peak_memory(trace).peak_bytes < il.peak_memory(trace, "cuda").peak_bytes
 
 
@@ -98,7 +100,7 @@ def test_workspaces_are_computed_once_for_each_processor(trace):
     with computations() as counts:
         for processor in processors:
             peak.allocator_peak(trace, processor)
-    assert counts == {"on_device": 1, "timeline": 1, "workspaces": 2, "allocator peak": 2}
+    assert counts == {"on_device": 1, "live bytes": 1, "workspaces": 2, "allocator peak": 2}
 
 
 TABLES = [

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import inception_lab as il
-from inception_lab.models.googlenet import TABLE, input_channels, naive_module, reduced_module
+from inception_lab.models.googlenet_modules import TABLE, input_channels, naive_module, reduced_module
 
 SIDE = {"3": 28, "4": 14, "5": 7}
 

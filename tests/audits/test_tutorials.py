@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import inception_lab as il
-from inception_lab.models.googlenet import TABLE
+from inception_lab.models.googlenet_modules import TABLE
 
 IMAGE = (1, 3, 224, 224)
 MODULES = [f"inception{row.name}" for row in TABLE]

@@ -16,8 +16,7 @@ from inception_lab.claims.quantity import between
 from inception_lab.claims.recompute import check_claim
 from inception_lab.errors import InceptionLabError
 from inception_lab.loading import model
-from inception_lab.models import blocks, bn_inception, googlenet
-from inception_lab.models.input_limits import InputLimits
+from inception_lab.models import blocks, bn_inception, googlenet, googlenet_modules
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +73,8 @@ def test_models_are_traced_once_each(monkeypatch):
 def test_a_kernel_that_is_not_the_papers_changes_verdicts(monkeypatch):
     """A 1x1 where the branch should have a 5x5, as one of the tutorials builds it."""
     before = verdicts("mul_reduced", "params_googlenet", "table1_ops_inception_3b", "22")
-    small = googlenet.Filters(conv5x5=(("conv5x5", 1),))
-    design = googlenet.Design(partial(googlenet.reduced_module, filters=small))
+    small = googlenet_modules.Filters(conv5x5=(("conv5x5", 1),))
+    design = googlenet.Design((partial(googlenet_modules.reduced_module, filters=small),) * 3)
     monkeypatch.setattr(googlenet, "googlenet", lambda **options: googlenet.GoogLeNet(design, **options))
     after = verdicts("mul_reduced", "params_googlenet", "table1_ops_inception_3b", "22")
     assert set(before.values()) == {"confirmed"}
@@ -94,21 +93,23 @@ def test_a_bias_that_is_dropped_changes_verdicts(monkeypatch):
             self.conv.bias = None
 
     monkeypatch.setattr(googlenet, "ConvBlock", Unbiased)
+    monkeypatch.setattr(googlenet_modules, "ConvBlock", Unbiased)
     changed = il.confirm(["params_googlenet", "macs_googlenet"])
     assert [claim.claim.id for claim in changed.surprises] == ["params_googlenet"]
     assert changed.claims[0].verdict.kind == "off"
 
 
 def test_a_layer_more_changes_the_depth(monkeypatch):
-    deep = googlenet.Design(partial(googlenet.reduced_module, filters=googlenet.STACKED))
+    deep = googlenet.Design((googlenet_modules.MODULES["stacked"],) * 3)
     monkeypatch.setattr(googlenet, "googlenet", lambda **options: googlenet.GoogLeNet(deep, **options))
     assert verdicts("22") == {"22": "contradicted"}
 
 
 def test_a_layer_that_is_gone_is_told_and_hides_nothing(monkeypatch):
-    rows = tuple(replace(row, name=f"{row.name}_new") for row in googlenet.TABLE)
-    monkeypatch.setattr(googlenet, "TABLE", rows)
-    monkeypatch.setattr(googlenet.GoogLeNet, "_limits", lambda _: InputLimits(3, 31))
+    def renamed(stage, depth):
+        return [replace(row, name=f"{row.name}_new") for row in googlenet_modules.stage_rows(stage, depth)]
+
+    monkeypatch.setattr(googlenet, "stage_rows", renamed)
     answers = il.confirm(["table1_ops_inception_4a", "22"])
     assert [str(claim.verdict) for claim in answers.claims] == [
         "confirmed",
@@ -161,9 +162,9 @@ def test_a_cost_of_zero_is_told_and_divides_nothing(monkeypatch, id):
 
 
 def test_the_module_of_the_lecture_is_built_by_the_zoo(confirmation, monkeypatch):
-    built = googlenet.reduced_module
-    small = googlenet.Filters(conv5x5=(("conv5x5", 1),))
-    monkeypatch.setattr(googlenet, "reduced_module", partial(built, filters=small))
+    modules = googlenet_modules.MODULES
+    small = partial(modules["reduced"], filters=googlenet_modules.Filters(conv5x5=(("conv5x5", 1),)))
+    monkeypatch.setattr(googlenet_modules, "MODULES", {**modules, "reduced": small})
     figures = {claim.claim.id: claim.figures for claim in confirmation.claims}
     for claim in il.confirm(["params_4x", "cs231n_reduced"]).claims:
         assert claim.figures != figures[claim.claim.id]

@@ -34,7 +34,7 @@ def test_help_ends_with_examples_and_fits_80_columns(capsys, monkeypatch, name):
     lines = text.rstrip().splitlines()
     start = lines.index("  Examples:")
     assert lines[start + 1 :] == [f"    inception-lab {example}" for example in EXAMPLES[name]]
-    assert ("the card's" in text) == ("The card's is the one" in text)
+    assert ("default: the model's" in text) == ("The model's is the one" in text)
     assert ("CxHxW" in text) == ("channels x height x width, without the" in text)
     assert "CXHXW" not in text
     assert "default: (" not in " ".join(text.split())

@@ -125,6 +125,14 @@ def test_nothing_within_budgets_is_exit_code_1_behind_the_table(capsys, folder):
     assert "0 within budgets, 0 on the front" in out
 
 
+def test_variants_that_all_fail_are_listed_with_their_cause(capsys, folder):
+    change(folder, "step = 1 }", "step = 10 }")
+    change(folder, "falls = { 7", "falls = { 1")
+    code, out, err = sweep(capsys)
+    assert (code, err) == (1, "inception-lab: no variant is within budgets; loosen one\n")
+    assert "SystemExit" in out
+
+
 def test_strict_is_exit_code_1_where_a_variant_failed(capsys, folder):
     code, out, err = sweep(capsys, "--strict")
     assert (code, err) == (

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.models import googlenet as source
+from inception_lab.models import googlenet_modules as modules
 from inception_lab.models.blocks import Outputs
 from inception_lab.models.cards import CARDS
 from inception_lab.models.registry import create_model, list_models
@@ -172,7 +173,7 @@ class TestAgainstTheReference:
     def test_widths_of_the_naive_modules(self):
         net = meta("googlenet_naive").eval()
         outputs = []
-        for row in source.TABLE:
+        for row in modules.TABLE:
             module = net.get_submodule(f"inception{row.name}")
             module.register_forward_hook(
                 lambda module, _, out: outputs.append((module.out_channels, out.shape[1]))
@@ -195,15 +196,15 @@ class TestTheTable:
     def test_rows_are_the_paper_s(self):
         fields = ("conv1x1", "conv3x3_reduce", "conv3x3", "conv5x5_reduce", "conv5x5", "pool_proj")
         ours = {
-            row.name: (source.input_channels(row.name), *(getattr(row, f) for f in fields))
-            for row in source.TABLE
+            row.name: (modules.input_channels(row.name), *(getattr(row, f) for f in fields))
+            for row in modules.TABLE
         }
         assert ours == ROWS
 
-    @pytest.mark.parametrize("row", source.TABLE, ids=lambda row: row.name)
-    @pytest.mark.parametrize("build", [source.reduced_module, source.naive_module])
+    @pytest.mark.parametrize("row", modules.TABLE, ids=lambda row: row.name)
+    @pytest.mark.parametrize("build", [modules.reduced_module, modules.naive_module])
     def test_a_module_stands_alone(self, row, build):
-        width = source.input_channels(row.name)
+        width = modules.input_channels(row.name)
         module = _on_meta(build, row, width)
         assert [name for name, _ in module.named_children()] == ["branch1", "branch2", "branch3", "branch4"]
         out = module(torch.empty(2, width, 14, 9, device="meta"))
@@ -211,7 +212,7 @@ class TestTheTable:
 
     def test_an_unknown_module_is_refused(self):
         with pytest.raises(InceptionLabError, match=r"no module '3c'; known: 3a, 3b, 4a") as error:
-            source.get_row("3c")
+            modules.get_row("3c")
         assert error.value.exit_code == 2
 
 
@@ -290,9 +291,9 @@ class TestFactorisedByHand:
             assert f"{weights('googlenet_v3', 2, 3, middle=middle):,}" in v3
 
     def test_the_famous_savings_hold_at_equal_widths(self):
-        row = source.Row("x", 8, 64, 64, 64, 64, 8)
-        module = _on_meta(lambda r, w: source.reduced_module(r, w, filters=source.STACKED), row, 8)
-        split = _on_meta(lambda r, w: source.reduced_module(r, w, filters=source.ASYMMETRIC), row, 8)
+        row = modules.Row("x", 8, 64, 64, 64, 64, 8)
+        module = _on_meta(lambda r, w: modules.reduced_module(r, w, filters=modules.STACKED), row, 8)
+        split = _on_meta(lambda r, w: modules.reduced_module(r, w, filters=modules.ASYMMETRIC), row, 8)
 
         def weights(branch):
             return sum(

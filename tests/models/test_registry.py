@@ -125,6 +125,19 @@ class TestNames:
         assert error.value.exit_code == 2
 
 
+def values_of(option):
+    """Values that an option takes; of integers without a limit no large ones."""
+    if option.choices:
+        return st.sampled_from(option.choices)
+    values = {
+        "count": st.integers(1, option.most or 3000),
+        "fraction": st.floats(0, 1, exclude_max=True) | st.just(0),
+        "multiplier": st.floats(0, option.most or 1000, exclude_min=True),
+        "flag": st.booleans(),
+    }
+    return values[option.kind] | st.none() if option.default is None else values[option.kind]
+
+
 class TestOptions:
     @pytest.mark.parametrize(
         ("name", "options", "message"),
@@ -133,8 +146,22 @@ class TestOptions:
             (
                 "googlenet",
                 {"middle": "input"},
-                "no option 'middle'; known: aux_logits, dropout, init_weights, ",
+                "no option 'middle'; known: aux_logits, batch_norm, depth_3, ",
             ),
+            ("googlenet", {"module_3": "nave"}, "module_3 is 'nave'; it takes reduced or naive or 3x3 or "),
+            ("googlenet", {"depth_4": 27}, "depth_4 is 27; it takes an integer of 1 or more, up to 26"),
+            ("googlenet", {"depth_4": 0}, "depth_4 is 0; "),
+            ("googlenet", {"width": 0}, "width is 0; it takes a finite number above 0, up to 10"),
+            ("googlenet", {"width": 10.5}, "width is 10.5; "),
+            ("googlenet", {"width": None}, "width is None; "),
+            ("googlenet", {"reduction_3x3": 0.0}, "reduction_3x3 is 0.0; "),
+            (
+                "googlenet",
+                {"reduction_pool": 1.5},
+                "reduction_pool is 1.5; it takes a finite number above 0, up to 1, or None",
+            ),
+            ("googlenet", {"input_size": 224.0}, "input_size is 224.0; it takes an integer of 1 or more, "),
+            ("googlenet", {"input_size": 10**9}, "input_size is 1000000000; "),
             ("googlenet_bn", {"batch_norm": True}, "no option 'batch_norm'; "),
             ("googlenet", {"num_classes": 0}, "num_classes is 0; it takes an integer of 1 or more"),
             ("googlenet", {"num_classes": True}, "num_classes is True; "),
@@ -170,16 +197,9 @@ class TestOptions:
     @settings(max_examples=25, deadline=None)
     @given(st.data())
     def test_whatever_the_card_takes_builds_and_runs(self, data):
-        values = {
-            "count": st.integers(1, 3000),
-            "fraction": st.floats(0, 1, exclude_max=True) | st.just(0),
-            "flag": st.booleans(),
-        }
         name = data.draw(st.sampled_from([n for n in NAMES if CARDS[n].family == "googlenet"]))
         takes = CARDS[name].options
-        strategies = {
-            n: st.sampled_from(o.choices) if o.choices else values[o.kind] for n, o in takes.items()
-        }
+        strategies = {n: values_of(option) for n, option in takes.items() if n != "input_size"}
         options = data.draw(st.fixed_dictionaries({}, optional=strategies))
         net = create_model(name, device="meta", **options).eval()
         side = CARDS[name].smallest_input
@@ -191,12 +211,15 @@ class TestOptions:
         st.one_of(st.integers(), st.floats(), st.booleans(), st.text(), st.none(), st.lists(st.integers()))
     )
     def test_what_is_accepted_is_what_is_said(self, value):
-        kinds = ("count", "fraction", "factor", "flag")
-        count, share, factor, flag = (Option(0, kind, "") for kind in kinds)
+        kinds = ("count", "fraction", "factor", "multiplier", "flag")
+        count, share, factor, multiplier, flag = (Option(0, kind, "") for kind in kinds)
+        few = Option(0, "count", "", most=26)
         optional = Option(None, "factor", "")
         assert count.accepts(value) == (type(value) is int and value >= 1)
         assert share.accepts(value) == (type(value) in (int, float) and 0 <= value < 1)
         assert factor.accepts(value) == (type(value) in (int, float) and 0 <= value < float("inf"))
+        assert multiplier.accepts(value) == (factor.accepts(value) and value > 0)
+        assert few.accepts(value) == (type(value) is int and 1 <= value <= 26)
         assert optional.accepts(value) == (value is None or factor.accepts(value))
         assert flag.accepts(value) == (type(value) is bool)
         assert Option("a", "choice", "", choices=("a", "b")).accepts(value) == (value in ("a", "b"))

@@ -11,7 +11,7 @@ from inception_lab.analyzers.memory.cpu_recurrent import LAYER, lstm_of, recurre
 from inception_lab.analyzers.memory.cpu_temporaries import temporaries
 from inception_lab.analyzers.memory.cpu_workspaces import Processor, convolution_workspaces
 from inception_lab.analyzers.memory.devices import on_device
-from inception_lab.analyzers.memory.timeline import KINDS, layer_of_call, memory_timeline
+from inception_lab.analyzers.memory.timeline import KINDS, layer_of_call, live_bytes, memory_timeline
 from inception_lab.arguments import checked
 from inception_lab.ir.once import once_per_trace
 from inception_lab.ir.structure import ROOT
@@ -67,6 +67,12 @@ def peak_memory(trace: Trace, device: str = "cpu", rounding: int | None = None) 
     """
     peak = _peak(trace, device, rounding)
     return replace(peak, by_kind=dict(peak.by_kind), tensors=peak.tensors.copy())
+
+
+def peak_bytes(trace: Trace, device: str, rounding: int | None) -> int:
+    """Return the bytes of `peak_memory` alone, for which no table is made."""
+    live = live_bytes(trace, device, rounding)
+    return int(live.max()) if len(live) else _peak(trace, device, rounding).peak_bytes
 
 
 @once_per_trace
@@ -180,7 +186,7 @@ def allocator_peak(trace: Trace, processor: Processor) -> int:
         >>> allocator_peak(trace, Processor(block=16, threads=1)) - peak_memory(trace).peak_bytes
         785408
     """
-    live = memory_timeline(trace)["live_bytes"].to_numpy(copy=True)
+    live = live_bytes(trace, "cpu", None).copy()
     if not len(live):
         return _peak(trace, "cpu", None).peak_bytes
     workspaces = {**convolution_workspaces(trace, processor), **recurrent_workspaces(trace)}

@@ -10,7 +10,8 @@ from pandas import DataFrame
 
 from inception_lab.analyzers.analyzer import Analyzer
 from inception_lab.analyzers.memory.devices import on_device
-from inception_lab.analyzers.memory.peak import peak_memory
+from inception_lab.analyzers.memory.peak import peak_bytes
+from inception_lab.arguments import checked
 from inception_lab.ir.once import table_once_per_trace
 from inception_lab.ir.structure import layer_calls, layer_name
 from inception_lab.ir.trace import Trace
@@ -55,6 +56,7 @@ def _saved_by_call(trace: Trace) -> Mapping[int, int]:
     return by_call
 
 
+@checked
 def memory_totals(trace: Trace, device: str = "cpu", rounding: int | None = None) -> dict[str, int]:
     """Return what a pass or a step holds on a device, by metric name.
 
@@ -76,11 +78,11 @@ def memory_totals(trace: Trace, device: str = "cpu", rounding: int | None = None
         >>> memory_totals(trace), memory_totals(trace, "cuda")
         ({'peak_bytes': 38230112}, {'peak_bytes': 38242304})
     """
-    peak_bytes = peak_memory(trace, device, rounding).peak_bytes
+    peak = peak_bytes(trace, device, rounding)
     if trace.context.mode == "eval":
-        return {"peak_bytes": peak_bytes}
+        return {"peak_bytes": peak}
     saved_bytes = int(saved_by_layer(trace, device, rounding)["saved_bytes"].sum())
-    return {"saved_bytes": saved_bytes, "train_peak_bytes": peak_bytes}
+    return {"saved_bytes": saved_bytes, "train_peak_bytes": peak}
 
 
 def _totals(trace: Trace, layers: DataFrame) -> Mapping[str, int]:

@@ -11,7 +11,7 @@ from pandas import DataFrame
 
 from inception_lab.analyzers.memory.devices import on_device
 from inception_lab.arguments import checked
-from inception_lab.ir.once import table_once_per_trace
+from inception_lab.ir.once import once_per_trace, table_once_per_trace
 from inception_lab.ir.structure import layer_name
 from inception_lab.ir.trace import Kind, Storage, Trace
 
@@ -66,8 +66,15 @@ def memory_timeline(trace: Trace, device: str = "cpu", rounding: int | None = No
         column: _live_bytes([s for s in storages if s.kind in kinds], len(trace.ops))
         for column, kinds in KINDS.items()
     }
-    total = np.sum(list(by_kind.values()), axis=0, dtype=np.int64)
-    return DataFrame(columns | by_kind | {"live_bytes": total})
+    return DataFrame(columns | by_kind | {"live_bytes": live_bytes(trace, device, rounding)})
+
+
+@once_per_trace
+def live_bytes(trace: Trace, device: str, rounding: int | None) -> Bytes:
+    """The column of that name of `memory_timeline` alone, read-only; see there."""
+    live = _live_bytes(on_device(trace, device, rounding).storages, len(trace.ops))
+    live.flags.writeable = False
+    return live
 
 
 def _live_bytes(storages: Sequence[Storage], op_count: int) -> Bytes:

@@ -29,6 +29,7 @@ from inception_lab.analyzers.receptive_field.digits import (
     common_dim,
     is_mixed,
     plain_dim,
+    shape_of,
     take_digits,
 )
 
@@ -69,7 +70,7 @@ class Geometry(NamedTuple):
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the value."""
-        return tuple([prod(f.size for f in dim) for dim in self.dims])
+        return shape_of(self.dims)
 
     def axes_in(self, dims: Iterable[int]) -> list[int]:
         """The axes that these dimensions carry digits of."""
@@ -89,7 +90,11 @@ class Geometry(NamedTuple):
 
     def with_dim(self, dim: int, digits: Dim) -> Geometry:
         """The same with other digits in one dimension."""
-        return self._replace(dims=(*self.dims[:dim], digits, *self.dims[dim + 1 :]))
+        return self._with((*self.dims[:dim], digits, *self.dims[dim + 1 :]), self.maps)
+
+    def _with(self, dims: tuple[Dim, ...], maps: tuple[AxisMap, ...]) -> Geometry:
+        # made at once: `_replace` takes several times as long, for each axis of each operation
+        return Geometry(dims, maps, self.bound_reason, self.channels_differ)
 
     def permute(self, order: Sequence[int]) -> Geometry:
         """The same with its dimensions in another order."""
@@ -99,7 +104,7 @@ class Geometry(NamedTuple):
         """The geometry with an operation applied to the map of one axis; the digits are the caller's."""
         maps = list(self.maps)
         maps[axis] = maps[axis].after(op)
-        return self._replace(maps=tuple(maps))
+        return self._with(self.dims, tuple(maps))
 
     def along(self, dim: int, make_op: Callable[[int], AxisOp], out: int) -> Geometry:
         """Apply an operation along one dimension, such as a window.
@@ -125,7 +130,7 @@ class Geometry(NamedTuple):
     def join_all_digits(self) -> Geometry:
         """The same with a map entry for each position of every dimension that carries one axis alone."""
         geometry = self
-        for dim in range(len(self.dims)):
+        for dim in [d for d, digits in enumerate(self.dims) if len(digits) > 1]:
             axes = geometry.axes_in([dim])
             if len(axes) == 1 and not geometry._is_outside(axes[0], dim):
                 geometry = geometry._join_digits(dim, axes[0])
@@ -340,6 +345,8 @@ def _see_the_same(rows: Sequence[Sequence[AxisMap]]) -> bool:
 
 def merge(parts: Sequence[Geometry], shape: Sequence[int]) -> Geometry:
     """The geometry of a value that depends on several, broadcast to one shape."""
+    if len(parts) == 1 and parts[0].shape == tuple(shape):
+        return parts[0]
     of_rank = [part._replace(dims=((),) * (len(shape) - len(part.dims)) + part.dims) for part in parts]
     first = of_rank[0]
     # the usual case: element-wise work on tensors of one shape

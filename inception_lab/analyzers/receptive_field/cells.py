@@ -7,8 +7,8 @@ sees nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache, wraps
 from math import prod
 from typing import Any, NamedTuple
 
@@ -37,6 +37,18 @@ class Cells(NamedTuple):
 
     dims: tuple[int, ...]
     data: Numbers
+
+    def __eq__(self, other: object) -> bool:
+        """True where both share their data, as all small cells of one content do; see `is_same`."""
+        return isinstance(other, Cells) and self.data is other.data and self.dims == other.dims
+
+    def __hash__(self) -> int:
+        return hash((self.dims, id(self.data)))
+
+    @property
+    def is_small(self) -> bool:
+        """True where they may be kept for traces to come."""
+        return self.data.nbytes <= _SMALL
 
     @classmethod
     def of_mask(cls, mask: NDArray[np.bool_], rank: int) -> Cells:
@@ -68,7 +80,7 @@ class Cells(NamedTuple):
         order = sorted(range(len(dims)), key=dims.__getitem__)
         if order == list(range(len(dims))):
             return Cells(tuple(dims), self.data)
-        return Cells(tuple([dims[k] for k in order]), self.data.transpose(*order, len(dims)))
+        return Cells(tuple([dims[k] for k in order]), shared(self.data.transpose(*order, len(dims))))
 
     def reduce(self, dims: Collection[int]) -> Cells:
         """The maximum over dimensions."""
@@ -93,13 +105,13 @@ class Cells(NamedTuple):
             return Cells(tuple(dims), self.data)
         axis = self.dims.index(dim)
         dims[axis : axis + 1] = range(dim, dim + index.ndim)
-        return Cells(tuple(dims), np.take(_padded(self.data, axis), index, axis=axis)).without_units()
+        return Cells(tuple(dims), shared(np.take(_padded(self.data, axis), index, axis=axis))).without_units()
 
     def accumulate(self, dim: int) -> Cells:
         """The maximum over each position of a dimension and all before it."""
         if dim not in self.dims:
             return self
-        return Cells(self.dims, np.maximum.accumulate(self.data, axis=self.dims.index(dim)))
+        return Cells(self.dims, shared(np.maximum.accumulate(self.data, axis=self.dims.index(dim))))
 
     def reshape(self, groups: Sequence[Group], shape: Shape, new_shape: Shape) -> Cells:
         """The same elements in another shape, by the groups of dimensions that become one another."""
@@ -110,7 +122,7 @@ class Cells(NamedTuple):
         data = self.over(dims, shape).reshape(*[new_shape[d] for d in new_dims], -1)
         parted = [d for group in groups if not group.is_one for d in group.new if len(group.new) > 1]
         # a dimension that is parted again may hold copies only
-        return Cells(tuple(new_dims), data).without_repetition(parted)
+        return Cells(tuple(new_dims), shared(data)).without_repetition(parted)
 
     def blank(self, mask: Cells) -> Cells:
         """The same with entries that see nothing wherever a mask is true."""
@@ -121,7 +133,7 @@ class Cells(NamedTuple):
         shape = tuple([sizes.get(d, 1) for d in range(max(dims, default=0) + 1)])
         data = np.where(mask.over(dims, shape), nothing_of(self.data), self.over(dims, shape))
         # a mask may lie in a dimension of one position
-        return Cells(tuple(dims), data).without_units()
+        return Cells(tuple(dims), shared(data)).without_units()
 
     def times(self, pattern: NDArray[np.bool_], shape: Shape) -> Cells:
         """The maximum, for each column of a matrix, over the rows in which it has a number.
@@ -142,7 +154,7 @@ class Cells(NamedTuple):
         for row in range(shape[last]):
             entries = np.where(table[..., row, :, None], data[..., row, None, :], nothing)
             np.maximum(joined, entries, out=joined)
-        return Cells(tuple(dims), joined).without_units()
+        return Cells(tuple(dims), shared(joined)).without_units()
 
     def differs_along(self, dim: int) -> bool:
         """True where entries that see something are not the same all along a dimension."""
@@ -166,7 +178,7 @@ class Cells(NamedTuple):
             return self
         dims = [d for d, n in zip(self.dims, self.data.shape, strict=False) if n != 1]
         sizes = [n for n in self.data.shape[:-1] if n != 1]
-        return Cells(tuple(dims), self.data.reshape(*sizes, self.data.shape[-1]))
+        return Cells(tuple(dims), shared(self.data.reshape(*sizes, self.data.shape[-1])))
 
     def without_repetition(self, dims: Collection[int]) -> Cells:
         """The same without those of some dimensions along which nothing differs."""
@@ -177,7 +189,7 @@ class Cells(NamedTuple):
                 first = cells.data.take([0], axis=axis)
                 if (cells.data == first).all():
                     remaining = tuple([d for d in cells.dims if d != dim])
-                    cells = Cells(remaining, first.reshape(*np.delete(first.shape, axis)))
+                    cells = Cells(remaining, shared(first.reshape(*np.delete(first.shape, axis))))
         return cells
 
 
@@ -255,11 +267,40 @@ class _Array:
         return id(self.data)
 
 
-# axes of one size share their data: what is made of one is asked for again for the other at once
-_for_each_axis = lru_cache(16)
+_SMALL = 1 << 13
+"""Bytes up to which arrays, such as the spans along one axis of an image, are kept for traces to come."""
+
+_MOST_KEPT = 4096
+_of_large = lru_cache(16)
+"""Axes of one size share their data: what is made of one is asked for again for the other at once."""
 
 
-@_for_each_axis
+@lru_cache(_MOST_KEPT)
+def _one_of(content: bytes, dtype: np.dtype[Any], shape: Shape) -> Numbers:
+    return np.frombuffer(content, dtype).reshape(shape)
+
+
+def shared(data: Numbers) -> Numbers:
+    """One array for all small ones of its content, read-only, so that what is made of it is found by it."""
+    return data if data.nbytes > _SMALL else _one_of(data.tobytes(), data.dtype, data.shape)
+
+
+def _remembered(function: Callable[..., Numbers]) -> Callable[..., Numbers]:
+    """Remember what was made of arrays: nets, and most of all variants of one, share sizes of their maps."""
+
+    def made(*args: Any) -> Numbers:
+        return shared(function(*args))
+
+    of_small, of_large = lru_cache(_MOST_KEPT)(made), _of_large(made)
+
+    @wraps(function)
+    def remembered(entries: _Array, *args: Any) -> Numbers:
+        return (of_large if entries.data.nbytes > _SMALL else of_small)(entries, *args)
+
+    return remembered
+
+
+@_remembered
 def _reduce(entries: _Array, axes: tuple[int, ...]) -> Numbers:
     data = entries.data
     if 0 in [data.shape[k] for k in axes]:
@@ -287,7 +328,7 @@ def cells_side_by_side(pieces: Sequence[Cells | None], shapes: Sequence[Shape], 
     return Cells(tuple(dims), _concatenate(entries, axes, sizes, dims.index(dim))).without_units()
 
 
-@_for_each_axis
+@_of_large
 def _concatenate(
     entries: tuple[_Array | None, ...],
     axes: tuple[tuple[int, ...] | None, ...],
@@ -304,7 +345,7 @@ def _concatenate(
     return np.concatenate(tables, axis=axis)
 
 
-@_for_each_axis
+@_remembered
 def _gather(entries: _Array, axis: int, op: AxisOp) -> Numbers:
     data, taps = _padded(entries.data, axis), op.taps
     out, width = taps.shape

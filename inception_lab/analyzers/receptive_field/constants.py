@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
 import torch
 
+from inception_lab.analyzers.receptive_field.recorded_ops import overload, written_arguments
 from inception_lab.analyzers.receptive_field.replay import Array, Replay
 from inception_lab.ir.contents import unpacked
 from inception_lab.ir.once import once_per_trace
-from inception_lab.ir.trace import Trace
+from inception_lab.ir.trace import Trace, Value
 
 MASKING = -1000.0
 """A number from which on down a softmax gives 0 whatever stands beside it, as float64 has no e^-746."""
@@ -40,18 +41,46 @@ def constant_of(trace: Trace, value: int, source: int | None = None) -> Array | 
         >>> constant_of(trace, trace.ops[-1].reads[1]).tolist()
         [[False, True], [False, False]]
     """
-    return _constants(trace, None if source is None else trace.values[source].storage).array(value)
+    place = None if source is None else trace.values[source].storage
+    return None if _is_unknown(trace, value, place) else _constants(trace, place).array(value)
+
+
+def _is_unknown(trace: Trace, value: int, source: int | None) -> bool:
+    """True of a weight and of views of it: nothing was written there, and what it held is not kept.
+
+    That needs no second look at all operations, and most nets ask for no other values.
+    """
+    if trace.values[value].storage in _contents(trace, source):
+        return False
+    viewed: int | None = value
+    while viewed is not None and trace.values[viewed].op is not None:
+        viewed = _viewed(trace, trace.values[viewed])
+    return viewed is not None
+
+
+def _viewed(trace: Trace, value: Value) -> int | None:
+    """The value of which one is a view; None where an operation may have written it."""
+    op = trace.ops[value.op or 0]
+    func = overload(op.name)
+    if func is None or written_arguments(func):
+        return None
+    return next((read for read in op.reads if trace.values[read].storage == value.storage), None)
+
+
+@once_per_trace
+def _contents(trace: Trace, source: int | None) -> Mapping[int, Callable[[int], bytes]]:
+    """What the trace keeps beside the input that lies in a storage."""
+    return {
+        storage: partial(unpacked, data)
+        for storage, data in trace.contents
+        if trace.storages[storage].kind != "input" or source not in (None, storage)
+    }
 
 
 @once_per_trace
 def _constants(trace: Trace, source: int | None) -> Replay:
     """The constants beside the input that lies in a storage."""
-    contents = {
-        storage: partial(unpacked, data)
-        for storage, data in trace.contents
-        if trace.storages[storage].kind != "input" or source not in (None, storage)
-    }
-    return Replay(trace.ops, trace.values, trace.storages, contents)
+    return Replay(trace.ops, trace.values, trace.storages, _contents(trace, source))
 
 
 def certain_numbers_of(trace: Trace, value: int, source: int | None = None) -> Array | None:
@@ -79,10 +108,12 @@ def certain_numbers_of(trace: Trace, value: int, source: int | None = None) -> A
         >>> certain_numbers_of(trace, product.writes[0]).tolist()
         [[nan, 0.0], [nan, nan]]
     """
-    constant = constant_of(trace, value, source)
     storage = trace.values[value].storage
     place = None if source is None else trace.values[source].storage
     # nothing is certain of a weight itself, nor of what is not made of weights
+    if _is_unknown(trace, value, place):
+        return None
+    constant = _constants(trace, place).array(value)
     if constant is not None or storage not in _weight_users(trace, place):
         return constant
     first, second = (_with_weights(trace, place, seed).array(value) for seed in (0, 1))
@@ -95,7 +126,7 @@ def certain_numbers_of(trace: Trace, value: int, source: int | None = None) -> A
 @once_per_trace
 def _with_weights(trace: Trace, source: int | None, seed: int) -> Replay:
     """The constants beside the input that lies in a storage, and what is made of random weights."""
-    known = _constants(trace, source).contents
+    known = _contents(trace, source)
     weights: dict[int, Callable[[int], bytes]] = {
         value.storage: partial(_random_bytes, value.dtype, (seed, value.storage))
         for value in trace.values

@@ -25,6 +25,11 @@ class Factor(NamedTuple):
 Dim = tuple[Factor, ...]
 
 
+def shape_of(dims: Sequence[Dim]) -> tuple[int, ...]:
+    """The sizes of dimensions."""
+    return tuple([prod([f.size for f in dim]) for dim in dims])
+
+
 def plain_dim(size: int) -> Dim:
     """A dimension that carries no axis."""
     return (Factor(size, NO_AXIS, 0),) if size != 1 else ()

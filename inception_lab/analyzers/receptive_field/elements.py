@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inception_lab.analyzers.receptive_field.axis_ops import AxisOp
-from inception_lab.analyzers.receptive_field.cells import Cells, Numbers, Shape, gaps_of, groups_of
+from inception_lab.analyzers.receptive_field.cells import Cells, Numbers, Shape, gaps_of, groups_of, shared
 from inception_lab.analyzers.receptive_field.fills import Fill, after_write, of_any, side_by_side
 from inception_lab.analyzers.receptive_field.joining import join, without_empty
 from inception_lab.analyzers.receptive_field.meeting import local_in_part, parts_side_by_side, spread_back
@@ -55,6 +55,11 @@ class Elements(NamedTuple):
         data[tuple(pixels)] = 1
         cells = Cells(tuple(axes), data).without_units()
         return cls(shape, (Part((cells,), (frozenset(axes),), (None,), has_gaps=True),))
+
+    @property
+    def is_small(self) -> bool:
+        """True where it may be kept for traces to come."""
+        return all(cells.is_small for part in self.parts for cells in part.cells)
 
     # -------------------------------------------------------------------------- dimensions
 
@@ -106,7 +111,12 @@ class Elements(NamedTuple):
     def spread(self, dim: int, size: int) -> Elements:
         """The same with a dimension of size 1 repeated."""
         dim %= len(self.shape)
-        return self._replace(shape=(*self.shape[:dim], size, *self.shape[dim + 1 :]))
+        return self._with_size(dim, size, self.parts, self.fill)
+
+    def _with_size(self, dim: int, size: int, parts: tuple[Part, ...], fill: Fill | None) -> Elements:
+        # made at once, as `_replace` takes as long as all the rest of a convolution
+        shape = (*self.shape[:dim], size, *self.shape[dim + 1 :])
+        return Elements(shape, parts, self.bound_reason, fill)
 
     # -------------------------------------------------------------------------- along a dimension
 
@@ -130,7 +140,7 @@ class Elements(NamedTuple):
         if fill and dim in fill.cells.dims:
             moves_alone = op.taps.shape[1] == 1 and gaps is None
             fill = fill._replace(cells=fill.cells.gather(dim, op)) if moves_alone else None
-        return self.spread(dim, out)._replace(parts=without_empty(parts), fill=fill)
+        return self._with_size(dim, out, without_empty(parts), fill)
 
     def take(self, dim: int, index: NDArray[np.int64]) -> Elements:
         """Positions of a dimension, read by a table whose dimensions replace it; -1 reads nothing."""
@@ -166,7 +176,7 @@ class Elements(NamedTuple):
         reduced_dims = {d % len(self.shape) for d in dims}
         shape = tuple([1 if d in reduced_dims else n for d, n in enumerate(self.shape)])
         parts = join([part.reduce(reduced_dims, self.shape) for part in self.parts], shape)
-        return self._replace(shape=shape, parts=parts, fill=None)
+        return Elements(shape, parts, self.bound_reason)
 
     def mix_channels(self, groups: int, out: int) -> Elements:
         """Each of `out` channels, in dimension 1, depends on all channels of its group."""
@@ -244,6 +254,8 @@ class Elements(NamedTuple):
     def union(cls, values: Sequence[Elements], shape: Sequence[int]) -> Elements:
         """The dependence of a value that depends on several, broadcast to one shape."""
         new_shape = tuple(shape)
+        if len(values) == 1 and len(values[0].parts) == 1:
+            return values[0].broadcast(new_shape)
         parts = without_empty([part for value in values for part in value.broadcast(new_shape).parts])
         reasons = [value.bound_reason for value in values if value.bound_reason]
         fills = [value.broadcast(new_shape).fill for value in values]
@@ -253,6 +265,8 @@ class Elements(NamedTuple):
 
     def broadcast(self, shape: Shape) -> Elements:
         """The same repeated along dimensions of size 1, and along new ones before the first."""
+        if shape == self.shape:
+            return self
         more = len(shape) - len(self.shape)
         if not more:
             return self._replace(shape=shape)
@@ -291,4 +305,4 @@ class Elements(NamedTuple):
 
 def _pixels(size: int) -> Numbers:
     pixels = np.arange(size, dtype=np.int32)
-    return np.stack([-pixels, pixels], axis=-1)
+    return shared(np.stack([-pixels, pixels], axis=-1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 from inception_lab.analyzers.receptive_field.axes import call_of, source_of
@@ -14,7 +15,7 @@ from inception_lab.analyzers.receptive_field.axis_maps import Interiors
 from inception_lab.analyzers.receptive_field.cells import Cells, Shape
 from inception_lab.analyzers.receptive_field.elements import Elements
 from inception_lab.analyzers.receptive_field.global_context import layers_between, ways_of
-from inception_lab.analyzers.receptive_field.numbers import numbers_of
+from inception_lab.analyzers.receptive_field.numbers import Followed, numbers_of
 from inception_lab.analyzers.receptive_field.propagation import geometry_of, propagate
 from inception_lab.analyzers.receptive_field.rules.context import Dependence, Unknown
 from inception_lab.analyzers.receptive_field.units import Layout, extents_of, layout_of
@@ -25,6 +26,9 @@ from inception_lab.ir.trace import Call, Trace
 
 Status = Literal["exact", "misaligned", "bound", "unknown"]
 Number = int | float
+
+EVERYTHING = "sees everything"
+"""The reason of a field that is the whole source along an axis, and so has no stride."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ class Fields(Mapping[int, Field]):
         self._elements = {value: each for value, each in elements.items() if each is not None}
         self._numbers = propagate(trace, source, geometry_of(shape, axes, Interiors.identity))
         self._fields: dict[int, Field] = {}
-        self._described: dict[object, Field] = {}
+        self._described: dict[tuple[int, int], Field] = {}
 
     def __getitem__(self, value: int) -> Field:
         if value not in self._fields:
@@ -182,8 +186,8 @@ class Fields(Mapping[int, Field]):
             return (
                 replace(INDEPENDENT, reason=elements.reason) if isinstance(elements, Unknown) else INDEPENDENT
             )
-        # element-wise operations hand on the parts of their input
-        key = (elements.shape, elements.bound_reason, *map(id, elements.parts), geometry)
+        # element-wise operations hand on both
+        key = id(elements), id(geometry)
         if key not in self._described:
             units = layout_of(elements, geometry, self._axes).units(elements)
             self._described[key] = _describe(self._calls, units, geometry, self._size)
@@ -236,9 +240,18 @@ def field_of(trace: Trace, layer: str, source: str = "") -> Field:
 
 def _describe(calls: Sequence[Call], units: Elements, geometry: Dependence, size: tuple[int, ...]) -> Field:
     """The field of a value by what its units depend on, and by the numbers of its local paths."""
+    has_grid = len(units.shape) == len(size)
+    followed = Followed.of_units(geometry) if has_grid and isinstance(geometry, Geometry) else None
+    described = (_field_of_small if units.is_small else _field_of)(units, followed, size)
+    ways = ways_of(units)
+    return replace(described, global_context=layers_between(calls, ways)) if ways else described
+
+
+def _field_of(units: Elements, followed: Followed | None, size: tuple[int, ...]) -> Field:
+    """The same but for the layers by which a unit sees all of an axis, which are those of one trace."""
     spans, local_spans = extents_of(units)
     grid = units.shape if len(units.shape) == len(size) else None
-    axes = _axes(geometry, spans, local_spans, grid, size)
+    axes = _axes(followed, spans, local_spans, grid, size)
     local = all(along is not None for along in local_spans)
     described = Field(
         status="exact",
@@ -249,16 +262,19 @@ def _describe(calls: Sequence[Call], units: Elements, geometry: Dependence, size
         grid=units.shape,
         axes=axes,
         spatial=grid is not None and local and all(n > 1 for n in grid),
-        global_context=layers_between(calls, ways_of(units)) if any(local_spans) else (),
     )
     if units.bound_reason:
         return replace(described, status="bound", reason=units.bound_reason)
     # one unit stands for all along such an axis, so that a stride would say nothing
-    return _with_numbers(described) if local else replace(described, reason="sees everything")
+    return _with_numbers(described) if local else replace(described, reason=EVERYTHING)
+
+
+_field_of_small = lru_cache(4096)(_field_of)
+"""Nets share the spans of their units, however many channels each of them has."""
 
 
 def _axes(
-    geometry: Dependence,
+    followed: Followed | None,
     spans: Sequence[Cells],
     local: Sequence[Cells | None],
     grid: Shape | None,
@@ -267,17 +283,15 @@ def _axes(
     """The fields along each axis, with their numbers where its units are a dimension of the grid."""
     if grid is None:
         return tuple([AxisField(*ends, None, None, 1) for ends in zip(spans, local, strict=True)])
-    # positions that a view wrote among the channels belong to the unit that holds those channels
-    positions = geometry.per_position() if isinstance(geometry, Geometry) else None
     axes: list[AxisField] = []
     for axis, n in enumerate(size):
         along = AxisField(spans[axis], local[axis], None, axis, grid[axis])
         like = next((k for k, other in enumerate(axes) if other.is_like(along) and size[k] == n), None)
-        numbers = positions.maps[axis] if positions is not None else None
-        if like is not None and (positions is None or positions.maps[like] == numbers):
+        numbers = followed.maps[axis] if followed is not None else None
+        if like is not None and (followed is None or followed.maps[like] == numbers):
             along = along._replace(interior=axes[like].interior)
         elif along.local_spans is not None:
-            along = along._replace(interior=numbers_of(positions, along, n))
+            along = along._replace(interior=numbers_of(followed, along, n))
         axes.append(along)
     return tuple(axes)
 

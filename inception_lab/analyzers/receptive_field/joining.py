@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from inception_lab.analyzers.receptive_field.cells import Cells, Numbers, Shape, nothing_of
+from inception_lab.analyzers.receptive_field.cells import Cells, Numbers, Shape, nothing_of, shared
 from inception_lab.analyzers.receptive_field.parts import Part
 
 MOST_PARTS = 4
@@ -67,7 +67,7 @@ def _both(one: Part, other: Part, shape: Shape) -> Part | None:
         # dimensions of neither alone would make a table of both, of rows times columns say
         elif set(a.dims) <= set(b.dims) or set(b.dims) <= set(a.dims):
             dims = a.dims if len(a.dims) > len(b.dims) else b.dims
-            cells.append(Cells(dims, np.maximum(a.over(dims, shape), b.over(dims, shape))))
+            cells.append(Cells(dims, shared(np.maximum(a.over(dims, shape), b.over(dims, shape)))))
         else:
             return None
     return with_ways_of(one._replace(cells=tuple(cells), has_gaps=one.has_gaps and other.has_gaps), other)

@@ -3,37 +3,56 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
 from inception_lab.analyzers.receptive_field.axis_field import AxisField, Pixels
-from inception_lab.analyzers.receptive_field.axis_layout import Geometry
+from inception_lab.analyzers.receptive_field.axis_layout import AxisMap, Geometry
 from inception_lab.analyzers.receptive_field.axis_maps import Interior, Interiors
 
 
-def numbers_of(positions: Geometry | None, along: AxisField, size: int) -> Interior | None:
+class Followed(NamedTuple):
+    """What operations passed on of the numbers of units along each axis of the source.
+
+    Attributes:
+        maps: Of each axis.
+        is_certain: True where they follow from every operation; else the extents have to confirm them.
+    """
+
+    maps: tuple[AxisMap, ...]
+    is_certain: bool
+
+    @classmethod
+    def of_units(cls, geometry: Geometry) -> Followed:
+        """The numbers of the units that a value holds."""
+        # positions that a view wrote among the channels belong to the unit that holds those channels
+        positions = geometry.per_position()
+        return cls(positions.maps, not positions.bound_reason)
+
+
+def numbers_of(followed: Followed | None, along: AxisField, size: int) -> Interior | None:
     """The numbers of local paths along an axis; None where none describe the extents.
 
     Args:
-        positions: Of the units, where the numbers were followed.
+        followed: Of the units, where the numbers were followed.
         along: The spans of the units along it.
         size: Pixels of the source along the axis.
     """
     first, last = along.first, along.last
-    numbers = _from_operations(positions, along) if positions is not None else None
-    if positions is not None and numbers is not None:
-        is_certain = not positions.bound_reason
-        if _describes(numbers, is_certain, first, last, size):
+    numbers = _from_operations(followed, along) if followed is not None else None
+    if followed is not None and numbers is not None:
+        if _describes(numbers, followed.is_certain, first, last, size):
             return numbers
         # of several centres no unit shows the three numbers, whose field spans those of all
-        if is_certain and not numbers.is_aligned:
+        if followed.is_certain and not numbers.is_aligned:
             return numbers
     return _fitted(first, last, size)
 
 
-def _from_operations(positions: Geometry, along: AxisField) -> Interior | None:
+def _from_operations(followed: Followed, along: AxisField) -> Interior | None:
     """The numbers that operations passed on, if they did so for as many units."""
-    numbers = positions.maps[along.dim] if along.dim is not None else None
+    numbers = followed.maps[along.dim] if along.dim is not None else None
     if not isinstance(numbers, Interiors) or len(numbers) != along.units:
         return None
     return numbers.interior

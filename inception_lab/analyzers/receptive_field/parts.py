@@ -92,6 +92,9 @@ class Part(NamedTuple):
 
     def reduce(self, dims: Collection[int], shape: Shape) -> Part:
         """The same reduced over dimensions of a value; an axis of which no places remain is seen whole."""
+        held = {d for cells, own in zip(self.cells, self.places, strict=True) for d in (*cells.dims, *own)}
+        if held.isdisjoint(dims):  # as channels after the first convolution
+            return self
         several = {d for d in dims if shape[d] > 1}
         cells = tuple([c.reduce(dims) for c in self.cells])
         places = tuple([dims_of_axis - set(dims) for dims_of_axis in self.places])

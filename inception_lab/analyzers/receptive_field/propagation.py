@@ -109,6 +109,8 @@ class Propagation:
         self._newest: dict[Place, Content] = {}
         self._overwriting: dict[int, list[int]] = {}
         self._numbers: dict[int, Filling] = {}
+        self._noted_storages: set[int] = set()
+        self._sparse = {value.id for value in trace.values if value.is_sparse}
         self._last_op = -1
         self._note(source)
 
@@ -130,7 +132,9 @@ class Propagation:
                     self._numbers[value] = "-inf"
 
     def _note(self, value: int) -> None:
-        self._newest[place_of(self.trace.values[value])] = Content(self.dependences[value], self._last_op)
+        tensor = self.trace.values[value]
+        self._noted_storages.add(tensor.storage)
+        self._newest[place_of(tensor)] = Content(self.dependences[value], self._last_op)
 
     def _apply_rule(self, op: Op, inputs: Sequence[Dependence]) -> Dependence | list[Dependence]:
         dependents: list[Dependent | None] = []
@@ -138,14 +142,14 @@ class Propagation:
             if isinstance(dependence, Unknown):
                 return dependence
             dependents.append(dependence)
-        values = self.trace.values
+        values, name = self.trace.values, op.base_name
         # as pooling to one place does for channels last: other strides along dimensions of one position
-        if op.base_name == "as_strided" and _lie_alike(values[op.reads[0]], values[op.writes[0]]):
+        if name == "as_strided" and _lie_alike(values[op.reads[0]], values[op.writes[0]]):
             return dependents[0]
-        rule = rule_of(op.base_name, op.in_place)
+        rule = rule_of(name, op.in_place)
         if rule is None:
             return Unknown(f"no rule for {op.name}")
-        if any(values[value].is_sparse for value in (*op.reads, *op.writes)):
+        if not self._sparse.isdisjoint((*op.reads, *op.writes)):
             return Unknown(f"{op.name} on a sparse tensor")  # its elements are not in the trace
         try:
             return rule(self._context(op, dependents))
@@ -170,6 +174,8 @@ class Propagation:
     def of(self, value: int) -> Dependence:
         """The dependence of a value; of one that no operation wrote as such, by what its storage held."""
         if value not in self.dependences:
+            if self.trace.values[value].storage not in self._noted_storages:
+                return None  # such as a weight, which nothing has written to
             try:
                 self.dependences[value] = self._by_storage(self.trace.values[value])
             except FORESEEN as error:

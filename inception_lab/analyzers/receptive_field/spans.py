@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd, lcm
 from typing import NamedTuple
 
@@ -57,12 +58,7 @@ class Span(NamedTuple):
     @property
     def mean_centre(self) -> Fraction:
         """The middle of a unit's field less its position times the stride, in the mean over a period."""
-        seeing = [
-            Fraction(a + b, 2) - i * self.stride
-            for i, (a, b) in enumerate(zip(self.first, self.last, strict=True))
-            if a <= b
-        ]
-        return sum(seeing, Fraction(0)) / max(len(seeing), 1)
+        return _mean_centre(self)
 
     def after(self, op: AxisOp) -> AnySpan:
         """The span of what an operation makes of this, None where a unit then sees everything."""
@@ -142,6 +138,16 @@ def merge_spans(one: AnySpan, other: AnySpan) -> AnySpan:
     if isinstance(one, Unevenness) or isinstance(other, Unevenness):
         return UNEVEN
     return one.merge(other)
+
+
+@lru_cache(4096)  # of few spans, each of which meets many others
+def _mean_centre(span: Span) -> Fraction:
+    seeing = [
+        Fraction(a + b, 2) - i * span.stride
+        for i, (a, b) in enumerate(zip(span.first, span.last, strict=True))
+        if a <= b
+    ]
+    return sum(seeing, Fraction(0)) / max(len(seeing), 1)
 
 
 def _shortened(span: Span) -> Span:

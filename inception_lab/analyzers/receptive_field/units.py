@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
 from inception_lab.analyzers.receptive_field.axis_layout import Geometry
-from inception_lab.analyzers.receptive_field.cells import Cells
-from inception_lab.analyzers.receptive_field.digits import NO_AXIS, Factor
+from inception_lab.analyzers.receptive_field.cells import Cells, Shape
+from inception_lab.analyzers.receptive_field.digits import NO_AXIS, Dim, Factor, shape_of
 from inception_lab.analyzers.receptive_field.elements import Elements
 from inception_lab.analyzers.receptive_field.joining import as_one
 from inception_lab.analyzers.receptive_field.parts import CHANNELS
@@ -49,18 +50,49 @@ def layout_of(elements: Elements, geometry: object, axes: Sequence[int]) -> Layo
         geometry: The places of the source's axes among its dimensions, where they are known.
         axes: The dimensions of the source that are followed.
     """
-    by_axes = _by_axes(elements, geometry, axes) if isinstance(geometry, Geometry) else None
+    parts = tuple([PartOutline(part.places, tuple([c.dims for c in part.cells])) for part in elements.parts])
+    dims = geometry.dims if isinstance(geometry, Geometry) else None
+    return _layout(Outline(elements.shape, parts), dims, tuple(axes))
+
+
+class PartOutline(NamedTuple):
+    """The dimensions of one part.
+
+    Attributes:
+        places: Those that hold places of each axis.
+        differing: Those along which each axis differs.
+    """
+
+    places: tuple[frozenset[int], ...]
+    differing: tuple[tuple[int, ...], ...]
+
+
+class Outline(NamedTuple):
+    """All of a dependence that its layout goes by: which dimensions tell elements apart, not what they see.
+
+    Attributes:
+        shape: Of the value.
+        parts: Of the dependence.
+    """
+
+    shape: Shape
+    parts: tuple[PartOutline, ...]
+
+
+@lru_cache(4096)
+def _layout(elements: Outline, dims: tuple[Dim, ...] | None, axes: tuple[int, ...]) -> Layout:
+    by_axes = _by_axes(elements, dims, axes) if dims is not None else None
     if by_axes is not None:
         return by_axes
     places = tuple(_place_dims(elements, axes))
     return Layout(elements.shape, places, tuple([elements.shape[d] for d in places]))
 
 
-def _by_axes(elements: Elements, geometry: Geometry, axes: Sequence[int]) -> Layout | None:
+def _by_axes(elements: Outline, dims: tuple[Dim, ...], axes: Sequence[int]) -> Layout | None:
     """A grid of the source's axes; None where their places are not known."""
-    if geometry.shape != elements.shape:
+    if shape_of(dims) != elements.shape:
         return None
-    digits = [(d, f) for d, dim in enumerate(geometry.dims) for f in dim]
+    digits = [(d, f) for d, dim in enumerate(dims) for f in dim]
     rows = [_digits_of(axis, digits) for axis in range(len(axes))]
     for axis, row in enumerate(rows):
         places = {d for part in elements.parts for d in part.places[axis]}
@@ -80,7 +112,7 @@ def _by_axes(elements: Elements, geometry: Geometry, axes: Sequence[int]) -> Lay
 
 
 def _is_among_channels(
-    elements: Elements, axis: int, row: Sequence[int], digits: Sequence[tuple[int, Factor]]
+    elements: Outline, axis: int, row: Sequence[int], digits: Sequence[tuple[int, Factor]]
 ) -> bool:
     """True where all that is left of an axis is what a view wrote among the channels."""
     if not row:
@@ -89,13 +121,13 @@ def _is_among_channels(
     return bool(others) and all(digits[k][0] == CHANNELS for k in row)
 
 
-def _is_free(elements: Elements, dim: int) -> bool:
+def _is_free(elements: Outline, dim: int) -> bool:
     """True where a dimension behind that of channels holds no places of an axis along which it differs."""
     places = (
         d
         for part in elements.parts
-        for along, dims in zip(part.cells, part.places, strict=True)
-        for d in dims & set(along.dims)
+        for along, dims in zip(part.differing, part.places, strict=True)
+        for d in dims & set(along)
     )
     return CHANNELS < dim < len(elements.shape) and dim not in places
 
@@ -125,13 +157,13 @@ def _digits_of(axis: int, digits: Sequence[tuple[int, Factor]]) -> list[int]:
     return sorted(own, key=lambda k: -digits[k][1].step)
 
 
-def _places_beside_channels(elements: Elements, axis: int) -> set[int]:
+def _places_beside_channels(elements: Outline, axis: int) -> set[int]:
     """The dimensions that hold several places of an axis, channels apart where there are others."""
     dims = {
         # along places that all see the same no other layout would tell more
         d
         for part in elements.parts
-        for d in part.places[axis] & set(part.cells[axis].dims)
+        for d in part.places[axis] & set(part.differing[axis])
         if elements.shape[d] > 1
     }
     return _beside_channels(dims)
@@ -145,7 +177,7 @@ def _beside_channels(dims: set[int]) -> set[int]:
     return dims - {CHANNELS} if max(dims, default=0) > CHANNELS else dims
 
 
-def _place_dims(elements: Elements, axes: Sequence[int]) -> list[int]:
+def _place_dims(elements: Outline, axes: Sequence[int]) -> list[int]:
     """The dimensions that hold places of some axis, and not those alone that a view wrote among channels."""
     along = [
         {d for part in elements.parts for d in part.places[axis]}

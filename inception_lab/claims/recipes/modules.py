@@ -121,12 +121,11 @@ FREE_CHANNELS, FREE_SIDE = 256, 28
 
 def _free_module(nets: Nets, kind: str) -> Trace:
     """The lecture's module, `naive` or `reduced`, on 28 x 28 x 256."""
-    from inception_lab.models import googlenet
-
-    builders = {"naive": googlenet.naive_module, "reduced": googlenet.reduced_module}
+    from inception_lab.models.blocks import PLAIN
+    from inception_lab.models.googlenet_modules import MODULES, Row
 
     def build() -> nn.Module:
-        return builders[kind](googlenet.Row("free", *FREE_ROW), FREE_CHANNELS)
+        return MODULES[kind](Row("free", *FREE_ROW), FREE_CHANNELS, PLAIN)
 
     return nets.probe(f"{kind} module", build, (1, FREE_CHANNELS, FREE_SIDE, FREE_SIDE))
 

@@ -14,6 +14,24 @@ GOOGLENET_OPTIONS = {
 _STUDY_OPTIONS = GOOGLENET_OPTIONS | {
     "batch_norm": Option(False, "flag", "normalise after each convolution, without its bias and LRN"),
 }
+_KINDS = ("reduced", "naive", "3x3", "stacked", "asymmetric")
+_module = partial(Option, "reduced", "choice", choices=_KINDS)
+_depth = partial(Option, kind="count", most=26)
+_reduction = partial(Option, None, "multiplier", most=1)
+_DESIGN_OPTIONS = _STUDY_OPTIONS | {
+    "aux_logits": Option(False, "flag", "build the auxiliary heads after the first and fourth module of 4"),
+    "module_3": _module("kind of the modules of stage 3"),
+    "module_4": _module("kind of the modules of stage 4"),
+    "module_5": _module("kind of the modules of stage 5"),
+    "depth_3": _depth(2, meaning="modules in stage 3"),
+    "depth_4": _depth(5, meaning="modules in stage 4"),
+    "depth_5": _depth(2, meaning="modules in stage 5"),
+    "width": Option(1.0, "multiplier", "factor on the filters of stem and modules", most=10),
+    "reduction_3x3": _reduction("width of the 1x1 before each 3x3, as a share of the module's input"),
+    "reduction_5x5": _reduction("width of the 1x1 before each 5x5, as a share of the module's input"),
+    "reduction_pool": _reduction("width of the 1x1 after each pool, as a share of the module's input"),
+    "input_size": Option(224, "count", "side of the images that it is built for", most=65_535),
+}
 _FACTORS_OPTIONS = _STUDY_OPTIONS | {
     "middle": Option(
         "output",
@@ -53,6 +71,7 @@ CARDS = (
         entry="googlenet:googlenet",
         notes="Biases, LRN and 5x5 branches, as in the paper; its stem is one dense 7x7.",
         variants=(_with_heads(params=13_378_280, macs=1_582_671_872),),
+        options=MappingProxyType(_DESIGN_OPTIONS),
         top5_error=10.07,
         error_evaluation="one crop",
         error_source="1409.4842 Table 3: one net, one crop",

@@ -20,7 +20,9 @@ from inception_lab.report.plots import (
     field_and_depth,
     field_depth,
     field_spectrum,
+    front,
     gradient_flow,
+    influence,
     macs_and_latency,
     macs_and_time,
     memory_timeline,
@@ -33,9 +35,11 @@ from inception_lab.report.plots import (
 from inception_lab.report.plots.effective import Effective
 from inception_lab.report.plots.flow_models import FIGURES, FlowsPlot
 from inception_lab.report.plots.image_files import image
+from inception_lab.report.plots.influence_cells import Influence
 from inception_lab.report.plots.macs_and_latency import MacsAndLatency
 from inception_lab.report.plots.macs_and_time import MacsAndTime
 from inception_lab.report.plots.style import plot_style
+from inception_lab.report.plots.sweep_figures import SweepFigures
 from inception_lab.report.plots.training_runs import TrainingPlot
 from inception_lab.report.sizes import PAGE, PlotSize
 
@@ -141,6 +145,12 @@ def macs_and_time_plot(
         raise InceptionLabError(what, where=subject.context["model"], hint="leave out the plot")
     return MACS_AND_TIME_PLOT.images(subject, size, kinds)
 
+
+FRONT_PLOT: Plot[SweepFigures] = Plot(front.draw, front.caption, front.has_content)
+"""The plot of a sweep's Pareto front, which is in no report either."""
+
+INFLUENCE_PLOT: Plot[Influence] = Plot(influence.draw, influence.caption, influence.has_content)
+"""The plot of the influence of a sweep's parameters, which is in no report either."""
 
 LATENCY_PLOT = Plot(macs_and_latency.draw, macs_and_latency.caption, macs_and_latency.has_content)
 """The plot of times of several models, which is in no report either."""

@@ -7,6 +7,7 @@ from math import hypot, pi, sqrt
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from inception_lab.report.plots.canvas import Box
 from inception_lab.report.plots.fitting import text_width
@@ -30,7 +31,14 @@ class Disc(NamedTuple):
         return Rect(self.x - half, self.y - half, self.x + half, self.y + half)
 
 
-def write_names(axes: Axes, discs: Sequence[Disc], box: Box, bounds: Rect, obstacles: Sequence[Rect]) -> None:
+def write_names(
+    axes: Axes,
+    discs: Sequence[Disc],
+    box: Box,
+    bounds: Rect,
+    obstacles: Sequence[Rect],
+    on_ground: bool = False,
+) -> None:
     """Write the name of each disc nearer to it than to any other one.
 
     Args:
@@ -39,6 +47,7 @@ def write_names(axes: Axes, discs: Sequence[Disc], box: Box, bounds: Rect, obsta
         box: Of the axes.
         bounds: Of the names.
         obstacles: That no name may cover.
+        on_ground: True for a light ground behind each name, where it may stand on a cloud of points.
     """
     places = [*obstacles]
     for disc in reversed(discs):
@@ -46,7 +55,15 @@ def write_names(axes: Axes, discs: Sequence[Disc], box: Box, bounds: Rect, obsta
         size = text_width(disc.name, SMALL), 0.13
         place = place_beside((disc.x, disc.y), disc.radius + 0.03, size, bounds, [*places, *others])
         places.append(place)
+        if on_ground:
+            axes.add_patch(_ground(axes, place, box))
         _write(axes, place, disc, box)
+
+
+def _ground(axes: Axes, rect: Rect, box: Box) -> Rectangle:
+    corner = (rect.left - 0.02) / box.width, (rect.bottom - 0.01) / box.height
+    size = (rect.right - rect.left + 0.04) / box.width, (rect.top - rect.bottom + 0.02) / box.height
+    return Rectangle(corner, *size, transform=axes.transAxes, fc="#ffffffcc", lw=0, zorder=4.5, clip_on=False)
 
 
 def _write(axes: Axes, rect: Rect, disc: Disc, box: Box) -> None:

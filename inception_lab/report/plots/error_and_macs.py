@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from inception_lab.record import Record
 from inception_lab.report.plots.bubbles import Bubble, Bubbles, Line, Scale, draw_bubbles
 from inception_lab.report.plots.fitting import headline
+from inception_lab.report.plots.pareto_line import corners_of
 from inception_lab.report.plots.style import INK, MACS, PALETTE
 from inception_lab.report.plots.wording import ratio_text, spaced_steps
 from inception_lab.report.sizes import PAGE, PlotSize
@@ -25,6 +26,7 @@ from inception_lab.report.tables import (
     peak_of,
 )
 from inception_lab.report.text import shape_text
+from inception_lab.variants.dominance import front_ranks
 
 COLOURS = (MACS, "#e69f00", PALETTE[5], PALETTE[1], PALETTE[4], PALETTE[7])
 """Of the inputs, the most frequent one first; the last one is that of all further ones."""
@@ -92,11 +94,9 @@ def pareto(points: Sequence[Point]) -> list[Point]:
     Returns:
         From the fewest MACs to the lowest error.
     """
-    best: list[Point] = []
-    for point in sorted(comparable(points), key=_cost):
-        if not best or point.error < best[-1].error or _cost(point) == _cost(best[-1]):
-            best.append(point)
-    return best
+    alike = sorted(comparable(points), key=_cost)
+    ranks = front_ranks(np.array([_cost(point) for point in alike]).reshape(-1, 2), deepest=1)
+    return [point for point, rank in zip(alike, ranks, strict=True) if rank == 1]
 
 
 def _cost(point: Point) -> tuple[int, float]:
@@ -143,7 +143,10 @@ def _subtitle(records: Sequence[Record]) -> str:
 def draw(records: Sequence[Record], size: PlotSize = PAGE) -> Figure:
     """A bubble per model: across its MACs, upwards its error, by area its peak memory."""
     points = points_of(records)
-    front = Line(_corners(points), {"color": INK, "lw": 1.1, "zorder": 2, "gid": "pareto"})
+    front = Line(
+        corners_of([_cost(point) for point in pareto(points)]),
+        {"color": INK, "lw": 1.1, "zorder": 2, "gid": "pareto"},
+    )
     plot = Bubbles(
         heading=(_title(points), _subtitle(records)),
         models=[_bubble(point, points) for point in points],
@@ -206,12 +209,3 @@ def _style(point: Point, points: Sequence[Point]) -> dict[str, Any]:
         return {"facecolor": f"{colour}cc", "edgecolor": rim, "linewidth": 1.0}
     dashes = (0, (2.5, 1.5)) if point.reconstructed else "-"
     return {"facecolor": "#ffffff99", "edgecolor": colour, "linewidth": 1.6, "linestyle": dashes}
-
-
-def _corners(points: Sequence[Point]) -> list[tuple[float, float]]:
-    """The line from member to member, first across and then down."""
-    front = pareto(points)
-    corners = [(float(front[0].macs), front[0].error)]
-    for before, point in pairwise(front):
-        corners += [(float(point.macs), before.error), (float(point.macs), point.error)]
-    return corners

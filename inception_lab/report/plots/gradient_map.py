@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 
+from inception_lab.report.plots.bubbles import Ticks
 from inception_lab.report.plots.canvas import Box, Canvas
 from inception_lab.report.plots.columns import Run, runs_of
 from inception_lab.report.plots.fitting import distinct, text_width
@@ -79,7 +80,13 @@ def name_rows(axes: Axes, labels: Sequence[Run]) -> None:
     axes.tick_params("y", labelsize=SMALL, labelcolor=INK, pad=5)
 
 
-def draw_scale(canvas: Canvas, norm: LogNorm, text: str, box: Box) -> None:
+def gradient_ticks(low: float, high: float, inches: float) -> Mapping[float, str]:
+    """Round numbers of a scale of gradients, and their texts."""
+    steps = round_decades(low, high, max(int(inches / 0.5), 2))
+    return dict(zip(steps, map(number_text, steps), strict=True))
+
+
+def draw_scale(canvas: Canvas, norm: Normalize, text: str, box: Box, ticks: Ticks = gradient_ticks) -> None:
     """A heading, and the scale of colours behind it, or below it where there is no room.
 
     Args:
@@ -87,6 +94,7 @@ def draw_scale(canvas: Canvas, norm: LogNorm, text: str, box: Box) -> None:
         norm: The scale.
         text: The heading.
         box: As wide as the maps, with the heading's baseline at its top, and as high as the scale.
+        ticks: Its round numbers.
     """
     canvas.text(box.left, box.top, text, weight="bold")
     at, below = scale_place(text, box.left, box.width)
@@ -94,8 +102,8 @@ def draw_scale(canvas: Canvas, norm: LogNorm, text: str, box: Box) -> None:
     axes = canvas.axes(Box(at, box.top - 0.11 + below, width, box.height))
     bar = canvas.figure.colorbar(ScalarMappable(norm, COLOURS), cax=axes, orientation="horizontal")
     bar.outline.set_visible(False)
-    steps = round_decades(float(norm.vmin or 1), float(norm.vmax or 1), max(int(width / 0.5), 2))
-    axes.set_xticks(steps, map(number_text, steps))
+    steps = ticks(float(norm.vmin or 0), float(norm.vmax or 0), width)
+    axes.set_xticks([*steps], [*steps.values()])
     axes.set_xticks([], minor=True)
     axes.tick_params("x", pad=2)
 

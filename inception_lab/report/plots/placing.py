@@ -78,6 +78,12 @@ def _around(point: tuple[float, float], distance: float, size: tuple[float, floa
             yield Rect(left, bottom, left + width, bottom + height)
 
 
+def square(middle: tuple[float, float], half: float) -> Rect:
+    """A square around a point, as an obstacle."""
+    x, y = middle
+    return Rect(x - half, y - half, x + half, y + half)
+
+
 def along_line(points: Sequence[tuple[float, float]], half: float) -> list[Rect]:
     """Squares along a line of straight pieces, as obstacles.
 
@@ -89,5 +95,5 @@ def along_line(points: Sequence[tuple[float, float]], half: float) -> list[Rect]
     for (x, y), (to_x, to_y) in pairwise(points):
         count = int(max(abs(to_x - x), abs(to_y - y)) / (2 * half)) + 1
         middles = [(x + (to_x - x) * n / count, y + (to_y - y) * n / count) for n in range(count + 1)]
-        squares += [Rect(a - half, b - half, a + half, b + half) for a, b in middles]
+        squares += [square(middle, half) for middle in middles]
     return squares

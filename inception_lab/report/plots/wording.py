@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from math import ceil, floor, log10
 from typing import Any
 
-from inception_lab.metrics import format_quantity, parse_quantity
+from inception_lab.metrics import Metric, Unit, format_quantity, parse_quantity
 from inception_lab.record import Record
 from inception_lab.report.tables import model_labels
 from inception_lab.report.text import input_text, shape_text, step_text, subject_text
@@ -187,14 +187,14 @@ def share_text(part: float, whole: float) -> str:
     return "over 99 %" if 99 < percent < 100 else f"{percent:.0f} %"
 
 
-def tick_text(value: float) -> str:
+def tick_text(value: float, unit: Unit = "count") -> str:
     """A round number without the zeros behind its point.
 
     Example:
-        >>> tick_text(2_500_000), tick_text(100_000_000), tick_text(1_000_000_000)
-        ('2.5 M', '100 M', '1 G')
+        >>> tick_text(2_500_000), tick_text(100_000_000), tick_text(1_000_000_000), tick_text(2**30, "bytes")
+        ('2.5 M', '100 M', '1 G', '1 GiB')
     """
-    number, _, suffix = format_quantity(value).partition(" ")
+    number, _, suffix = format_quantity(value, unit).partition(" ")
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {suffix}".strip()
 
 
@@ -290,6 +290,28 @@ def variants_text(count: int) -> str:
         ('both variants', 'all 3 variants')
     """
     return "both variants" if count == 2 else f"all {count} variants"
+
+
+def metric_words(metric: Metric) -> str:
+    """The label of a metric within a sentence, where an abbreviation stays as it is.
+
+    Example:
+        >>> from inception_lab.metrics import METRICS
+        >>> metric_words(METRICS["peak_bytes"]), metric_words(METRICS["macs"])
+        ('peak memory', 'MACs')
+    """
+    label = metric.label
+    return label[0].lower() + label[1:] if label[1:2].islower() else label
+
+
+def and_text(names: Sequence[str]) -> str:
+    """Names as a part of a sentence.
+
+    Example:
+        >>> and_text(["a"]), and_text(["a", "b", "c"])
+        ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def leader(names: Sequence[str], values: Sequence[float]) -> str:

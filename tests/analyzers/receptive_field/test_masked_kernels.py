@@ -37,6 +37,14 @@ class MaskedConv(nn.Conv2d):
         return self._conv_forward(x, self.weight * self.taps, self.bias)
 
 
+class MaskedInPlace(MaskedConv):
+    """The same by a write through a view of the weight, which is then read through another one."""
+
+    def forward(self, x):
+        self.weight.detach().view(-1, *self.taps.shape).mul_(self.taps)
+        return self._conv_forward(x, self.weight.view(self.weight.shape), self.bias)
+
+
 def taps(*rows):
     return torch.tensor([[int(tap) for tap in row] for row in rows])
 
@@ -62,6 +70,16 @@ def test_kernels_under_a_mask(name, device):
     reached = dependence(net.double(), (1, 2, 7, 8))["1"]
     assert field.grid == reached.shape[:2]
     assert {unit: field.extent(unit) for unit in np.ndindex(field.grid)} == dict(extents(reached, 2))
+
+
+def test_a_kernel_that_is_masked_in_place():
+    """That is an operation which wrote the weight, though it is read through a view."""
+    mask, options = KERNELS["all before"]
+    nets = [kind(mask, **options) for kind in (MaskedConv, MaskedInPlace)]
+    plain, in_place = (field_of(il.trace(net, (1, 2, 7, 8)), "(model)") for net in nets)
+    units = list(np.ndindex(plain.grid))
+    assert [in_place.extent(unit) for unit in units] == [plain.extent(unit) for unit in units]
+    assert in_place.extent((6, 7)) == ((5, 6), (6, 7))
 
 
 def test_the_numbers_of_a_kernel_under_a_mask():

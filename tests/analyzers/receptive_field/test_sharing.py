@@ -113,3 +113,21 @@ def test_a_trace_goes_with_its_last_reader(analysis):
     del trace
     gc.collect()
     assert alive() is None
+
+
+def named_norm(name, channels):
+    """A net whose second layer, of this name, sees whole axes."""
+    net = torch.nn.Sequential()
+    net.add_module("conv", torch.nn.Conv2d(3, channels, 3))
+    net.add_module(name, torch.nn.GroupNorm(2, channels))
+    return il.trace(net, (1, 3, 12, 12))
+
+
+def test_variants_share_what_their_units_see():
+    one, other = (il.field_of(named_norm("norm", channels), "conv") for channels in (4, 6))
+    assert all(a.spans.data is b.spans.data for a, b in zip(one.axes, other.axes, strict=True))
+
+
+def test_layers_of_a_field_are_those_of_its_own_trace():
+    contexts = [il.field_of(named_norm(name, 4), name).global_context for name in ("one", "other")]
+    assert contexts == [("one",), ("other",)]

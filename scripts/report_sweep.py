@@ -1,0 +1,155 @@
+"""Write reports/sweep: the variants of GoogLeNet that see most and train in least memory, within budgets.
+
+Figures are exact, whatever the machine. What is finished is stored in build/, so that a run that was ended
+goes on.
+
+Usage: python scripts/report_sweep.py [--sample N] [--jobs N] [--store FILE] [-o DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+import inception_lab as il
+from inception_lab.metrics import METRICS, format_quantity
+from inception_lab.report.document import Heading, Table, document
+from shared import REPORTS, ROOT, add_output, write_csv, write_text
+
+SPACE = ROOT / "scripts" / "spaces" / "googlenet.toml"
+STORE = ROOT / "build" / "sweep.jsonl"
+FIGURES = ("params", "macs", "receptive_field", "train_peak_bytes")
+SHOWN = (
+    "module_3", "depth_3", "module_4", "depth_4", "module_5", "depth_5", "width", "reduction_3x3",
+    "reduction_5x5", "reduction_pool", "input_size", *FIGURES,
+)  # fmt: skip
+REST = "(rest)"
+
+INTRODUCTION = """\
+Which GoogLeNet of at most 5 million parameters and 1.2 billion MACs sees most, and which trains in least
+memory? The kind and the number of the modules in each stage, the width, the reductions of each branch and
+the input vary as [googlenet.toml](../../scripts/spaces/googlenet.toml) says. Of each variant that was drawn:
+the parameters, the MACs of one image, the widest receptive field of a feature map, and the peak of a training
+step of {batch} images with momentum. Nothing was trained, and nothing is measured. Written by
+`python scripts/report_sweep.py`, with PyTorch {torch}."""
+FRONT = """\
+The front: each of these sees further than all others that train in as little memory, and trains in less
+memory than all others that see as far. To the byte they are in [front.csv](front.csv), and all {count:,}
+variants in [variants.csv](variants.csv)."""
+INFLUENCE = """\
+The part of the variance over all complete variants that a parameter explains alone, corrected for the number
+of its levels (epsilon squared); what is left is in combinations. The means at the lowest and the highest
+value of each are in [influence.csv](influence.csv)."""
+
+
+def page(space: il.Space, table: pd.DataFrame, influence: pd.DataFrame, references: pd.DataFrame) -> str:
+    """Return the report as Markdown."""
+    front = il.pareto_front(table, space.objectives)
+    counts = table["status"].value_counts()
+    judged = (
+        f"Of {len(table):,} variants {int(table['within_budgets'].sum()):,} are within the budgets, and "
+        f"{len(front)} of these are on the front; {len(table) - int(counts.get('complete', 0)):,} have no "
+        "figures."
+    )
+    text = INTRODUCTION.format(batch=space.train_batch_size, torch=torch.__version__.partition("+")[0])
+    return document(
+        "Which GoogLeNet sees most in least training memory?",
+        [
+            text,
+            judged,
+            "![The Pareto front](front.svg)",
+            FRONT.format(count=len(table)),
+            _front_table(front),
+            *_findings(front, references),
+            Heading("Which parameter moves which figure"),
+            INFLUENCE,
+            "![The influence of each parameter](influence.svg)",
+            _influence_table(influence),
+        ],
+    )
+
+
+def _front_table(front: pd.DataFrame) -> Table:
+    rows = [[_cell(name, row[name]) for name in SHOWN] for row in front.to_dict("records")]
+    return Table([name.replace("_", " ") for name in SHOWN], rows)
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if name in METRICS:
+        return format_quantity(float(value), METRICS[name].unit)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def _findings(front: pd.DataFrame, references: pd.DataFrame) -> Iterator[str]:
+    """What the front says beside the paper's own net."""
+    own = references.set_index("model").loc["googlenet"].to_dict()
+    far, small = front.iloc[0], front.iloc[-1]
+    sight, memory = own["receptive_field"], own["train_peak_bytes"]
+    yield (
+        f"The paper's own net has {format_quantity(own['params'])} parameters and "
+        f"{format_quantity(own['macs'])} MACs, sees {sight:,} pixels and trains in "
+        f"{format_quantity(memory, 'bytes')}. The variant that sees most, {far['receptive_field']:,} pixels, "
+        f"takes {far['train_peak_bytes'] / memory:.0%} of that memory; the one that trains in least takes "
+        f"{small['train_peak_bytes'] / memory:.0%} and sees {small['receptive_field']:,}."
+    )
+    alike = front[front["receptive_field"] >= sight]
+    if len(alike):
+        least = alike["train_peak_bytes"].iloc[-1]
+        yield (
+            f"To see at least as far as the paper's net takes {format_quantity(least, 'bytes')}, "
+            f"{least / memory:.0%} of its memory."
+        )
+
+
+def _influence_table(influence: pd.DataFrame) -> Table:
+    shares = influence.pivot(index="parameter", columns="metric", values="share")[list(FIGURES)]
+    order = shares.drop(index=REST).max(axis=1).sort_values(ascending=False).index
+    rows = [[name, *(f"{share:.0f}%" for share in shares.loc[name])] for name in [*order, REST]]
+    return Table(["parameter", *FIGURES], rows)
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the arguments; ends the program with exit code 2 where they are wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--sample", type=int, help="variants to draw, in place of those of the space")
+    parser.add_argument("--jobs", type=int, help="processes, by default one per core")
+    parser.add_argument("--store", type=Path, default=STORE, help="file of finished variants")
+    add_output(parser, REPORTS / "sweep")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the tables, the plots and README.md."""
+    options = parse(arguments)
+    folder: Path = options.output
+    space = il.read_space(SPACE)
+    space = replace(space, sample=options.sample or space.sample)
+    table = il.sweep(space, store=options.store, jobs=options.jobs, progress=_say)
+    influence = il.parameter_influence(table, list(space.parameters), list(space.metrics))
+    references = il.reference_variants(space)
+    budgets: Mapping[str, Any] = {limit.metric: (limit.least, limit.most) for limit in space.budgets}
+    write_csv(folder, "variants.csv", table, "%.6g")
+    write_csv(folder, "front.csv", il.pareto_front(table, space.objectives), "%.6g")
+    write_csv(folder, "influence.csv", influence, "%.4g")
+    il.plot_pareto(table, space.objectives, folder / "front.svg", budgets=budgets, references=references)
+    il.plot_influence(influence, folder / "influence.svg")
+    write_text(folder, "README.md", page(space, table, influence, references))
+    return 0
+
+
+def _say(done: int, total: int) -> None:
+    if done % 100 == 0 or done == total:
+        print(f"{done:,} of {total:,} variants", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
