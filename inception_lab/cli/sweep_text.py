@@ -127,8 +127,7 @@ def _layout(space: Space, rows: Sequence[Row]) -> Layout:
 def _subject(results: Results) -> str:
     space, count = results.space, len(results.table)
     drawn = "" if space.sample is None else f", drawn with seed {space.seed}"
-    has_front = bool(space.objectives) and bool(results.table["within_budgets"].any())
-    kind = "Times" if results.timed is not None else "Pareto front" if has_front else "Variants"
+    kind = "Times" if results.timed is not None else "Pareto front" if space.objectives else "Variants"
     return f"{kind} of {space.model}, {count:,} variant{'s' * (count != 1)} of {_parameters(space)}{drawn}"
 
 

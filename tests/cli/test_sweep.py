@@ -125,6 +125,14 @@ def test_nothing_within_budgets_is_exit_code_1_behind_the_table(capsys, folder):
     assert "0 within budgets, 0 on the front" in out
 
 
+def test_variants_that_all_fail_are_listed_with_their_cause(capsys, folder):
+    change(folder, "step = 1 }", "step = 10 }")
+    change(folder, "falls = { 7", "falls = { 1")
+    code, out, err = sweep(capsys)
+    assert (code, err) == (1, "inception-lab: no variant is within budgets; loosen one\n")
+    assert "SystemExit" in out
+
+
 def test_strict_is_exit_code_1_where_a_variant_failed(capsys, folder):
     code, out, err = sweep(capsys, "--strict")
     assert (code, err) == (
@@ -236,7 +244,7 @@ def test_a_wrong_space_is_one_line_and_exit_code_2(capsys, folder, old, new, mes
     assert not (folder / "space.jsonl").exists()
 
 
-def test_a_process_of_its_own_counts_the_variants_before_the_end(folder):
+def test_a_second_process_gives_the_same_answer_and_nothing_beside_it(folder):
     command = [sys.executable, "-m", "inception_lab", "sweep", "space.toml", "--jobs", "1"]
     first, second = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2))
     assert first.stdout == second.stdout

@@ -9,6 +9,7 @@ from time import monotonic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.sweep_nets import space_of, write_nets
 
 import inception_lab as il
 from inception_lab.errors import InceptionLabError
@@ -111,6 +112,19 @@ def test_the_settings_of_a_trace_are_named_with_an_underscore():
     keys = {"batch-size": [1, 8, 64], "input-size": ["3x32x32", "3x64x64"]}
     variants = space(keys, constraints=["batch_size < 64", "input_size == '3x32x32'"]).variants()
     assert variants == [{"batch-size": n, "input-size": "3x32x32"} for n in (1, 8)]
+
+
+def test_conditions_are_judged_before_anything_is_built(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    log = tmp_path / "log"
+    table = space_of(write_nets(tmp_path), range(1, 9), log=log) | {"constraints": ["width % 4 == 0"]}
+    assert il.sweep(table, jobs=1)["width"].tolist() == [4, 8]
+    assert log.read_text().split() == ["4", "8"]
+    log.unlink()
+    with pytest.raises(InceptionLabError, match="division by zero; it was judged for width = 8"):
+        il.sweep(table | {"constraints": ["1 / (width - 8) < 1"]}, jobs=1)
+    assert not log.exists()
 
 
 @pytest.mark.parametrize(
