@@ -21,6 +21,7 @@ import torch
 import inception_lab as il
 from inception_lab.metrics import METRICS, format_quantity
 from inception_lab.report.document import Heading, Table, document
+from inception_lab.variants.columns import REST
 from shared import REPORTS, ROOT, add_output, write_csv, write_text
 
 SPACE = ROOT / "scripts" / "spaces" / "googlenet.toml"
@@ -30,7 +31,6 @@ SHOWN = (
     "module_3", "depth_3", "module_4", "depth_4", "module_5", "depth_5", "width", "reduction_3x3",
     "reduction_5x5", "reduction_pool", "input_size", *FIGURES,
 )  # fmt: skip
-REST = "(rest)"
 
 INTRODUCTION = """\
 Which GoogLeNet of at most 5 million parameters and 1.2 billion MACs sees most, and which trains in least
@@ -40,9 +40,8 @@ the parameters, the MACs of one image, the widest receptive field of a feature m
 step of {batch} images with momentum. Nothing was trained, and nothing is measured. Written by
 `python scripts/report_sweep.py`, with PyTorch {torch}."""
 FRONT = """\
-The front: each of these sees further than all others that train in as little memory, and trains in less
-memory than all others that see as far. To the byte they are in [front.csv](front.csv), and all {count:,}
-variants in [variants.csv](variants.csv)."""
+The front: within the budgets no other variant sees as far in less memory, or further in as little. To the
+byte they are in [front.csv](front.csv), and all {count:,} variants in [variants.csv](variants.csv)."""
 INFLUENCE = """\
 The part of the variance over all complete variants that a parameter explains alone, corrected for the number
 of its levels (epsilon squared); what is left is in combinations. The means at the lowest and the highest
@@ -52,11 +51,10 @@ value of each are in [influence.csv](influence.csv)."""
 def page(space: il.Space, table: pd.DataFrame, influence: pd.DataFrame, references: pd.DataFrame) -> str:
     """Return the report as Markdown."""
     front = il.pareto_front(table, space.objectives)
-    counts = table["status"].value_counts()
+    within, unlike = int(table["within_budgets"].sum()), int((table["status"] != "complete").sum())
     judged = (
-        f"Of {len(table):,} variants {int(table['within_budgets'].sum()):,} are within the budgets, and "
-        f"{len(front)} of these are on the front; {len(table) - int(counts.get('complete', 0)):,} have no "
-        "figures."
+        f"Of {len(table):,} variants {within:,} are within the budgets, and {len(front)} of these are on the "
+        f"front; {unlike:,} are partial or failed."
     )
     text = INTRODUCTION.format(batch=space.train_batch_size, torch=torch.__version__.partition("+")[0])
     return document(
@@ -137,13 +135,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     influence = il.parameter_influence(table, list(space.parameters), list(space.metrics))
     references = il.reference_variants(space)
     budgets: Mapping[str, Any] = {limit.metric: (limit.least, limit.most) for limit in space.budgets}
-    write_csv(folder, "variants.csv", table, "%.6g")
-    write_csv(folder, "front.csv", il.pareto_front(table, space.objectives), "%.6g")
+    # parameters to the last digit, so that a variant can be built again
+    write_text(folder, "variants.csv", _csv(table))
+    write_text(folder, "front.csv", _csv(il.pareto_front(table, space.objectives)))
     write_csv(folder, "influence.csv", influence, "%.4g")
     il.plot_pareto(table, space.objectives, folder / "front.svg", budgets=budgets, references=references)
     il.plot_influence(influence, folder / "influence.svg")
     write_text(folder, "README.md", page(space, table, influence, references))
     return 0
+
+
+def _csv(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _say(done: int, total: int) -> None:

@@ -82,9 +82,13 @@ sweep_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_option
     "options",
     (
         click.option(
-            "--sample", type=click.IntRange(1, 10_000_000), help="Draw so many variants, not the whole grid."
+            "--sample",
+            type=click.IntRange(1, 10_000_000),
+            help="Draw so many variants, in place of the space's.",
         ),
-        click.option("--seed", type=click.IntRange(0, 10_000_000), help="Of the drawing.  [default: 0]"),
+        click.option(
+            "--seed", type=click.IntRange(0, 10_000_000), help="Of the drawing, in place of the space's."
+        ),
         click.option(
             "--store",
             type=WrittenFile(),
@@ -188,12 +192,22 @@ def _draw(space: Space, table: DataFrame, path: Path, size: str) -> None:
 
     with progress_bar("tracing the references") as progress:
         references = reference_variants(space, progress=progress)
+    for row in references[references["status"] != "complete"].to_dict("records"):
+        click.echo(f"not drawn: {row['model']}, {row['status']}: {row['cause']}", err=True)
     budgets = {limit.metric: (limit.least, limit.most) for limit in space.budgets}
-    plot_pareto(table, space.objectives, path, budgets=budgets, references=references, size=size)
+    plot_pareto(
+        table,
+        space.objectives,
+        path,
+        budgets=budgets,
+        references=references[references["status"] == "complete"],
+        size=size,
+    )
 
 
 def _results(space: Space, table: DataFrame, store: Path, options: SweepOptions) -> Results:
-    timed = _timed(space, table, options) if options.measure else None
+    # where nothing is within budgets, there is nothing to time, and the answer is no
+    timed = _timed(space, table, options) if options.measure and table["within_budgets"].any() else None
     return Results(space, table, store, timed)
 
 

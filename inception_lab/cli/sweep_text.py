@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 MOST_ROWS = 20
 """Of a table for people that is not of the front."""
 
-VARIANT = "variant"
-"""The column with the number of a variant, from 1 in the order of the space."""
-
 _MOST_CAUSES = 3
 _LABEL_WIDTH = 12
 
@@ -59,14 +56,14 @@ def results_text(results: Results, view: View) -> str:
     Raises:
         InceptionLabError: The view has a column or a metric that the table has not.
     """
-    from inception_lab.sweeps.document import document_of, rows_of, with_front
+    from inception_lab.sweeps.document import document_of, numbered_rows, rows_of, with_front
     from inception_lab.sweeps.versions import versions_of
 
     space = results.space
     if view.form == "json":
         timed = {} if results.timed is None else {"timed": rows_of(results.timed), **results.timed.attrs}
         return json.dumps({**document_of(space, results.table, versions_of(space.model)), **timed}, indent=2)
-    rows = _numbered(with_front(space, results.table))
+    rows = numbered_rows(with_front(space, results.table))
     if view.form == "csv":
         return render(rows, columns_of(rows), view.form)
     shown = _shown(results, rows)
@@ -75,17 +72,10 @@ def results_text(results: Results, view: View) -> str:
     return page(_subject(results), table, facts, view.prose_screen)
 
 
-def _numbered(table: DataFrame) -> list[Row]:
-    """The rows of all variants, each with its number."""
-    from inception_lab.sweeps.document import rows_of
-
-    return [{VARIANT: number, **row} for number, row in enumerate(rows_of(table), 1)]
-
-
 def _shown(results: Results, rows: Sequence[Row]) -> Sequence[Row]:
     """The rows of the timed variants, else of the front, else of all within budgets, else the first ones."""
     from inception_lab import pareto_front
-    from inception_lab.sweeps.document import rows_of
+    from inception_lab.sweeps.document import VARIANT, rows_of
 
     space, table = results.space, results.table
     # the index of the table numbers its rows
@@ -114,6 +104,8 @@ def _states(rows: Sequence[Row]) -> list[str]:
 
 
 def _layout(space: Space, rows: Sequence[Row]) -> Layout:
+    from inception_lab.sweeps.document import VARIANT
+
     columns = columns_of(rows)
     objectives = [*_times(rows), *space.objectives]
     limited = [limit.metric for limit in space.budgets]

@@ -13,6 +13,8 @@ from inception_lab.variants.influence import parameter_influence
 from inception_lab.variants.pareto import pareto_front
 
 ON_FRONT = "on_front"
+VARIANT = "variant"
+"""The column with the number of a variant, from 1 in the order of the space."""
 
 
 def with_front(space: Space, table: DataFrame) -> DataFrame:
@@ -50,20 +52,42 @@ def document_of(space: Space, table: DataFrame, versions: Mapping[str, str]) -> 
     """
     table = with_front(space, table)
     counts = counts_of(table)
-    influence = parameter_influence(table, list(space.parameters), list(space.metrics))
+    is_known = counts["complete"] > 0
+    influence = parameter_influence(table, list(space.parameters), list(space.metrics)) if is_known else None
     return {
         "schema": SCHEMA,
         "tool": f"inception_lab {versions['inception_lab']}",
         "torch": versions["torch"],
+        "versions": dict(versions),
+        **_question_of(space),
+        "complete": counts["complete"] == counts["variants"],
+        "totals": counts,
+        "variants": numbered_rows(table),
+        "influence": [] if influence is None else rows_of(influence),
+    }
+
+
+def _question_of(space: Space) -> dict[str, Any]:
+    """What a sweep was asked, but for the values of its parameters, which the rows have."""
+    return {
         "model": space.model,
+        "kwargs": dict(space.kwargs),
+        "input_sizes": list(space.input_sizes),
+        "batch_size": space.batch_size,
+        "train_batch_size": space.train_batch_size or space.batch_size,
         "mode": space.mode,
         "optimizer": space.optimizer,
-        "complete": counts["complete"] == counts["variants"],
+        "constraints": [constraint.text for constraint in space.constraints],
+        "budgets": {limit.metric: {"min": limit.least, "max": limit.most} for limit in space.budgets},
         "objectives": dict(space.objectives),
-        "totals": counts,
-        "variants": rows_of(table),
-        "influence": rows_of(influence),
+        "sample": space.sample,
+        "seed": space.seed,
     }
+
+
+def numbered_rows(table: DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a sweep's table as plain data, each with its number from 1 on."""
+    return [{VARIANT: number, **row} for number, row in enumerate(rows_of(table), 1)]
 
 
 def rows_of(table: DataFrame) -> list[dict[str, Any]]:

@@ -29,30 +29,33 @@ def reference_variants(space: SpaceSource, *, progress: Progress | None = None) 
         progress: Told the part of the work that is done.
 
     Returns:
-        A row per net on the input of its card, with those keywords of the space that it takes: `model`, and
-        the metrics of the space.
+        A row per net on the input of its card, with as many classes as the space says: `model`, the metrics of
+        the space, `status` and `cause` as of a variant.
+
+    Raises:
+        InceptionLabError: The space has a fault (exit code 2).
 
     Example:
         >>> space = {"model": "nin", "parameters": {"num_classes": [10]}, "metrics": ["params"]}
         >>> reference_variants(space).to_numpy().tolist()
-        [['nin', 7595176]]
+        [['nin', 7595176, 'complete', '']]
     """
     space = read_space(space)
     question = replace(Question.of(space), input_sizes=(), arguments=())
     names = space.references or _default_references(space.model)
     rows = []
     for number, name in enumerate(names, 1):
-        figures = answer(replace(question, model=name, kwargs=_kwargs_for(name, space)), {}).figures
-        rows.append({"model": name, **{metric: figures.get(metric) for metric in space.metrics}})
+        result = answer(replace(question, model=name, kwargs=_task_of(space)), {})
+        figures = [result.figures.get(metric) for metric in space.metrics]
+        rows.append([name, *figures, result.status, result.cause])
         if progress is not None:
             progress(number / len(names))
-    return DataFrame(rows, columns=["model", *space.metrics])
+    return DataFrame(rows, columns=["model", *space.metrics, "status", "cause"])
 
 
-def _kwargs_for(model: str, space: Space) -> dict[str, Any]:
-    """The keywords of the space that a net of the zoo takes too, such as the number of classes."""
-    options = CARDS[spec_of(model)].options if spec_of(model) in CARDS else {}
-    return {name: value for name, value in space.kwargs.items() if name in options}
+def _task_of(space: Space) -> dict[str, Any]:
+    """The keyword that says what a net is for, which every entry of the zoo takes; the rest is its design."""
+    return {name: value for name, value in space.kwargs.items() if name == "num_classes"}
 
 
 def _default_references(model: str) -> list[str]:

@@ -42,6 +42,9 @@ class Cells(NamedTuple):
         """True where both share their data, as all small cells of one content do; see `is_same`."""
         return isinstance(other, Cells) and self.data is other.data and self.dims == other.dims
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
         return hash((self.dims, id(self.data)))
 
@@ -291,13 +294,26 @@ def _remembered(function: Callable[..., Numbers]) -> Callable[..., Numbers]:
     def made(*args: Any) -> Numbers:
         return shared(function(*args))
 
-    of_small, of_large = lru_cache(_MOST_KEPT)(made), _of_large(made)
+    @lru_cache(_MOST_KEPT)
+    def small_or_none(*args: Any) -> Numbers | None:
+        # of few pixels an interpolation makes many, of which thousands would be kept
+        result = made(*args)
+        return result if result.nbytes <= _SMALL else None
+
+    of_large = _of_large(made)
 
     @wraps(function)
     def remembered(entries: _Array, *args: Any) -> Numbers:
-        return (of_large if entries.data.nbytes > _SMALL else of_small)(entries, *args)
+        result = small_or_none(entries, *args) if _are_small(entries, *args) else None
+        return of_large(entries, *args) if result is None else result
 
     return remembered
+
+
+def _are_small(entries: _Array, *args: Any) -> bool:
+    """True where what is made may be remembered beside thousands of others, by these as its key."""
+    taps = [arg.taps.nbytes for arg in args if isinstance(arg, AxisOp)]
+    return max(entries.data.nbytes, *taps, 0) <= _SMALL
 
 
 @_remembered

@@ -59,7 +59,8 @@ class Elements(NamedTuple):
     @property
     def is_small(self) -> bool:
         """True where it may be kept for traces to come."""
-        return all(cells.is_small for part in self.parts for cells in part.cells)
+        fill = [] if self.fill is None else [self.fill.cells]
+        return all(cells.is_small for cells in (*fill, *(c for part in self.parts for c in part.cells)))
 
     # -------------------------------------------------------------------------- dimensions
 
