@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMULAS", "FREE_OPS", "Cost", "Formula", "RegisteredFormula", "aten", "cost_of", "formulas_version",
-    "register_formula",
+    "register_formula", "registered_formulas",
 ]  # fmt: skip
 
 FORMULAS: Mapping[OpOverloadPacket, Formula] = MappingProxyType(
@@ -191,6 +191,16 @@ def register_formula(operation: OpOverloadPacket, formula: Callable[..., Cost]) 
     if not _REGISTRY.add(entry):
         raise InceptionLabError(f"{operation} has a formula already", hint="remove() that one first")
     return entry
+
+
+def registered_formulas() -> dict[str, Callable[..., Any]]:
+    """Return the formulas of users' own by the name of their operation, registered here or with torch."""
+    with_torch = {
+        str(packet): formula
+        for packet, formula in flop_registry.items()
+        if not getattr(formula, "__module__", "").startswith("torch.")
+    }
+    return with_torch | {str(packet): entry.formula for packet, entry in _REGISTRY.entries.items()}
 
 
 def formulas_version() -> tuple[object, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from inception_lab import __version__
@@ -20,6 +21,8 @@ from inception_lab.sweeps.imports import imported_names
 
 _OWN = Path(__file__).parents[1]
 _INSTALLED = ("site-packages", "dist-packages")
+_ENGINE = ("analyzers", "budgets", "formulas", "ir", "loading", "models", "running", "sweeps", "tracing")
+"""Folders of this tool that figures of variants come from."""
 
 _first: WeakKeyDictionary[ModuleType, str] = WeakKeyDictionary()
 """The checksum of each of the user's modules when it was first asked for, soon after it was imported."""
@@ -41,8 +44,36 @@ def versions_of(model: str) -> dict[str, str]:
         >>> sorted(versions_of("googlenet"))
         ['inception_lab', 'torch']
     """
-    versions = {"inception_lab": __version__, "torch": version("torch")}
-    return _versions_of_code(_module_of(model)) | versions if is_factory(model) else versions
+    code = _versions_of_code(_module_of(model)) if is_factory(model) else {}
+    return code | {"inception_lab": _own_version(), "torch": version("torch")} | _formulas()
+
+
+@cache
+def _own_version() -> str:
+    """The version of this tool; with a checksum of what figures come from where its files are worked on."""
+    if _is_installed(_OWN):
+        return __version__
+    files = sorted(file for folder in _ENGINE for file in (_OWN / folder).rglob("*.py"))
+    return f"{__version__}+{_checksum(files)}"
+
+
+def _formulas() -> dict[str, str]:
+    """The formulas of a user's own, which processes that have not registered them do not know."""
+    registry = sys.modules.get("inception_lab.formulas.registry")
+    formulas = registry.registered_formulas() if registry else {}
+    return {f"formula of {name}": _origin(formula) for name, formula in sorted(formulas.items())}
+
+
+def _origin(function: Callable[..., Any]) -> str:
+    """The place of a function, and a checksum of its file."""
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    file = Path(str(getattr(module, "__file__", None) or ""))
+    name = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
+    return f"{name} {_checksum([file])}" if file.is_file() else name
+
+
+def _checksum(files: Iterable[Path]) -> str:
+    return sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def loaded_versions_of(model: str) -> dict[str, str]:
@@ -75,15 +106,18 @@ def check_versions(model: str, versions: tuple[tuple[str, str], ...]) -> None:
     try:
         own = loaded_versions_of(model)
     except InceptionLabError as error:
-        raise _worker_error(model, f"a worker does not find it ({error.what})") from error
+        raise _worker_error(model, f"a worker does not find it ({error.what})", _HINT) from error
     for name, asked in versions:
         if own.get(name) != asked:
             what = f"a worker has {name} {own.get(name, 'not at all')}, this process has {asked}"
-            raise _worker_error(model, what)
+            raise _worker_error(model, what, _FORMULA_HINT if name.startswith("formula") else _HINT)
 
 
-def _worker_error(model: str, what: str) -> InceptionLabError:
-    hint = "start workers anew, where they see the same files and packages"
+_HINT = "start workers anew, where they see the same files and packages"
+_FORMULA_HINT = "register the formula in the file of the model, which workers import"
+
+
+def _worker_error(model: str, what: str, hint: str) -> InceptionLabError:
     return InceptionLabError(what, where=spec_of(model), hint=hint)
 
 
@@ -120,8 +154,7 @@ def _versions_of_code(module: ModuleType) -> dict[str, str]:
     if not _is_own(module):
         return _versions_of_packages([module.__name__])
     files, others = _closure(module)
-    content = b"\0".join(files[name].read_bytes() for name in sorted(files))
-    return {**_versions_of_packages(others), "source": sha256(content).hexdigest()[:16]}
+    return {**_versions_of_packages(others), "source": _checksum(files[name] for name in sorted(files))}
 
 
 def _versions_of_packages(modules: Iterable[str]) -> dict[str, str]:
@@ -163,6 +196,10 @@ def _is_own(module: ModuleType) -> bool:
     if not file or not Path(file).is_file():
         return False
     path = Path(file)
+    return not _is_installed(path) and not path.is_relative_to(_OWN)
+
+
+def _is_installed(path: Path) -> bool:
+    """True for what Python or a package brought."""
     standard = Path(sysconfig.get_paths()["stdlib"])
-    is_installed = any(part in _INSTALLED for part in path.parts) or path.is_relative_to(standard)
-    return not is_installed and not path.is_relative_to(_OWN)
+    return any(part in _INSTALLED for part in path.parts) or path.is_relative_to(standard)
