@@ -6,14 +6,14 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 from inception_lab.errors import InceptionLabError, first_line
-from inception_lab.sweeps.figures import Answer, Question
+from inception_lab.sweeps.figures import FIELD, Answer, Question
 from inception_lab.sweeps.space import Parameters
 
 _STATES = ("complete", "partial", "failed")
@@ -23,11 +23,12 @@ def keys_for(question: Question, versions: Mapping[str, str]) -> Callable[[Param
     """Return the function that gives a variant's key: a hash of all that its figures depend on.
 
     Args:
-        question: Of all variants; which of its metrics are asked for makes no difference.
+        question: Of all variants. Of its metrics it makes a difference which traces they are of, as one of
+            them may fail, and if the receptive field is asked for, which may not be known.
         versions: Of `versions_of`.
     """
-    facts = asdict(question) | {"versions": dict(versions)}
-    del facts["metrics"]
+    traces = {"modes": sorted({*question.modes.values()}), "fields": FIELD in question.metrics}
+    facts = asdict(question) | {"versions": dict(versions), "metrics": traces}
     base = sha256(json.dumps(facts, sort_keys=True).encode())
 
     def key_of(parameters: Parameters) -> str:
@@ -52,7 +53,7 @@ class Store:
     path: Path
 
     def read(self) -> dict[str, Answer]:
-        """Return the answers by key; of several of one key the last.
+        """Return the answers by key; of several of one key the last, with the figures of all.
 
         Raises:
             InceptionLabError: The file cannot be read, or is not a store (exit code 2).
@@ -62,14 +63,17 @@ class Store:
             if not self.path.exists():
                 return {}
             with self.path.open("rb") as file:
-                lines = damaged = 0
+                lines, damaged, line = 0, 0, b""
                 for line in file:
                     lines += 1
                     entry = _entry(line)
                     damaged += entry is None
                     if entry is not None:
-                        answers[entry[0]] = entry[1]
-        if lines > 1 and damaged == lines:
+                        key, found = entry
+                        known = answers[key].figures if key in answers else {}
+                        answers[key] = replace(found, figures={**known, **found.figures})
+        # but for the one line that another sweep has begun
+        if damaged == lines and (lines > 1 or line.endswith(b"\n")):
             raise InceptionLabError(
                 "is not the store of a sweep", where=str(self.path), hint="name another file"
             )
