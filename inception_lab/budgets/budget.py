@@ -61,6 +61,12 @@ class Limit:
     message: str = ""
     line: int | None = None
 
+    def keeps(self, value: float | None) -> bool:
+        """True for a figure between the smallest and the largest value; not so for a missing one."""
+        if value is None:
+            return False
+        return (self.most is None or value <= self.most) and (self.least is None or value >= self.least)
+
 
 @dataclass(frozen=True)
 class Budget:

@@ -29,8 +29,7 @@ class Engine:
 
     Attributes:
         name: `processes` or `dask`.
-        jobs: Number of processes, a single one being this one; None for one per core. Of a cluster, as many
-            as it has.
+        jobs: Variants at a time; None for one per core. Of a cluster, as many as it has.
         address: Of the cluster's scheduler, such as `tcp://127.0.0.1:8786`; empty for processes.
     """
 
@@ -61,12 +60,14 @@ class Engine:
 
 @contextmanager
 def _processes(jobs: int) -> Iterator[Callable[[], Parallel]]:
-    yield partial(_parallel, "loky", n_jobs=jobs, initializer=prepare_process)
+    # joblib runs a single job in this process, which a variant could end: two processes take turns instead
+    ahead: int | str = 1 if jobs == 1 else "2 * n_jobs"
+    yield partial(_parallel, "loky", n_jobs=max(2, jobs), ahead=ahead, initializer=prepare_process)
 
 
-def _parallel(backend: Any, n_jobs: int, **options: Any) -> Parallel:
+def _parallel(backend: Any, n_jobs: int, ahead: int | str = "2 * n_jobs", **options: Any) -> Parallel:
     with parallel_config(backend, n_jobs=n_jobs, **options):
-        return Parallel(return_as="generator_unordered")
+        return Parallel(return_as="generator_unordered", pre_dispatch=ahead)
 
 
 @contextmanager

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 from pandas import DataFrame, Series
 
 from inception_lab.arguments import checked
-from inception_lab.budgets.budget import Limit
+from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from
-from inception_lab.loading.options import ModelRequest, is_factory, spec_of
+from inception_lab.loading.options import ModelRequest, is_factory
 from inception_lab.sweeps.engines import Engine, EngineName, results_of
 from inception_lab.sweeps.figures import Answer, Question, answer
 from inception_lab.sweeps.reading import SpaceSource, read_space
@@ -57,7 +56,7 @@ def sweep(
             run again, so that the same call goes on where another one ended. None for none.
         engine: `processes` of this machine, or `dask` for a cluster.
         address: Of the cluster's scheduler.
-        jobs: Number of processes, by default one per core.
+        jobs: Variants at a time, by default one per core.
         retry: Run variants that failed again.
         progress: Called with the number of variants that are finished and with that of all.
 
@@ -79,11 +78,12 @@ def sweep(
     run = Run.of(space, None if store is None else Store(path_from(store)))
     answers = run.stored(retry)
     if missing := {key: row for key, row in run.variants.items() if key not in answers}:
-        _check_factory(run.question.request(space.first, space.mode))
-        for key, result in run.answers_of(missing, where):
-            answers[key] = result
-            if progress is not None:
-                progress(len(answers), len(run.variants))
+        _check_factory(space, run.question.request(space.first, space.mode))
+        with closing(run.answers_of(missing, where)) as finished:
+            for key, result in finished:
+                answers[key] = result
+                if progress is not None:
+                    progress(len(answers), len(run.variants))
     return run.table(answers)
 
 
@@ -124,17 +124,16 @@ class Run:
     def _is_final(self, stored: Answer, retry: bool) -> bool:
         return not retry if stored.status == "failed" else stored.figures.keys() >= {*self.question.metrics}
 
-    def answers_of(self, missing: Mapping[str, Parameters], where: Engine) -> Iterator[tuple[str, Answer]]:
+    def answers_of(
+        self, missing: Mapping[str, Parameters], where: Engine
+    ) -> Generator[tuple[str, Answer], None, None]:
         """Run variants; yields each with its key when it is finished and stored."""
         # processes may have been started elsewhere
         question = replace(self.question, model=located(self.question.model))
-        there, here = spec_of(question.model), spec_of(self.question.model)
-        task = partial(_keyed_answer, question, tuple(self.versions.items()), os.getpid())
+        task = partial(_checked_answer, question, tuple(self.versions.items()))
         with where.opened() as make, _appender(self.store) as append:
             for (key, parameters), result in results_of(task, missing.items(), make):
-                finished = (
-                    LOST if result is None else replace(result, cause=result.cause.replace(there, here))
-                )
+                finished = LOST if result is None else result
                 append(key, parameters, finished)
                 yield key, finished
 
@@ -152,7 +151,7 @@ class Run:
     def _row(self, parameters: Parameters, result: Answer) -> list[Any]:
         figures = [result.figures.get(name) for name in self.question.metrics]
         is_within = result.status == "complete" and all(
-            is_kept(limit, result.figures[limit.metric]) for limit in self.space.budgets
+            limit.keeps(result.figures[limit.metric]) for limit in self.space.budgets
         )
         return [*parameters.values(), *figures, is_within, result.status, result.cause]
 
@@ -165,34 +164,31 @@ def _dtype_of(values: Series) -> str:
     return _DTYPES.get(kinds.pop(), "object")
 
 
-def _check_factory(request: ModelRequest) -> None:
+def _check_factory(space: Space, request: ModelRequest) -> None:
     """Refuse keywords that a factory does not take, before any variant is built."""
-    if is_factory(request.spec):
-        from inception_lab.loading.factories import check_keywords, find_factory
-        from inception_lab.loading.isolation import isolated
+    if not is_factory(request.spec):
+        return
+    from inception_lab.loading.factories import check_keywords, find_factory
+    from inception_lab.loading.isolation import isolated
 
-        with isolated():
-            check_keywords(request.spec, find_factory(request.spec), request.kwargs)
+    with isolated():
+        factory = find_factory(request.spec)
+        try:
+            check_keywords(request.spec, factory, request.kwargs)
+        except InceptionLabError as error:
+            names = [name for name in space.parameters if repr(name) in error.what]
+            raise space.place.at("parameters", *names[:1]).refusal(error.what, error.hint) from None
 
 
-def _keyed_answer(
-    question: Question, versions: tuple[tuple[str, str], ...], home: int, variant: tuple[str, Parameters]
+def _checked_answer(
+    question: Question, versions: tuple[tuple[str, str], ...], variant: tuple[str, Parameters]
 ) -> Answer:
-    """Run in the process of number `home`, or in one of its own that Ctrl-C does not reach."""
+    """Run in another process, where no other request to end than one of the model itself arrives."""
     check_versions(question.model, versions)
     try:
         return answer(question, variant[1])
     except KeyboardInterrupt:
-        if os.getpid() == home:
-            raise
-        return Answer({}, "failed", "KeyboardInterrupt")  # by the model itself
-
-
-def is_kept(limit: Limit, value: int | None) -> bool:
-    """True where a figure is within the bounds of a limit; not so where it is missing."""
-    if value is None:
-        return False
-    return (limit.most is None or value <= limit.most) and (limit.least is None or value >= limit.least)
+        return Answer({}, "failed", "KeyboardInterrupt")
 
 
 @contextmanager
