@@ -7,6 +7,7 @@ from typing import Any
 
 from pandas import DataFrame
 
+from inception_lab import __version__
 from inception_lab.record import SCHEMA
 from inception_lab.sweeps.space import Space
 from inception_lab.variants.influence import parameter_influence
@@ -56,7 +57,7 @@ def document_of(space: Space, table: DataFrame, versions: Mapping[str, str]) -> 
     influence = parameter_influence(table, list(space.parameters), list(space.metrics)) if is_known else None
     return {
         "schema": SCHEMA,
-        "tool": f"inception_lab {versions['inception_lab']}",
+        "tool": f"inception_lab {__version__}",
         "torch": versions["torch"],
         "versions": dict(versions),
         **_question_of(space),

@@ -110,6 +110,10 @@ def _space(table: Mapping[str, Any], place: Place) -> Space:
     check_request(model, {**kwargs, **keywords}, place.at("model"))
     _check_options(model, kwargs, parameters, place)
     names = [name.replace("-", "_") for name in (*kwargs, *parameters)]
+    for name in parameters:
+        # constraints know both by one name
+        if names.count(name.replace("-", "_")) > 1:
+            raise place.at("parameters", name).refusal("is there with - and with _", "let one of them vary")
     budgets = tuple(_budgets(table, place))
     objectives = _objectives(table, place)
     asked = tuple(_metrics(table, place))
@@ -135,6 +139,7 @@ def _space(table: Mapping[str, Any], place: Place) -> Space:
         references=tuple(_references(table, place)),
         sample=_whole(table, "sample", 1, place),
         seed=_whole(table, "seed", 0, place) or 0,
+        place=place,
     )
 
 

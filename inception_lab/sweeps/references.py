@@ -29,8 +29,8 @@ def reference_variants(space: SpaceSource, *, progress: Progress | None = None) 
         progress: Told the part of the work that is done.
 
     Returns:
-        A row per net on the input of its card, with as many classes as the space says: `model`, the metrics of
-        the space, `status` and `cause` as of a variant.
+        A row per net on the input of its card, with as many classes as the space says: `model`, the metrics
+        of the space, `status` and `cause` as of a variant.
 
     Raises:
         InceptionLabError: The space has a fault (exit code 2).

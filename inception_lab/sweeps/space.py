@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from math import floor, prod
 from typing import Any, Literal
 
 from inception_lab.budgets.budget import Limit
-from inception_lab.errors import InceptionLabError, listed
+from inception_lab.budgets.toml_source import Place
 from inception_lab.ir.trace import Mode
 from inception_lab.sweeps.constraints import Constraint
 from inception_lab.sweeps.ranges import Points, Range
@@ -53,6 +53,7 @@ class Space:
         references: MODELs to draw beside the variants; empty for the zoo's own choice.
         sample: Number of variants that are drawn; None for the whole grid.
         seed: Of the drawing.
+        place: Of the whole, for errors.
     """
 
     model: str
@@ -71,6 +72,7 @@ class Space:
     references: tuple[str, ...]
     sample: int | None
     seed: int
+    place: Place = field(default_factory=Place, compare=False, repr=False)
 
     def variants(self) -> list[Parameters]:
         """Return the parameters of each variant: of the grid in order, or as they are drawn.
@@ -84,7 +86,7 @@ class Space:
         """
         found = self._grid() if self.sample is None else self._sample(self.sample)
         if not found:
-            raise InceptionLabError("no variant keeps the constraints", where=self.model, hint="loosen one")
+            raise self.place.at("constraints").refusal("no variant keeps all of them", "loosen one")
         return found
 
     @property
@@ -110,11 +112,11 @@ class Space:
     def _grid(self) -> list[Parameters]:
         if self.points is None:
             names = [name for name, values in self.parameters.items() if not isinstance(values, Points)]
-            what = f"the distribution of {listed(names)} has no grid"
-            raise InceptionLabError(what, where=self.model, hint="add sample = 1000")
+            place = self.place.at("parameters", names[0])
+            raise place.refusal("a distribution has no grid", "add sample = 1000")
         if self.points > _MOST_VARIANTS:
             what = f"the grid has {self.points:,} points, at most {_MOST_VARIANTS:,} are visited"
-            raise InceptionLabError(what, where=self.model, hint="add sample = 10000")
+            raise self.place.at("parameters").refusal(what, "add sample = 10000")
         return list(filter(self.allows, map(self._point, range(self.points))))
 
     def _point(self, number: int) -> Parameters:
@@ -135,7 +137,7 @@ class Space:
         if len(found) < count:
             what = f"{len(found):,} of {count:,} variants were found, and none in {_MOST_DRAWS:,} more draws"
             hint = "loosen a constraint, or lower sample"
-            raise InceptionLabError(what, where=self.model, hint=hint)
+            raise self.place.at("constraints").refusal(what, hint)
         return found
 
     def _draws(self, quantile: Callable[[], float]) -> Iterator[Parameters]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
@@ -126,11 +128,21 @@ def _distribution(values: Range) -> BaseDistribution:
         if values.is_whole:
             return IntDistribution(int(least), int(most), log=is_log)
         return FloatDistribution(least, most, log=is_log)
-    if all(type(value) is int for value in values.values):
-        return IntDistribution(min(values.values), max(values.values))
-    if all(type(value) in (int, float) for value in values.values):
-        return FloatDistribution(float(min(values.values)), float(max(values.values)))
+    if step := _step(values.values):
+        kind = IntDistribution if isinstance(step, int) else FloatDistribution
+        return kind(min(values.values), max(values.values), step=step)
     return CategoricalDistribution([_parameter(value) for value in values.values])
+
+
+def _step(values: Sequence[Any]) -> Any:
+    """The distance of numbers of one kind that are as far apart as all others; 0 where there is none."""
+    kinds = {type(value) for value in values}
+    if len(values) < 2 or kinds not in ({int}, {float}):
+        return 0
+    # as decimal numbers, of which 0.1 is one
+    ordered = sorted(Decimal(repr(value)) for value in values)
+    steps = {after - before for before, after in pairwise(ordered)}
+    return kinds.pop()(steps.pop()) if len(steps) == 1 else 0
 
 
 def _parameter(value: Any) -> Any:

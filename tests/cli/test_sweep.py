@@ -228,7 +228,7 @@ def test_what_needs_objectives_is_refused_before_anything_is_run(capsys, folder,
             "step = 0",
             "space.toml:8: parameters.width.step: 0 is not above 0; give a step above 0",
         ),
-        ("MODULE", "MODULE", ":net: no keyword 'colour'; known: falls"),
+        ("MODULE", "MODULE", "space.toml:7: parameters: no keyword 'colour'; known: falls"),
         (':net"', ':nte"', "has no 'nte'; did you mean net?"),
     ],
 )

@@ -130,15 +130,15 @@ def test_conditions_are_judged_before_anything_is_built(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"parameters": {"a": FLOAT}}, "the distribution of a has no grid; add sample = 1000"),
+        ({"parameters": {"a": FLOAT}}, "parameters.a: a distribution has no grid; add sample = 1000"),
         ({"parameters": dict.fromkeys("abcd", RANGE)}, "the grid has 100,000,000 points"),
         (
             {"parameters": {"a": [1]}, "constraints": ["a > 1"]},
-            "no variant keeps the constraints; loosen one",
+            "constraints: no variant keeps all of them; loosen one",
         ),
         (
             {"parameters": {"a": RANGE}, "sample": 3, "constraints": ["a < 1"]},
-            "no variant keeps the constraints",
+            "constraints: no variant keeps all of them",
         ),
         (
             {"parameters": {"a": FLOAT}, "sample": 3, "constraints": ["a > 9"]},
