@@ -51,7 +51,15 @@ from inception_lab.formulas.products import PRODUCTS
 from inception_lab.formulas.quantised import QUANTISED
 from inception_lab.formulas.sequences import SEQUENCES
 from inception_lab.formulas.sparse import SPARSE_COSTS, has_sparse
-from inception_lab.formulas.terms import FREE, Cost, Formula, aten, in_real_macs, per_element
+from inception_lab.formulas.terms import (
+    FREE,
+    Cost,
+    Formula,
+    aten,
+    in_real_macs,
+    per_element,
+    tensors_of,
+)
 
 if TYPE_CHECKING:
     from torch._ops import OpOverload, OpOverloadPacket
@@ -250,6 +258,8 @@ def _cost_of_other_layouts(
     func: OpOverload, packet: OpOverloadPacket, args: Sequence[Any], out: Any
 ) -> Cost | None:
     """The cost where a tensor is sparse or nested, which its shape does not tell; None elsewhere."""
+    if all(tensor.layout is torch.strided and not tensor.is_nested for tensor in tensors_of((*args, out))):
+        return None
     if has_sparse(args, out):
         cost = SPARSE_COSTS.cost(func, packet, args, out)
     elif has_nested(args, out) and packet not in SEQUENCES:  # whose formulas know of components
