@@ -40,9 +40,8 @@ SIZES: Mapping[str, Any] = {
     "reduction_pool": {"distribution": "loguniform", "min": 0.05, "max": 0.25},
     "input_size": [160, 192, 224, 256],
 }
-KINDS: Mapping[str, Any] = dict.fromkeys(
-    ("module_3", "module_4", "module_5"), ["reduced", "3x3", "stacked", "asymmetric"]
-)
+STAGES = ("module_3", "module_4", "module_5")
+KINDS: Mapping[str, Any] = {stage: ["reduced", "3x3", "stacked", "asymmetric"] for stage in STAGES}
 JUDGED = "width, reductions and input"
 SPACES: Mapping[str, Mapping[str, Any]] = {JUDGED: SIZES, "kinds of modules too": {**SIZES, **KINDS}}
 """What varies of the nine modules, in each of the sweeps; the first one is judged."""
@@ -161,8 +160,8 @@ def page(sweeps: Sweeps, by_stage: dict[str, float], options: argparse.Namespace
         for name, (seen, complete) in sweeps.items()
     ]
     verdict = (
-        f"**{watch.rate:.1f} variants a second** by {options.jobs} processes where {JUDGED} vary; the least that "
-        f"it must reach is {LEAST_RATE}."
+        f"**{watch.rate:.1f} variants a second** by {options.jobs} processes where {JUDGED} vary; the least "
+        f"that it must reach is {LEAST_RATE}."
     )
     stages_text = STAGES_TEXT.format(staged=STAGED - STAGED // 4, judged=JUDGED)
     rows = [(name, f"{value:.1f}", f"{value / by_stage[WHOLE]:.0%}") for name, value in by_stage.items()]

@@ -117,7 +117,7 @@ class TracedFigures:
 
         A single unit that sees everything, as behind a global pool, does so in whatever design.
         """
-        widest = [(field, max(_sides(field), default=0)) for _, field in self._call_fields()]
+        widest = [(field, max(_sides(field), default=0)) for _, field in self._call_fields]
         of_maps = [side for field, side in widest if field.reason != EVERYTHING or prod(field.grid) > 1]
         return max(of_maps, default=0) or max((side for _, side in widest), default=0) or None
 
@@ -125,7 +125,7 @@ class TracedFigures:
     def field_doubts(self) -> Mapping[str, FieldDoubt]:
         """The layers whose receptive field is not known, or may be smaller than the figure."""
         # of several calls of a layer, one without a bound counts
-        fields = sorted(self._call_fields(), key=lambda row: row[1].status == "unknown")
+        fields = sorted(self._call_fields, key=lambda row: row[1].status == "unknown")
         return {
             path: FieldDoubt(field.reason, is_bound=field.status == "bound")
             for path, field in fields
@@ -135,10 +135,11 @@ class TracedFigures:
     def _fields(self) -> Mapping[str, int]:
         """The receptive field of each layer along its longest axis, 0 where none is known."""
         largest: dict[str, int] = {_encodable(layer_name(call)): 0 for call in layer_calls(self.trace)}
-        for path, field in self._call_fields():
+        for path, field in self._call_fields:
             largest[path] = max(largest[path], *_sides(field), 0)
         return largest
 
+    @cached_property
     def _call_fields(self) -> list[tuple[str, Field]]:
         """The path and the field of each layer call; none for an input without spatial axes."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -251,6 +252,7 @@ def _describe(
     )
 
 
+@cache
 def _writes_to(func: OpOverload) -> tuple[tuple[int, str], ...]:
     return tuple(
         (place, argument.name)
@@ -289,15 +291,21 @@ def tensors_in(args: Sequence[Any]) -> list[Tensor]:
     return tensors
 
 
+@cache
+def _argument_names(func: OpOverload) -> tuple[str, ...]:
+    return tuple(argument.name for argument in func._schema.arguments)
+
+
 def _plain_args(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    names = [argument.name for argument in func._schema.arguments]
-    by_name = [*zip(names, args, strict=False), *kwargs.items()]
-    # a list of tensors alone is all in the values read; where it holds None too, the places are not
-    return tuple(
-        (name, _plain(value))
-        for name, value in by_name
-        if not tensors_in((value,)) or (isinstance(value, (list, tuple)) and any(x is None for x in value))
-    )
+    by_name = [*zip(_argument_names(func), args, strict=False), *kwargs.items()]
+    return tuple([(name, _plain(value)) for name, value in by_name if not _is_in_values_read(value)])
+
+
+def _is_in_values_read(value: Any) -> bool:
+    """True for a tensor, and for a list of them; where None is among these, the values do not tell where."""
+    if isinstance(value, (list, tuple)):
+        return bool(tensors_in(value)) and not any(x is None for x in value)
+    return isinstance(value, Tensor)
 
 
 def _plain(value: Any) -> Any:

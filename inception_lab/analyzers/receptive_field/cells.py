@@ -312,8 +312,9 @@ def _remembered(function: Callable[..., Numbers]) -> Callable[..., Numbers]:
 
 def _are_small(entries: _Array, *args: Any) -> bool:
     """True where what is made may be remembered beside thousands of others, by these as its key."""
-    taps = [arg.taps.nbytes for arg in args if isinstance(arg, AxisOp)]
-    return max(entries.data.nbytes, *taps, 0) <= _SMALL
+    # of an operation that makes many positions of few, the table of its taps is large too
+    lengths = [arg.length for arg in args if isinstance(arg, AxisOp)]
+    return max([entries.data.nbytes, *lengths]) <= _SMALL
 
 
 @_remembered
