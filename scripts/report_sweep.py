@@ -26,6 +26,7 @@ from shared import REPORTS, ROOT, add_output, write_csv, write_text
 
 SPACE = ROOT / "scripts" / "spaces" / "googlenet.toml"
 STORE = ROOT / "build" / "sweep.jsonl"
+PAPER_SIDE = 224
 FIGURES = ("params", "macs", "receptive_field", "train_peak_bytes")
 SHOWN = (
     "module_3", "depth_3", "module_4", "depth_4", "module_5", "depth_5", "width", "reduction_3x3",
@@ -66,6 +67,10 @@ def page(space: il.Space, table: pd.DataFrame, influence: pd.DataFrame, referenc
             FRONT.format(count=len(table)),
             _front_table(front),
             *_findings(front, references),
+            *_edges(table, front),
+            Heading(f"At the paper's own input of {PAPER_SIDE}"),
+            "The front among the variants that are built for it.",
+            _front_table(il.pareto_front(table[table["input_size"] == PAPER_SIDE], space.objectives)),
             Heading("Which parameter moves which figure"),
             INFLUENCE,
             "![The influence of each parameter](influence.svg)",
@@ -105,6 +110,17 @@ def _findings(front: pd.DataFrame, references: pd.DataFrame) -> Iterator[str]:
         yield (
             f"To see at least as far as the paper's net takes {format_quantity(least, 'bytes')}, "
             f"{least / memory:.0%} of its memory."
+        )
+
+
+def _edges(table: pd.DataFrame, front: pd.DataFrame) -> Iterator[str]:
+    """What the objectives leave out, where they drive the front to the edge of the space."""
+    sides, widths = front["input_size"], front["width"]
+    if sides.nunique() == 1 and sides.iloc[0] == table["input_size"].min():
+        yield (
+            f"All of them take the smallest input of the space, and widths of {widths.min():.2f} to "
+            f"{widths.max():.2f} where {table['width'].min():.2f} to {table['width'].max():.2f} were drawn: "
+            "neither objective rewards pixels or channels. What accuracy that costs, no figure here tells."
         )
 
 

@@ -250,3 +250,11 @@ def test_a_second_process_gives_the_same_answer_and_nothing_beside_it(folder):
     assert first.stdout == second.stdout
     assert first.stderr == second.stderr == ""
     assert (folder / "space.jsonl").is_file()
+
+
+def test_nothing_within_budgets_is_not_timed(capsys, folder):
+    change(folder, "[budgets]", "[budgets]\npeak_bytes = '1 B'")
+    code, out, err = sweep(capsys, "--measure", "2")
+    assert (code, "no variant is within budgets" in err) == (1, True)
+    assert "NOTE         no variant is within budgets: the table is of all" in out
+    assert "Step" not in out

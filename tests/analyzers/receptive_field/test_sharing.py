@@ -1,12 +1,14 @@
 """Each analysis of a trace is computed once, however many readers ask, and none of them can change it."""
 
 import gc
+import tracemalloc
 import weakref
 from collections import Counter
 
 import pytest
 import torch
 from support.typed import typed
+from torch import nn
 
 import inception_lab as il
 from inception_lab.analyzers.receptive_field import propagation
@@ -131,3 +133,17 @@ def test_variants_share_what_their_units_see():
 def test_layers_of_a_field_are_those_of_its_own_trace():
     contexts = [il.field_of(named_norm(name, 4), name).global_context for name in ("one", "other")]
     assert contexts == [("one",), ("other",)]
+
+
+def test_what_an_interpolation_makes_of_few_pixels_is_not_kept():
+    net = nn.Sequential(nn.Conv1d(1, 1, 3), nn.Upsample(scale_factor=200))
+    il.receptive_field(il.trace(net, (1, 1, 400)))
+    gc.collect()
+    tracemalloc.start()
+    for length in range(401, 441):
+        il.receptive_field(il.trace(net, (1, 1, length)))
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # a span of two numbers for each of 80,000 positions, of which a few are kept
+    assert held < 20 * 2 * 80_000 * 8
