@@ -23,7 +23,7 @@ from inception_lab.cli.progress import counting_bar, progress_bar
 from inception_lab.cli.sweep_text import Results, results_text
 from inception_lab.errors import InceptionLabError
 from inception_lab.report.view import View
-from inception_lab.sweeps.reading import read_space
+from inception_lab.sweeps.reading import LARGEST_COUNT, read_space
 from inception_lab.sweeps.store import Store
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ sweep_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_option
     (
         click.option(
             "--sample",
-            type=click.IntRange(1, 10_000_000),
+            type=click.IntRange(1, LARGEST_COUNT),
             help="Draw so many variants, in place of the space's.",
         ),
         click.option(
-            "--seed", type=click.IntRange(0, 10_000_000), help="Of the drawing, in place of the space's."
+            "--seed", type=click.IntRange(0, LARGEST_COUNT), help="Of the drawing, in place of the space's."
         ),
         click.option(
             "--store",

@@ -14,7 +14,7 @@ from inception_lab.report.tables import columns_of
 from inception_lab.report.terminal import facts_text, page
 from inception_lab.report.text import render
 from inception_lab.report.view import Layout, View, table_text
-from inception_lab.variants.columns import REST
+from inception_lab.sweeps.columns import TIMES, VARIANT
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -75,7 +75,7 @@ def results_text(results: Results, view: View) -> str:
 def _shown(results: Results, rows: Sequence[Row]) -> Sequence[Row]:
     """The rows of the timed variants, else of the front, else of all within budgets, else the first ones."""
     from inception_lab import pareto_front
-    from inception_lab.sweeps.document import VARIANT, rows_of
+    from inception_lab.sweeps.document import rows_of
 
     space, table = results.space, results.table
     # the index of the table numbers its rows
@@ -95,7 +95,7 @@ def _shown(results: Results, rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def _times(rows: Sequence[Row]) -> list[str]:
-    return [name for name in columns_of(rows) if name in ("plain_step_ms", "plain_step_iqr_ms")]
+    return [name for name in columns_of(rows) if name in TIMES]
 
 
 def _states(rows: Sequence[Row]) -> list[str]:
@@ -104,8 +104,6 @@ def _states(rows: Sequence[Row]) -> list[str]:
 
 
 def _layout(space: Space, rows: Sequence[Row]) -> Layout:
-    from inception_lab.sweeps.document import VARIANT
-
     columns = columns_of(rows)
     objectives = [*_times(rows), *space.objectives]
     limited = [limit.metric for limit in space.budgets]
@@ -141,7 +139,7 @@ def _facts(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     if space.objectives:
         yield (
             "Objectives",
-            ", ".join(f"{_WORDS[way]} {label(name)}" for name, way in space.objectives.items()),
+            ", ".join(f"{_WORDS[way]} {_label(name)}" for name, way in space.objectives.items()),
         )
     if space.budgets:
         yield "Budgets", ", ".join(_limits(space))
@@ -154,8 +152,8 @@ def _facts(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
 _WORDS = {"min": "least", "max": "largest"}
 
 
-def label(metric: str) -> str:
-    """Return the label of a metric of variants, as it stands in a sentence."""
+def _label(metric: str) -> str:
+    """The label of a metric of variants, as it stands in a sentence."""
     text = BUDGET_METRICS[metric].metric.label
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
@@ -185,13 +183,13 @@ def _limits(space: Space) -> Iterator[str]:
     for limit in space.budgets:
         unit = BUDGET_METRICS[limit.metric].metric.unit
         if limit.least is not None:
-            yield f"{label(limit.metric)} at least {format_quantity(limit.least, unit)}"
+            yield f"{_label(limit.metric)} at least {format_quantity(limit.least, unit)}"
         if limit.most is not None:
-            yield f"{label(limit.metric)} at most {format_quantity(limit.most, unit)}"
+            yield f"{_label(limit.metric)} at most {format_quantity(limit.most, unit)}"
 
 
 def _influences(results: Results) -> Iterator[tuple[str, str]]:
-    """What moves each objective, or each metric where there are none."""
+    """The parameters that move each objective, or each metric where there are none."""
     from inception_lab import parameter_influence
 
     space = results.space
@@ -201,7 +199,7 @@ def _influences(results: Results) -> Iterator[tuple[str, str]]:
     table = parameter_influence(results.table, list(space.parameters), metrics)
     for metric in metrics:
         if text := _influence_text(table[table["metric"] == metric], is_moved=_moves(results.table[metric])):
-            yield "Moved by", f"{label(metric)}: {text}"
+            yield "Moved by", f"{_label(metric)}: {text}"
 
 
 def _moves(figures: Series) -> bool:
@@ -211,6 +209,8 @@ def _moves(figures: Series) -> bool:
 
 def _influence_text(rows: DataFrame, is_moved: bool) -> str:
     """The parameters that explain a percent or more; empty where none can be told."""
+    from inception_lab.variants.columns import REST
+
     names = {REST: "combinations"}
     shares = rows[rows["share"] >= 1].to_dict("records")
     parts = [f"{names.get(row['parameter'], row['parameter'])} {row['share']:.0f}%" for row in shares]

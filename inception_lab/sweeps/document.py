@@ -9,13 +9,10 @@ from pandas import DataFrame
 
 from inception_lab import __version__
 from inception_lab.record import SCHEMA
+from inception_lab.sweeps.columns import ON_FRONT, VARIANT
 from inception_lab.sweeps.space import Space
 from inception_lab.variants.influence import parameter_influence
 from inception_lab.variants.pareto import pareto_front
-
-ON_FRONT = "on_front"
-VARIANT = "variant"
-"""The column with the number of a variant, from 1 in the order of the space."""
 
 
 def with_front(space: Space, table: DataFrame) -> DataFrame:

@@ -29,6 +29,7 @@ from inception_lab.files import path_from
 from inception_lab.loading.options import is_factory, model_request, parse_input_size, spec_of
 from inception_lab.models.card import Card
 from inception_lab.models.cards import CARDS, check_options
+from inception_lab.sweeps.columns import OWN_COLUMNS
 from inception_lab.sweeps.constraints import Constraint, read_constraint
 from inception_lab.sweeps.ranges import Points, Range, read_range
 from inception_lab.sweeps.space import INPUT_SIZE, SETTINGS, TRAIN_BATCH_SIZE, Direction, Space
@@ -45,11 +46,9 @@ _DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 _BOUNDS = ("min", "max")
 _MOST_OBJECTIVES = 3
 """Of a Pareto front."""
-_COLUMNS = (
-    "variant", "on_front", "status", "cause", "within_budgets", "plain_step_ms", "plain_step_iqr_ms",
-)  # fmt: skip
-"""Of the tables of a sweep, beside parameters and metrics."""
-_MOST_VARIANTS = 10_000_000
+LARGEST_COUNT = 10_000_000
+"""Of `sample` and `seed`."""
+
 
 SpaceSource = Space | str | Path | Mapping[str, Any]
 """A space, its TOML file, or its keys and values in Python."""
@@ -191,7 +190,7 @@ def _check_option(card: Card, name: str, values: Sequence[Any], place: Place) ->
 def _check_name(name: object, fixed: Collection[str], place: Place) -> None:
     if name in fixed:
         raise place.refusal("has one value and several", "give it in one place")
-    if name in (*BUDGET_METRICS, *_COLUMNS):
+    if name in (*BUDGET_METRICS, *OWN_COLUMNS):
         raise place.refusal(
             "is the name of another column of the table", "give the factory's keyword another name"
         )
@@ -300,8 +299,8 @@ def _whole(table: Mapping[str, Any], key: str, least: int, place: Place) -> int 
     if key not in table:
         return None
     value = table[key]
-    if type(value) is not int or not least <= value <= _MOST_VARIANTS:
+    if type(value) is not int or not least <= value <= LARGEST_COUNT:
         raise place.at(key).refusal(
-            f"{shortened(value)} is not a whole number from {least} to {_MOST_VARIANTS:,}", "give one"
+            f"{shortened(value)} is not a whole number from {least} to {LARGEST_COUNT:,}", "give one"
         )
     return value

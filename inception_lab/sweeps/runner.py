@@ -15,6 +15,7 @@ from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from
 from inception_lab.loading.options import ModelRequest, is_factory
+from inception_lab.sweeps.columns import END_TYPES
 from inception_lab.sweeps.engines import Engine, EngineName, results_of
 from inception_lab.sweeps.figures import Answer, Question, answer
 from inception_lab.sweeps.reading import SpaceSource, read_space
@@ -27,10 +28,6 @@ Progress = Callable[[int, int], None]
 
 LOST = Answer({}, "failed", "whatever process ran it was ended: it may need more memory than there is")
 """That of a variant that ends its process each time."""
-
-_END_TYPES = {"within_budgets": "bool", "status": "str", "cause": "str"}
-ENDS = tuple(_END_TYPES)
-"""The last columns of the table."""
 
 _DTYPES = {bool: "bool", int: "int64", float: "float64", str: "str"}
 _LARGEST = 2**63 - 1
@@ -141,12 +138,14 @@ class Run:
         """Return the table of all variants, in the order of the space."""
         rows = [self._row(parameters, answers[key]) for key, parameters in self.variants.items()]
         # as objects, or pandas would make one kind of numbers of whole and other ones
-        table = DataFrame(rows, columns=[*self.space.parameters, *self.question.metrics, *ENDS], dtype=object)
+        table = DataFrame(
+            rows, columns=[*self.space.parameters, *self.question.metrics, *END_TYPES], dtype=object
+        )
         kinds = {name: _dtype_of(table[name]) for name in self.space.parameters}
         figures = {name: _dtype_of(table[name].dropna()) for name in self.question.metrics}
         # counts beside missing ones stay whole numbers
         counts = {name: "Int64" for name, kind in figures.items() if kind == "int64"}
-        return table.astype({**kinds, **counts, **_END_TYPES})
+        return table.astype({**kinds, **counts, **END_TYPES})
 
     def _row(self, parameters: Parameters, result: Answer) -> list[Any]:
         figures = [result.figures.get(name) for name in self.question.metrics]

@@ -10,6 +10,7 @@ from pandas import DataFrame
 from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.timing.timing import SECONDS
+from inception_lab.sweeps.columns import TIMES
 from inception_lab.sweeps.figures import Question
 from inception_lab.sweeps.reading import SpaceSource, read_space
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from inception_lab.loading.model import ModelInputs
 
 Progress = Callable[[float], None]
-
-TIMES = ("plain_step_ms", "plain_step_iqr_ms")
-"""The columns that are added: the median time of a step, and the interquartile range."""
 
 
 @checked
