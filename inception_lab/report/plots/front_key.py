@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb, to_rgba
 
 from inception_lab.report.plots.canvas import Box, Canvas
 from inception_lab.report.plots.fitting import text_width
@@ -82,5 +82,11 @@ def draw_key(canvas: Canvas, lines: Sequence[Sequence[Entry]], box: Box) -> None
         axes.set_xlim(0, box.width)
         axes.set_ylim(-1, 1)
         for entry in line:
-            axes.scatter([entry.left + 0.06], [0], clip_on=False, **entry.style)
+            axes.scatter([entry.left + 0.06], [0], clip_on=False, **_alone(entry.style))
             canvas.text(box.left + entry.left + 0.16, top + box.height / 2 + 0.045, entry.name)
+
+
+def _alone(style: dict[str, Any]) -> dict[str, Any]:
+    """The style of a mark that lies on no others: larger, and not seen through."""
+    opaque = {"color": to_rgb(style["color"])} if "color" in style else {}
+    return style | opaque | {"s": max(style["s"], 20)}
