@@ -21,8 +21,11 @@ from inception_lab.sweeps.imports import imported_names
 
 _OWN = Path(__file__).parents[1]
 _INSTALLED = ("site-packages", "dist-packages")
-_ENGINE = ("analyzers", "budgets", "formulas", "ir", "loading", "models", "running", "sweeps", "tracing")
-"""Folders of this tool that figures of variants come from."""
+_ENGINE = (
+    "analyzers/**/*.py", "budgets/traced.py", "formulas/*.py", "ir/*.py", "loading/*.py", "models/**/*.py",
+    "running/*.py", "sweeps/figures.py", "tracing/*.py",
+)  # fmt: skip
+"""The files of this tool that figures of variants come from."""
 
 _first: WeakKeyDictionary[ModuleType, str] = WeakKeyDictionary()
 """The checksum of each of the user's modules when it was first asked for, soon after it was imported."""
@@ -53,7 +56,7 @@ def _own_version() -> str:
     """The version of this tool; with a checksum of what figures come from where its files are worked on."""
     if _is_installed(_OWN):
         return __version__
-    files = sorted(file for folder in _ENGINE for file in (_OWN / folder).rglob("*.py"))
+    files = sorted(file for pattern in _ENGINE for file in _OWN.glob(pattern))
     return f"{__version__}+{_checksum(files)}"
 
 
