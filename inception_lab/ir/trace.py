@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from inception_lab.errors import InceptionLabError
 from inception_lab.files import path_from, write_text
-from inception_lab.ir.checks import check_types, damage
+from inception_lab.ir.checks import MOST, check_types, damage
 from inception_lab.ir.contents import unpacked
 from inception_lab.ir.operation_name import parse_operation_name
 from inception_lab.metrics import format_quantity
@@ -373,6 +374,9 @@ def _check_order(parts: Mapping[str, Any]) -> None:
     for value in parts["values"]:
         if len(value.shape) != len(value.strides):
             raise damage(f"value {value.id} has {len(value.shape)} axes and {len(value.strides)} strides")
+        # no array of 64-bit numbers has more elements, as of labels of the units
+        if prod(value.shape) * 8 >= MOST:
+            raise damage(f"value {value.id} has {prod(value.shape):,} elements")
 
 
 def _check_contents(contents: Sequence[Content], storages: Sequence[Storage]) -> None:

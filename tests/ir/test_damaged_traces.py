@@ -104,6 +104,16 @@ def test_a_storage_does_not_die_before_it_is_made(saved):
         il.Trace.from_dict(content)
 
 
+def test_a_value_has_no_more_elements_than_an_array_can_hold(saved):
+    content = json.loads(saved[1])
+    shape = content["values"]["columns"].index("shape")
+    row = next(row for row in content["values"]["rows"] if len(row[shape]) == 4)
+    row[shape] = [1, 2**62, 1, 1]
+    del content["digest"]
+    with pytest.raises(InceptionLabError, match="has 4,611,686,018,427,387,904 elements"):
+        il.Trace.from_dict(content)
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_without_its_digest_a_damaged_trace_is_refused_or_analysed(saved, data):
