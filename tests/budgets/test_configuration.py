@@ -144,7 +144,8 @@ def fault(tmp_path, text):
          ":1: budgets.a: has no model; add model = 'googlenet', or 'package.module:factory'"),
         ("[budgets.a]\n\nmodel = 3\n", ":3: budgets.a.model: 3 is not a model; write model = 'googlenet'"),
         ("[budgets.a]\nmodel = 'nin('\n",
-         ":2: budgets.a.model: 'nin(' cannot be read; write it like nin(num_classes=10)"),
+         ":2: budgets.a.model: 'nin(' cannot be read; write it like nin(num_classes=10), "
+             "text other than one word in quotes"),
         ("[budgets.a]\nmodel = 'nin(num_classes=3)'\nkwargs.num_classes = 4\n",
          ":2: budgets.a.model: keyword 'num_classes' is given twice; give it once"),
         ("[budgets.a]\nmodel = 'nin'\nmode = 'train'\noptimizer = 'adamm'\n",
