@@ -12,6 +12,7 @@ import click
 from inception_lab import interrupts
 from inception_lab.cli.options import (
     WrittenFile,
+    device_option,
     emit,
     seconds_option,
     table_options,
@@ -48,6 +49,7 @@ class SweepOptions:
         jobs: Number of processes, None for one per core.
         retry: Run variants that failed again.
         measure: Number of the best variants to time for real, None for none.
+        device: Where these run.
         seconds: Time budget of each of them.
         threads: Threads within an operation, of these.
         export: `optuna`, or None.
@@ -64,6 +66,7 @@ class SweepOptions:
     jobs: int | None
     retry: bool
     measure: int | None
+    device: str
     seconds: float
     threads: int | None
     export: str | None
@@ -109,6 +112,7 @@ sweep_options: Callable[[Callable[..., Any]], Callable[..., Any]] = typed_option
         click.option(
             "--measure", type=click.IntRange(1, 100), metavar="K", help="Time the K best variants for real."
         ),
+        device_option,
         seconds_option,
         threads_option,
         click.option(
@@ -153,6 +157,10 @@ def _check(space: Space, options: SweepOptions) -> None:
             where=space.model,
             hint="add them to [objectives], such as macs = 'min'",
         )
+    if options.device != "cpu":  # before thousands of variants are run
+        from inception_lab.measure.timing.timing import timed_device
+
+        timed_device(options.device)
     for flag, value in (("--export", options.export), ("--measure", options.measure)):
         if value and not space.objectives:
             hint = "add [objectives], such as macs = 'min'"
@@ -216,7 +224,14 @@ def _timed(space: Space, table: DataFrame, options: SweepOptions) -> DataFrame:
 
     best = best_variants(table, space.objectives, options.measure or 1)
     with progress_bar(f"timing {len(best)} variants") as progress:
-        return time_variants(space, best, threads=options.threads, seconds=options.seconds, progress=progress)
+        return time_variants(
+            space,
+            best,
+            device=options.device,
+            threads=options.threads,
+            seconds=options.seconds,
+            progress=progress,
+        )
 
 
 def _judge(table: DataFrame, options: SweepOptions) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from support.sweep_nets import macs_of, params_of, write_nets
 from support.typed import typed
 
@@ -258,3 +259,11 @@ def test_nothing_within_budgets_is_not_timed(capsys, folder):
     assert (code, "no variant is within budgets" in err) == (1, True)
     assert "NOTE         no variant is within budgets: the table is of all" in out
     assert "Step" not in out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_told_before_anything_is_run(capsys, folder):
+    code, out, err = sweep(capsys, "--measure", "2", "--device", "cuda")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "has no CUDA device; use --device cpu" in err
+    assert not (folder / "space.jsonl").exists()
