@@ -22,6 +22,7 @@ from inception_lab.sweeps.reading import SpaceSource, read_space
 from inception_lab.sweeps.space import Parameters, Space
 from inception_lab.sweeps.store import Store, keys_for
 from inception_lab.sweeps.versions import check_versions, loaded_versions_of, located
+from inception_lab.sweeps.worker import stop_profiler
 
 Progress = Callable[[int, int], None]
 """Called with the number of variants that are finished, and with that of all."""
@@ -184,6 +185,7 @@ def _checked_answer(
 ) -> Answer:
     """Run in another process, where no other request to end than one of the model itself arrives."""
     check_versions(question.model, versions)
+    stop_profiler()
     try:
         return answer(question, variant[1])
     except KeyboardInterrupt:

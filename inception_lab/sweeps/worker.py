@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 from importlib import import_module
+from threading import Event
 
 _NEW_OBJECTS = 50_000
 """Those after which a collection looks for rings among them."""
@@ -24,3 +26,30 @@ def prepare_process() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
+
+
+def stop_profiler() -> None:
+    """Stop the profiler of the Dask worker that this runs in, where it runs in one.
+
+    It looks at the frames of running tasks, whose tensors live on for as long as it holds them: the peak of a
+    trace would be too high.
+    """
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return
+    try:
+        worker = distributed.get_worker()
+    except ValueError:  # outside of a worker
+        return
+    profiler = worker.periodic_callbacks.get("profile")
+    if profiler is None or not profiler.is_running():
+        return
+    stopped = Event()
+
+    def stop() -> None:
+        profiler.stop()
+        stopped.set()
+
+    # on the worker's own thread, between two looks
+    worker.loop.add_callback(stop)
+    stopped.wait()
