@@ -10,6 +10,7 @@ from time import sleep
 
 import psutil
 import pytest
+from distributed import Client
 from support.dask_cluster import dask_cluster
 from support.sweep_nets import params_of, space_of, write_nets
 
@@ -189,6 +190,13 @@ def test_a_cluster_in_another_folder_gives_the_table_of_this_machine(module, clu
 def test_a_model_of_the_zoo_needs_no_file(cluster):
     space = {"model": "nin", "parameters": {"num_classes": [1, 2, 3]}}
     assert il.sweep(space, engine="dask", address=cluster).equals(il.sweep(space, jobs=1))
+
+
+def test_no_profiler_holds_the_tensors_of_variants(cluster):
+    il.sweep({"model": "nin", "parameters": {"num_classes": [1]}}, engine="dask", address=cluster)
+    with Client(cluster, set_as_default=False) as client:
+        running = client.run(lambda dask_worker: dask_worker.periodic_callbacks["profile"].is_running())
+    assert not all(running.values())
 
 
 def test_a_variant_that_ends_every_worker_is_a_row(module, cluster):
