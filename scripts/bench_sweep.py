@@ -22,7 +22,8 @@ import psutil
 import inception_lab as il
 from inception_lab.budgets.traced import TracedFigures
 from inception_lab.report.document import Heading, Table, document
-from inception_lab.sweeps.figures import Question, answer
+from inception_lab.sweeps.figures import answer
+from inception_lab.sweeps.question import Question
 from inception_lab.sweeps.worker import prepare_process
 from shared import REPORTS, add_output, context_line, time_run, write_text
 
@@ -115,7 +116,7 @@ def stages(space: il.Space) -> dict[str, float]:
     """CPU milliseconds of each stage of a variant, and of all by the function that a sweep calls."""
     prepare_process()
     seconds: dict[str, list[float]] = {}
-    question = Question.of(space)
+    question = space.question
     for number, parameters in enumerate(space.variants()):
         # one after the other of the same variant would find what is kept from the first
         staged = number % 2 == 0

@@ -31,8 +31,9 @@ from inception_lab.models.card import Card
 from inception_lab.models.cards import CARDS, check_options
 from inception_lab.sweeps.columns import OWN_COLUMNS
 from inception_lab.sweeps.constraints import Constraint, read_constraint
+from inception_lab.sweeps.question import INPUT_SIZE, SETTINGS, TRAIN_BATCH_SIZE
 from inception_lab.sweeps.ranges import Points, Range, read_range
-from inception_lab.sweeps.space import INPUT_SIZE, SETTINGS, TRAIN_BATCH_SIZE, Direction, Space
+from inception_lab.sweeps.space import Direction, Space
 
 _KEYS = [
     "model", "kwargs", "input-size", "arg", "batch-size", "train-batch-size", "mode", "optimizer",

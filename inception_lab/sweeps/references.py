@@ -12,7 +12,7 @@ from inception_lab.arguments import checked
 from inception_lab.loading.options import spec_of
 from inception_lab.models.cards import CARDS
 from inception_lab.models.registry import list_models
-from inception_lab.sweeps.figures import Question, answer
+from inception_lab.sweeps.figures import answer
 from inception_lab.sweeps.reading import SpaceSource, read_space
 from inception_lab.sweeps.space import Space
 
@@ -41,7 +41,7 @@ def reference_variants(space: SpaceSource, *, progress: Progress | None = None) 
         [['nin', 7595176, 'complete', '']]
     """
     space = read_space(space)
-    question = replace(Question.of(space), input_sizes=(), arguments=())
+    question = replace(space.question, input_sizes=(), arguments=())
     names = space.references or _default_references(space.model)
     rows = []
     for number, name in enumerate(names, 1):

@@ -17,9 +17,10 @@ from inception_lab.files import path_from
 from inception_lab.loading.options import ModelRequest, is_factory
 from inception_lab.sweeps.columns import END_TYPES
 from inception_lab.sweeps.engines import Engine, EngineName, results_of
-from inception_lab.sweeps.figures import Answer, Question, answer
+from inception_lab.sweeps.figures import Answer, answer
+from inception_lab.sweeps.question import Parameters, Question
 from inception_lab.sweeps.reading import SpaceSource, read_space
-from inception_lab.sweeps.space import Parameters, Space
+from inception_lab.sweeps.space import Space
 from inception_lab.sweeps.store import Store, keys_for
 from inception_lab.sweeps.versions import check_versions, loaded_versions_of, located
 from inception_lab.sweeps.worker import stop_profiler
@@ -106,7 +107,7 @@ class Run:
     @classmethod
     def of(cls, space: Space, store: Store | None) -> Run:
         """Number the variants of a space by their keys."""
-        question, versions = Question.of(space), loaded_versions_of(space.model)
+        question, versions = space.question, loaded_versions_of(space.model)
         key_of = keys_for(question, versions)
         return cls(space, question, versions, {key_of(row): row for row in space.variants()}, store)
 

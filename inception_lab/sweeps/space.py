@@ -5,27 +5,18 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from math import floor, prod
 from typing import Any, Literal
 
 from inception_lab.budgets.budget import Limit
 from inception_lab.budgets.toml_source import Place
-from inception_lab.ir.trace import Mode
 from inception_lab.sweeps.constraints import Constraint
+from inception_lab.sweeps.question import Parameters, Question
 from inception_lab.sweeps.ranges import Points, Range
 
-Parameters = Mapping[str, Any]
-"""The values of a variant's parameters by name."""
-
 Direction = Literal["min", "max"]
-
-INPUT_SIZE = "input-size"
-BATCH_SIZE = "batch-size"
-TRAIN_BATCH_SIZE = "train-batch-size"
-SETTINGS = (INPUT_SIZE, BATCH_SIZE, TRAIN_BATCH_SIZE)
-"""Parameters that are not keywords of the model."""
 
 _MOST_VARIANTS = 1_000_000
 _MOST_DRAWS = 100_000
@@ -33,21 +24,12 @@ _MOST_DRAWS = 100_000
 
 
 @dataclass(frozen=True)
-class Space:
+class Space(Question):
     """The variants of a design, and what is asked of each.
 
     Attributes:
-        model: MODEL as the user names it.
         parameters: The values of each parameter: a keyword of the model, or one of `SETTINGS`.
-        kwargs: Keywords that do not vary.
-        input_sizes: Text as for `--input-size`, one per input; empty for the model's own.
-        arguments: Text as for `--arg`, of the model's forward.
-        batch_size: Images in a batch.
-        train_batch_size: Those of a training step; None for as many.
-        mode: Of the trace from which metrics come that traces of both modes have.
-        optimizer: Name of the one that ends a training step, None without.
         constraints: Conditions on parameters; variants that break one do not exist.
-        metrics: Names of the figures of a variant, keys of `BUDGET_METRICS`.
         budgets: Limits that tell the variants within budget.
         objectives: The metrics to minimise or maximise, the first one first.
         references: MODELs to draw beside the variants; empty for the zoo's own choice.
@@ -56,23 +38,19 @@ class Space:
         place: Of the whole, for errors.
     """
 
-    model: str
     parameters: Mapping[str, Range]
-    kwargs: Parameters
-    input_sizes: tuple[str, ...]
-    arguments: tuple[str, ...]
-    batch_size: int
-    train_batch_size: int | None
-    mode: Mode
-    optimizer: str | None
     constraints: tuple[Constraint, ...]
-    metrics: tuple[str, ...]
     budgets: tuple[Limit, ...]
     objectives: Mapping[str, Direction]
     references: tuple[str, ...]
     sample: int | None
     seed: int
     place: Place = field(default_factory=Place, compare=False, repr=False)
+
+    @property
+    def question(self) -> Question:
+        """What is asked of each variant, without what makes the variants."""
+        return Question(**{each.name: getattr(self, each.name) for each in fields(Question)})
 
     def variants(self) -> list[Parameters]:
         """Return the parameters of each variant: of the grid in order, or as they are drawn.

@@ -13,8 +13,8 @@ from types import NoneType
 from typing import Any
 
 from inception_lab.errors import InceptionLabError, first_line
-from inception_lab.sweeps.figures import FIELD, Answer, Question
-from inception_lab.sweeps.space import Parameters
+from inception_lab.sweeps.figures import FIELD, Answer
+from inception_lab.sweeps.question import Parameters, Question
 
 _STATES = ("complete", "partial", "failed")
 

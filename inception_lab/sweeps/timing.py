@@ -11,7 +11,6 @@ from inception_lab.arguments import checked
 from inception_lab.errors import InceptionLabError
 from inception_lab.measure.timing.timing import SECONDS
 from inception_lab.sweeps.columns import TIMES
-from inception_lab.sweeps.figures import Question
 from inception_lab.sweeps.reading import SpaceSource, read_space
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def time_variants(
     space = read_space(space)
     if variants.empty:
         raise InceptionLabError("there is no variant to time", where=space.model, hint="loosen the budgets")
-    question, names = Question.of(space), list(space.parameters)
+    question, names = space.question, list(space.parameters)
     values = zip(*(variants[name].tolist() for name in names), strict=True)
     requests = [question.request(dict(zip(names, row, strict=True)), space.mode) for row in values]
     keywords: dict[str, Any] = {

@@ -23,7 +23,7 @@ _OWN = Path(__file__).parents[1]
 _INSTALLED = ("site-packages", "dist-packages")
 _ENGINE = (
     "analyzers/**/*.py", "budgets/traced.py", "formulas/*.py", "ir/*.py", "loading/*.py", "models/**/*.py",
-    "running/*.py", "sweeps/figures.py", "tracing/*.py",
+    "running/*.py", "sweeps/figures.py", "sweeps/question.py", "tracing/*.py",
 )  # fmt: skip
 """The files of this tool that figures of variants come from."""
 
