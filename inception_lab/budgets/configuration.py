@@ -14,13 +14,8 @@ from inception_lab.budgets.questions import (
     check_keys,
     check_request,
     check_table,
-    read_arguments,
-    read_batch_size,
-    read_input_sizes,
-    read_kwargs,
-    read_mode,
-    read_model,
     read_optimizer,
+    read_question,
 )
 from inception_lab.budgets.toml_source import KeyPath, Place, read_toml, shortened
 from inception_lab.errors import InceptionLabError, nearest
@@ -132,26 +127,17 @@ def read_budget(name: object, table: object, place: Place) -> Budget:
     table = check_table(table, place)
     if not isinstance(name, str) or not name.strip() or "\n" in name:
         raise place.refusal(f"{shortened(name)} is not the name of a budget", "give it one of letters")
-    model, kwargs = read_model(table, place), read_kwargs(table, place)
-    check_request(model, kwargs, place.at("model"))
+    question = read_question(table, place)
+    check_request(question["model"], question["kwargs"], place.at("model"))
     limits = tuple(_limits(table, place))
     _check_ratios(name, limits, place)
-    mode, optimizer = read_mode(table, place), read_optimizer(table, place)
-    trains = mode == "train" or any(BUDGET_METRICS[limit.metric].mode == "train" for limit in limits)
+    optimizer = read_optimizer(table, place)
+    trains = question["mode"] == "train" or any(
+        BUDGET_METRICS[limit.metric].mode == "train" for limit in limits
+    )
     if optimizer and not trains:
         raise place.at("optimizer").refusal("an optimizer takes no step in eval mode", "add mode = 'train'")
-    return Budget(
-        name=name,
-        model=model,
-        kwargs=kwargs,
-        input_sizes=tuple(read_input_sizes(table, place)),
-        batch_size=read_batch_size(table, place),
-        mode=mode,
-        optimizer=optimizer,
-        limits=limits,
-        line=place.line,
-        arguments=tuple(read_arguments(table, place)),
-    )
+    return Budget(name=name, optimizer=optimizer, limits=limits, line=place.line, **question)
 
 
 def _check_ratios(name: str, limits: Iterable[Limit], place: Place) -> None:

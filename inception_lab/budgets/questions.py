@@ -145,3 +145,23 @@ def read_optimizer(table: Mapping[str, Any], place: Place) -> str | None:
             f"{shortened(value)} is not an optimizer", nearest(shortened(value), OPTIMIZERS)
         )
     return value
+
+
+def read_question(table: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """Read what a table asks a trace of, by the names of a `Budget`'s attributes, but for the optimizer.
+
+    Args:
+        table: Of a budget, or of the space of a sweep.
+        place: Of the table.
+
+    Raises:
+        InceptionLabError: A setting has a fault (exit code 2).
+    """
+    return {
+        "model": read_model(table, place),
+        "kwargs": read_kwargs(table, place),
+        "input_sizes": tuple(read_input_sizes(table, place)),
+        "arguments": tuple(read_arguments(table, place)),
+        "batch_size": read_batch_size(table, place),
+        "mode": read_mode(table, place),
+    }

@@ -15,13 +15,9 @@ from inception_lab.budgets.questions import (
     check_keys,
     check_request,
     check_table,
-    read_arguments,
     read_batch_size,
-    read_input_sizes,
-    read_kwargs,
-    read_mode,
-    read_model,
     read_optimizer,
+    read_question,
 )
 from inception_lab.budgets.toml_source import Place, read_toml, shortened
 from inception_lab.errors import InceptionLabError, nearest
@@ -103,7 +99,8 @@ def _name_of(factory: Any) -> str:
 
 def _space(table: Mapping[str, Any], place: Place) -> Space:
     check_keys(table, _KEYS, place, "is not a key of a space")
-    model, kwargs = read_model(table, place), read_kwargs(table, place)
+    question = read_question(table, place)
+    model, kwargs = question["model"], question["kwargs"]
     parameters = dict(_parameters(table, kwargs, place))
     # a keyword within MODEL's own parentheses may vary no more than one of kwargs
     keywords = {name: None for name in parameters if name not in SETTINGS}
@@ -121,16 +118,11 @@ def _space(table: Mapping[str, Any], place: Place) -> Space:
     if not metrics:
         raise place.at("metrics").refusal("is empty", "name one, such as 'params'")
     return Space(
-        model=model,
+        **question,
         parameters=parameters,
-        kwargs=kwargs,
-        input_sizes=tuple(read_input_sizes(table, place)),
-        arguments=tuple(read_arguments(table, place)),
-        batch_size=read_batch_size(table, place),
         train_batch_size=(
             read_batch_size(table, place, TRAIN_BATCH_SIZE) if TRAIN_BATCH_SIZE in table else None
         ),
-        mode=read_mode(table, place),
         optimizer=_optimizer(table, metrics, place),
         constraints=tuple(_constraints(table, names, place)),
         metrics=tuple(name for name in METRICS if name in metrics),
